@@ -1,0 +1,79 @@
+/// One event as the queue carries it: validated, stamped and on its way. `(project, id)` is its identity.
+public struct Event: Sendable, Equatable {
+    /// Whose event it is. Part of every key, query and cache entry; ``Project/default`` until there are keys.
+    public var project: String
+    /// The client's, or a UUIDv7 made at the door. 1–128 printable characters.
+    public var id: String
+    /// What happened. 1–200 characters.
+    public var type: String
+    /// Who says so. 1–200 characters.
+    public var source: String
+    /// When it happened; decides the bucket, and is fixed at the door so that a redelivery cannot land elsewhere.
+    public var timestamp: Timestamp
+    /// What the client sent as `timestamp`, in milliseconds. `nil` when it sent none and the time of receipt stands in.
+    public var clientTimestamp: Timestamp?
+    /// Any JSON, as normalised text. `nil` only for a CloudEvent without data.
+    public var data: JSONText?
+    public var correlationId: String?
+    /// A JSON object, as normalised text.
+    public var metadata: JSONText?
+    public var userId: String?
+    public var sessionId: String?
+    /// When the door took it in.
+    public var receivedAt: Timestamp
+    /// Names this very taking-in: request and position. The same id under another receipt is a duplicate that a client sent;
+    /// under the same receipt it is a redelivery of the broker's.
+    public var receipt: String
+
+    public init(
+        project: String, id: String, type: String, source: String, timestamp: Timestamp, clientTimestamp: Timestamp? = nil,
+        data: JSONText? = nil, correlationId: String? = nil, metadata: JSONText? = nil, userId: String? = nil,
+        sessionId: String? = nil, receivedAt: Timestamp, receipt: String
+    ) {
+        self.project = project
+        self.id = id
+        self.type = type
+        self.source = source
+        self.timestamp = timestamp
+        self.clientTimestamp = clientTimestamp
+        self.data = data
+        self.correlationId = correlationId
+        self.metadata = metadata
+        self.userId = userId
+        self.sessionId = sessionId
+        self.receivedAt = receivedAt
+        self.receipt = receipt
+    }
+}
+
+/// An event with what processing added: this is what a store keeps.
+public struct StoredEvent: Sendable, Equatable {
+    public var event: Event
+    public var processedAt: Timestamp
+    /// What enrichment found out, a JSON object as normalised text; `nil` when it found nothing.
+    public var context: JSONText?
+    /// Of what the client sent, without id, receipt and time of receipt: tells a retry from the same id with other content.
+    public var fingerprint: Int64
+
+    public init(event: Event, processedAt: Timestamp, context: JSONText?, fingerprint: Int64) {
+        self.event = event
+        self.processedAt = processedAt
+        self.context = context
+        self.fingerprint = fingerprint
+    }
+}
+
+/// JSON as normalised text: valid, no white space, keys in their order, each number in its shortest form. Made by ``JSONParser``.
+public struct JSONText: Sendable, Equatable {
+    public var text: String
+
+    /// Trusts that `text` is normalised.
+    public init(normalised text: String) {
+        self.text = text
+    }
+}
+
+public enum Project {
+    /// The project of every event while no keys are configured.
+    public static let `default` = "default"
+}

@@ -1,0 +1,112 @@
+/// Carries accepted events from the door to the processor, and holds them durably in between.
+///
+/// Two adapters, one contract: RabbitMQ, and a queue in SQLite for the service in one process.
+public typealias Broker = EventPublisher & EventConsumer & QueueInspector
+
+public protocol EventPublisher: Sendable {
+    /// Publishes persistent messages and waits for the broker's word on each.
+    ///
+    /// Returns one outcome a message, in their order, within the adapter's confirm timeout. Never throws: an outage is an
+    /// ``PublishOutcome/unconfirmed(_:)`` for each message concerned, which may or may not have arrived.
+    func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome]
+}
+
+public enum QueueName: String, Sendable, CaseIterable {
+    case events
+    case deadLetters
+}
+
+public struct OutgoingMessage: Sendable, Equatable {
+    public var body: [UInt8]
+    /// How many events the body holds; for the broker's headers and for metrics.
+    public var events: Int
+
+    public init(body: [UInt8], events: Int) {
+        self.body = body
+        self.events = events
+    }
+}
+
+public enum PublishOutcome: Sendable, Equatable {
+    /// The broker holds it durably.
+    case confirmed
+    /// Nothing is known, or the broker refused it: not accepted.
+    case unconfirmed(String)
+}
+
+public protocol EventConsumer: Sendable {
+    /// The deliveries of the events queue, at most `prefetch` of them unacknowledged at a time: the sequence waits beyond that.
+    ///
+    /// Survives outages: it reconnects with backoff by itself and goes on. Deliveries not yet acknowledged at an outage come again
+    /// under new handles; acknowledging the old ones does nothing. Ends when its task is cancelled. One consumer a call.
+    func deliveries(prefetch: Int) -> AsyncStream<Delivery>
+
+    /// Tells the broker that these are done with for good. Handles of a lost connection are passed over.
+    func acknowledge(_ handles: [DeliveryHandle]) async
+}
+
+public struct Delivery: Sendable, Equatable {
+    public var handle: DeliveryHandle
+    public var body: [UInt8]
+    /// How often it was delivered before and not acknowledged: 0 the first time.
+    public var redeliveries: Int
+
+    public init(handle: DeliveryHandle, body: [UInt8], redeliveries: Int) {
+        self.handle = handle
+        self.body = body
+        self.redeliveries = redeliveries
+    }
+}
+
+/// Delivery tags start again on each connection, so each carries its connection's epoch.
+public struct DeliveryHandle: Sendable, Hashable {
+    public var epoch: UInt64
+    public var tag: UInt64
+
+    public init(epoch: UInt64, tag: UInt64) {
+        self.epoch = epoch
+        self.tag = tag
+    }
+}
+
+public protocol QueueInspector: Sendable {
+    func depths() async throws(BrokerError) -> QueueDepths
+    /// Whether a publish would be taken right now; throws what stands against it.
+    func checkHealth() async throws(BrokerError)
+}
+
+public struct QueueDepths: Sendable, Equatable {
+    /// Messages waiting for a consumer.
+    public var ready: Int
+    /// Messages delivered and not yet acknowledged, as far as this adapter can know.
+    public var unacknowledged: Int
+    /// Messages among the dead letters.
+    public var dead: Int
+
+    public init(ready: Int, unacknowledged: Int, dead: Int) {
+        self.ready = ready
+        self.unacknowledged = unacknowledged
+        self.dead = dead
+    }
+}
+
+public struct BrokerError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// Not connected, and trying.
+        case unavailable
+        /// The broker takes nothing for now: a memory or disk alarm.
+        case blocked
+        /// Set up in a way that cannot work: wrong credentials, a queue of another kind.
+        case misconfigured
+    }
+
+    public var code: Code
+    public var message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { "broker \(code.rawValue): \(message)" }
+}

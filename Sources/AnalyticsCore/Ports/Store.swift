@@ -1,0 +1,99 @@
+/// Keeps events and their rollups.
+///
+/// Two adapters, one contract: MongoDB, and SQLite for the service in one process. Every operation can be repeated, and does no
+/// harm when it takes effect late, after its caller has given up on it.
+public typealias Store = EventStore & RollupStore
+
+public protocol EventStore: Sendable {
+    /// Creates what is missing (collections, tables, indexes). Can be repeated, and run by several processes at once.
+    func prepare() async throws(StoreError)
+
+    /// Throws when the store cannot be read or written right now.
+    func checkHealth() async throws(StoreError)
+
+    /// Inserts events, durably, each at most once by `(project, id)`; one outcome an event, in their order.
+    ///
+    /// Throws ``StoreError/Code/unavailable`` when it is not known that all of them are settled (some may be in), and
+    /// ``StoreError/Code/refused`` when the store will not take this set as it is: halve it and try again.
+    func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome]
+
+    func event(project: String, id: String) async throws(StoreError) -> StoredEvent?
+
+    /// Newest first by (timestamp, id), those strictly after `position` in that order.
+    func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent]
+
+    /// Which of these ids are stored, and under which receipt.
+    func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String]
+
+    /// Deletes events older than this. Not for rollups, which stay. MongoDB leaves it to its TTL index.
+    func deleteEvents(before: Timestamp) async throws(StoreError)
+}
+
+public enum InsertOutcome: Sendable, Equatable {
+    case stored
+    /// The id is taken by an event with the same content: a client's retry.
+    case duplicate
+    /// This very receipt is stored already: the broker delivered it again.
+    case redelivered
+    /// The id is taken by an event with other content, which stays.
+    case conflict
+    /// The store will never take this event.
+    case refused(String)
+}
+
+public protocol RollupStore: Sendable {
+    /// Marks buckets: for each `v += 1, dirty = true`, creating what is missing. Returns when that is durable.
+    func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError)
+
+    /// Raises the generation of days, creating what is missing. Returns when that is durable.
+    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError)
+
+    /// The sum of the generations of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
+    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64
+
+    /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`.
+    func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]
+
+    /// How many buckets are marked; counts no further than `limit`.
+    func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int
+
+    /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes.
+    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup]
+
+    /// Counts stored events from the events themselves, by minute, folded by ``GroupFolding``; minutes without events are left out.
+    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts]
+
+    /// For each: where `done < version`, sets `groups`, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket.
+    /// Returns how many applied. One that does not apply is no error: a newer count is there already.
+    func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int
+
+    /// The smallest and the largest index of a tier's buckets or, for minutes, of the stored events too; `nil` when there are none.
+    /// For commands that walk everything.
+    func extent(project: String) async throws(StoreError) -> Range<Timestamp>?
+
+    /// All projects that have events or buckets.
+    func projects() async throws(StoreError) -> [String]
+}
+
+public struct StoreError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// Away, too slow or between two primaries: try again later.
+        case unavailable
+        /// The store does not take this input as it is.
+        case refused
+        /// Set up in a way that cannot work.
+        case misconfigured
+    }
+
+    public var code: Code
+    public var operation: String
+    public var message: String
+
+    public init(_ code: Code, operation: String, _ message: String) {
+        self.code = code
+        self.operation = operation
+        self.message = message
+    }
+
+    public var description: String { "store \(code.rawValue) in \(operation): \(message)" }
+}

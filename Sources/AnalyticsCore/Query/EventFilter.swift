@@ -1,0 +1,85 @@
+/// Which events a listing gives. Every value of a list is an alternative; the lists and the range must all hold. Values are
+/// compared as they are: nothing in them is an operator or a pattern.
+public struct EventFilter: Sendable, Equatable {
+    public var project: String
+    public var types: [String]
+    public var sources: [String]
+    public var userIds: [String]
+    public var correlationIds: [String]
+    /// First moment inside the range.
+    public var from: Timestamp?
+    /// First moment after the range.
+    public var to: Timestamp?
+    public var data: [DataCondition]
+
+    public init(
+        project: String, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
+        from: Timestamp? = nil, to: Timestamp? = nil, data: [DataCondition] = []
+    ) {
+        self.project = project
+        self.types = types
+        self.sources = sources
+        self.userIds = userIds
+        self.correlationIds = correlationIds
+        self.from = from
+        self.to = to
+        self.data = data
+    }
+}
+
+/// `data.<path>=value`: somewhere under the path is one of these values.
+///
+/// The path goes from key to key; an array on the way, or at the end, holds when one of its elements does (one level of arrays a
+/// step, no indexes). A query's value is text, so it equals a string of that text, and also the number, the boolean or the null
+/// that is written so (`42` equals `42`, `42.0` and `"42"`).
+public struct DataCondition: Sendable, Hashable {
+    /// Keys from the top of `data`; never empty, and none starts with `$` or is empty.
+    public var path: [String]
+    public var values: [String]
+
+    public init(path: [String], values: [String]) {
+        self.path = path
+        self.values = values
+    }
+
+    /// What one text value of a query may stand for.
+    public enum Scalar: Sendable, Hashable {
+        case string(String)
+        case integer(Int64)
+        case double(Double)
+        case boolean(Bool)
+        case null
+    }
+
+    /// Every JSON scalar that equals the text: the string always, and the number, boolean or null that is written so.
+    public static func scalars(of text: String) -> [Scalar] {
+        var scalars: [Scalar] = [.string(text)]
+        switch text {
+        case "true": scalars.append(.boolean(true))
+        case "false": scalars.append(.boolean(false))
+        case "null": scalars.append(.null)
+        default:
+            // Int64 and Double read more than JSON writes ("+1", "0x1p3", "nan"); only JSON's own spelling counts.
+            guard let first = text.utf8.first, first == UInt8(ascii: "-") || (0x30...0x39).contains(first),
+                !text.utf8.contains(UInt8(ascii: "x")), !text.utf8.contains(UInt8(ascii: "X"))
+            else { break }
+            if let integer = Int64(text) {
+                scalars.append(.integer(integer))
+            } else if let double = Double(text), double.isFinite {
+                scalars.append(.double(double))
+            }
+        }
+        return scalars
+    }
+}
+
+/// A place in the order of a listing: newest timestamp first, ties by id, largest first (by UTF-8 bytes).
+public struct EventPosition: Sendable, Equatable {
+    public var timestamp: Timestamp
+    public var id: String
+
+    public init(timestamp: Timestamp, id: String) {
+        self.timestamp = timestamp
+        self.id = id
+    }
+}

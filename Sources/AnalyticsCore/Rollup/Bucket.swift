@@ -1,0 +1,116 @@
+/// The two sizes of rollup buckets. A bucket's index is the number of such spans since 1970, so it is the same for everyone.
+public enum RollupTier: String, Sendable, CaseIterable {
+    case minute
+    case hour
+
+    public var milliseconds: Int64 {
+        switch self {
+        case .minute: 60_000
+        case .hour: 3_600_000
+        }
+    }
+}
+
+/// Names one bucket of one project; the tier (or that it is a day) is said beside it.
+public struct BucketKey: Sendable, Hashable, Comparable {
+    public var project: String
+    /// Spans since 1970-01-01T00:00:00Z, negative before.
+    public var index: Int64
+
+    public init(project: String, index: Int64) {
+        self.project = project
+        self.index = index
+    }
+
+    /// By the project's UTF-8 bytes, as both stores sort, then by index.
+    public static func < (a: BucketKey, b: BucketKey) -> Bool {
+        if a.project == b.project { return a.index < b.index }
+        return a.project.utf8.lexicographicallyPrecedes(b.project.utf8)
+    }
+}
+
+/// A marked bucket as the roller sees it.
+public struct BucketVersion: Sendable, Equatable {
+    public var key: BucketKey
+    /// Raised by each mark.
+    public var version: Int64
+    /// The version whose count `groups` holds.
+    public var done: Int64
+
+    public init(key: BucketKey, version: Int64, done: Int64) {
+        self.key = key
+        self.version = version
+        self.done = done
+    }
+}
+
+/// A bucket as it is stored: mark and rollup in one.
+public struct Rollup: Sendable, Equatable {
+    public var key: BucketKey
+    public var version: Int64
+    public var done: Int64
+    public var dirty: Bool
+    public var groups: [RollupGroup]
+
+    public init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, groups: [RollupGroup]) {
+        self.key = key
+        self.version = version
+        self.done = done
+        self.dirty = dirty
+        self.groups = groups
+    }
+}
+
+/// How many events of one type and source a bucket holds.
+public struct RollupGroup: Sendable, Hashable {
+    public var type: String
+    public var source: String
+    public var count: Int64
+    /// Hours only: the count of each quarter of an hour. Every time zone's offset is a multiple of 15 minutes, so a day of any
+    /// zone is a sum of these. Empty for minutes.
+    public var quarters: [Int64]
+
+    public init(type: String, source: String, count: Int64, quarters: [Int64] = []) {
+        self.type = type
+        self.source = source
+        self.count = count
+        self.quarters = quarters
+    }
+}
+
+/// What a roller writes: the groups counted for `version`.
+public struct RolledBucket: Sendable, Equatable {
+    public var key: BucketKey
+    public var version: Int64
+    public var groups: [RollupGroup]
+
+    public init(key: BucketKey, version: Int64, groups: [RollupGroup]) {
+        self.key = key
+        self.version = version
+        self.groups = groups
+    }
+}
+
+/// One minute, counted from its events.
+public struct MinuteCounts: Sendable, Equatable {
+    /// Minutes since 1970.
+    public var minute: Int64
+    public var groups: [RollupGroup]
+
+    public init(minute: Int64, groups: [RollupGroup]) {
+        self.minute = minute
+        self.groups = groups
+    }
+}
+
+extension Timestamp {
+    /// The index of the span of `milliseconds` length that holds this moment.
+    public func index(of milliseconds: Int64) -> Int64 {
+        let (quotient, remainder) = self.milliseconds.quotientAndRemainder(dividingBy: milliseconds)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+
+    public var minute: Int64 { index(of: RollupTier.minute.milliseconds) }
+    public var hour: Int64 { index(of: RollupTier.hour.milliseconds) }
+    public var day: Int64 { index(of: 86_400_000) }
+}

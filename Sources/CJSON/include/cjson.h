@@ -1,0 +1,108 @@
+/// JSON for the hot path: a C face over simdjson, which parses and validates at gigabytes a second.
+///
+/// Two layers:
+///
+/// - A *scanner* cuts an array or object into its raw elements or members without parsing them, so that one event that is
+///   broken (bad UTF-8, a number out of range, too deep) does not take the rest of its batch with it.
+/// - A *parser* validates one object whole and gives its top-level members; nested values come as normalised JSON text
+///   (no white space, keys in their order, every number in its shortest form that reads back the same), so that what a
+///   client sent never has to become Swift values on its way.
+///
+/// Every buffer handed in must have `CJSON_PADDING` readable bytes behind its end.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Readable bytes that must follow every buffer (simdjson reads whole registers).
+#define CJSON_PADDING 64
+
+/// Bytes that belong to somebody else. `bytes` is NULL when there is nothing.
+typedef struct {
+  const char *bytes;
+  size_t length;
+} cjson_view;
+
+/// Why a text was not accepted. The numbers are stable: Swift maps them to an event's reason.
+typedef enum : int32_t {
+  CJSON_OK = 0,
+  CJSON_END = 1,                 // scanner: the container is at its end
+  CJSON_SYNTAX = 2,              // not JSON
+  CJSON_UTF8 = 3,                // not UTF-8
+  CJSON_DEPTH = 4,               // nested deeper than allowed
+  CJSON_DUPLICATE_KEY = 5,       // the same key twice in one object, at any depth
+  CJSON_NUL_IN_KEY = 6,          // U+0000 in a key: BSON keys are C strings
+  CJSON_NUMBER = 7,              // a number that is malformed, or that neither int64 nor a finite double can hold
+  CJSON_NOT_OBJECT = 8,          // valid JSON, but not an object
+  CJSON_MEMORY = 9,
+} cjson_status;
+
+typedef enum : uint8_t {
+  CJSON_NULL = 0,
+  CJSON_BOOL = 1,
+  CJSON_INTEGER = 2,             // fits int64
+  CJSON_DOUBLE = 3,
+  CJSON_STRING = 4,              // `text` is the unescaped UTF-8
+  CJSON_ARRAY = 5,               // `text` is normalised JSON
+  CJSON_OBJECT = 6,              // `text` is normalised JSON
+} cjson_kind;
+
+typedef struct {
+  cjson_view key;                // unescaped UTF-8
+  cjson_kind kind;
+  bool boolean;
+  int64_t integer;
+  double number;                 // set for CJSON_DOUBLE and CJSON_INTEGER
+  cjson_view text;               // string: unescaped; array, object, number, boolean, null: normalised JSON
+} cjson_member;
+
+// --- Scanner ----------------------------------------------------------------------------------------------------------
+
+/// Cuts a JSON array or object into raw slices. It follows strings, escapes and brackets only.
+typedef struct {
+  const char *next;
+  const char *end;
+  char close;                    // ']' or '}'
+  bool first;
+} cjson_scanner;
+
+/// Starts on an array ('[') or an object ('{'), white space before it allowed.
+/// Returns CJSON_OK, or CJSON_SYNTAX when `open` is not the first byte.
+cjson_status cjson_scan_begin(cjson_scanner *scanner, const char *text, size_t length, char open);
+
+/// The next element of an array, raw, white space trimmed. CJSON_END after the last (then only white space may follow the
+/// bracket: anything else, a missing comma or an unclosed bracket is CJSON_SYNTAX, with `scanner->next` at the place).
+cjson_status cjson_scan_element(cjson_scanner *scanner, cjson_view *element);
+
+/// The next member of an object: the key raw between its quotes (escapes not resolved), the value raw.
+cjson_status cjson_scan_member(cjson_scanner *scanner, cjson_view *key, cjson_view *value);
+
+// --- Parser -----------------------------------------------------------------------------------------------------------
+
+/// Holds simdjson's buffers and the members of the last object parsed. One thread at a time.
+typedef struct cjson_parser cjson_parser;
+
+cjson_parser *cjson_parser_new(void);
+void cjson_parser_free(cjson_parser *parser);
+
+/// Parses one object and validates all of it: syntax, UTF-8, depth, duplicate keys, NUL in keys, numbers.
+/// `max_depth` counts containers: `{}` is 1, `{"a":[]}` is 2.
+/// On CJSON_OK `*members` and `*count` are set; the views hold until the next parse or free.
+/// On an error `*where` is the top-level key in whose value it was found, when that is known (else bytes is NULL).
+cjson_status cjson_parse_object(cjson_parser *parser, const char *text, size_t length, uint32_t max_depth,
+                                const cjson_member **members, size_t *count, cjson_view *where);
+
+// --- Writing ----------------------------------------------------------------------------------------------------------
+
+/// Writes `length` bytes of UTF-8 as a JSON string with its quotes into `out`, which must have room for
+/// 6 × length + 2 bytes. Returns the bytes written. Escapes ", \ and U+0000–U+001F only.
+size_t cjson_write_string(const char *bytes, size_t length, char *out);
+
+#ifdef __cplusplus
+}
+#endif
