@@ -105,10 +105,10 @@ public struct MinuteCounts: Sendable, Equatable {
 
 extension Timestamp {
     /// The index of the span of `milliseconds` length that holds this moment.
-    public func index(of milliseconds: Int64) -> Int64 {
-        let (quotient, remainder) = self.milliseconds.quotientAndRemainder(dividingBy: milliseconds)
-        return remainder < 0 ? quotient - 1 : quotient
-    }
+    public func index(of milliseconds: Int64) -> Int64 { floorDivide(self.milliseconds, by: milliseconds) }
+
+    /// The first moment of a minute.
+    public init(minute: Int64) { self.init(milliseconds: minute * RollupTier.minute.milliseconds) }
 
     public var minute: Int64 { index(of: RollupTier.minute.milliseconds) }
     public var hour: Int64 { index(of: RollupTier.hour.milliseconds) }

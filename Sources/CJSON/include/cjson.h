@@ -67,7 +67,7 @@ typedef struct {
 typedef struct {
   const char *next;
   const char *end;
-  char close;                    // ']' or '}'
+  char close;                    // ']' or '}'; 0 once at the end or failed (each further call then answers the same)
   bool first;
 } cjson_scanner;
 
@@ -102,6 +102,13 @@ cjson_status cjson_parse_object(cjson_parser *parser, const char *text, size_t l
 /// Writes `length` bytes of UTF-8 as a JSON string with its quotes into `out`, which must have room for
 /// 6 × length + 2 bytes. Returns the bytes written. Escapes ", \ and U+0000–U+001F only.
 size_t cjson_write_string(const char *bytes, size_t length, char *out);
+
+/// Room that `cjson_write_double` needs.
+#define CJSON_DOUBLE_SIZE 32
+
+/// Writes a finite number in the shortest form that reads back the same, with ".0" behind it where it would otherwise
+/// read back as an integer. Returns the bytes written, none for NaN and infinities: JSON has no word for them.
+size_t cjson_write_double(double number, char *out);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,57 @@
+internal import CoreMetrics
+
+/// The door: decode → validate → stamp → publish, wait for the broker's word.
+public struct Collector: Sendable {
+    private let publisher: any EventPublisher
+    private let limits: EventLimits
+    private let clock: WallClock
+    private let ids: IDGenerator
+
+    public init(publisher: any EventPublisher, limits: EventLimits, clock: WallClock, ids: IDGenerator) {
+        self.publisher = publisher
+        self.limits = limits
+        self.clock = clock
+        self.ids = ids
+    }
+
+    /// Takes events in. An event is in `accepted` only once the broker has confirmed that it holds it durably.
+    ///
+    /// Throws a ``SubmissionError`` when the request is no list of events; then nothing was taken.
+    public func submit(_ submission: Submission) async throws(SubmissionError) -> SubmissionResult {
+        let stamp = EventDecoder.Stamp(receivedAt: clock.now(), request: ids.next())
+        let decoded = try decode(submission, stamp)
+        EventMetrics.rejected(decoded.rejected)
+        var result = SubmissionResult(rejected: decoded.rejected)
+        guard !decoded.events.isEmpty else { return result }
+
+        let outcomes = await publisher.publish(decoded.messages, to: .events)
+        var start = 0
+        for (message, outcome) in zip(decoded.messages, outcomes) {
+            let events = decoded.events[start..<start + message.events]
+            start += message.events
+            switch outcome {
+            case .confirmed: result.accepted.append(contentsOf: events)
+            case .unconfirmed(let reason):
+                result.unconfirmed.append(contentsOf: events)
+                result.unconfirmedReason = reason
+            }
+        }
+        EventMetrics.accepted.increment(by: result.accepted.count)
+        EventMetrics.unconfirmed.increment(by: result.unconfirmed.count)
+        return result
+    }
+
+    private func decode(
+        _ submission: Submission, _ stamp: EventDecoder.Stamp
+    ) throws(SubmissionError) -> (events: [AcceptedEvent], rejected: [Rejection], messages: [OutgoingMessage]) {
+        let output = try EventDecoder(limits: limits, ids: ids).decode(submission, stamp: stamp)
+        var encoder = ChunkEncoder(request: stamp.request, sender: submission.sender)
+        var events: [AcceptedEvent] = []
+        events.reserveCapacity(output.events.count)
+        for (index, event) in output.events {
+            encoder.append(event, index: index)
+            events.append(AcceptedEvent(index: index, id: event.id, receipt: event.receipt, timestamp: event.timestamp))
+        }
+        return (events, output.rejected, encoder.finish())
+    }
+}

@@ -1,0 +1,57 @@
+/// An event that was not accepted, and why. Nothing of it was kept.
+public struct Rejection: Error, Sendable, Equatable {
+    /// Position in the request, from 0.
+    public var index: Int
+    /// The event's id, when it could be read.
+    public var id: String?
+    /// The member concerned, when there is one.
+    public var field: String?
+    public var code: RejectionCode
+    /// What is wrong and what to do about it, for a person.
+    public var message: String
+
+    public init(index: Int = 0, id: String? = nil, field: String? = nil, code: RejectionCode, message: String) {
+        self.index = index
+        self.id = id
+        self.field = field
+        self.code = code
+        self.message = message
+    }
+}
+
+/// Stable names: callers and dashboards rely on them.
+public enum RejectionCode: String, Sendable, CaseIterable {
+    case invalidJSON = "invalid_json"
+    case invalidUTF8 = "invalid_utf8"
+    case tooDeep = "too_deep"
+    case duplicateKey = "duplicate_key"
+    case nulInKey = "nul_in_key"
+    case numberOutOfRange = "number_out_of_range"
+    case notAnObject = "not_an_object"
+    case eventTooLarge = "event_too_large"
+    case missingField = "missing_field"
+    case unknownField = "unknown_field"
+    case invalidType = "invalid_type"
+    case invalidValue = "invalid_value"
+    case invalidTimestamp = "invalid_timestamp"
+    case timestampInFuture = "timestamp_in_future"
+    case timestampTooOld = "timestamp_too_old"
+}
+
+/// A request that was not read as events at all.
+public struct SubmissionError: Error, Sendable, Equatable {
+    public enum Code: String, Sendable {
+        case invalidJSON = "invalid_json"
+        case invalidEnvelope = "invalid_envelope"
+        case emptyBatch = "empty_batch"
+        case tooManyEvents = "too_many_events"
+    }
+
+    public var code: Code
+    public var message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}

@@ -1,0 +1,84 @@
+/// One request's worth of events, as the transport hands it in.
+public struct Submission: Sendable {
+    public var project: String
+    public var format: Format
+    public var body: PaddedBytes
+    /// Makes retries safe for clients that send no ids: ids are then derived from this and the position.
+    public var idempotencyKey: String?
+    /// Who sent it: an enrichment falls back on these when the event itself says nothing.
+    public var sender: Sender
+
+    public enum Format: Sendable, Equatable {
+        /// One native event.
+        case event
+        /// `[…]` or `{"events": […], "sentAt": …}`.
+        case batch
+        /// One native event a line.
+        case lines
+        /// One CloudEvent in structured mode.
+        case cloudEvent
+        /// An array of CloudEvents.
+        case cloudEventBatch
+        /// One CloudEvent in binary mode: the body is its data, the attributes (names without `ce-`, lower case) came as headers.
+        case cloudEventBinary(attributes: [String: String], contentType: String?)
+    }
+
+    public init(
+        project: String = Project.default, format: Format, body: PaddedBytes, idempotencyKey: String? = nil, sender: Sender = Sender()
+    ) {
+        self.project = project
+        self.format = format
+        self.body = body
+        self.idempotencyKey = idempotencyKey
+        self.sender = sender
+    }
+}
+
+/// The other end of the request that brought the events.
+public struct Sender: Sendable, Equatable {
+    /// IP address, already truncated unless the service is set to keep it whole.
+    public var address: String?
+    public var userAgent: String?
+
+    public init(address: String? = nil, userAgent: String? = nil) {
+        self.address = address
+        self.userAgent = userAgent
+    }
+}
+
+/// What became of a submission.
+public struct SubmissionResult: Sendable, Equatable {
+    /// Confirmed by the broker, in the order of the request.
+    public var accepted: [AcceptedEvent]
+    /// Refused for what they are: sending them again does not help.
+    public var rejected: [Rejection]
+    /// Not confirmed: not accepted, and to be sent again with the same ids.
+    public var unconfirmed: [AcceptedEvent]
+    /// Why, when there are any.
+    public var unconfirmedReason: String?
+
+    public init(
+        accepted: [AcceptedEvent] = [], rejected: [Rejection] = [], unconfirmed: [AcceptedEvent] = [], unconfirmedReason: String? = nil
+    ) {
+        self.accepted = accepted
+        self.rejected = rejected
+        self.unconfirmed = unconfirmed
+        self.unconfirmedReason = unconfirmedReason
+    }
+}
+
+/// What a caller needs to find an event of its request again.
+public struct AcceptedEvent: Sendable, Equatable {
+    /// Position in the request, from 0.
+    public var index: Int
+    public var id: String
+    public var receipt: String
+    public var timestamp: Timestamp
+
+    public init(index: Int, id: String, receipt: String, timestamp: Timestamp) {
+        self.index = index
+        self.id = id
+        self.receipt = receipt
+        self.timestamp = timestamp
+    }
+}

@@ -1,0 +1,99 @@
+internal import Crypto
+
+/// Makes ids. Injected, so that tests know them.
+public struct IDGenerator: Sendable {
+    public var next: @Sendable () -> String
+
+    public init(next: @escaping @Sendable () -> String) {
+        self.next = next
+    }
+
+    /// UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids made later sort later.
+    public static func uuid7(clock: WallClock) -> IDGenerator {
+        IDGenerator {
+            var random = SystemRandomNumberGenerator()
+            let time = UInt64(bitPattern: clock.now().milliseconds) << 16
+            let high = time | 0x7000 | UInt64.random(in: 0...0x0FFF, using: &random)
+            let low = 0x8000_0000_0000_0000 | (UInt64.random(in: 0...UInt64.max, using: &random) >> 2)
+            return uuidText(high, low)
+        }
+    }
+
+    /// The id of the event at `index` of a request with an idempotency key: the same for every retry (RFC 9562, version 8).
+    static func derived(project: String, key: String, index: Int) -> String {
+        let (high, low) = digest128 { hash in
+            hash.update(field: project)
+            hash.update(field: key)
+            hash.update(field: String(index))
+        }
+        return uuidText(high & ~0xF000 | 0x8000, low & ~(3 << 62) | 1 << 63)
+    }
+
+    private static func uuidText(_ high: UInt64, _ low: UInt64) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(unsafeUninitializedCapacity: 36) { buffer in
+            var at = 0
+            for nibble in 0..<32 {
+                if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {
+                    buffer[at] = UInt8(ascii: "-")
+                    at += 1
+                }
+                let word = nibble < 16 ? high : low
+                buffer[at] = digits[Int((word >> UInt64((15 - nibble % 16) * 4)) & 0xF)]
+                at += 1
+            }
+            return 36
+        }
+    }
+}
+
+extension Event {
+    /// What the client said, in 64 bits of SHA-256: its id, its receipt and the time of receipt left out, so that a retry has the same
+    /// fingerprint and the same id with other content has another.
+    var fingerprint: Int64 {
+        let (high, _) = digest128 { hash in
+            hash.update(field: type)
+            hash.update(field: source)
+            hash.update(field: clientTimestamp.map { String($0.milliseconds) })
+            hash.update(field: data?.text)
+            hash.update(field: correlationId)
+            hash.update(field: metadata?.text)
+            hash.update(field: userId)
+            hash.update(field: sessionId)
+        }
+        return Int64(bitPattern: high)
+    }
+}
+
+/// The first 128 bits of a SHA-256.
+private func digest128(_ update: (inout SHA256) -> Void) -> (UInt64, UInt64) {
+    var hash = SHA256()
+    update(&hash)
+    return hash.finalize().withUnsafeBytes { bytes in
+        (
+            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        )
+    }
+}
+
+extension SHA256 {
+    /// Length first, so that no two lists of fields run together to the same bytes.
+    fileprivate mutating func update(field: String?) {
+        guard var field else { return withUnsafeBytes(of: Int64(-1)) { update(bufferPointer: $0) } }
+        withUnsafeBytes(of: Int64(field.utf8.count)) { update(bufferPointer: $0) }
+        field.withUTF8 { update(bufferPointer: UnsafeRawBufferPointer($0)) }
+    }
+}
+
+enum Digest {
+    /// 128 bits of SHA-256 over a list of texts, as 32 hexadecimal digits.
+    static func hexadecimal(of parts: [String]) -> String {
+        let (high, low) = digest128 { hash in parts.forEach { hash.update(field: $0) } }
+        func digits(_ word: UInt64) -> String {
+            let text = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - text.count) + text
+        }
+        return digits(high) + digits(low)
+    }
+}

@@ -1,0 +1,67 @@
+internal import CJSON
+
+/// Bytes with the spare room behind their end that the JSON parser reads into.
+public struct PaddedBytes: Sendable {
+    private var storage: [UInt8]
+    public private(set) var count: Int
+
+    public init(reservingCapacity capacity: Int = 0) {
+        storage = []
+        storage.reserveCapacity(capacity + Int(CJSON_PADDING))
+        storage.append(contentsOf: repeatElement(0, count: Int(CJSON_PADDING)))
+        count = 0
+    }
+
+    public init(_ bytes: some Collection<UInt8>) {
+        self.init(reservingCapacity: bytes.count)
+        append(bytes)
+    }
+
+    public init(_ text: String) {
+        self.init(text.utf8)
+    }
+
+    public mutating func append(_ bytes: some Collection<UInt8>) {
+        storage.removeLast(storage.count - count)
+        storage.append(contentsOf: bytes)
+        count = storage.count
+        storage.append(contentsOf: repeatElement(0, count: Int(CJSON_PADDING)))
+    }
+
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        append(UnsafeBufferPointer(start: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), count: bytes.count))
+    }
+
+    /// The bytes without the padding.
+    public var bytes: ArraySlice<UInt8> { storage[0..<count] }
+
+    /// Gives the bytes, of which the padding behind the end is readable too.
+    func withUnsafeBytes<R, E: Error>(_ body: (JSONSlice) throws(E) -> R) throws(E) -> R {
+        let count = self.count
+        return try storage.withUnsafeBufferPointer { (buffer) throws(E) -> R in
+            try buffer.withMemoryRebound(to: CChar.self) { (chars) throws(E) -> R in
+                try body(JSONSlice(start: chars.baseAddress!, count: count))
+            }
+        }
+    }
+}
+
+/// Part of a ``PaddedBytes``: valid inside its closure only.
+struct JSONSlice {
+    var start: UnsafePointer<CChar>
+    var count: Int
+
+    init(start: UnsafePointer<CChar>, count: Int) {
+        self.start = start
+        self.count = count
+    }
+
+    init(_ view: cjson_view) {
+        start = view.bytes
+        count = view.length
+    }
+
+    var string: String {
+        String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+    }
+}

@@ -1,0 +1,51 @@
+internal import FoundationEssentials
+
+/// An event, or a whole delivery, that processing gave up on for good: everything needed to understand it and to replay it.
+public struct DeadLetter: Sendable, Equatable {
+    public var reason: DeadLetterReason
+    /// What the store or the decoder said.
+    public var error: String
+    /// Deliveries so far.
+    public var attempts: Int
+    public var at: Timestamp
+    public var project: String?
+    public var eventId: String?
+    /// What was on the queue: a chunk of one event, or the delivery's own bytes where they could not be read.
+    public var original: [UInt8]
+}
+
+/// Stable names: dashboards and alerts rely on them.
+public enum DeadLetterReason: String, Sendable, CaseIterable {
+    /// The delivery's bytes are no chunk that this version understands.
+    case undecodable
+    /// The store will never take this event.
+    case refused = "refused_by_store"
+    /// The id was taken by an event with other content, which stays.
+    case conflict = "conflicting_id"
+    /// The delivery came again and again without ever being finished: it may be what kills its processor.
+    case redelivered = "too_many_deliveries"
+}
+
+extension DeadLetter {
+    /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`; `original` is the JSON that was on the
+    /// queue, or, under `originalBase64`, its bytes when they are no JSON object.
+    func message() -> OutgoingMessage {
+        var writer = JSONWriter(reservingCapacity: original.count + 512)
+        writer.beginObject()
+        writer.member("v", 1)
+        writer.member("reason", reason.rawValue)
+        writer.member("error", error)
+        writer.member("attempts", Int64(attempts))
+        writer.member("at", at.milliseconds)
+        writer.member("project", project)
+        writer.member("eventId", eventId)
+        if reason == .undecodable {
+            writer.member("originalBase64", Data(original).base64EncodedString())
+        } else {
+            writer.key("original")
+            writer.json(original)
+        }
+        writer.endObject()
+        return OutgoingMessage(body: writer.bytes, events: 1)
+    }
+}

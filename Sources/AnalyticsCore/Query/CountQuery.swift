@@ -1,0 +1,87 @@
+/// How many events there are, by type or by source.
+public struct CountQuery: Sendable, Equatable {
+    public enum Grouping: String, Sendable, CaseIterable {
+        case type
+        case source
+    }
+
+    public var project: String
+    /// Any of these; all when empty.
+    public var types: [String]
+    public var sources: [String]
+    /// First moment inside the range; from the first event on when `nil`.
+    public var from: Timestamp?
+    /// First moment after the range; up to the last event when `nil`.
+    public var to: Timestamp?
+    public var grouping: Grouping
+
+    public init(
+        project: String, types: [String] = [], sources: [String] = [], from: Timestamp? = nil, to: Timestamp? = nil,
+        grouping: Grouping = .type
+    ) {
+        self.project = project
+        self.types = types
+        self.sources = sources
+        self.from = from
+        self.to = to
+        self.grouping = grouping
+    }
+}
+
+public struct Counts: Sendable, Equatable {
+    public var total: Int64
+    /// Largest first, ties by name.
+    public var groups: [(name: String, count: Int64)]
+
+    public init(_ counts: [String: Int64]) {
+        total = counts.values.reduce(0, +)
+        groups = counts.map { (name: $0.key, count: $0.value) }
+            .sorted { $0.count != $1.count ? $0.count > $1.count : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    public static func == (a: Counts, b: Counts) -> Bool {
+        a.total == b.total && a.groups.elementsEqual(b.groups, by: ==)
+    }
+}
+
+/// Cuts a range of time into whole hours, whole minutes at their sides, and what is left at the edges. Pure.
+struct RangeCover: Equatable {
+    var hours: Range<Int64>
+    var minutes: [Range<Int64>]
+    var edges: [Range<Timestamp>]
+
+    init(_ range: Range<Timestamp>) {
+        let minute = RollupTier.minute.milliseconds
+        let firstMinute = floorDivide(range.lowerBound.milliseconds + minute - 1, by: minute)
+        let endMinute = floorDivide(range.upperBound.milliseconds, by: minute)
+        guard firstMinute <= endMinute else {
+            (hours, minutes, edges) = (0..<0, [], [range])
+            return
+        }
+        let firstEdge = range.lowerBound..<Timestamp(milliseconds: firstMinute * minute)
+        let lastEdge = Timestamp(milliseconds: endMinute * minute)..<range.upperBound
+        let firstHour = floorDivide(firstMinute + 59, by: 60)
+        let endHour = floorDivide(endMinute, by: 60)
+        if firstHour < endHour {
+            hours = firstHour..<endHour
+            minutes = [firstMinute..<firstHour * 60, endHour * 60..<endMinute].filter { !$0.isEmpty }
+        } else {
+            hours = 0..<0
+            minutes = [firstMinute..<endMinute].filter { !$0.isEmpty }
+        }
+        edges = [firstEdge, lastEdge].filter { !$0.isEmpty }
+    }
+}
+
+/// Joins ascending indexes into ranges.
+func coalesce(_ indexes: some Sequence<Int64>) -> [Range<Int64>] {
+    var ranges: [Range<Int64>] = []
+    for index in indexes {
+        if let last = ranges.last, last.upperBound == index {
+            ranges[ranges.count - 1] = last.lowerBound..<index + 1
+        } else {
+            ranges.append(index..<index + 1)
+        }
+    }
+    return ranges
+}

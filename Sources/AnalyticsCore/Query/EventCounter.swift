@@ -1,0 +1,167 @@
+internal import CoreMetrics
+
+/// Answers counts: from the cache where the generation of the range still stands, else from hours, from the minutes of marked hours and
+/// of the sides, and from the events of marked minutes and of the edges.
+public struct EventCounter: Sendable {
+    private let store: any RollupStore
+    private let cache: any CountCache
+    private let flights = SingleFlight<String, Counts>()
+    private let liveMinutes = LiveMinutes()
+
+    /// Hours read at a time; bounds what a count over years holds in memory.
+    private static let hoursAtATime: Int64 = 1_000
+    /// Ranges a query to the store names at the most.
+    private static let rangesAtATime = 200
+    /// A cached count is found again only while its generation stands; this only bounds what old generations take up.
+    private static let timeToLive: Duration = .seconds(600)
+
+    public init(store: any RollupStore, cache: any CountCache) {
+        self.store = store
+        self.cache = cache
+    }
+
+    /// The counts, and whether they came from the cache.
+    public func counts(_ query: CountQuery) async throws -> (counts: Counts, cached: Bool) {
+        guard let range = try await range(of: query) else { return (Counts([:]), false) }
+        // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
+        let generation = try await store.generation(project: query.project, days: Self.days(of: range))
+        let key = Self.cacheKey(query, generation: generation)
+        if let cached = await cached(key) { return (cached, true) }
+        let counts = try await flights.value(for: key) {
+            let counts = try await compute(query, range)
+            await cache.store(CountsCodec.encode(counts), for: key, timeToLive: Self.timeToLive)
+            return counts
+        }
+        return (counts, false)
+    }
+
+    private func cached(_ key: String) async -> Counts? {
+        switch await cache.value(for: key) {
+        case .hit(let bytes):
+            let counts = CountsCodec.decode(bytes)
+            (counts == nil ? CacheMetrics.error : CacheMetrics.hit).increment()
+            return counts
+        case .miss: CacheMetrics.miss.increment()
+        case .unavailable: CacheMetrics.error.increment()
+        }
+        return nil
+    }
+
+    /// The range asked for, held to what there is where the query leaves it open.
+    private func range(of query: CountQuery) async throws -> Range<Timestamp>? {
+        if let from = query.from, let to = query.to { return from < to ? from..<to : nil }
+        guard let extent = try await store.extent(project: query.project) else { return nil }
+        let from = query.from ?? extent.lowerBound
+        let to = query.to ?? extent.upperBound
+        return from < to ? from..<to : nil
+    }
+
+    private static func days(of range: Range<Timestamp>) -> Range<Int64> {
+        range.lowerBound.day..<Timestamp(milliseconds: range.upperBound.milliseconds - 1).day + 1
+    }
+
+    private static func cacheKey(_ query: CountQuery, generation: Int64) -> String {
+        let parts: [String] =
+            ["counts1", query.project, query.grouping.rawValue, String(generation)]
+            + [query.from.map { String($0.milliseconds) } ?? "", query.to.map { String($0.milliseconds) } ?? ""]
+            + ["types"] + query.types.sorted() + ["sources"] + query.sources.sorted()
+        return "counts:" + Digest.hexadecimal(of: parts)
+    }
+
+    // MARK: Computing
+
+    private func compute(_ query: CountQuery, _ range: Range<Timestamp>) async throws -> Counts {
+        let cover = RangeCover(range)
+        var tally = Tally(query)
+        var minutes: [Range<Int64>] = []
+        var start = cover.hours.lowerBound
+        while start < cover.hours.upperBound {
+            let end = min(start + Self.hoursAtATime, cover.hours.upperBound)
+            let marked = tally.add(try await store.rollups(.hour, project: query.project, in: [start..<end]))
+            minutes.append(contentsOf: coalesce(marked.map(\.key.index)).map { $0.lowerBound * 60..<$0.upperBound * 60 })
+            start = end
+        }
+        minutes.append(contentsOf: cover.minutes)
+        var marked: [Rollup] = []
+        for ranges in Self.slices(minutes) {
+            marked.append(contentsOf: tally.add(try await store.rollups(.minute, project: query.project, in: ranges)))
+        }
+        try await count(marked, into: &tally)
+        for edge in cover.edges {
+            for minute in try await store.countEvents(project: query.project, in: [edge]) { tally.add(minute.groups) }
+        }
+        return tally.counts
+    }
+
+    /// Counts marked minutes from their events.
+    private func count(_ marked: [Rollup], into tally: inout Tally) async throws {
+        var unknown: [Rollup] = []
+        for rollup in marked {
+            if let groups = await liveMinutes.groups(of: rollup) { tally.add(groups) } else { unknown.append(rollup) }
+        }
+        let versions = Dictionary(uniqueKeysWithValues: unknown.map { ($0.key.index, $0) })
+        for ranges in Self.slices(coalesce(unknown.map(\.key.index))) {
+            let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
+            for minute in try await store.countEvents(project: tally.query.project, in: times) {
+                tally.add(minute.groups)
+                if let rollup = versions[minute.minute] { await liveMinutes.remember(minute.groups, of: rollup) }
+            }
+        }
+    }
+
+    private static func slices(_ ranges: [Range<Int64>]) -> [[Range<Int64>]] {
+        stride(from: 0, to: ranges.count, by: rangesAtATime).map { Array(ranges[$0..<min($0 + rangesAtATime, ranges.count)]) }
+    }
+}
+
+/// Adds groups up under the query's filters and grouping.
+private struct Tally {
+    let query: CountQuery
+    private let types: Set<String>
+    private let sources: Set<String>
+    private var sums: [String: Int64] = [:]
+
+    init(_ query: CountQuery) {
+        self.query = query
+        types = Set(query.types)
+        sources = Set(query.sources)
+    }
+
+    /// Adds the rollups that are not marked and gives back those that are.
+    mutating func add(_ rollups: [Rollup]) -> [Rollup] {
+        var marked: [Rollup] = []
+        for rollup in rollups {
+            if rollup.dirty { marked.append(rollup) } else { add(rollup.groups) }
+        }
+        return marked
+    }
+
+    mutating func add(_ groups: [RollupGroup]) {
+        for group in groups where (types.isEmpty || types.contains(group.type)) && (sources.isEmpty || sources.contains(group.source)) {
+            sums[query.grouping == .type ? group.type : group.source, default: 0] += group.count
+        }
+    }
+
+    var counts: Counts { Counts(sums) }
+}
+
+/// Remembers what a marked minute counted to, for as long as no further mark comes: a minute that stays hot is then not counted
+/// from its events for every reader. Holds at most ``limit`` minutes.
+private actor LiveMinutes {
+    private var memory: [BucketKey: (version: Int64, groups: [RollupGroup])] = [:]
+    private static let limit = 128
+
+    func groups(of rollup: Rollup) -> [RollupGroup]? {
+        guard let entry = memory[rollup.key], entry.version == rollup.version else { return nil }
+        return entry.groups
+    }
+
+    /// `rollup` was read before its events were counted, so the groups are at least as new as its version.
+    func remember(_ groups: [RollupGroup], of rollup: Rollup) {
+        if let entry = memory[rollup.key], entry.version > rollup.version { return }
+        if memory.count >= Self.limit, memory[rollup.key] == nil, let oldest = memory.keys.min(by: { $0.index < $1.index }) {
+            memory[oldest] = nil
+        }
+        memory[rollup.key] = (rollup.version, groups)
+    }
+}

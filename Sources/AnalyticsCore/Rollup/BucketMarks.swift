@@ -1,0 +1,33 @@
+/// The buckets that a set of events touches.
+struct BucketMarks {
+    private(set) var minutes: Set<BucketKey> = []
+
+    init() {}
+
+    mutating func touch(project: String, _ timestamp: Timestamp) {
+        minutes.insert(BucketKey(project: project, index: timestamp.minute))
+    }
+
+    /// Marks the minutes, then the hours, then raises the generations of the days, each durable before the next begins.
+    ///
+    /// To be called after the events are stored and before their deliveries are acknowledged. The order is what makes rollups exact:
+    /// - events before minutes: whoever reads a minute's version and then counts sees every event that the version stands for;
+    /// - minutes before hours: whoever reads an hour's version and then finds no minute of it marked has every minute rolled;
+    /// - marks before generations: whoever reads a generation and then computes sees every mark that the generation stands for.
+    ///
+    /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
+    func write(to store: any RollupStore) async throws(StoreError) {
+        let hours = Set(minutes.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 60)) })
+        let days = Set(hours.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 24)) })
+        // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
+        try await store.mark(.minute, minutes.sorted())
+        try await store.mark(.hour, hours.sorted())
+        try await store.bumpGenerations(days.sorted())
+    }
+}
+
+/// Rounds down, below zero too.
+func floorDivide(_ value: Int64, by divisor: Int64) -> Int64 {
+    let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? quotient - 1 : quotient
+}

@@ -1,0 +1,7 @@
+internal import Metrics
+
+enum CacheMetrics {
+    static let hit = Counter(label: "analytics_cache_requests_total", dimensions: [("result", "hit")])
+    static let miss = Counter(label: "analytics_cache_requests_total", dimensions: [("result", "miss")])
+    static let error = Counter(label: "analytics_cache_requests_total", dimensions: [("result", "error")])
+}
