@@ -40,7 +40,7 @@ let package = Package(
         ),
         .target(
             name: "CMongoC",
-            dependencies: ["CLibMongoC"],
+            dependencies: ["CJSON", "CLibMongoC"],
             linkerSettings: [.linkedLibrary("simdjson")]
         ),
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
