@@ -185,3 +185,21 @@ struct ChunkError: Error, Equatable {
         self.message = message
     }
 }
+
+extension ChunkEncoder {
+    /// One event as a chunk of its own: what a dead letter holds, and what a replay publishes.
+    static func single(_ event: Event, sender: Sender) -> [UInt8] {
+        let (request, index) = event.receiptParts
+        var encoder = ChunkEncoder(request: request, sender: sender)
+        encoder.append(event, index: index)
+        return encoder.finish()[0].body
+    }
+}
+
+extension Event {
+    /// A receipt is "request:position".
+    var receiptParts: (request: String, index: Int) {
+        guard let colon = receipt.lastIndex(of: ":"), let index = Int(receipt[receipt.index(after: colon)...]) else { return (receipt, 0) }
+        return (String(receipt[..<colon]), index)
+    }
+}

@@ -86,9 +86,10 @@ extension SHA256 {
     }
 }
 
-enum Digest {
+/// Short names for long things.
+public enum Digest {
     /// 128 bits of SHA-256 over a list of texts, as 32 hexadecimal digits.
-    static func hexadecimal(of parts: [String]) -> String {
+    public static func hexadecimal(of parts: [String]) -> String {
         let (high, low) = digest128 { hash in parts.forEach { hash.update(field: $0) } }
         func digits(_ word: UInt64) -> String {
             let text = String(word, radix: 16)

@@ -8,6 +8,10 @@ struct BucketMarks {
         minutes.insert(BucketKey(project: project, index: timestamp.minute))
     }
 
+    mutating func touch(_ minute: BucketKey) {
+        minutes.insert(minute)
+    }
+
     /// Marks the minutes, then the hours, then raises the generations of the days, each durable before the next begins.
     ///
     /// To be called after the events are stored and before their deliveries are acknowledged. The order is what makes rollups exact:

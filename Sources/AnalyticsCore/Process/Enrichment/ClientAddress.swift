@@ -1,0 +1,40 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Darwin
+#endif
+
+/// An IP address, and what of it may be kept: a truncated address tells the network and no longer the person.
+public struct ClientAddress: Sendable, Equatable {
+    private var bytes: [UInt8]
+
+    /// Reads an IPv4 or IPv6 address (`inet_pton`); an IPv4 address in IPv6 clothing counts as IPv4.
+    public init?(_ text: String) {
+        var v4 = in_addr()
+        var v6 = in6_addr()
+        if inet_pton(AF_INET, text, &v4) == 1 {
+            bytes = withUnsafeBytes(of: &v4) { Array($0) }
+        } else if inet_pton(AF_INET6, text, &v6) == 1 {
+            bytes = withUnsafeBytes(of: &v6) { Array($0) }
+            if bytes.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] { bytes.removeFirst(12) }
+        } else {
+            return nil
+        }
+    }
+
+    public var text: String {
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        inet_ntop(bytes.count == 4 ? AF_INET : AF_INET6, bytes, &buffer, socklen_t(buffer.count))
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// The first 24 bits of an IPv4 address, the first 48 of an IPv6 address, the rest zero.
+    public var truncated: String {
+        var copy = self
+        let kept = bytes.count == 4 ? 3 : 6
+        for index in kept..<bytes.count { copy.bytes[index] = 0 }
+        return copy.text
+    }
+}

@@ -1,0 +1,94 @@
+/// One step of enrichment: reads the event and what came with it, and adds to the context. Pure.
+public struct Enrichment: Sendable {
+    public var name: String
+    public var apply: @Sendable (EnrichmentInput, inout EventContext) -> Void
+
+    public init(_ name: String, apply: @escaping @Sendable (EnrichmentInput, inout EventContext) -> Void) {
+        self.name = name
+        self.apply = apply
+    }
+}
+
+public struct EnrichmentInput: Sendable {
+    public var event: Event
+    public var processedAt: Timestamp
+    /// What the event's data says about its page and client; the request's sender where it says nothing.
+    public var hints: ClientHints
+}
+
+/// What clients write into `data` (or else into `metadata`) about the page and the browser that an event comes from, under the names
+/// that the common SDKs use.
+public struct ClientHints: Sendable, Equatable {
+    public var url: String?
+    public var referrer: String?
+    public var userAgent: String?
+    public var ip: String?
+
+    init(_ event: Event, sender: Sender, parser: JSONParser) {
+        read(event.data, parser)
+        read(event.metadata, parser)
+        userAgent = userAgent ?? sender.userAgent
+        ip = ip ?? sender.address
+    }
+
+    private mutating func read(_ json: JSONText?, _ parser: JSONParser) {
+        // Most events say nothing of a page or a browser; the scan costs a tenth of parsing them.
+        guard let json, json.text.utf8.first == UInt8(ascii: "{") else { return }
+        PaddedBytes(json.text).withUnsafeBytes { text in
+            guard let members = try? parser.members(of: text, maximumDepth: EventLimits.maximumDepth) else { return }
+            members.each { member in
+                if member.hasKey("url") || member.hasKey("$current_url") {
+                    url = url ?? member.string
+                } else if member.hasKey("referrer") || member.hasKey("$referrer") {
+                    referrer = referrer ?? member.string
+                } else if member.hasKey("userAgent") || member.hasKey("user_agent") || member.hasKey("$raw_user_agent") {
+                    userAgent = userAgent ?? member.string
+                } else if member.hasKey("ip") || member.hasKey("$ip") {
+                    ip = ip ?? member.string
+                }
+            }
+        }
+    }
+}
+
+/// The steps in the order in which they run.
+public enum Enrichments {
+    public static func standard(keepClientAddress: Bool) -> [Enrichment] {
+        [times, page, referrer, userAgent, clientAddress(keep: keepClientAddress)]
+    }
+
+    static let times = Enrichment("times") { input, context in
+        context.processingLag = max(0, (input.processedAt - input.event.receivedAt).milliseconds)
+        if let client = input.event.clientTimestamp, client != input.event.timestamp {
+            context.clockCorrection = (input.event.timestamp - client).milliseconds
+        }
+    }
+
+    static let page = Enrichment("page") { input, context in
+        guard let text = input.hints.url, let url = WebAddress(text) else { return }
+        let campaign = ["source", "medium", "campaign", "term", "content"].compactMap { name in
+            url.query["utm_" + name].map { (parameter: name, value: $0) }
+        }
+        context.page = EventContext.Page(host: url.host, path: url.path, campaign: campaign)
+    }
+
+    static let referrer = Enrichment("referrer") { input, context in
+        guard let text = input.hints.referrer, let url = WebAddress(text) else { return }
+        context.referrerDomain = url.host.hasPrefix("www.") ? String(url.host.dropFirst(4)) : url.host
+    }
+
+    static let userAgent = Enrichment("user agent") { input, context in
+        guard let text = input.hints.userAgent else { return }
+        let agent = UserAgent(text)
+        context.browser = agent.browser
+        context.operatingSystem = agent.operatingSystem
+        context.device = agent.device
+    }
+
+    static func clientAddress(keep: Bool) -> Enrichment {
+        Enrichment("client address") { input, context in
+            guard let text = input.hints.ip, let address = ClientAddress(text) else { return }
+            context.ip = keep ? address.text : address.truncated
+        }
+    }
+}

@@ -1,0 +1,85 @@
+/// What enrichment finds out about an event; stored under `context`, never over a client's field.
+public struct EventContext: Sendable, Equatable {
+    /// Milliseconds from receipt to processing.
+    public var processingLag: Int64?
+    /// Milliseconds by which `timestamp` was moved to make up for the sender's clock.
+    public var clockCorrection: Int64?
+    public var page: Page?
+    public var referrerDomain: String?
+    public var browser: NamedVersion?
+    public var operatingSystem: NamedVersion?
+    /// `desktop`, `mobile`, `tablet`, `tv` or `bot`.
+    public var device: String?
+    /// Truncated unless the service is set to keep it whole.
+    public var ip: String?
+
+    public struct Page: Sendable, Equatable {
+        public var host: String
+        public var path: String
+        /// `source`, `medium`, `campaign`, `term`, `content`, as far as the URL carries them, in this order.
+        public var campaign: [(parameter: String, value: String)]
+
+        public static func == (a: Page, b: Page) -> Bool {
+            a.host == b.host && a.path == b.path && a.campaign.elementsEqual(b.campaign, by: ==)
+        }
+    }
+
+    public struct NamedVersion: Sendable, Equatable {
+        public var name: String
+        public var version: String?
+
+        public init(_ name: String, _ version: String? = nil) {
+            self.name = name
+            self.version = version
+        }
+    }
+
+    public init() {}
+
+    /// As a JSON object; `nil` when there is nothing in it.
+    var json: JSONText? {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("processingLagMs", processingLag)
+        writer.member("clockCorrectionMs", clockCorrection)
+        if let page {
+            writer.key("page")
+            writer.beginObject()
+            writer.member("host", page.host)
+            writer.member("path", page.path)
+            if !page.campaign.isEmpty {
+                writer.key("utm")
+                writer.beginObject()
+                for (parameter, value) in page.campaign {
+                    writer.key(parameter)
+                    writer.string(value)
+                }
+                writer.endObject()
+            }
+            writer.endObject()
+        }
+        if let referrerDomain {
+            writer.key("referrer")
+            writer.beginObject()
+            writer.member("domain", referrerDomain)
+            writer.endObject()
+        }
+        writer.named("browser", browser)
+        writer.named("os", operatingSystem)
+        writer.member("device", device)
+        writer.member("ip", ip)
+        writer.endObject()
+        return writer.count > 2 ? JSONText(normalised: writer.text) : nil
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func named(_ name: StaticString, _ value: EventContext.NamedVersion?) {
+        guard let value else { return }
+        key(name)
+        beginObject()
+        member("name", value.name)
+        member("version", value.version)
+        endObject()
+    }
+}

@@ -1,0 +1,184 @@
+public import Logging
+internal import CoreMetrics
+internal import Metrics
+public import ServiceLifecycle
+
+/// Takes deliveries from the queue to the store: decode → enrich → buffer → flush.
+///
+/// What it holds is bounded by the broker's prefetch. When the store is slow or away, flushes take longer, the buffer is not emptied,
+/// and the broker delivers no more: the processor slows down and loses nothing.
+public actor Processor: Service {
+    public struct Settings: Sendable {
+        /// Events a flush writes at the most (one delivery more or less).
+        public var flushEvents: Int
+        /// How long an event waits for others at the most.
+        public var flushInterval: Duration
+        /// Deliveries held and not yet acknowledged.
+        public var prefetch: Int
+        /// Flushes under way at a time.
+        public var concurrentFlushes: Int
+
+        public init(flushEvents: Int = 2_000, flushInterval: Duration = .milliseconds(100), prefetch: Int = 500, concurrentFlushes: Int = 2) {
+            self.flushEvents = flushEvents
+            self.flushInterval = flushInterval
+            self.prefetch = prefetch
+            self.concurrentFlushes = concurrentFlushes
+        }
+    }
+
+    private let broker: any EventPublisher & EventConsumer
+    private let settings: Settings
+    private let enrichments: [Enrichment]
+    private let clock: WallClock
+    private let logger: Logger
+    private let flush: Flush
+
+    private let decoder = ChunkDecoder()
+    private let parser = JSONParser()
+    private var buffer: WriteBuffer<ContinuousClock.Instant>
+    private var poison = PoisonGuard()
+    private var flights: [Int: (oldest: Timestamp, task: Task<Void, Never>)] = [:]
+    private var flightNumber = 0
+    private var oldestBuffered: Timestamp?
+    private var isDraining = false
+
+    public init(
+        broker: any EventPublisher & EventConsumer, store: any Store, enrichments: [Enrichment], settings: Settings = Settings(),
+        clock: WallClock, logger: Logger
+    ) {
+        self.broker = broker
+        self.settings = settings
+        self.enrichments = enrichments
+        self.clock = clock
+        self.logger = logger
+        flush = Flush(store: store, broker: broker, clock: clock, logger: logger)
+        buffer = WriteBuffer(
+            limits: .init(events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), interval: settings.flushInterval))
+    }
+
+    /// Runs until cancelled, or until a graceful shutdown has written and acknowledged what was held.
+    public func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.consume() }
+            group.addTask { await self.tick() }
+            group.addTask { try? await gracefulShutdown() }
+            // The first to end is the shutdown (or a cancellation, which ends all three).
+            await group.next()
+            await withTaskCancellationHandler {
+                await drain()
+            } onCancel: {
+                // The time for a graceful end is up: what is not written stays with the broker.
+                Task { await self.cancelFlights() }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func consume() async {
+        for await delivery in broker.deliveries(prefetch: settings.prefetch) {
+            guard !isDraining else { return }
+            await take(delivery)
+        }
+    }
+
+    private func tick() async {
+        let lag = Gauge(label: "analytics_event_lag_seconds")
+        while !Task.isCancelled {
+            if let entries = buffer.tick(now: .now) { await start(entries) }
+            lag.record(oldestHeld.map { max(0, (clock.now() - $0).seconds) } ?? 0)
+            try? await Task.sleep(for: settings.flushInterval / 2)
+        }
+    }
+
+    /// Receipt of the oldest event that is held and not yet stored.
+    private var oldestHeld: Timestamp? {
+        (flights.values.map(\.oldest) + [oldestBuffered].compactMap(\.self)).min()
+    }
+
+    private func drain() async {
+        isDraining = true
+        if let entries = buffer.drain() { await start(entries) }
+        await finishFlights()
+    }
+
+    // MARK: A delivery
+
+    private func take(_ delivery: Delivery) async {
+        let verdict = poison.judge(redeliveries: delivery.redeliveries)
+        if verdict != .process {
+            if let entries = buffer.drain() { await start(entries) }
+            await finishFlights()
+        }
+        guard verdict != .giveUp else {
+            return await giveUp(delivery, .redelivered, "Delivered \(delivery.redeliveries + 1) times and never finished.")
+        }
+        do throws(ChunkError) {
+            let chunk = try decoder.decode(delivery.body)
+            let entry = Flush.Entry(
+                handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(chunk), sender: chunk.sender)
+            oldestBuffered = [oldestBuffered, chunk.events.first?.receivedAt].compactMap(\.self).min()
+            if let entries = buffer.add(entry, now: .now) { await start(entries) }
+        } catch {
+            await giveUp(delivery, .undecodable, error.message)
+        }
+        if verdict == .isolate {
+            if let entries = buffer.drain() { await start(entries) }
+            await finishFlights()
+        }
+    }
+
+    private func enriched(_ chunk: EventChunk) -> [StoredEvent] {
+        let now = clock.now()
+        return chunk.events.map { event in
+            let input = EnrichmentInput(event: event, processedAt: now, hints: ClientHints(event, sender: chunk.sender, parser: parser))
+            var context = EventContext()
+            for enrichment in enrichments { enrichment.apply(input, &context) }
+            return StoredEvent(event: event, processedAt: now, context: context.json, fingerprint: event.fingerprint)
+        }
+    }
+
+    private func giveUp(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async {
+        let letter = DeadLetter(
+            reason: reason, error: error, attempts: delivery.redeliveries + 1, at: clock.now(), project: nil, eventId: nil,
+            original: delivery.body)
+        do {
+            try await flush.giveUp(delivery.handle, letter)
+        } catch {
+            logger.warning("A dead letter was not published; its delivery comes again", metadata: ["reason": "\(reason.rawValue)"])
+        }
+    }
+
+    // MARK: Flights
+
+    /// Starts a flush as soon as there is room for one more.
+    private func start(_ entries: [Flush.Entry]) async {
+        let oldest = entries.compactMap { $0.events.first?.event.receivedAt }.min() ?? clock.now()
+        oldestBuffered = nil
+        flightNumber += 1
+        let number = flightNumber
+        while flights.count >= settings.concurrentFlushes, let first = flights.min(by: { $0.key < $1.key }) {
+            await first.value.task.value
+        }
+        let task = Task {
+            do {
+                try await flush(entries)
+            } catch {
+                logger.info("A flush was cancelled; its deliveries come again", metadata: ["deliveries": "\(entries.count)"])
+            }
+            landed(number)
+        }
+        flights[number] = (oldest, task)
+    }
+
+    private func landed(_ number: Int) {
+        flights[number] = nil
+    }
+
+    private func cancelFlights() {
+        for flight in flights.values { flight.task.cancel() }
+    }
+
+    private func finishFlights() async {
+        for flight in flights.values { await flight.task.value }
+    }
+}

@@ -1,0 +1,80 @@
+/// What waits to be written, and when it is to be written. A state machine without I/O.
+struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration {
+    /// A delivery that has been decoded and enriched.
+    struct Entry {
+        var handle: DeliveryHandle
+        var redeliveries: Int
+        var events: [StoredEvent]
+        var sender: Sender
+    }
+
+    struct Limits {
+        /// Flushed at this many events.
+        var events: Int
+        /// Flushed at this many deliveries, so that a prefetch of small messages cannot run dry before a flush begins.
+        var deliveries: Int
+        /// Flushed this long after its first entry.
+        var interval: Duration
+    }
+
+    private let limits: Limits
+    private var entries: [Entry] = []
+    private var events = 0
+    private var deadline: Instant?
+
+    init(limits: Limits) {
+        self.limits = limits
+    }
+
+    /// Gives what is to be flushed now, if the entry filled the buffer.
+    mutating func add(_ entry: Entry, now: Instant) -> [Entry]? {
+        if entries.isEmpty { deadline = now.advanced(by: limits.interval) }
+        entries.append(entry)
+        events += entry.events.count
+        return events >= limits.events || entries.count >= limits.deliveries ? drain() : nil
+    }
+
+    /// Gives what is to be flushed now, if it has waited long enough.
+    mutating func tick(now: Instant) -> [Entry]? {
+        guard let deadline, now >= deadline else { return nil }
+        return drain()
+    }
+
+    /// Gives everything.
+    mutating func drain() -> [Entry]? {
+        guard !entries.isEmpty else { return nil }
+        defer {
+            entries = []
+            events = 0
+            deadline = nil
+        }
+        return entries
+    }
+}
+
+/// Tells a delivery that may be what kills its processor from its neighbours, whose counts rise with it at every crash.
+struct PoisonGuard {
+    enum Verdict: Equatable {
+        case process
+        /// By itself, with everything before it written and acknowledged: if it kills, it kills alone.
+        case isolate
+        case giveUp
+    }
+
+    /// Redeliveries after which a delivery is handled alone, and after which one is given up. Far above what restarts and lost connections
+    /// bring about: those raise the counts too.
+    static let isolateFrom = 10
+    static let giveUpAfter = 50
+
+    private var hasGivenUp = false
+
+    /// At most one is given up in a process's life: the killer is the first that comes again after a crash, and those behind it deserve
+    /// another try without it.
+    mutating func judge(redeliveries: Int) -> Verdict {
+        if redeliveries > Self.giveUpAfter, !hasGivenUp {
+            hasGivenUp = true
+            return .giveUp
+        }
+        return redeliveries >= Self.isolateFrom ? .isolate : .process
+    }
+}

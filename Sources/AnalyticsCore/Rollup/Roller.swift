@@ -1,0 +1,202 @@
+public import Logging
+internal import CoreMetrics
+internal import Metrics
+public import ServiceLifecycle
+
+/// Counts marked minutes from their events, and marked hours from their minutes, by compare-and-set.
+///
+/// As many rollers as there are processors may run, without knowing of each other: a count is written only over an older one, so a
+/// slower roller, a write that arrives late or a crash can put nothing wrong in place, and what was missed is still marked.
+public actor Roller: Service {
+    private let store: any RollupStore
+    private let limits: EventLimits
+    private let clock: WallClock
+    private let logger: Logger
+    private var minutes = RollPlanner<ContinuousClock.Instant>()
+    private var hours = RollPlanner<ContinuousClock.Instant>()
+    private var lastPass = ContinuousClock.now
+
+    /// Between two passes over the marked buckets.
+    private static let interval: Duration = .milliseconds(500)
+    private static let pageSize = 5_000
+    /// Ranges of minutes that one query counts at the most.
+    private static let rangesAtATime = 200
+
+    public init(store: any RollupStore, limits: EventLimits, clock: WallClock, logger: Logger) {
+        self.store = store
+        self.limits = limits
+        self.clock = clock
+        self.logger = logger
+    }
+
+    public func run() async throws {
+        let lag = Gauge(label: "analytics_rollup_lag_seconds")
+        await cancelWhenGracefulShutdown {
+            var backoff = Backoff()
+            while !Task.isCancelled {
+                do {
+                    try await self.pass()
+                    backoff = Backoff()
+                    lag.record(await self.lag.seconds)
+                    try await Task.sleep(for: Self.interval)
+                } catch {
+                    if error is CancellationError { return }
+                    lag.record(await self.lag.seconds)
+                    self.logger.warning("Rolling waits for the store", metadata: ["error": "\(error)"])
+                    try? await Task.sleep(for: backoff.next())
+                }
+            }
+        }
+    }
+
+    /// How long the marked bucket that waits longest has waited, or since when no pass has come to its end.
+    private var lag: Duration {
+        max(minutes.longestWait(now: .now), hours.longestWait(now: .now), .now - lastPass)
+    }
+
+    /// Rolls until nothing is marked, whatever is hot.
+    public func finish() async throws(StoreError) {
+        while true {
+            minutes = RollPlanner()
+            hours = RollPlanner()
+            if try await !pass() { return }
+        }
+    }
+
+    /// Goes once over all marked buckets. Returns whether there were any.
+    @discardableResult
+    func pass() async throws(StoreError) -> Bool {
+        minutes.beginPass()
+        hours.beginPass()
+        var waiting: Set<BucketKey> = []
+        let anyMinute = try await eachPage(.minute) { (page) throws(StoreError) in
+            let due = page.filter { minutes.isDue($0, now: .now) }
+            let isDue = Set(due.map(\.key))
+            for bucket in page where !isDue.contains(bucket.key) { waiting.insert(bucket.key.hour) }
+            try await rollMinutes(due)
+        }
+        let anyHour = try await eachPage(.hour) { (page) throws(StoreError) in
+            let candidates = page.filter { !waiting.contains($0.key) && hours.isDue($0, now: .now) }
+            try await rollHours(candidates)
+        }
+        lastPass = .now
+        return anyMinute || anyHour
+    }
+
+    private func eachPage(
+        _ tier: RollupTier, _ body: ([BucketVersion]) async throws(StoreError) -> Void
+    ) async throws(StoreError) -> Bool {
+        var last: BucketKey?
+        while !Task.isCancelled {
+            let page = try await store.dirtyBuckets(tier, after: last, limit: Self.pageSize)
+            guard let end = page.last else { return last != nil }
+            try await body(page)
+            last = end.key
+            if page.count < Self.pageSize { return true }
+        }
+        return true
+    }
+
+    // MARK: Minutes
+
+    private func rollMinutes(_ buckets: [BucketVersion]) async throws(StoreError) {
+        let (expired, countable) = split(buckets)
+        try await settle(expired)
+        for project in Set(countable.map(\.key.project)) {
+            let own = countable.filter { $0.key.project == project }
+            var start = 0
+            for ranges in slices(coalesce(own.map(\.key.index))) {
+                let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
+                let counted = try await store.countEvents(project: project, in: times)
+                let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
+                let count = ranges.reduce(0) { $0 + $1.count }
+                // Every marked minute is written, one without events too: they may have been deleted.
+                let rolled = own[start..<start + count].map {
+                    RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? [])
+                }
+                start += count
+                try await write(.minute, rolled)
+            }
+        }
+    }
+
+    private func slices(_ ranges: [Range<Int64>]) -> [[Range<Int64>]] {
+        stride(from: 0, to: ranges.count, by: Self.rangesAtATime).map {
+            Array(ranges[$0..<min($0 + Self.rangesAtATime, ranges.count)])
+        }
+    }
+
+    /// A bucket whose events may have expired is never counted again: that would put the little that is left in place of the truth.
+    private func split(_ buckets: [BucketVersion]) -> (expired: [BucketVersion], countable: [BucketVersion]) {
+        guard let retention = limits.retention else { return ([], buckets) }
+        let oldest = clock.now() - (retention + EventLimits.retentionMargin - .seconds(86_400))
+        return (buckets.filter { $0.key.index < oldest.minute }, buckets.filter { $0.key.index >= oldest.minute })
+    }
+
+    /// Unmarks buckets as they are.
+    private func settle(_ buckets: [BucketVersion]) async throws(StoreError) {
+        guard !buckets.isEmpty else { return }
+        logger.error("Marked minutes are too old to be counted again", metadata: ["count": "\(buckets.count)"])
+        for bucket in buckets {
+            let current = try await store.rollups(
+                .minute, project: bucket.key.project, in: [bucket.key.index..<bucket.key.index + 1])
+            try await write(.minute, [RolledBucket(key: bucket.key, version: bucket.version, groups: current.first?.groups ?? [])])
+        }
+    }
+
+    // MARK: Hours
+
+    private func rollHours(_ buckets: [BucketVersion]) async throws(StoreError) {
+        for project in Set(buckets.map(\.key.project)) {
+            let own = buckets.filter { $0.key.project == project }
+            for slice in stride(from: 0, to: own.count, by: 100).map({ own[$0..<min($0 + 100, own.count)] }) {
+                let ranges = coalesce(slice.map(\.key.index)).map { $0.lowerBound * 60..<$0.upperBound * 60 }
+                let minutes = try await store.rollups(.minute, project: project, in: ranges)
+                let byHour = Dictionary(grouping: minutes, by: \.key.hour)
+                let rolled = slice.compactMap { bucket -> RolledBucket? in
+                    let minutes = byHour[bucket.key] ?? []
+                    guard !minutes.contains(where: \.dirty) else { return nil }
+                    return RolledBucket(key: bucket.key, version: bucket.version, groups: Self.sum(minutes))
+                }
+                try await write(.hour, rolled)
+            }
+        }
+    }
+
+    /// An hour's groups, with a count for each quarter.
+    static func sum(_ minutes: [Rollup]) -> [RollupGroup] {
+        struct Name: Hashable {
+            var type: String
+            var source: String
+        }
+        var sums: [Name: RollupGroup] = [:]
+        for minute in minutes {
+            let quarter = Int(minute.key.index - minute.key.hour.index * 60) / 15
+            for group in minute.groups {
+                sums[
+                    Name(type: group.type, source: group.source),
+                    default: RollupGroup(type: group.type, source: group.source, count: 0, quarters: [0, 0, 0, 0])
+                ].add(group, quarter: quarter)
+            }
+        }
+        return GroupFolding.fold(Array(sums.values))
+    }
+
+    private func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws(StoreError) {
+        guard !rolled.isEmpty else { return }
+        let applied = try await store.roll(tier, rolled)
+        Counter(label: "analytics_rollup_rolled_total", dimensions: [("tier", tier.rawValue)]).increment(by: applied)
+    }
+}
+
+extension RollupGroup {
+    fileprivate mutating func add(_ minute: RollupGroup, quarter: Int) {
+        count += minute.count
+        quarters[quarter] += minute.count
+    }
+}
+
+extension BucketKey {
+    /// The hour that a minute lies in.
+    var hour: BucketKey { BucketKey(project: project, index: floorDivide(index, by: 60)) }
+}

@@ -1,0 +1,88 @@
+/// Any store, with every operation timed.
+public struct TimedStore: EventStore, RollupStore {
+    private let store: any Store
+    private let timers = OperationTimers(
+        port: "store",
+        operations: [
+            "prepare", "check_health", "insert", "event", "events", "receipts", "delete_events", "mark", "bump_generations", "generation",
+            "dirty_buckets", "dirty_count", "rollups", "count_events", "roll", "extent", "projects",
+        ])
+
+    public init(_ store: any Store) {
+        self.store = store
+    }
+
+    public func prepare() async throws(StoreError) {
+        try await timers.time("prepare") { () throws(StoreError) in try await store.prepare() }
+    }
+
+    public func checkHealth() async throws(StoreError) {
+        try await timers.time("check_health") { () throws(StoreError) in try await store.checkHealth() }
+    }
+
+    public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
+        try await timers.time("insert") { () throws(StoreError) in try await store.insert(events) }
+    }
+
+    public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+        try await timers.time("event") { () throws(StoreError) in try await store.event(project: project, id: id) }
+    }
+
+    public func events(
+        matching filter: EventFilter, after position: EventPosition?, limit: Int
+    ) async throws(StoreError) -> [StoredEvent] {
+        try await timers.time("events") { () throws(StoreError) in
+            try await store.events(matching: filter, after: position, limit: limit)
+        }
+    }
+
+    public func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
+        try await timers.time("receipts") { () throws(StoreError) in try await store.receipts(project: project, ids: ids) }
+    }
+
+    public func deleteEvents(before: Timestamp) async throws(StoreError) {
+        try await timers.time("delete_events") { () throws(StoreError) in try await store.deleteEvents(before: before) }
+    }
+
+    public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
+        try await timers.time("mark") { () throws(StoreError) in try await store.mark(tier, buckets) }
+    }
+
+    public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
+        try await timers.time("bump_generations") { () throws(StoreError) in try await store.bumpGenerations(days) }
+    }
+
+    public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+        try await timers.time("generation") { () throws(StoreError) in try await store.generation(project: project, days: days) }
+    }
+
+    public func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
+        try await timers.time("dirty_buckets") { () throws(StoreError) in
+            try await store.dirtyBuckets(tier, after: key, limit: limit)
+        }
+    }
+
+    public func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
+        try await timers.time("dirty_count") { () throws(StoreError) in try await store.dirtyCount(tier, limit: limit) }
+    }
+
+    public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+        try await timers.time("rollups") { () throws(StoreError) in try await store.rollups(tier, project: project, in: ranges) }
+    }
+
+    public func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+        try await timers.time("count_events") { () throws(StoreError) in try await store.countEvents(project: project, in: ranges) }
+    }
+
+    public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
+        try await timers.time("roll") { () throws(StoreError) in try await store.roll(tier, buckets) }
+    }
+
+    public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+        try await timers.time("extent") { () throws(StoreError) in try await store.extent(project: project) }
+    }
+
+    public func projects() async throws(StoreError) -> [String] {
+        try await timers.time("projects") { () throws(StoreError) in try await store.projects() }
+    }
+}
