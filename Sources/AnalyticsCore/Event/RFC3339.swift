@@ -1,5 +1,5 @@
 /// RFC 3339 to and from milliseconds. Foundation's formatters read a tenth as fast and not every form that the RFC allows
-/// (docs/decisions/timestamps.md).
+/// (docs/decisions/own-code.md).
 extension Timestamp {
     /// Reads `2026-03-01T12:34:56.789+05:30` and every other form of RFC 3339, section 5.6: `T` or `t` or a space, `Z` or `z` or an
     /// offset, any number of fraction digits (those beyond the third are cut off), second 60 (counted as the next minute's first).

@@ -69,32 +69,41 @@ public actor Roller: Service {
         minutes.beginPass()
         hours.beginPass()
         var waiting: Set<BucketKey> = []
-        let anyMinute = try await eachPage(.minute) { (page) throws(StoreError) in
+        let markedMinutes = try await eachPage(.minute) { (page) throws(StoreError) in
             let due = page.filter { minutes.isDue($0, now: .now) }
             let isDue = Set(due.map(\.key))
             for bucket in page where !isDue.contains(bucket.key) { waiting.insert(bucket.key.hour) }
             try await rollMinutes(due)
         }
-        let anyHour = try await eachPage(.hour) { (page) throws(StoreError) in
+        let markedHours = try await eachPage(.hour) { (page) throws(StoreError) in
             let candidates = page.filter { !waiting.contains($0.key) && hours.isDue($0, now: .now) }
             try await rollHours(candidates)
         }
         lastPass = .now
-        return anyMinute || anyHour
+        Self.marked(.minute).record(markedMinutes)
+        Self.marked(.hour).record(markedHours)
+        return markedMinutes + markedHours > 0
     }
 
+    private static func marked(_ tier: RollupTier) -> Gauge {
+        Gauge(label: "analytics_rollup_dirty_buckets", dimensions: [("tier", tier.rawValue)])
+    }
+
+    /// Returns how many marked buckets there were.
     private func eachPage(
         _ tier: RollupTier, _ body: ([BucketVersion]) async throws(StoreError) -> Void
-    ) async throws(StoreError) -> Bool {
+    ) async throws(StoreError) -> Int {
+        var count = 0
         var last: BucketKey?
         while !Task.isCancelled {
             let page = try await store.dirtyBuckets(tier, after: last, limit: Self.pageSize)
-            guard let end = page.last else { return last != nil }
+            guard let end = page.last else { break }
             try await body(page)
+            count += page.count
             last = end.key
-            if page.count < Self.pageSize { return true }
+            if page.count < Self.pageSize { break }
         }
-        return true
+        return count
     }
 
     // MARK: Minutes

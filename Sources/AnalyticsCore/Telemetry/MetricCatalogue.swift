@@ -47,7 +47,7 @@ public enum MetricCatalogue {
         histogram("analytics_broker_operation_duration_seconds", latency, "Time of the broker's operations."),
         counter("analytics_broker_errors_total", "Operations of the broker that failed, wholly or for some messages."),
 
-        gauge("analytics_rollup_dirty_buckets", "Marked buckets, by tier, counted up to 100,000."),
+        gauge("analytics_rollup_dirty_buckets", "Marked buckets that the last pass of the roller found, by tier."),
         gauge("analytics_rollup_lag_seconds", "How long the marked bucket that waits longest has waited since it was last rolled, in seconds."),
         counter("analytics_rollup_rolled_total", "Buckets rolled, by tier."),
         histogram("analytics_flush_events", sizes, "Events written by a flush."),

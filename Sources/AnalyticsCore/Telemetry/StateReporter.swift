@@ -2,15 +2,13 @@ internal import CoreMetrics
 internal import Metrics
 public import ServiceLifecycle
 
-/// Reads what is no event but a state (queue sizes, marked buckets, dependencies) into gauges, every few seconds.
+/// Reads what is no event but a state (queue sizes, dependencies) into gauges, every few seconds.
 public struct StateReporter: Service {
     private let store: any Store
     private let broker: any Broker
     private let cache: any CountCache
 
     private static let interval: Duration = .seconds(5)
-    /// Marked buckets are counted no further than this.
-    private static let markedLimit = 100_000
 
     public init(store: any Store, broker: any Broker, cache: any CountCache) {
         self.store = store
@@ -31,11 +29,6 @@ public struct StateReporter: Service {
         if let depths = try? await broker.depths() {
             for (state, count) in [("ready", depths.ready), ("unacked", depths.unacknowledged), ("dead", depths.dead)] {
                 Gauge(label: "analytics_queue_messages", dimensions: [("state", state)]).record(count)
-            }
-        }
-        for tier in RollupTier.allCases {
-            if let count = try? await store.dirtyCount(tier, limit: Self.markedLimit) {
-                Gauge(label: "analytics_rollup_dirty_buckets", dimensions: [("tier", tier.rawValue)]).record(count)
             }
         }
         for (name, state) in await Dependencies(store: store, broker: broker, cache: cache).check() {

@@ -1,5 +1,5 @@
 /// Reads the large families out of a User-Agent header: enough for "which browsers, which systems, how many phones". What it does not
-/// know stays `nil`; it guesses nothing. No Swift package does this (docs/decisions/enrichment.md).
+/// know stays `nil`; it guesses nothing. No Swift package does this (docs/decisions/own-code.md).
 struct UserAgent: Equatable {
     var browser: EventContext.NamedVersion?
     var operatingSystem: EventContext.NamedVersion?
