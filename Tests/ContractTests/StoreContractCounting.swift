@@ -9,7 +9,7 @@ struct StoreContractCounting {
 
     @Test("events are counted by minute, type and source, largest group first", arguments: StoreBackend.available)
     func minutes(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add([
                 stored("1", at: noon), stored("2", at: noon + .milliseconds(59_999)), stored("3", type: "buy", at: noon + .seconds(1)),
                 stored("4", source: "app", at: noon + .seconds(2)), stored("5", at: noon + .seconds(60)),
@@ -29,7 +29,7 @@ struct StoreContractCounting {
 
     @Test("ranges may cut minutes, and several may cut the same one", arguments: StoreBackend.available)
     func ranges(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             // One event each second for five minutes.
             try await store.add((0..<300).map { stored("\($0)", at: noon + .seconds($0)) })
             func counts(_ ranges: [(Int, Int)]) async throws -> [Int64] {
@@ -50,7 +50,7 @@ struct StoreContractCounting {
 
     @Test("many ranges are one call", arguments: StoreBackend.available)
     func manyRanges(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<1500).map { stored("\($0)", at: noon + .seconds($0 * 60)) })
             let ranges = (0..<1500).map { noon + .seconds($0 * 60)..<noon + .seconds($0 * 60 + 1) }
             let counted = try await store.countEvents(project: "p", in: ranges)
@@ -61,7 +61,7 @@ struct StoreContractCounting {
 
     @Test("minutes before 1970 end where they should", arguments: StoreBackend.available)
     func negative(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add(
                 [-60_001, -60_000, -1, 0, 59_999].enumerated().map { stored("\($0)", at: Timestamp(milliseconds: $1)) } + [
                     stored("first", at: .earliest)
@@ -74,7 +74,7 @@ struct StoreContractCounting {
 
     @Test("a minute of too many groups is folded", arguments: StoreBackend.available)
     func folding(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<1100).map { stored("\($0)", type: "type\($0)", at: noon + .milliseconds($0)) })
             try await store.add((0..<5).map { stored("big\($0)", type: "big") } + [stored("next", at: noon + .seconds(60))])
             let counted = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(120)])
@@ -89,7 +89,7 @@ struct StoreContractCounting {
 
     @Test("types and sources are told apart byte by byte", arguments: StoreBackend.available)
     func bytewise(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let types = ["é", "e\u{301}", "E", "e", "$e", "a.b", "null", "1"]
             try await store.add(types.enumerated().map { stored("\($0)", type: $1, source: $1) })
             let groups = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(1)]).first?.groups ?? []
@@ -100,7 +100,7 @@ struct StoreContractCounting {
 
     @Test("a generation is the sum of its days, and rises with each of them", arguments: StoreBackend.available)
     func generation(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             #expect(try await store.generation(project: "p", days: 0..<10) == 0)
             try await store.bumpGenerations([key(3), key(-4), key(3, "q")])
             try await store.bumpGenerations([key(3)])
@@ -117,7 +117,7 @@ struct StoreContractCounting {
 
     @Test("racing bumps are all counted", arguments: StoreBackend.available)
     func racing(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for task in 0..<8 {
                     group.addTask {
@@ -133,7 +133,7 @@ struct StoreContractCounting {
 
     @Test("the extent holds every event and bucket, to the hour", arguments: StoreBackend.available)
     func extent(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             #expect(try await store.extent(project: "p") == nil)
             let early = Timestamp(milliseconds: -5)
             try await store.add([stored("a", at: early), stored("b"), stored("c", project: "q", at: .earliest)])
@@ -150,7 +150,7 @@ struct StoreContractCounting {
 
     @Test("projects are those with events or buckets, each once", arguments: StoreBackend.available)
     func projects(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             #expect(try await store.projects() == [])
             try await store.add([stored("a", project: "q"), stored("b", project: "p"), stored("c", project: "p.$x")])
             try await store.mark(.minute, [key(1, "p"), key(2, "m")])
@@ -161,7 +161,7 @@ struct StoreContractCounting {
 
     @Test("preparing again changes nothing, and a store that is there is healthy", arguments: StoreBackend.available)
     func prepare(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add([stored("a")])
             try await store.mark(.minute, [key(1)])
             try await store.prepare()

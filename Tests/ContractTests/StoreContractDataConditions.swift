@@ -58,7 +58,7 @@ struct StoreContractDataConditions {
         "a value equals the string, number, boolean or null that is written so, and nothing in it is an operator",
         arguments: StoreBackend.available)
     func cases(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for (number, test) in Self.cases.enumerated() {
                 let project = "case\(number)"
                 let documents = (test.holds + test.fails).map(Optional.some) + [nil]
@@ -75,7 +75,7 @@ struct StoreContractDataConditions {
 
     @Test("values of a condition are alternatives, conditions hold together, and with other filters", arguments: StoreBackend.available)
     func combined(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add(
                 (0..<30).map {
                     stored("\($0)", type: "t\($0 % 2)", at: noon + .milliseconds($0), data: #"{"a":\#($0 % 3),"b":{"c":"\#($0 % 5)"}}"#)
@@ -94,7 +94,7 @@ struct StoreContractDataConditions {
 
     @Test("a page is filled past events that do not match", arguments: StoreBackend.available)
     func sparse(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<500).map { stored("\($0)", at: noon + .milliseconds($0), data: #"{"n":\#($0 % 100)}"#) })
             let filter = EventFilter(project: "p", data: [DataCondition(path: ["n"], values: ["7"])])
             #expect(try await store.ids(filter, limit: 3) == ["407", "307", "207"])

@@ -5,7 +5,7 @@ import Testing
 struct StoreContractInsertion {
     @Test("a new event is stored", arguments: StoreBackend.available)
     func new(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             #expect(try await store.insert([stored("a"), stored("b")]) == [.stored, .stored])
             #expect(try await store.event(project: "p", id: "a") == stored("a"))
         }
@@ -13,7 +13,7 @@ struct StoreContractInsertion {
 
     @Test("nothing is inserted for nothing", arguments: StoreBackend.available)
     func nothing(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             #expect(try await store.insert([]) == [])
             #expect(try await store.events(matching: EventFilter(project: "p"), after: nil, limit: 10) == [])
         }
@@ -21,7 +21,7 @@ struct StoreContractInsertion {
 
     @Test("an id that is taken is a duplicate, a redelivery or a conflict, and what is stored stays", arguments: StoreBackend.available)
     func taken(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let first = stored("a", receipt: "r1", fingerprint: 7)
             try await store.add([first])
             #expect(try await store.insert([stored("a", receipt: "r2", fingerprint: 7)]) == [.duplicate])
@@ -34,7 +34,7 @@ struct StoreContractInsertion {
 
     @Test("duplicates inside one call are settled in their order", arguments: StoreBackend.available)
     func insideOneCall(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let first = stored("a", receipt: "r1", fingerprint: 7)
             let outcomes = try await store.insert([
                 first, stored("b"), stored("a", receipt: "r2", fingerprint: 7), stored("a", receipt: "r3", fingerprint: 8), first,
@@ -46,7 +46,7 @@ struct StoreContractInsertion {
 
     @Test("a call may mix new events with every kind of old one", arguments: StoreBackend.available)
     func mixed(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<4).map { stored("old\($0)", fingerprint: 1) })
             let outcomes = try await store.insert([
                 stored("new0"), stored("old0"), stored("old1", receipt: "again"), stored("old2", receipt: "again", fingerprint: 2),
@@ -58,7 +58,7 @@ struct StoreContractInsertion {
 
     @Test("a large call is one call, and repeating it changes nothing", arguments: StoreBackend.available)
     func large(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let events = (0..<5000).map { stored("id-\($0)", at: noon + .milliseconds($0)) }
             #expect(try await store.insert(events) == Array(repeating: .stored, count: 5000))
             #expect(try await store.insert(events) == Array(repeating: .redelivered, count: 5000))
@@ -69,11 +69,11 @@ struct StoreContractInsertion {
 
     @Test("ids are compared byte by byte", arguments: StoreBackend.available)
     func bytewise(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let ids = ["é", "e\u{301}", "E", "e", "$e", "e.e", "{\"$ne\":1}", "id with spaces", "😀"]
             #expect(try await store.insert(ids.map { stored($0) }) == Array(repeating: .stored, count: ids.count))
             for id in ids {
-                #expect(bytes(try await store.event(project: "p", id: id)?.event.id) == bytes(id))
+                #expect(try await bytes(store.event(project: "p", id: id)?.event.id) == bytes(id))
             }
             #expect(try await store.event(project: "p", id: "É") == nil)
         }
@@ -81,7 +81,7 @@ struct StoreContractInsertion {
 
     @Test("receipts tell what is stored", arguments: StoreBackend.available)
     func receipts(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add([stored("a", receipt: "ra"), stored("b", receipt: "rb"), stored("a", project: "q", receipt: "qa")])
             #expect(try await store.receipts(project: "p", ids: ["a", "b", "c"]) == ["a": "ra", "b": "rb"])
             #expect(try await store.receipts(project: "q", ids: ["a", "b"]) == ["a": "qa"])
@@ -92,7 +92,7 @@ struct StoreContractInsertion {
 
     @Test("tasks that insert the same ids at once store each of them once", arguments: StoreBackend.available)
     func racing(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let outcomes = try await withThrowingTaskGroup(of: [(String, InsertOutcome)].self) { group in
                 for task in 0..<8 {
                     group.addTask {

@@ -8,7 +8,7 @@ struct StoreContractIsolation {
 
     @Test("events, listings, receipts and counts", arguments: StoreBackend.available)
     func events(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for (index, project) in Self.neighbours.enumerated() {
                 let event = stored("same", project: project, type: "t\(index)", userId: "u", correlationId: "c", receipt: "r\(index)")
                 #expect(try await store.insert([event]) == [.stored])
@@ -34,7 +34,7 @@ struct StoreContractIsolation {
 
     @Test("marks, rolls, rollups, generations and extents", arguments: StoreBackend.available)
     func rollups(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for (index, project) in Self.neighbours.enumerated() {
                 for _ in 0...index { try await store.mark(.minute, [key(11, project)]) }
                 for _ in 0...index { try await store.bumpGenerations([key(11, project)]) }
@@ -51,7 +51,7 @@ struct StoreContractIsolation {
             #expect(try await store.rollups(.minute, project: "q", in: [0..<100]) == [])
             #expect(try await store.generation(project: "q", days: 0..<100) == 0)
             #expect(try await store.extent(project: "q") == nil)
-            #expect(Set(try await store.projects()) == Set(Self.neighbours))
+            #expect(try await Set(store.projects()) == Set(Self.neighbours))
         }
     }
 }

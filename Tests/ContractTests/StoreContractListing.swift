@@ -5,7 +5,7 @@ import Testing
 struct StoreContractListing {
     @Test("newest first, ties by id, largest bytes first", arguments: StoreBackend.available)
     func order(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             // In UTF-16 😀 would come before ～, and by any locale "a" before "B".
             let tied = ["B", "a", "z", "é", "～", "😀"]
             try await store.add(tied.shuffled().map { stored($0) })
@@ -16,7 +16,7 @@ struct StoreContractListing {
 
     @Test("pages neither skip nor repeat, ties included, at any page size", arguments: StoreBackend.available)
     func pages(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<60).map { stored("id\($0)", at: noon + .milliseconds($0 / 7)) })
             let all = try await store.ids(EventFilter(project: "p"))
             #expect(all.count == 60)
@@ -28,7 +28,7 @@ struct StoreContractListing {
 
     @Test("a page goes on where the last one ended while others arrive", arguments: StoreBackend.available)
     func arriving(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<10).map { stored("id\($0)", at: noon + .milliseconds($0)) })
             let filter = EventFilter(project: "p")
             #expect(try await store.ids(filter, limit: 3) == ["id9", "id8", "id7"])
@@ -40,7 +40,7 @@ struct StoreContractListing {
 
     @Test("a position need not be an event's", arguments: StoreBackend.available)
     func positions(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add([
                 stored("b"), stored("d"), stored("later", at: noon + .seconds(1)), stored("earlier", at: noon - .seconds(1)),
             ])
@@ -55,7 +55,7 @@ struct StoreContractListing {
 
     @Test("from is inside the range, to is outside", arguments: StoreBackend.available)
     func borders(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add((0..<5).map { stored("\($0)", at: noon + .milliseconds($0)) })
             func ids(_ from: Int?, _ to: Int?) async throws -> [String] {
                 try await store.ids(
@@ -97,7 +97,7 @@ struct StoreContractListing {
 
     @Test("filters hold together, any value of each", arguments: StoreBackend.available)
     func filters(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.add(Self.cube)
             for (filter, ids) in Self.filters {
                 #expect(try await store.ids(filter) == ids, "\(filter)")
@@ -109,7 +109,7 @@ struct StoreContractListing {
     @Test("older events are deleted in every project, and nothing else is", arguments: StoreBackend.available)
     func deletion(backend: StoreBackend) async throws {
         guard backend != .mongodb else { return }  // It leaves expiry to its TTL index.
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for project in ["p", "q"] {
                 try await store.add((0..<4).map { stored("\($0)", project: project, at: noon + .milliseconds($0)) })
             }

@@ -7,7 +7,7 @@ struct StoreContractRollups {
 
     @Test("a mark creates a bucket, and raises its version", arguments: StoreBackend.available)
     func mark(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.mark(.minute, [key(5), key(-5)])
             #expect(try await store.rollup(.minute, key(5)) == Rollup(key: key(5), version: 1, done: 0, dirty: true, groups: []))
             try await store.mark(.minute, [key(5)])
@@ -21,7 +21,7 @@ struct StoreContractRollups {
 
     @Test("many buckets are marked in one call", arguments: StoreBackend.available)
     func markMany(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.mark(.minute, (0..<3000).map { key($0) })
             #expect(try await store.dirtyCount(.minute, limit: 10_000) == 3000)
             #expect(try await store.rollups(.minute, project: "p", in: [0..<3000]).map(\.key.index) == Array(0..<3000))
@@ -30,7 +30,7 @@ struct StoreContractRollups {
 
     @Test("a roll sets groups and clears the mark when nothing has moved on", arguments: StoreBackend.available)
     func roll(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.mark(.minute, [key(1)])
             #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 1, groups: Self.groups)]) == 1)
             let expected = Rollup(key: key(1), version: 1, done: 1, dirty: false, groups: Self.groups)
@@ -43,7 +43,7 @@ struct StoreContractRollups {
 
     @Test("a roll of an older version applies, and leaves the mark", arguments: StoreBackend.available)
     func movedOn(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for _ in 0..<3 { try await store.mark(.minute, [key(1)]) }
             #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 2, groups: Self.groups)]) == 1)
             #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 3, done: 2, dirty: true, groups: Self.groups))
@@ -55,7 +55,7 @@ struct StoreContractRollups {
 
     @Test("an older count never lands over a newer one", arguments: StoreBackend.available)
     func older(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for _ in 0..<4 { try await store.mark(.minute, [key(1)]) }
             #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 4, groups: Self.groups)]) == 1)
             for late in [3, 1, 4] as [Int64] {
@@ -67,7 +67,7 @@ struct StoreContractRollups {
 
     @Test("a roll counts what applied; an unknown bucket stays unknown", arguments: StoreBackend.available)
     func applied(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.mark(.hour, [key(1), key(2), key(3)])
             #expect(try await store.roll(.hour, [RolledBucket(key: key(2), version: 1, groups: [])]) == 1)
             let rolled = [1, 2, 3, 4].map { RolledBucket(key: key($0), version: 1, groups: Self.groups) }
@@ -80,7 +80,7 @@ struct StoreContractRollups {
 
     @Test("groups come back as they were, quarters and odd strings too", arguments: StoreBackend.available)
     func groups(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let groups = [
                 RollupGroup(type: "$type", source: "a.b", count: 5_000_000_000, quarters: [1, 2, 3, 4_999_999_994]),
                 RollupGroup(type: "t\"\\\n", source: "", count: 1, quarters: [0, 0, 0, 1]),
@@ -97,7 +97,7 @@ struct StoreContractRollups {
 
     @Test("a bucket holds as many groups as folding leaves", arguments: StoreBackend.available)
     func manyGroups(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let groups = (0..<Int64(GroupFolding.limit)).map {
                 RollupGroup(type: "type \($0)", source: String(repeating: "s", count: 200), count: $0, quarters: [$0, 0, 0, 0])
             }
@@ -109,7 +109,7 @@ struct StoreContractRollups {
 
     @Test("rollups are those in the ranges, in their order", arguments: StoreBackend.available)
     func ranges(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await store.mark(.minute, [7, 3, -2, 0, 10, 5].map { key($0) })
             _ = try await store.roll(.minute, [RolledBucket(key: key(5), version: 1, groups: Self.groups)])
             func indexes(_ ranges: [Range<Int64>]) async throws -> [Int64] {
@@ -125,7 +125,7 @@ struct StoreContractRollups {
 
     @Test("marked buckets of all projects come in the order of their keys, page by page", arguments: StoreBackend.available)
     func dirty(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let keys = ["B", "a", "a.b", "a0", "é", "～", "😀"].flatMap { project in [-3, -1, 0, 2, 100].map { key($0, project) } }
             try await store.mark(.minute, keys.shuffled())
             try await store.mark(.hour, [key(0, "a")])
@@ -148,7 +148,7 @@ struct StoreContractRollups {
 
     @Test("marked buckets are counted no further than the limit", arguments: StoreBackend.available)
     func dirtyCount(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             #expect(try await store.dirtyCount(.minute, limit: 10) == 0)
             try await store.mark(.minute, (0..<20).map { key($0, $0 % 2 == 0 ? "p" : "q") })
             #expect(try await store.dirtyCount(.minute, limit: 10) == 10)
@@ -161,7 +161,7 @@ struct StoreContractRollups {
 
     @Test("racing marks are all counted, and of racing rolls the newest stays", arguments: StoreBackend.available)
     func racing(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<8 {
                     group.addTask { for _ in 0..<10 { try await store.mark(.minute, [key(1), key(2)]) } }

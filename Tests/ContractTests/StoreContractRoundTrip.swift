@@ -5,7 +5,7 @@ import Testing
 struct StoreContractRoundTrip {
     @Test("every field, there or not", arguments: StoreBackend.available)
     func fields(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let full = StoredEvent(
                 event: Event(
                     project: "p.$q", id: "full", type: "page view", source: "web/eu-1", timestamp: noon + .milliseconds(123),
@@ -48,7 +48,7 @@ struct StoreContractRoundTrip {
 
     @Test("any JSON as data", arguments: StoreBackend.available)
     func data(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let events = Self.documents.enumerated().map { stored("e\($0)", data: $1) }
             try await store.add(events)
             for (index, document) in Self.documents.enumerated() {
@@ -60,7 +60,7 @@ struct StoreContractRoundTrip {
 
     @Test("deep nesting and long strings as data", arguments: StoreBackend.available)
     func large(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let deep = String(repeating: #"{"a":["#, count: 16) + "1" + String(repeating: "]}", count: 16)
             let long = "\"" + String(repeating: "ö", count: 100_000) + "\""
             try await store.add([stored("deep", data: deep), stored("long", data: long)])
@@ -71,7 +71,7 @@ struct StoreContractRoundTrip {
 
     @Test("metadata and context take any object", arguments: StoreBackend.available)
     func objects(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             var event = stored("a")
             event.event.metadata = JSONText(normalised: #"{"$where":"1","a.b":{"":[1.5,9223372036854775807]}}"#)
             event.context = JSONText(normalised: #"{"$ip":"203.0.113.0","utm.source":"x"}"#)
@@ -82,7 +82,7 @@ struct StoreContractRoundTrip {
 
     @Test("every moment that can be written, to the millisecond", arguments: StoreBackend.available)
     func moments(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             let moments = [-1, 0, 1, -60_000, -60_001, 999].map { Timestamp(milliseconds: $0) } + [.earliest, .latest]
             try await store.add(moments.enumerated().map { stored("e\($0)", at: $1) })
             for (index, moment) in moments.enumerated() {
@@ -95,7 +95,7 @@ struct StoreContractRoundTrip {
 
     @Test("strings that mean something to a database", arguments: StoreBackend.available)
     func strings(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             for (index, text) in ["$ne", "a.b", "'; DROP TABLE events; --", "%_*?", ".*", "e\u{301}", "null", "tab\tnew\nline"].enumerated()
             {
                 var event = stored("id\(index)\(text)", project: "p\(text)", type: text, source: text, userId: text, correlationId: text)
@@ -113,7 +113,7 @@ struct StoreContractRoundTrip {
 
     @Test("a NUL never cuts a string short: kept whole or refused", arguments: StoreBackend.available)
     func nul(backend: StoreBackend) async throws {
-        try await withStore(backend) { store in
+        try await withStore(backend) { store async throws in
             var event = stored("a", type: "t\u{0}x", source: "s\u{0}x", userId: "u\u{0}x", correlationId: "c\u{0}x")
             event.event.sessionId = "\u{0}"
             let outcome = try await store.insert([event, stored("b")])
