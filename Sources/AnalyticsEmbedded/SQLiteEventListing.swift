@@ -1,0 +1,152 @@
+public import AnalyticsCore
+import GRDB
+
+/// A listing as SQL.
+///
+/// Its keys are read first, in their order, straight from an index, as many as the page holds; the events then, by rowid. Where a
+/// filter names several users (or correlation ids, or types), each is read in the order of its own index and the results are merged:
+/// SQLite would read everything under `IN (…)` and sort it.
+struct SQLiteEventListing {
+    /// A place in the listing, and the row that is there.
+    struct Key {
+        var timestamp: Int64
+        var id: SQLiteText
+        var rowid: Int64
+
+        static func newestFirst(_ a: Key, _ b: Key) -> Bool {
+            if a.timestamp != b.timestamp { return a.timestamp > b.timestamp }
+            return b.id.string.utf8.lexicographicallyPrecedes(a.id.string.utf8)
+        }
+    }
+
+    /// Above this many alternatives a walk through everything costs no more than as many walks.
+    static let branchLimit = 50
+
+    private let filter: EventFilter
+    private let position: EventPosition?
+    private let limit: Int
+    private let matcher: SQLiteDataMatcher
+
+    init(filter: EventFilter, after position: EventPosition?, limit: Int) {
+        self.filter = filter
+        self.position = position
+        self.limit = limit
+        matcher = SQLiteDataMatcher(filter.data)
+    }
+
+    func events(_ db: Database) throws -> [StoredEvent] {
+        let statement = try db.cachedStatement(sql: "SELECT \(EventRow.columns) FROM events WHERE rowid = ?")
+        return try keys(db).compactMap { key in
+            try Row.fetchOne(statement, arguments: [key.rowid]).map(EventRow.event)
+        }
+    }
+
+    private func keys(_ db: Database) throws -> [Key] {
+        guard limit > 0 else { return [] }
+        guard let branch = branchColumn else { return try keys(db, branch: nil) }
+        var merged: [Key] = []
+        for value in branch.values {
+            merged += try keys(db, branch: Alternatives(column: branch.column, values: [value]))
+            merged = Array(merged.sorted(by: Key.newestFirst).prefix(limit))
+        }
+        return merged
+    }
+
+    /// The keys under one value of the branch, or of the whole project.
+    private func keys(_ db: Database, branch: Alternatives?) throws -> [Key] {
+        var query = Query(sql: "SELECT timestamp, id, rowid\(matcher.isEmpty ? "" : ", data") FROM events")
+        query.sql += " INDEXED BY \(branch.map(\.index) ?? "events_time") WHERE project = CAST(? AS TEXT)"
+        query.arguments.append(SQLiteText(filter.project))
+        branch.map { query.and($0) }
+        for alternatives in alternatives where alternatives.column != branch?.column { query.and(alternatives) }
+        addRange(&query)
+        query.sql += " ORDER BY timestamp DESC, id DESC"
+
+        var keys: [Key] = []
+        let rows = try Row.fetchCursor(db, sql: query.sql, arguments: StatementArguments(query.arguments))
+        while keys.count < limit, let row = try rows.next() {
+            if matcher.isEmpty || matcher.matches(row[3]) { keys.append(Key(timestamp: row[0], id: row[1], rowid: row[2])) }
+        }
+        return keys
+    }
+
+    /// Upper end: the range's or the position, whichever is earlier, so that the index is entered there.
+    private func addRange(_ query: inout Query) {
+        if let from = filter.from { query.and("timestamp >= ?", from.milliseconds) }
+        if let position, filter.to.map({ position.timestamp < $0 }) ?? true {
+            query.and("(timestamp, id) < (?, CAST(? AS TEXT))", position.timestamp.milliseconds, SQLiteText(position.id))
+        } else if let to = filter.to {
+            query.and("timestamp < ?", to.milliseconds)
+        }
+    }
+
+    private var alternatives: [Alternatives] {
+        [
+            Alternatives(column: .userId, values: filter.userIds), Alternatives(column: .correlationId, values: filter.correlationIds),
+            Alternatives(column: .type, values: filter.types), Alternatives(column: .source, values: filter.sources),
+        ].filter { !$0.values.isEmpty }
+    }
+
+    /// What is likely to leave the fewest events and has an index in the order of the listing.
+    private var branchColumn: Alternatives? {
+        alternatives.first { $0.column != .source && $0.values.count <= Self.branchLimit }
+    }
+}
+
+extension SQLiteEventListing {
+    /// A column and the values that it may have.
+    private struct Alternatives {
+        enum Column: String {
+            case userId, correlationId, type, source
+        }
+
+        var column: Column
+        var values: [String]
+
+        /// Each value once, told apart by its bytes.
+        init(column: Column, values: [String]) {
+            var seen: Set<[UInt8]> = []
+            self.column = column
+            self.values = values.filter { seen.insert(Array($0.utf8)).inserted }
+        }
+
+        var index: String {
+            switch column {
+            case .userId: "events_user"
+            case .correlationId: "events_correlation"
+            case .type: "events_type"
+            case .source: "events_time"
+            }
+        }
+    }
+
+    private struct Query {
+        var sql: String
+        var arguments: [any DatabaseValueConvertible] = []
+
+        mutating func and(_ condition: String, _ values: any DatabaseValueConvertible...) {
+            sql += " AND \(condition)"
+            arguments += values
+        }
+
+        mutating func and(_ alternatives: Alternatives) {
+            let column = alternatives.column.rawValue
+            if alternatives.values.count == 1 {
+                sql += " AND \(column) = CAST(? AS TEXT)"
+            } else {
+                sql += " AND \(column) IN (\(alternatives.values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
+            }
+            arguments += alternatives.values.map(SQLiteText.init)
+        }
+    }
+}
+
+extension SQLiteStore {
+    public func events(
+        matching filter: EventFilter, after position: EventPosition?, limit: Int
+    ) async throws(StoreError) -> [StoredEvent] {
+        try await read("events") { db in
+            try SQLiteEventListing(filter: filter, after: position, limit: limit).events(db)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+public import AnalyticsCore
+import GRDB
+
+extension SQLiteStore {
+    public func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+        guard !ranges.isEmpty else { return [] }
+        return try await read("countEvents") { db in
+            var folder = MinuteFolder()
+            for ranges in ranges.inOrderAndMerged().withoutSharedMinutes() {
+                try Self.count(db, project: project, in: ranges, into: &folder)
+            }
+            return folder.finish()
+        }
+    }
+
+    /// Read from `events_time` alone. SQLite's division rounds towards zero: before 1970 the minute is one less than that, except
+    /// where it divides without rest.
+    private static func count(
+        _ db: Database, project: String, in ranges: [Range<Timestamp>], into folder: inout MinuteFolder
+    ) throws {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT timestamp / 60000 - (timestamp % 60000 < 0) AS minute, type, source, count(*)
+                FROM json_each(?) AS range CROSS JOIN events INDEXED BY events_time
+                WHERE project = CAST(? AS TEXT) AND timestamp >= range.value ->> 0 AND timestamp < range.value ->> 1
+                GROUP BY minute, type, source ORDER BY minute
+                """)
+        let bounds = ranges.map { "[\($0.lowerBound.milliseconds),\($0.upperBound.milliseconds)]" }.joined(separator: ",")
+        let rows = try Row.fetchCursor(statement, arguments: ["[\(bounds)]", SQLiteText(project)])
+        while let row = try rows.next() {
+            folder.add(minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: row[3])
+        }
+    }
+
+    public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+        try await read("extent") { db in
+            var spans: [Range<Int64>] = []
+            if let range = try Self.range(db, of: "timestamp", in: "events WHERE project = CAST(? AS TEXT)", [SQLiteText(project)]) {
+                let minute = RollupTier.minute.milliseconds
+                let ends = [range.lowerBound, range.upperBound].map { Timestamp(milliseconds: $0).minute }
+                spans.append(ends[0] * minute..<(ends[1] + 1) * minute)
+            }
+            for tier in RollupTier.allCases {
+                let arguments: StatementArguments = [tier.number, SQLiteText(project)]
+                let range = try Self.range(db, of: "bucket", in: "buckets WHERE tier = ? AND project = CAST(? AS TEXT)", arguments)
+                guard let range else { continue }
+                spans.append(range.lowerBound * tier.milliseconds..<(range.upperBound + 1) * tier.milliseconds)
+            }
+            guard let start = spans.map(\.lowerBound).min(), let end = spans.map(\.upperBound).max() else { return nil }
+            return Timestamp(milliseconds: start)..<Timestamp(milliseconds: end)
+        }
+    }
+
+    /// The smallest and the largest; each a query of its own, because SQLite looks at one end of an index only for a single one.
+    private static func range(
+        _ db: Database, of column: String, in rows: String, _ arguments: StatementArguments
+    ) throws -> ClosedRange<Int64>? {
+        guard let smallest = try Int64.fetchOne(db, sql: "SELECT min(\(column)) FROM \(rows)", arguments: arguments),
+            let largest = try Int64.fetchOne(db, sql: "SELECT max(\(column)) FROM \(rows)", arguments: arguments)
+        else { return nil }
+        return smallest...largest
+    }
+
+    public func projects() async throws(StoreError) -> [String] {
+        try await read("projects") { db in
+            // From project to project through the index: DISTINCT would read all of it.
+            let next = [
+                "SELECT min(project) FROM events WHERE project > CAST(?1 AS TEXT)",
+                "SELECT min(project) FROM buckets WHERE tier = 0 AND project > CAST(?1 AS TEXT)",
+                "SELECT min(project) FROM buckets WHERE tier = 1 AND project > CAST(?1 AS TEXT)",
+            ]
+            var projects: [String] = []
+            while true {
+                let candidates = try next.compactMap { sql in
+                    try SQLiteText.fetchOne(db.cachedStatement(sql: sql), arguments: [SQLiteText(projects.last ?? "")])?.string
+                }
+                guard let project = candidates.min(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) else { return projects }
+                projects.append(project)
+            }
+        }
+    }
+}
+
+extension Array where Element == Range<Timestamp> {
+    /// Neighbours that cut the same minute together, all others alone; what is counted in one query is grouped as one.
+    func withoutSharedMinutes() -> [[Range<Timestamp>]] {
+        var clusters: [[Range<Timestamp>]] = []
+        for range in self {
+            if let last = clusters.last?.last, (last.upperBound - .milliseconds(1)).minute == range.lowerBound.minute {
+                clusters[clusters.count - 1].append(range)
+            } else {
+                clusters.append([range])
+            }
+        }
+        return clusters
+    }
+}

@@ -1,0 +1,108 @@
+public import AnalyticsCore
+import Foundation
+import GRDB
+
+extension SQLiteStore {
+    /// All of them in one transaction: one sync a call.
+    public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
+        guard !events.isEmpty else { return [] }
+        return try await write("insert") { db in
+            let insertion = try db.cachedStatement(sql: EventRow.insertion)
+            let taken = try db.cachedStatement(
+                sql: "SELECT receipt, fingerprint FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
+            return try events.map { stored in
+                try insertion.execute(arguments: EventRow.arguments(stored))
+                if db.changesCount == 1 { return .stored }
+                guard let row = try Row.fetchOne(taken, arguments: [SQLiteText(stored.event.project), SQLiteText(stored.event.id)]) else {
+                    throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event")
+                }
+                let receipt: SQLiteText = row[0]
+                if receipt.string.utf8.elementsEqual(stored.event.receipt.utf8) { return .redelivered }
+                return row[1] == stored.fingerprint ? .duplicate : .conflict
+            }
+        }
+    }
+
+    public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+        try await read("event") { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT \(EventRow.columns) FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
+            return try Row.fetchOne(statement, arguments: [SQLiteText(project), SQLiteText(id)]).map(EventRow.event)
+        }
+    }
+
+    public func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
+        guard !ids.isEmpty else { return [:] }
+        return try await read("receipts") { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT receipt FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
+            var receipts: [String: String] = [:]
+            for id in ids {
+                receipts[id] = try SQLiteText.fetchOne(statement, arguments: [SQLiteText(project), SQLiteText(id)])?.string
+            }
+            return receipts
+        }
+    }
+
+    /// In transactions of 5,000 events, so that insertion waits for none of them long.
+    public func deleteEvents(before: Timestamp) async throws(StoreError) {
+        for project in try await projects() {
+            while try await deleteSomeEvents(project: project, before: before) {}
+        }
+    }
+
+    private func deleteSomeEvents(project: String, before: Timestamp) async throws(StoreError) -> Bool {
+        try await write("deleteEvents") { db in
+            let chunk = 5000
+            try db.cachedStatement(
+                sql: """
+                    DELETE FROM events WHERE rowid IN
+                    (SELECT rowid FROM events WHERE project = CAST(? AS TEXT) AND timestamp < ? ORDER BY timestamp LIMIT ?)
+                    """
+            ).execute(arguments: [SQLiteText(project), before.milliseconds, chunk])
+            return db.changesCount == chunk
+        }
+    }
+}
+
+/// An event as a row of `events`.
+enum EventRow {
+    static let columns = """
+        project, id, type, source, timestamp, clientTimestamp, data, correlationId, metadata, userId, sessionId, receivedAt, receipt, \
+        processedAt, context, fingerprint
+        """
+
+    /// Inserts nothing where the id is taken, which `changes()` tells.
+    static let insertion = """
+        INSERT INTO events (\(columns)) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, \
+        CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?) ON CONFLICT (project, id) DO NOTHING
+        """
+
+    static func arguments(_ stored: StoredEvent) -> StatementArguments {
+        let event = stored.event
+        return [
+            SQLiteText(event.project), SQLiteText(event.id), SQLiteText(event.type), SQLiteText(event.source),
+            event.timestamp.milliseconds, event.clientTimestamp?.milliseconds, event.data?.text, event.correlationId.map(SQLiteText.init),
+            event.metadata?.text, event.userId.map(SQLiteText.init), event.sessionId.map(SQLiteText.init),
+            event.receivedAt.milliseconds, SQLiteText(event.receipt), stored.processedAt.milliseconds, stored.context?.text,
+            stored.fingerprint,
+        ]
+    }
+
+    /// Reads a row of ``columns``.
+    static func event(_ row: Row) -> StoredEvent {
+        StoredEvent(
+            event: Event(
+                project: text(row, 0), id: text(row, 1), type: text(row, 2), source: text(row, 3),
+                timestamp: Timestamp(milliseconds: row[4]), clientTimestamp: (row[5] as Int64?).map(Timestamp.init(milliseconds:)),
+                data: json(row, 6), correlationId: textIfAny(row, 7), metadata: json(row, 8), userId: textIfAny(row, 9),
+                sessionId: textIfAny(row, 10), receivedAt: Timestamp(milliseconds: row[11]), receipt: text(row, 12)
+            ),
+            processedAt: Timestamp(milliseconds: row[13]), context: json(row, 14), fingerprint: row[15]
+        )
+    }
+
+    private static func text(_ row: Row, _ index: Int) -> String { (row[index] as SQLiteText).string }
+    private static func textIfAny(_ row: Row, _ index: Int) -> String? { (row[index] as SQLiteText?)?.string }
+    private static func json(_ row: Row, _ index: Int) -> JSONText? { (row[index] as String?).map(JSONText.init(normalised:)) }
+}

@@ -1,0 +1,119 @@
+public import AnalyticsCore
+import Foundation
+import GRDB
+
+extension SQLiteStore {
+    public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
+        guard !buckets.isEmpty else { return }
+        try await write("mark") { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, 1, 0, 1, x'')
+                    ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1
+                    """)
+            for key in buckets { try statement.execute(arguments: [tier.number, SQLiteText(key.project), key.index]) }
+        }
+    }
+
+    public func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
+        try await read("dirtyBuckets") { db in
+            // No project is called "": it stands before every key.
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT project, bucket, version, done FROM buckets INDEXED BY buckets_dirty
+                    WHERE dirty = 1 AND tier = ? AND (project, bucket) > (CAST(? AS TEXT), ?) ORDER BY project, bucket LIMIT ?
+                    """)
+            let arguments: StatementArguments = [tier.number, SQLiteText(key?.project ?? ""), key?.index ?? .min, limit]
+            return try Row.fetchAll(statement, arguments: arguments).map { row in
+                BucketVersion(key: BucketKey(project: (row[0] as SQLiteText).string, index: row[1]), version: row[2], done: row[3])
+            }
+        }
+    }
+
+    public func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
+        try await read("dirtyCount") { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT count(*) FROM (SELECT 1 FROM buckets INDEXED BY buckets_dirty WHERE dirty = 1 AND tier = ? LIMIT ?)")
+            return try Int.fetchOne(statement, arguments: [tier.number, limit]) ?? 0
+        }
+    }
+
+    public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+        guard !ranges.isEmpty else { return [] }
+        return try await read("rollups") { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT bucket, version, done, dirty, groups FROM buckets
+                    WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ? ORDER BY bucket
+                    """)
+            var rollups: [Rollup] = []
+            for range in ranges.inOrderAndMerged() {
+                let arguments: StatementArguments = [tier.number, SQLiteText(project), range.lowerBound, range.upperBound]
+                let rows = try Row.fetchCursor(statement, arguments: arguments)
+                while let row = try rows.next() {
+                    let groups = try row.withUnsafeData(atIndex: 4) { data in
+                        try data?.withUnsafeBytes(SQLiteRollupGroups.decode) ?? []
+                    }
+                    let key = BucketKey(project: project, index: row[0])
+                    rollups.append(Rollup(key: key, version: row[1], done: row[2], dirty: row[3], groups: groups))
+                }
+            }
+            return rollups
+        }
+    }
+
+    public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
+        guard !buckets.isEmpty else { return 0 }
+        return try await write("roll") { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    UPDATE buckets SET groups = ?1, done = ?2, dirty = (version <> ?2)
+                    WHERE tier = ?3 AND project = CAST(?4 AS TEXT) AND bucket = ?5 AND done < ?2
+                    """)
+            var applied = 0
+            for bucket in buckets {
+                try statement.execute(arguments: [
+                    Data(SQLiteRollupGroups.encode(bucket.groups)), bucket.version, tier.number, SQLiteText(bucket.key.project),
+                    bucket.key.index,
+                ])
+                applied += db.changesCount
+            }
+            return applied
+        }
+    }
+
+    public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
+        guard !days.isEmpty else { return }
+        try await write("bumpGenerations") { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    INSERT INTO days (project, day, generation) VALUES (CAST(? AS TEXT), ?, 1)
+                    ON CONFLICT DO UPDATE SET generation = generation + 1
+                    """)
+            for day in days { try statement.execute(arguments: [SQLiteText(day.project), day.index]) }
+        }
+    }
+
+    public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+        try await read("generation") { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT coalesce(sum(generation), 0) FROM days WHERE project = CAST(? AS TEXT) AND day >= ? AND day < ?")
+            return try Int64.fetchOne(statement, arguments: [SQLiteText(project), days.lowerBound, days.upperBound]) ?? 0
+        }
+    }
+}
+
+extension Array {
+    /// In their order, empty ones left out, those that meet or overlap made one.
+    func inOrderAndMerged<Bound>() -> [Range<Bound>] where Element == Range<Bound> {
+        var merged: [Range<Bound>] = []
+        for range in filter({ !$0.isEmpty }).sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = merged.last, range.lowerBound <= last.upperBound {
+                merged[merged.count - 1] = last.lowerBound..<Swift.max(last.upperBound, range.upperBound)
+            } else {
+                merged.append(range)
+            }
+        }
+        return merged
+    }
+}

@@ -1,0 +1,100 @@
+public import AnalyticsCore
+import Foundation
+import GRDB
+public import Logging
+
+/// The embedded store: events and rollups in one SQLite file, in WAL mode.
+///
+/// Writes are serialised by GRDB on a queue of its own and are synced to the disk when they return; reads run beside them on up
+/// to five connections. Nothing here occupies a thread of Swift's cooperative pool. A cancelled task gets
+/// ``StoreError/Code/unavailable``, and its write may have been undone.
+public final class SQLiteStore: Store {
+    private let pool: DatabasePool
+
+    /// Opens the database at `path`; the file, and the folders above it, are made when they are not there.
+    ///
+    /// Throws ``StoreError/Code/misconfigured`` when there can be no database at this path.
+    public init(path: String, logger: Logger) throws(StoreError) {
+        do {
+            let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            pool = try DatabasePool(path: path, configuration: Self.configuration)
+            // GRDB opens in WAL mode with synchronous = NORMAL, where a power failure may undo the last commits
+            // (https://www.sqlite.org/pragma.html#pragma_synchronous). What was acknowledged must stay: FULL syncs each commit.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        } catch {
+            throw Self.storeError(error, in: "open \(path)", otherwise: .misconfigured)
+        }
+        logger.debug("store opened", metadata: ["path": "\(path)"])
+    }
+
+    private static var configuration: Configuration {
+        var configuration = Configuration()
+        configuration.label = "analytics.store"
+        // Another process on the same file (an import, a backup) is waited for this long.
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            // 8 MiB of pages a connection. The WAL is cut back to 64 MiB after a checkpoint that it had outgrown.
+            try db.execute(sql: "PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000")
+        }
+        return configuration
+    }
+
+    public func prepare() async throws(StoreError) {
+        try await write("prepare") { db in try SQLiteStoreSchema.prepare(db) }
+    }
+
+    /// Writes, because a full disk is seen by nothing less.
+    public func checkHealth() async throws(StoreError) {
+        try await write("checkHealth") { db in
+            try db.execute(sql: "INSERT INTO health (id, checks) VALUES (1, 1) ON CONFLICT DO UPDATE SET checks = checks + 1")
+        }
+    }
+
+    /// Runs `body` in a transaction of the only writer.
+    func write<T: Sendable>(_ operation: String, _ body: @Sendable (Database) throws -> T) async throws(StoreError) -> T {
+        do {
+            return try await pool.write(body)
+        } catch {
+            throw Self.storeError(error, in: operation)
+        }
+    }
+
+    /// Runs `body` on one snapshot.
+    func read<T: Sendable>(_ operation: String, _ body: @Sendable (Database) throws -> T) async throws(StoreError) -> T {
+        do {
+            return try await pool.read(body)
+        } catch {
+            throw Self.storeError(error, in: operation)
+        }
+    }
+}
+
+extension SQLiteStore {
+    /// https://www.sqlite.org/rescode.html
+    static func storeError(_ error: any Error, in operation: String, otherwise code: StoreError.Code = .unavailable) -> StoreError {
+        switch error {
+        case let error as StoreError:
+            error
+        case is CancellationError:
+            StoreError(.unavailable, operation: operation, "cancelled")
+        case let error as DatabaseError:
+            StoreError(Self.code(of: error.resultCode) ?? code, operation: operation, error.description)
+        default:
+            StoreError(code, operation: operation, "\(error)")
+        }
+    }
+
+    private static func code(of resultCode: ResultCode) -> StoreError.Code? {
+        switch resultCode {
+        case .SQLITE_FULL, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_NOMEM, .SQLITE_INTERRUPT, .SQLITE_ABORT, .SQLITE_PROTOCOL:
+            .unavailable
+        case .SQLITE_TOOBIG, .SQLITE_CONSTRAINT, .SQLITE_RANGE, .SQLITE_MISMATCH:
+            .refused
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_ERROR, .SQLITE_FORMAT, .SQLITE_SCHEMA:
+            .misconfigured
+        default:
+            nil
+        }
+    }
+}

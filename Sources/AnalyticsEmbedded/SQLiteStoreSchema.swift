@@ -1,0 +1,87 @@
+import AnalyticsCore
+import GRDB
+
+/// The tables, and how a file gets from one version of them to the next.
+enum SQLiteStoreSchema {
+    /// One step a version, in order; a step that has been released never changes.
+    private static let steps = [version1]
+
+    /// Brings the file to the newest version. To be called in a transaction.
+    ///
+    /// `PRAGMA user_version` and not GRDB's `DatabaseMigrator`: that one looks outside the transaction which steps are missing, so
+    /// that of two processes that start at once on a new file one fails.
+    static func prepare(_ db: Database) throws {
+        let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        guard version <= steps.count else {
+            throw StoreError(.misconfigured, operation: "prepare", "the file was written by a newer version (\(version) > \(steps.count))")
+        }
+        guard version < steps.count else { return }
+        for step in steps[version...] { try db.execute(sql: step) }
+        try db.execute(sql: "PRAGMA user_version = \(steps.count)")
+    }
+
+    /// Events have a rowid, so that their bodies are appended; what is in the order of ids or times is in the indexes, whose entries
+    /// are small. `events_time` covers listing keys and counting; the partial ones hold only events that have the field.
+    ///
+    /// Buckets of a tier lie together in the order of their keys. `buckets_dirty` is the list of marks.
+    private static let version1 = """
+        CREATE TABLE events (
+            rowid INTEGER PRIMARY KEY,
+            project TEXT NOT NULL,
+            id TEXT NOT NULL,
+            type TEXT NOT NULL,
+            source TEXT NOT NULL,
+            timestamp INTEGER NOT NULL,
+            clientTimestamp INTEGER,
+            data TEXT,
+            correlationId TEXT,
+            metadata TEXT,
+            userId TEXT,
+            sessionId TEXT,
+            receivedAt INTEGER NOT NULL,
+            receipt TEXT NOT NULL,
+            processedAt INTEGER NOT NULL,
+            context TEXT,
+            fingerprint INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX events_id ON events (project, id);
+        CREATE INDEX events_time ON events (project, timestamp, id, type, source);
+        CREATE INDEX events_type ON events (project, type, timestamp, id);
+        CREATE INDEX events_user ON events (project, userId, timestamp, id) WHERE userId IS NOT NULL;
+        CREATE INDEX events_correlation ON events (project, correlationId, timestamp, id) WHERE correlationId IS NOT NULL;
+
+        CREATE TABLE buckets (
+            tier INTEGER NOT NULL,
+            project TEXT NOT NULL,
+            bucket INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            done INTEGER NOT NULL,
+            dirty INTEGER NOT NULL,
+            groups BLOB NOT NULL,
+            PRIMARY KEY (tier, project, bucket)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX buckets_dirty ON buckets (tier, project, bucket) WHERE dirty = 1;
+
+        CREATE TABLE days (
+            project TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            generation INTEGER NOT NULL,
+            PRIMARY KEY (project, day)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE health (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            checks INTEGER NOT NULL
+        ) STRICT;
+        """
+}
+
+extension RollupTier {
+    /// As the buckets table writes it.
+    var number: Int64 {
+        switch self {
+        case .minute: 0
+        case .hour: 1
+        }
+    }
+}

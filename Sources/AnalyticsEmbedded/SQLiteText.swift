@@ -1,0 +1,27 @@
+import Foundation
+import GRDB
+
+/// A string to and from a TEXT column, NUL included.
+///
+/// GRDB binds and reads a `String` as a C string, which ends at its first NUL; bound as a blob it is whole. In SQL the parameter
+/// stands in `CAST(? AS TEXT)`, which takes a blob's bytes as text (https://www.sqlite.org/lang_expr.html#castexpr).
+/// JSON needs none of this: its text escapes NUL.
+struct SQLiteText: DatabaseValueConvertible, StatementColumnConvertible {
+    var string: String
+
+    init(_ string: String) {
+        self.string = string
+    }
+
+    init(sqliteStatement: SQLiteStatement, index: CInt) {
+        string = String(decoding: Data(sqliteStatement: sqliteStatement, index: index), as: UTF8.self)
+    }
+
+    var databaseValue: DatabaseValue {
+        string.utf8.contains(0) ? Data(string.utf8).databaseValue : string.databaseValue
+    }
+
+    static func fromDatabaseValue(_ value: DatabaseValue) -> SQLiteText? {
+        Data.fromDatabaseValue(value).map { SQLiteText(String(decoding: $0, as: UTF8.self)) }
+    }
+}

@@ -1,0 +1,27 @@
+import AnalyticsCore
+import Foundation
+import Logging
+import Testing
+
+/// The stores that the contract runs on.
+enum StoreBackend: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case sqlite
+    case mongodb
+
+    /// SQLite always, MongoDB where `TEST_MONGODB_URI` says where it is.
+    static let available: [StoreBackend] =
+        allCases.filter { $0 != .mongodb || ProcessInfo.processInfo.environment["TEST_MONGODB_URI"] != nil }
+
+    var testDescription: String { rawValue }
+}
+
+/// Runs `body` on a fresh, empty, prepared store, and removes it afterwards.
+func withStore(_ backend: StoreBackend, _ body: (any Store) async throws -> Void) async throws {
+    switch backend {
+    case .sqlite: try await withSQLiteStore(body)
+    case .mongodb: try await withMongoStore(body)
+    }
+}
+
+/// Says nothing: what a test expects to fail needs no log.
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

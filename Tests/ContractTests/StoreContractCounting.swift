@@ -1,0 +1,173 @@
+import AnalyticsCore
+import Testing
+
+@Suite("Store contract: counting, generations and extent")
+struct StoreContractCounting {
+    static func group(_ count: Int64, _ type: String = "view", _ source: String = "web") -> RollupGroup {
+        RollupGroup(type: type, source: source, count: count)
+    }
+
+    @Test("events are counted by minute, type and source, largest group first", arguments: StoreBackend.available)
+    func minutes(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add([
+                stored("1", at: noon), stored("2", at: noon + .milliseconds(59_999)), stored("3", type: "buy", at: noon + .seconds(1)),
+                stored("4", source: "app", at: noon + .seconds(2)), stored("5", at: noon + .seconds(60)),
+                stored("6", at: noon + .seconds(180)), stored("7", at: noon - .milliseconds(1)),
+            ])
+            let counted = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(180)])
+            #expect(
+                counted == [
+                    MinuteCounts(minute: noon.minute, groups: [Self.group(2), Self.group(1, "buy"), Self.group(1, "view", "app")]),
+                    MinuteCounts(minute: noon.minute + 1, groups: [Self.group(1)]),
+                ])
+            #expect(try await store.countEvents(project: "p", in: []) == [])
+            #expect(try await store.countEvents(project: "p", in: [noon..<noon]) == [])
+            #expect(try await store.countEvents(project: "none", in: [.earliest..<Timestamp.latest]) == [])
+        }
+    }
+
+    @Test("ranges may cut minutes, and several may cut the same one", arguments: StoreBackend.available)
+    func ranges(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            // One event each second for five minutes.
+            try await store.add((0..<300).map { stored("\($0)", at: noon + .seconds($0)) })
+            func counts(_ ranges: [(Int, Int)]) async throws -> [Int64] {
+                let ranges = ranges.map { noon + .seconds($0.0)..<noon + .seconds($0.1) }
+                var counts: [Int64] = Array(repeating: 0, count: 5)
+                for minute in try await store.countEvents(project: "p", in: ranges) {
+                    #expect(minute.groups.count == 1)
+                    counts[Int(minute.minute - noon.minute)] += minute.groups.reduce(0) { $0 + $1.count }
+                }
+                return counts
+            }
+            #expect(try await counts([(30, 61)]) == [30, 1, 0, 0, 0])
+            #expect(try await counts([(10, 20), (70, 80), (299, 400)]) == [10, 10, 0, 0, 1])
+            #expect(try await counts([(0, 10), (20, 30), (50, 130)]) == [30, 60, 10, 0, 0])
+            #expect(try await counts((0..<150).map { ($0 * 2, $0 * 2 + 1) }) == [30, 30, 30, 30, 30])
+        }
+    }
+
+    @Test("many ranges are one call", arguments: StoreBackend.available)
+    func manyRanges(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add((0..<1500).map { stored("\($0)", at: noon + .seconds($0 * 60)) })
+            let ranges = (0..<1500).map { noon + .seconds($0 * 60)..<noon + .seconds($0 * 60 + 1) }
+            let counted = try await store.countEvents(project: "p", in: ranges)
+            #expect(counted.map(\.minute) == (0..<1500).map { noon.minute + $0 })
+            #expect(counted.allSatisfy { $0.groups == [Self.group(1)] })
+        }
+    }
+
+    @Test("minutes before 1970 end where they should", arguments: StoreBackend.available)
+    func negative(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add(
+                [-60_001, -60_000, -1, 0, 59_999].enumerated().map { stored("\($0)", at: Timestamp(milliseconds: $1)) } + [
+                    stored("first", at: .earliest)
+                ])
+            let counted = try await store.countEvents(project: "p", in: [.earliest..<Timestamp.latest])
+            #expect(counted.map(\.minute) == [Timestamp.earliest.minute, -2, -1, 0])
+            #expect(counted.map { $0.groups.map(\.count) } == [[1], [1], [2], [2]])
+        }
+    }
+
+    @Test("a minute of too many groups is folded", arguments: StoreBackend.available)
+    func folding(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add((0..<1100).map { stored("\($0)", type: "type\($0)", at: noon + .milliseconds($0)) })
+            try await store.add((0..<5).map { stored("big\($0)", type: "big") } + [stored("next", at: noon + .seconds(60))])
+            let counted = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(120)])
+            let all = (0..<1100).map { Self.group(1, "type\($0)") } + [Self.group(5, "big")]
+            #expect(
+                counted == [
+                    MinuteCounts(minute: noon.minute, groups: GroupFolding.fold(all)),
+                    MinuteCounts(minute: noon.minute + 1, groups: [Self.group(1)]),
+                ])
+        }
+    }
+
+    @Test("types and sources are told apart byte by byte", arguments: StoreBackend.available)
+    func bytewise(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let types = ["é", "e\u{301}", "E", "e", "$e", "a.b", "null", "1"]
+            try await store.add(types.enumerated().map { stored("\($0)", type: $1, source: $1) })
+            let groups = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(1)]).first?.groups ?? []
+            #expect(Set(groups.map { bytes($0.type) }) == Set(types.map { bytes($0) }))
+            #expect(groups.allSatisfy { $0.count == 1 && bytes($0.source) == bytes($0.type) })
+        }
+    }
+
+    @Test("a generation is the sum of its days, and rises with each of them", arguments: StoreBackend.available)
+    func generation(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.generation(project: "p", days: 0..<10) == 0)
+            try await store.bumpGenerations([key(3), key(-4), key(3, "q")])
+            try await store.bumpGenerations([key(3)])
+            try await store.bumpGenerations([])
+            #expect(try await store.generation(project: "p", days: 0..<10) == 2)
+            #expect(try await store.generation(project: "p", days: -10..<10) == 3)
+            #expect(try await store.generation(project: "p", days: 3..<4) == 2)
+            #expect(try await store.generation(project: "p", days: 4..<10) == 0)
+            #expect(try await store.generation(project: "p", days: -3..<3) == 0)
+            #expect(try await store.generation(project: "p", days: -800_000..<3_000_000) == 3)
+            #expect(try await store.generation(project: "q", days: 0..<10) == 1)
+        }
+    }
+
+    @Test("racing bumps are all counted", arguments: StoreBackend.available)
+    func racing(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for task in 0..<8 {
+                    group.addTask {
+                        let days = [key(1), key(2), key(3)]
+                        for _ in 0..<10 { try await store.bumpGenerations(task.isMultiple(of: 2) ? days : days.reversed()) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await store.generation(project: "p", days: 1..<4) == 240)
+        }
+    }
+
+    @Test("the extent holds every event and bucket, to the hour", arguments: StoreBackend.available)
+    func extent(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.extent(project: "p") == nil)
+            let early = Timestamp(milliseconds: -5)
+            try await store.add([stored("a", at: early), stored("b"), stored("c", project: "q", at: .earliest)])
+            let events = try #require(try await store.extent(project: "p"))
+            #expect(events.contains(early) && events.contains(noon))
+            #expect(events.lowerBound.hour == early.hour && events.upperBound <= noon + .seconds(3600))
+            try await store.mark(.minute, [key(noon.minute + 600), key(-600)])
+            let buckets = try #require(try await store.extent(project: "p"))
+            #expect(buckets.lowerBound.hour == -10 && buckets.contains(noon + .seconds(36_059)))
+            #expect(buckets.upperBound <= noon + .seconds(39_600))
+            #expect(try await store.extent(project: "q")?.lowerBound == .earliest)
+        }
+    }
+
+    @Test("projects are those with events or buckets, each once", arguments: StoreBackend.available)
+    func projects(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.projects() == [])
+            try await store.add([stored("a", project: "q"), stored("b", project: "p"), stored("c", project: "p.$x")])
+            try await store.mark(.minute, [key(1, "p"), key(2, "m")])
+            try await store.mark(.hour, [key(1, "h")])
+            #expect(try await store.projects().sorted() == ["h", "m", "p", "p.$x", "q"])
+        }
+    }
+
+    @Test("preparing again changes nothing, and a store that is there is healthy", arguments: StoreBackend.available)
+    func prepare(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add([stored("a")])
+            try await store.mark(.minute, [key(1)])
+            try await store.prepare()
+            try await store.checkHealth()
+            #expect(try await store.event(project: "p", id: "a") == stored("a"))
+            #expect(try await store.dirtyCount(.minute, limit: 9) == 1)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import AnalyticsCore
+
+/// 2026-03-01T12:00:00Z: the start of an hour.
+let noon = Timestamp(milliseconds: 1_772_366_400_000)
+
+func stored(
+    _ id: String, project: String = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
+    data: String? = "{}", userId: String? = nil, correlationId: String? = nil, receipt: String? = nil, fingerprint: Int64 = 1
+) -> StoredEvent {
+    StoredEvent(
+        event: Event(
+            project: project, id: id, type: type, source: source, timestamp: timestamp,
+            data: data.map { JSONText(normalised: $0) }, correlationId: correlationId, userId: userId,
+            receivedAt: timestamp, receipt: receipt ?? "r-\(id)"
+        ),
+        processedAt: timestamp, context: nil, fingerprint: fingerprint
+    )
+}
+
+extension EventStore {
+    /// Inserts events that must all be new.
+    func add(_ events: [StoredEvent]) async throws {
+        for outcome in try await insert(events) where outcome != .stored {
+            throw UnexpectedOutcome(outcome: outcome)
+        }
+    }
+
+    /// The ids that a listing gives, in its order.
+    func ids(_ filter: EventFilter, after position: EventPosition? = nil, limit: Int = 1000) async throws -> [String] {
+        try await events(matching: filter, after: position, limit: limit).map(\.event.id)
+    }
+
+    /// Every id of a listing, read page by page.
+    func ids(_ filter: EventFilter, pagesOf limit: Int) async throws -> [String] {
+        var ids: [String] = []
+        var position: EventPosition?
+        while true {
+            let page = try await events(matching: filter, after: position, limit: limit)
+            ids += page.map(\.event.id)
+            guard page.count == limit, let last = page.last?.event else { return ids }
+            position = EventPosition(timestamp: last.timestamp, id: last.id)
+        }
+    }
+}
+
+extension RollupStore {
+    func rollup(_ tier: RollupTier, _ key: BucketKey) async throws -> Rollup? {
+        try await rollups(tier, project: key.project, in: [key.index..<key.index + 1]).first
+    }
+}
+
+struct UnexpectedOutcome: Error {
+    var outcome: InsertOutcome
+}
+
+/// Bytes, because Swift's `==` takes a composed and a decomposed é for the same string, and a store must not.
+func bytes(_ string: String?) -> [UInt8]? {
+    string.map { Array($0.utf8) }
+}
+
+func key(_ index: Int64, _ project: String = "p") -> BucketKey {
+    BucketKey(project: project, index: index)
+}

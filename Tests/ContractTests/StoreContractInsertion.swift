@@ -1,0 +1,124 @@
+import AnalyticsCore
+import Testing
+
+@Suite("Store contract: insertion")
+struct StoreContractInsertion {
+    @Test("a new event is stored", arguments: StoreBackend.available)
+    func new(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.insert([stored("a"), stored("b")]) == [.stored, .stored])
+            #expect(try await store.event(project: "p", id: "a") == stored("a"))
+        }
+    }
+
+    @Test("nothing is inserted for nothing", arguments: StoreBackend.available)
+    func nothing(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.insert([]) == [])
+            #expect(try await store.events(matching: EventFilter(project: "p"), after: nil, limit: 10) == [])
+        }
+    }
+
+    @Test("an id that is taken is a duplicate, a redelivery or a conflict, and what is stored stays", arguments: StoreBackend.available)
+    func taken(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let first = stored("a", receipt: "r1", fingerprint: 7)
+            try await store.add([first])
+            #expect(try await store.insert([stored("a", receipt: "r2", fingerprint: 7)]) == [.duplicate])
+            #expect(try await store.insert([first]) == [.redelivered])
+            #expect(try await store.insert([stored("a", type: "other", receipt: "r3", fingerprint: 8)]) == [.conflict])
+            #expect(try await store.event(project: "p", id: "a") == first)
+            #expect(try await store.ids(EventFilter(project: "p")) == ["a"])
+        }
+    }
+
+    @Test("duplicates inside one call are settled in their order", arguments: StoreBackend.available)
+    func insideOneCall(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let first = stored("a", receipt: "r1", fingerprint: 7)
+            let outcomes = try await store.insert([
+                first, stored("b"), stored("a", receipt: "r2", fingerprint: 7), stored("a", receipt: "r3", fingerprint: 8), first,
+            ])
+            #expect(outcomes == [.stored, .stored, .duplicate, .conflict, .redelivered])
+            #expect(try await store.event(project: "p", id: "a") == first)
+        }
+    }
+
+    @Test("a call may mix new events with every kind of old one", arguments: StoreBackend.available)
+    func mixed(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add((0..<4).map { stored("old\($0)", fingerprint: 1) })
+            let outcomes = try await store.insert([
+                stored("new0"), stored("old0"), stored("old1", receipt: "again"), stored("old2", receipt: "again", fingerprint: 2),
+                stored("new1"), stored("old0", project: "q"),
+            ])
+            #expect(outcomes == [.stored, .redelivered, .duplicate, .conflict, .stored, .stored])
+        }
+    }
+
+    @Test("a large call is one call, and repeating it changes nothing", arguments: StoreBackend.available)
+    func large(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let events = (0..<5000).map { stored("id-\($0)", at: noon + .milliseconds($0)) }
+            #expect(try await store.insert(events) == Array(repeating: .stored, count: 5000))
+            #expect(try await store.insert(events) == Array(repeating: .redelivered, count: 5000))
+            let counted = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(60)])
+            #expect(counted == [MinuteCounts(minute: noon.minute, groups: [RollupGroup(type: "view", source: "web", count: 5000)])])
+        }
+    }
+
+    @Test("ids are compared byte by byte", arguments: StoreBackend.available)
+    func bytewise(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let ids = ["é", "e\u{301}", "E", "e", "$e", "e.e", "{\"$ne\":1}", "id with spaces", "😀"]
+            #expect(try await store.insert(ids.map { stored($0) }) == Array(repeating: .stored, count: ids.count))
+            for id in ids {
+                #expect(try await bytes(store.event(project: "p", id: id)?.event.id) == bytes(id))
+            }
+            #expect(try await store.event(project: "p", id: "É") == nil)
+        }
+    }
+
+    @Test("receipts tell what is stored", arguments: StoreBackend.available)
+    func receipts(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add([stored("a", receipt: "ra"), stored("b", receipt: "rb"), stored("a", project: "q", receipt: "qa")])
+            #expect(try await store.receipts(project: "p", ids: ["a", "b", "c"]) == ["a": "ra", "b": "rb"])
+            #expect(try await store.receipts(project: "q", ids: ["a", "b"]) == ["a": "qa"])
+            #expect(try await store.receipts(project: "p", ids: []) == [:])
+            #expect(try await store.receipts(project: "p", ids: ["a", "a"]) == ["a": "ra"])
+        }
+    }
+
+    @Test("tasks that insert the same ids at once store each of them once", arguments: StoreBackend.available)
+    func racing(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let outcomes = try await withThrowingTaskGroup(of: [(String, InsertOutcome)].self) { group in
+                for task in 0..<8 {
+                    group.addTask {
+                        var outcomes: [(String, InsertOutcome)] = []
+                        for start in 0..<10 {
+                            let events = (0..<60).map { stored("id\(start * 40 + $0)", receipt: "\(task)") }
+                            outcomes += zip(events.map(\.event.id), try await store.insert(events.shuffled(seed: task))).map { $0 }
+                        }
+                        return outcomes
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            let ids = try await store.ids(EventFilter(project: "p"), pagesOf: 100)
+            #expect(ids.count == 420 && Set(ids).count == 420)
+            #expect(outcomes.count { $0.1 == .stored } == 420)
+            #expect(outcomes.allSatisfy { [.stored, .duplicate, .redelivered].contains($0.1) })
+        }
+    }
+}
+
+extension Array {
+    /// Another order for each seed, the same in every run.
+    fileprivate func shuffled(seed: Int) -> [Element] {
+        let shift = seed * 7 % Swift.max(count, 1)
+        let rotated = Array(self[shift...] + self[..<shift])
+        return seed.isMultiple(of: 2) ? rotated : rotated.reversed()
+    }
+}

@@ -1,0 +1,57 @@
+import AnalyticsCore
+import Testing
+
+@Suite("Store contract: nothing of one project is seen in another")
+struct StoreContractIsolation {
+    /// Names that a careless key would run together.
+    static let neighbours = ["p", "pp", "p.1", "p:1", "P", "p "]
+
+    @Test("events, listings, receipts and counts", arguments: StoreBackend.available)
+    func events(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for (index, project) in Self.neighbours.enumerated() {
+                let event = stored("same", project: project, type: "t\(index)", userId: "u", correlationId: "c", receipt: "r\(index)")
+                #expect(try await store.insert([event]) == [.stored])
+            }
+            for (index, project) in Self.neighbours.enumerated() {
+                #expect(try await store.event(project: project, id: "same")?.event.type == "t\(index)")
+                #expect(try await store.receipts(project: project, ids: ["same"]) == ["same": "r\(index)"])
+                let filters = [
+                    EventFilter(project: project), EventFilter(project: project, userIds: ["u"]),
+                    EventFilter(project: project, correlationIds: ["c"]), EventFilter(project: project, types: ["t0", "t1", "t\(index)"]),
+                ]
+                for filter in filters.dropLast() {
+                    #expect(try await store.events(matching: filter, after: nil, limit: 9).map(\.event.type) == ["t\(index)"])
+                }
+                #expect(try await store.events(matching: filters[3], after: nil, limit: 9).map(\.event.project) == [project])
+                let counted = try await store.countEvents(project: project, in: [noon..<noon + .seconds(60)])
+                #expect(counted.map(\.groups) == [[RollupGroup(type: "t\(index)", source: "web", count: 1)]])
+            }
+            #expect(try await store.event(project: "q", id: "same") == nil)
+            #expect(try await store.ids(EventFilter(project: "q")) == [])
+        }
+    }
+
+    @Test("marks, rolls, rollups, generations and extents", arguments: StoreBackend.available)
+    func rollups(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for (index, project) in Self.neighbours.enumerated() {
+                for _ in 0...index { try await store.mark(.minute, [key(11, project)]) }
+                for _ in 0...index { try await store.bumpGenerations([key(11, project)]) }
+            }
+            let groups = [RollupGroup(type: "t", source: "s", count: 1)]
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(11, "p"), version: 1, groups: groups)]) == 1)
+            for (index, project) in Self.neighbours.enumerated() {
+                let rollups = try await store.rollups(.minute, project: project, in: [0..<100])
+                #expect(rollups.map(\.version) == [Int64(index) + 1])
+                #expect(rollups.map(\.groups) == [project == "p" ? groups : []])
+                #expect(try await store.generation(project: project, days: 0..<100) == Int64(index) + 1)
+                #expect(try await store.extent(project: project) != nil)
+            }
+            #expect(try await store.rollups(.minute, project: "q", in: [0..<100]) == [])
+            #expect(try await store.generation(project: "q", days: 0..<100) == 0)
+            #expect(try await store.extent(project: "q") == nil)
+            #expect(try await Set(store.projects()) == Set(Self.neighbours))
+        }
+    }
+}

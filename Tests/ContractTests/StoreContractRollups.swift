@@ -1,0 +1,184 @@
+import AnalyticsCore
+import Testing
+
+@Suite("Store contract: marks and rollups")
+struct StoreContractRollups {
+    static let groups = [RollupGroup(type: "view", source: "web", count: 3), RollupGroup(type: "buy", source: "app", count: 1)]
+
+    @Test("a mark creates a bucket, and raises its version", arguments: StoreBackend.available)
+    func mark(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.minute, [key(5), key(-5)])
+            #expect(try await store.rollup(.minute, key(5)) == Rollup(key: key(5), version: 1, done: 0, dirty: true, groups: []))
+            try await store.mark(.minute, [key(5)])
+            try await store.mark(.minute, [])
+            #expect(try await store.rollup(.minute, key(5))?.version == 2)
+            #expect(try await store.rollup(.minute, key(-5))?.version == 1)
+            #expect(try await store.rollup(.minute, key(6)) == nil)
+            #expect(try await store.rollup(.hour, key(5)) == nil)
+        }
+    }
+
+    @Test("many buckets are marked in one call", arguments: StoreBackend.available)
+    func markMany(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.minute, (0..<3000).map { key($0) })
+            #expect(try await store.dirtyCount(.minute, limit: 10_000) == 3000)
+            #expect(try await store.rollups(.minute, project: "p", in: [0..<3000]).map(\.key.index) == Array(0..<3000))
+        }
+    }
+
+    @Test("a roll sets groups and clears the mark when nothing has moved on", arguments: StoreBackend.available)
+    func roll(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.minute, [key(1)])
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 1, groups: Self.groups)]) == 1)
+            let expected = Rollup(key: key(1), version: 1, done: 1, dirty: false, groups: Self.groups)
+            #expect(try await store.rollup(.minute, key(1)) == expected)
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 1, groups: [])]) == 0)
+            #expect(try await store.rollup(.minute, key(1)) == expected)
+            #expect(try await store.roll(.minute, []) == 0)
+        }
+    }
+
+    @Test("a roll of an older version applies, and leaves the mark", arguments: StoreBackend.available)
+    func movedOn(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for _ in 0..<3 { try await store.mark(.minute, [key(1)]) }
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 2, groups: Self.groups)]) == 1)
+            #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 3, done: 2, dirty: true, groups: Self.groups))
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 9) == [BucketVersion(key: key(1), version: 3, done: 2)])
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 3, groups: [])]) == 1)
+            #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 3, done: 3, dirty: false, groups: []))
+        }
+    }
+
+    @Test("an older count never lands over a newer one", arguments: StoreBackend.available)
+    func older(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for _ in 0..<4 { try await store.mark(.minute, [key(1)]) }
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 4, groups: Self.groups)]) == 1)
+            for late in [3, 1, 4] as [Int64] {
+                #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: late, groups: [])]) == 0)
+            }
+            #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 4, done: 4, dirty: false, groups: Self.groups))
+        }
+    }
+
+    @Test("a roll counts what applied; an unknown bucket stays unknown", arguments: StoreBackend.available)
+    func applied(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.hour, [key(1), key(2), key(3)])
+            #expect(try await store.roll(.hour, [RolledBucket(key: key(2), version: 1, groups: [])]) == 1)
+            let rolled = [1, 2, 3, 4].map { RolledBucket(key: key($0), version: 1, groups: Self.groups) }
+            #expect(try await store.roll(.hour, rolled) == 2)
+            #expect(try await store.rollup(.hour, key(2))?.groups == [])
+            #expect(try await store.rollup(.hour, key(4)) == nil)
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 1, groups: [])]) == 0)
+        }
+    }
+
+    @Test("groups come back as they were, quarters and odd strings too", arguments: StoreBackend.available)
+    func groups(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let groups = [
+                RollupGroup(type: "$type", source: "a.b", count: 5_000_000_000, quarters: [1, 2, 3, 4_999_999_994]),
+                RollupGroup(type: "t\"\\\n", source: "", count: 1, quarters: [0, 0, 0, 1]),
+                RollupGroup(type: "é😀", source: "__other__", count: 0, quarters: [0, 0, 0, 0]),
+                RollupGroup(type: "e\u{301}", source: "null", count: .max),
+            ]
+            try await store.mark(.hour, [key(1)])
+            _ = try await store.roll(.hour, [RolledBucket(key: key(1), version: 1, groups: groups)])
+            let back = try await store.rollup(.hour, key(1))?.groups ?? []
+            #expect(back == groups)
+            #expect(back.map { bytes($0.type) } == groups.map { bytes($0.type) })
+        }
+    }
+
+    @Test("a bucket holds as many groups as folding leaves", arguments: StoreBackend.available)
+    func manyGroups(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let groups = (0..<Int64(GroupFolding.limit)).map {
+                RollupGroup(type: "type \($0)", source: String(repeating: "s", count: 200), count: $0, quarters: [$0, 0, 0, 0])
+            }
+            try await store.mark(.hour, [key(1)])
+            _ = try await store.roll(.hour, [RolledBucket(key: key(1), version: 1, groups: groups)])
+            #expect(try await store.rollup(.hour, key(1))?.groups == groups)
+        }
+    }
+
+    @Test("rollups are those in the ranges, in their order", arguments: StoreBackend.available)
+    func ranges(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.minute, [7, 3, -2, 0, 10, 5].map { key($0) })
+            _ = try await store.roll(.minute, [RolledBucket(key: key(5), version: 1, groups: Self.groups)])
+            func indexes(_ ranges: [Range<Int64>]) async throws -> [Int64] {
+                try await store.rollups(.minute, project: "p", in: ranges).map(\.key.index)
+            }
+            #expect(try await indexes([-2..<7]) == [-2, 0, 3, 5])
+            #expect(try await indexes([-1..<1, 5..<6, 7..<11]) == [0, 5, 7, 10])
+            #expect(try await indexes([3..<3]) == [])
+            #expect(try await indexes([]) == [])
+            #expect(try await indexes((0..<2000).map { $0 * 5..<$0 * 5 + 1 }) == [0, 5, 10])
+        }
+    }
+
+    @Test("marked buckets of all projects come in the order of their keys, page by page", arguments: StoreBackend.available)
+    func dirty(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let keys = ["B", "a", "a.b", "a0", "é", "～", "😀"].flatMap { project in [-3, -1, 0, 2, 100].map { key($0, project) } }
+            try await store.mark(.minute, keys.shuffled())
+            try await store.mark(.hour, [key(0, "a")])
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 100).map(\.key) == keys)
+            for limit in [1, 3, 34, 35] {
+                var paged: [BucketKey] = []
+                while true {
+                    let page = try await store.dirtyBuckets(.minute, after: paged.last, limit: limit).map(\.key)
+                    paged += page
+                    if page.count < limit { break }
+                }
+                #expect(paged == keys)
+            }
+            #expect(try await store.dirtyBuckets(.minute, after: key(-2, "a"), limit: 2).map(\.key) == [key(-1, "a"), key(0, "a")])
+            _ = try await store.roll(.minute, keys.dropFirst(3).map { RolledBucket(key: $0, version: 1, groups: []) })
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 100).map(\.key) == Array(keys.prefix(3)))
+            #expect(try await store.dirtyBuckets(.hour, after: nil, limit: 100) == [BucketVersion(key: key(0, "a"), version: 1, done: 0)])
+        }
+    }
+
+    @Test("marked buckets are counted no further than the limit", arguments: StoreBackend.available)
+    func dirtyCount(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.dirtyCount(.minute, limit: 10) == 0)
+            try await store.mark(.minute, (0..<20).map { key($0, $0 % 2 == 0 ? "p" : "q") })
+            #expect(try await store.dirtyCount(.minute, limit: 10) == 10)
+            #expect(try await store.dirtyCount(.minute, limit: 100) == 20)
+            #expect(try await store.dirtyCount(.hour, limit: 100) == 0)
+            _ = try await store.roll(.minute, [RolledBucket(key: key(0), version: 1, groups: [])])
+            #expect(try await store.dirtyCount(.minute, limit: 100) == 19)
+        }
+    }
+
+    @Test("racing marks are all counted, and of racing rolls the newest stays", arguments: StoreBackend.available)
+    func racing(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 {
+                    group.addTask { for _ in 0..<10 { try await store.mark(.minute, [key(1), key(2)]) } }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await store.rollups(.minute, project: "p", in: [0..<9]).map(\.version) == [80, 80])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for version in (1...80).shuffled() as [Int64] {
+                    let rolled = RolledBucket(
+                        key: key(1), version: version, groups: [RollupGroup(type: "t", source: "s", count: version)])
+                    group.addTask { _ = try await store.roll(.minute, [rolled]) }
+                }
+                try await group.waitForAll()
+            }
+            let groups = [RollupGroup(type: "t", source: "s", count: 80)]
+            #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 80, done: 80, dirty: false, groups: groups))
+        }
+    }
+}
