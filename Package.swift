@@ -18,9 +18,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
-        .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
@@ -64,7 +61,6 @@ let package = Package(
             name: "PrometheusExposition",
             dependencies: [
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-                .product(name: "Atomics", package: "swift-atomics"),
             ],
             swiftSettings: strict
         ),

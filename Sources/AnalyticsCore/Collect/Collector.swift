@@ -12,6 +12,7 @@ public struct Collector: Sendable {
         self.limits = limits
         self.clock = clock
         self.ids = ids
+        EventMetrics.prepareDoor()
     }
 
     /// Takes events in. An event is in `accepted` only once the broker has confirmed that it holds it durably.

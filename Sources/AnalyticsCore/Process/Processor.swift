@@ -54,6 +54,7 @@ public actor Processor: Service {
         flush = Flush(store: store, broker: broker, clock: clock, logger: logger)
         buffer = WriteBuffer(
             limits: .init(events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), interval: settings.flushInterval))
+        EventMetrics.prepareProcessor()
     }
 
     /// Runs until cancelled, or until a graceful shutdown has written and acknowledged what was held.

@@ -1,3 +1,4 @@
+internal import CoreMetrics
 internal import Metrics
 
 /// The counters an event passes. Names and meaning: ``MetricCatalogue``.
@@ -9,14 +10,28 @@ enum EventMetrics {
     static let conflicting = Counter(label: "analytics_events_conflicting_total")
     static let redelivered = Counter(label: "analytics_events_redelivered_total")
 
+    private static let rejected = byReason(RejectionCode.allCases, "analytics_events_rejected_total")
+    private static let deadLettered = byReason(DeadLetterReason.allCases, "analytics_events_dead_lettered_total")
+
     static func rejected(_ rejections: [Rejection]) {
-        guard !rejections.isEmpty else { return }
-        for (code, group) in Dictionary(grouping: rejections, by: \.code) {
-            Counter(label: "analytics_events_rejected_total", dimensions: [("reason", code.rawValue)]).increment(by: group.count)
-        }
+        for rejection in rejections { rejected[rejection.code]?.increment() }
     }
 
     static func deadLettered(_ reason: DeadLetterReason, count: Int) {
-        Counter(label: "analytics_events_dead_lettered_total", dimensions: [("reason", reason.rawValue)]).increment(by: count)
+        deadLettered[reason]?.increment(by: count)
+    }
+
+    /// Makes every counter of the door exist, at 0: an increase from nothing to one is otherwise seen by no rate.
+    static func prepareDoor() {
+        _ = (accepted, unconfirmed, rejected)
+    }
+
+    /// The same for the processor's.
+    static func prepareProcessor() {
+        _ = (stored, duplicate, conflicting, redelivered, deadLettered)
+    }
+
+    private static func byReason<Reason: Hashable & RawRepresentable<String>>(_ reasons: [Reason], _ label: String) -> [Reason: Counter] {
+        Dictionary(uniqueKeysWithValues: reasons.map { ($0, Counter(label: label, dimensions: [("reason", $0.rawValue)])) })
     }
 }

@@ -1,0 +1,124 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+extension PrometheusRegistry {
+    /// Exposes the process' memory, processor time, file descriptors and start time under the names that Prometheus clients share (`process_…`).
+    ///
+    /// They are read from `/proc` at each scrape. Where there is none (outside Linux), nothing is exposed.
+    public func exposeProcessMetrics() {
+        for descriptor in ProcessMetrics.descriptors { declare(descriptor) }
+        onScrape { samples in ProcessMetrics.collect(into: &samples) }
+    }
+}
+
+enum ProcessMetrics {
+    static let descriptors = [
+        MetricDescriptor(name: "process_cpu_seconds_total", kind: .counter, help: "User and system processor time in seconds."),
+        MetricDescriptor(name: "process_resident_memory_bytes", kind: .gauge, help: "Resident memory in bytes."),
+        MetricDescriptor(name: "process_virtual_memory_bytes", kind: .gauge, help: "Virtual memory in bytes."),
+        MetricDescriptor(name: "process_start_time_seconds", kind: .gauge, help: "Start of the process, in seconds since the epoch."),
+        MetricDescriptor(name: "process_open_fds", kind: .gauge, help: "Open file descriptors."),
+        MetricDescriptor(name: "process_max_fds", kind: .gauge, help: "File descriptors that the process may have open."),
+    ]
+
+    #if os(Linux)
+        /// Computed once: the time of boot, from which it follows, moves when the clock is set, and each move would read as a restart.
+        private static let startTime: Double? = {
+            guard let stat = ProcFiles.read("/proc/self/stat").flatMap(ProcessStat.init),
+                let boot = ProcFiles.read("/proc/stat").flatMap(ProcFiles.bootTime)
+            else { return nil }
+            return boot + Double(stat.startTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        }()
+    #endif
+
+    static func collect(into samples: inout ScrapeSamples) {
+        #if os(Linux)
+            if let stat = ProcFiles.read("/proc/self/stat").flatMap(ProcessStat.init) {
+                let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
+                samples.set("process_cpu_seconds_total", to: Double(stat.processorTicks) / ticks)
+                samples.set("process_resident_memory_bytes", to: Double(stat.residentPages) * Double(sysconf(Int32(_SC_PAGESIZE))))
+                samples.set("process_virtual_memory_bytes", to: Double(stat.virtualBytes))
+                if let startTime { samples.set("process_start_time_seconds", to: startTime) }
+            }
+            if let open = ProcFiles.openDescriptors() { samples.set("process_open_fds", to: Double(open)) }
+            if let limit = ProcFiles.read("/proc/self/limits").flatMap(ProcFiles.maximumDescriptors) {
+                samples.set("process_max_fds", to: limit)
+            }
+        #endif
+    }
+}
+
+/// The fields of `/proc/self/stat` that are exposed; proc(5) numbers them.
+struct ProcessStat: Equatable {
+    let processorTicks: UInt64
+    let startTicks: UInt64
+    let virtualBytes: UInt64
+    let residentPages: UInt64
+
+    /// nil where the text is not what proc(5) promises.
+    init?(_ text: String) {
+        // Field 2, the command, may hold blanks and parentheses: what follows is counted from the last closing one.
+        guard let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        func field(_ number: Int) -> UInt64? {
+            let index = number - 3
+            return fields.indices.contains(index) ? UInt64(fields[index]) : nil
+        }
+        guard let user = field(14), let system = field(15), let start = field(22), let virtual = field(23), let resident = field(24) else {
+            return nil
+        }
+        processorTicks = user + system
+        startTicks = start
+        virtualBytes = virtual
+        residentPages = resident
+    }
+}
+
+enum ProcFiles {
+    /// When the machine booted, in seconds since the epoch, from `/proc/stat`.
+    static func bootTime(_ text: String) -> Double? {
+        fields(ofLineStarting: "btime ", in: text)?.first.flatMap { Double($0) }
+    }
+
+    /// The soft limit, from `/proc/self/limits`; infinite where it says so.
+    static func maximumDescriptors(_ text: String) -> Double? {
+        fields(ofLineStarting: "Max open files", in: text)?.first.flatMap { $0 == "unlimited" ? .infinity : Double($0) }
+    }
+
+    private static func fields(ofLineStarting prefix: String, in text: String) -> [Substring]? {
+        text.split(separator: "\n").first { $0.hasPrefix(prefix) }?.dropFirst(prefix.count).split(separator: " ")
+    }
+
+    #if os(Linux)
+        /// The files of `/proc` say that they are empty, so they are read until they end.
+        static func read(_ path: String) -> String? {
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { return nil }
+            defer { close(descriptor) }
+            var bytes: [UInt8] = []
+            var chunk = [UInt8](repeating: 0, count: 16 * 1024)
+            while true {
+                #if canImport(Glibc)
+                    let count = Glibc.read(descriptor, &chunk, chunk.count)
+                #else
+                    let count = Musl.read(descriptor, &chunk, chunk.count)
+                #endif
+                if count < 0 { return nil }
+                if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+                bytes += chunk[..<count]
+            }
+        }
+
+        /// The entries of `/proc/self/fd` without `.`, `..` and the descriptor that reads them.
+        static func openDescriptors() -> Int? {
+            guard let directory = opendir("/proc/self/fd") else { return nil }
+            defer { closedir(directory) }
+            var entries = 0
+            while readdir(directory) != nil { entries += 1 }
+            return max(0, entries - 3)
+        }
+    #endif
+}

@@ -1,0 +1,58 @@
+public import CoreMetrics
+
+/// The swift-metrics backend over a ``PrometheusRegistry``: `MetricsSystem.bootstrap(PrometheusMetricsFactory(registry: registry))`.
+///
+/// - Counters are exposed with the ending `_total`, timers in seconds with the ending `_seconds`; both endings are added to names that are not
+///   in the catalogue and lack them.
+/// - A recorder that aggregates, and a timer, are histograms; a recorder that does not, and a meter, are gauges.
+/// - The same name and dimensions give the same instrument. What is refused (see ``PrometheusRegistry/Limits``) gets one that does nothing.
+/// - `destroy()` takes the series out of the exposition, also for whoever else holds its instrument.
+public struct PrometheusMetricsFactory: MetricsFactory {
+    public let registry: PrometheusRegistry
+
+    public init(registry: PrometheusRegistry) {
+        self.registry = registry
+    }
+
+    public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+        guard case .counter(let counter) = registry.instrument(.counter, label: label, dimensions: dimensions) else {
+            return NOOPMetricsHandler.instance
+        }
+        return counter
+    }
+
+    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+        guard case .counter(let counter) = registry.instrument(.counter, label: label, dimensions: dimensions) else {
+            return NOOPMetricsHandler.instance
+        }
+        return counter
+    }
+
+    public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
+        guard case .gauge(let gauge) = registry.instrument(.meter, label: label, dimensions: dimensions) else {
+            return NOOPMetricsHandler.instance
+        }
+        return gauge
+    }
+
+    public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
+        switch registry.instrument(aggregate ? .recorder : .gauge, label: label, dimensions: dimensions) {
+        case .gauge(let gauge): gauge
+        case .histogram(let histogram): histogram
+        case .counter, nil: NOOPMetricsHandler.instance
+        }
+    }
+
+    public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+        guard case .histogram(let histogram) = registry.instrument(.timer, label: label, dimensions: dimensions) else {
+            return NOOPMetricsHandler.instance
+        }
+        return histogram
+    }
+
+    public func destroyCounter(_ handler: any CounterHandler) { registry.remove(handler) }
+    public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) { registry.remove(handler) }
+    public func destroyMeter(_ handler: any MeterHandler) { registry.remove(handler) }
+    public func destroyRecorder(_ handler: any RecorderHandler) { registry.remove(handler) }
+    public func destroyTimer(_ handler: any TimerHandler) { registry.remove(handler) }
+}
