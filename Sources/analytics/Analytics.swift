@@ -1,3 +1,20 @@
-import ArgumentParser
+internal import ArgumentParser
 
-@main struct Analytics: AsyncParsableCommand {}
+@main
+struct Analytics: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "analytics",
+        abstract: "Takes in events, stores them, and answers what happened.",
+        discussion: """
+            Settings come from the environment and from a file .env in the working directory; .env.example names them all. With none set, \
+            `analytics serve` is a complete service in one process that keeps its data in ./data.
+            """,
+        version: BuildInfo.version,
+        subcommands: [Serve.self, Import.self, Reconcile.self, RebuildRollups.self, Health.self],
+        defaultSubcommand: nil
+    )
+}
+
+enum BuildInfo {
+    static let version = "0.1.0"
+}

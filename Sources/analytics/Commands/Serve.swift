@@ -1,0 +1,45 @@
+internal import AnalyticsAPI
+internal import AnalyticsCore
+internal import ArgumentParser
+internal import Foundation
+internal import Logging
+internal import ServiceLifecycle
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the service: the API, the processor, or both.",
+        discussion: "As many processes of each role as wanted: nothing in the API has state, and processors share the queue.")
+
+    enum Role: String, ExpressibleByArgument, CaseIterable {
+        case all
+        case api
+        case processor
+    }
+
+    @Option(help: "What this process does: \(Role.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var role = Role.all
+
+    func run() async throws {
+        let settings = try await CommandSettings.read()
+        if role != .all, settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil {
+            throw SettingsError("--role \(role.rawValue) needs MONGODB_URI and RABBITMQ_URL: the embedded backends serve one process only")
+        }
+        let logger = Telemetry.logger(settings.logging)
+        let metrics = Telemetry.metrics(isEnabled: settings.server.isMetricsEnabled)
+        // A peer that goes away in the middle of a write is an error of that write, and no reason to die: hiredis and librabbitmq write
+        // without MSG_NOSIGNAL.
+        signal(SIGPIPE, SIG_IGN)
+
+        let backends = try await Backends.open(settings, logger: logger)
+        logger.notice("Starting", metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
+        let service = Service(settings: settings, backends: backends, metrics: metrics, logger: logger)
+        do {
+            try await service.run(role)
+        } catch {
+            await backends.shutdown()
+            throw error
+        }
+        await backends.shutdown()
+        logger.notice("Stopped")
+    }
+}

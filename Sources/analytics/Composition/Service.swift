@@ -1,0 +1,82 @@
+internal import AnalyticsAPI
+internal import AnalyticsCore
+internal import Hummingbird
+internal import Logging
+internal import ServiceLifecycle
+
+/// Puts the parts of a role together and runs them until a signal ends them.
+struct Service: Sendable {
+    var settings: Settings
+    var backends: Backends
+    /// Renders /metrics; `nil` when it is switched off.
+    var metrics: (@Sendable () -> [UInt8])?
+    var logger: Logger
+
+    func run(_ role: Serve.Role) async throws {
+        try await prepareStore()
+        var services: [any ServiceLifecycle.Service] = []
+        if role != .api { services += processing() }
+        services.append(StateReporter(store: backends.store, broker: backends.broker, cache: backends.cache))
+        services.append(api(takesEvents: role != .processor))
+        // Ended in reverse: the API first, so that nothing more is accepted while the processor drains.
+        var configuration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(20)
+        try await ServiceGroup(configuration: configuration).run()
+    }
+
+    private func processing() -> [any ServiceLifecycle.Service] {
+        var services: [any ServiceLifecycle.Service] = [
+            Roller(store: backends.store, limits: settings.events, clock: .system, logger: logger),
+            Processor(
+                broker: backends.broker, store: backends.store,
+                enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress),
+                settings: settings.processor, clock: .system, logger: logger),
+        ]
+        if let retention = settings.events.retention {
+            services.append(
+                Expiry(store: backends.store, keep: retention + EventLimits.retentionMargin, clock: .system, logger: logger))
+        }
+        return services
+    }
+
+    private func api(takesEvents: Bool) -> any ServiceLifecycle.Service {
+        let dependencies = Dependencies(store: backends.store, broker: backends.broker, cache: backends.cache)
+        let readiness: @Sendable () async -> Readiness = {
+            Readiness(
+                await dependencies.check().sorted { $0.key < $1.key }.map { name, state in
+                    Readiness.Dependency(
+                        name: name, fault: state.isUp ? nil : state.message ?? "does not answer", isRequired: !state.isOptional)
+                })
+        }
+        let services =
+            takesEvents
+            ? APIServices(
+                collector: Collector(
+                    publisher: backends.broker, limits: settings.events, clock: .system, ids: .uuid7(clock: .system)),
+                reader: EventReader(store: backends.store), counter: EventCounter(store: backends.store, cache: backends.cache),
+                storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
+            : APIServices(readiness: readiness, metrics: metrics)
+        return makeApplication(
+            services: services,
+            settings: APISettings(
+                host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
+                serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy),
+            logger: logger)
+    }
+
+    /// A store that is away at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
+    private func prepareStore() async throws {
+        var attempt = 0
+        while true {
+            do throws(StoreError) {
+                return try await backends.store.prepare()
+            } catch {
+                guard error.code == .unavailable, attempt < 60 else { throw error }
+                attempt += 1
+                logger.warning("Waiting for the store", metadata: ["error": "\(error.message)"])
+            }
+            try await Task.sleep(for: .seconds(1))
+        }
+    }
+}

@@ -1,0 +1,129 @@
+internal import AnalyticsCore
+
+/// How a row of a table becomes an event: a template for each of the event's fields, and all columns as `data`.
+struct ColumnMapping {
+    /// The event's fields that a mapping may set.
+    static let fields = ["id", "type", "source", "timestamp", "correlationId", "userId", "sessionId"]
+
+    private var templates: [(field: String, template: Template)] = []
+    private let columns: [String]
+    private let nulls: Set<String>
+
+    /// `assignments` are `field=template`. Throws a ``CommandFailure`` that names what is wrong.
+    init(columns: [String], assignments: [String], nulls: Set<String>) throws {
+        self.columns = columns
+        self.nulls = nulls
+        for assignment in assignments {
+            guard let equals = assignment.firstIndex(of: "="), Self.fields.contains(String(assignment[..<equals])) else {
+                throw CommandFailure("--map \(assignment): expected field=template, the field being one of \(Self.fields.joined(separator: ", "))")
+            }
+            let field = String(assignment[..<equals])
+            templates.append((field, try Template(String(assignment[assignment.index(after: equals)...]), columns: columns)))
+        }
+        for required in ["type", "source"] where !templates.contains(where: { $0.field == required }) {
+            throw CommandFailure("CSV needs --map \(required)=…, for example --map \(required)='{\(columns.first ?? "column")}' or a fixed text")
+        }
+    }
+
+    /// The event of a row, as JSON. `row` counts from 1, the header not counted.
+    func event(_ cells: [String], row: Int) -> [UInt8] {
+        var writer = JSONWriter(reservingCapacity: 512)
+        writer.beginObject()
+        for (field, template) in templates {
+            let value = template.text(cells, row: row)
+            guard !value.isEmpty else { continue }
+            writer.key(field)
+            if field == "timestamp", let milliseconds = Int64(value) { writer.integer(milliseconds) } else { writer.string(value) }
+        }
+        writer.key("data")
+        writer.beginObject()
+        for (column, cell) in zip(columns, cells) {
+            writer.key(column)
+            write(cell, to: &writer)
+        }
+        writer.endObject()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// A number where JSON would write it the same way, null where it says so, else a string.
+    private func write(_ cell: String, to writer: inout JSONWriter) {
+        if nulls.contains(cell) {
+            writer.json("null".utf8)
+        } else if Self.isNumber(cell) {
+            writer.json(cell.utf8)
+        } else {
+            writer.string(cell)
+        }
+    }
+
+    /// JSON's grammar of numbers, at most 15 digits: more of them would not survive a double.
+    static func isNumber(_ text: String) -> Bool {
+        var rest = text.utf8[...]
+        if rest.first == UInt8(ascii: "-") { rest = rest.dropFirst() }
+        let whole = rest.prefix { (0x30...0x39).contains($0) }
+        guard !whole.isEmpty, whole.count == 1 || whole.first != UInt8(ascii: "0") else { return false }
+        rest = rest.dropFirst(whole.count)
+        guard let dot = rest.first else { return whole.count <= 15 }
+        guard dot == UInt8(ascii: ".") else { return false }
+        rest = rest.dropFirst()
+        return !rest.isEmpty && rest.allSatisfy { (0x30...0x39).contains($0) } && whole.count + rest.count <= 15
+    }
+}
+
+/// Text with columns in it: `{column}`, `{column:.14}` (its first 14 characters), `{column:02}` (filled with zeros on the left to 2),
+/// `{#}` (the row's number). `{{` and `}}` are braces.
+struct Template {
+    private enum Part {
+        case text(String)
+        case row
+        case column(Int, limit: Int?, width: Int)
+    }
+
+    private var parts: [Part] = []
+
+    init(_ source: String, columns: [String]) throws {
+        var rest = source[...]
+        while let brace = rest.firstIndex(where: { $0 == "{" || $0 == "}" }) {
+            parts.append(.text(String(rest[..<brace])))
+            let next = rest.index(after: brace)
+            if next < rest.endIndex, rest[next] == rest[brace] {
+                parts.append(.text(String(rest[brace])))
+                rest = rest[rest.index(after: next)...]
+                continue
+            }
+            guard rest[brace] == "{", let end = rest[next...].firstIndex(of: "}") else {
+                throw CommandFailure("'\(source)': a brace is not closed or not opened; write {{ and }} for braces")
+            }
+            parts.append(try Self.part(rest[next..<end], columns: columns))
+            rest = rest[rest.index(after: end)...]
+        }
+        parts.append(.text(String(rest)))
+    }
+
+    private static func part(_ text: Substring, columns: [String]) throws -> Part {
+        if text == "#" { return .row }
+        if let index = columns.firstIndex(of: String(text)) { return .column(index, limit: nil, width: 0) }
+        if let colon = text.lastIndex(of: ":"), let index = columns.firstIndex(of: String(text[..<colon])) {
+            let format = text[text.index(after: colon)...]
+            if format.hasPrefix("."), let limit = Int(format.dropFirst()) { return .column(index, limit: limit, width: 0) }
+            if format.hasPrefix("0"), let width = Int(format), width <= 100 { return .column(index, limit: nil, width: width) }
+        }
+        throw CommandFailure("{\(text)}: there is no such column; the columns are \(columns.joined(separator: ", "))")
+    }
+
+    func text(_ cells: [String], row: Int) -> String {
+        var text = ""
+        for part in parts {
+            switch part {
+            case .text(let part): text += part
+            case .row: text += String(row)
+            case .column(let index, let limit, let width):
+                let cell = index < cells.count ? cells[index] : ""
+                if width > cell.utf8.count { text += String(repeating: "0", count: width - cell.utf8.count) }
+                text += limit.map { String(cell.prefix($0)) } ?? cell
+            }
+        }
+        return text
+    }
+}

@@ -1,0 +1,185 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOFoundationCompat
+import Testing
+
+/// The built executable as a process of its own.
+final class ServiceProcess: Sendable {
+    let port: Int
+    private let process: Process
+    private let log: URL
+
+    var url: String { "http://127.0.0.1:\(port)" }
+    var processID: Int32 { process.processIdentifier }
+
+    /// The executable lies beside the tests' own bundle.
+    static let executable: URL = {
+        var folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        if let bundle = ProcessInfo.processInfo.environment["TEST_BINARY_FOLDER"] { folder = URL(fileURLWithPath: bundle) }
+        return folder.appending(path: "analytics")
+    }()
+
+    init(_ arguments: [String], backends: TestBackends, settings: [String: String] = [:]) throws {
+        port = try Self.freePort()
+        log = backends.directory.appending(path: "log-\(port).txt")
+        FileManager.default.createFile(atPath: log.path, contents: nil)
+        process = Process()
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.currentDirectoryURL = backends.directory
+        process.environment = Self.environment(backends).merging(["PORT": String(port)]) { $1 }.merging(settings) { $1 }
+        process.standardOutput = try FileHandle(forWritingTo: log)
+        process.standardError = process.standardOutput
+        try process.run()
+    }
+
+    static func environment(_ backends: TestBackends) -> [String: String] {
+        ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "", "LOG_LEVEL": "info"].merging(backends.environment) { $1 }
+    }
+
+    /// Starts `serve` and waits until it is ready.
+    static func serve(
+        _ backends: TestBackends, role: String = "all", settings: [String: String] = [:]
+    ) async throws -> ServiceProcess {
+        let service = try ServiceProcess(["serve", "--role", role], backends: backends, settings: settings)
+        try await service.untilReady()
+        return service
+    }
+
+    func untilReady() async throws {
+        try await eventually("the service is ready", within: .seconds(60), log: output) {
+            try? await self.get("/health/ready").status == 200
+        }
+    }
+
+    func kill() {
+        Foundation.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    /// SIGTERM; returns the exit status.
+    @discardableResult
+    func terminate() -> Int32 {
+        process.terminate()
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    @Sendable func output() -> String {
+        (try? String(contentsOf: log, encoding: .utf8)) ?? ""
+    }
+
+    // MARK: HTTP
+
+    struct Answer: Sendable {
+        var status: UInt
+        var headers: [String: String]
+        var body: Data
+
+        var json: [String: Any] { (try? JSONSerialization.jsonObject(with: body)) as? [String: Any] ?? [:] }
+        var text: String { String(decoding: body, as: UTF8.self) }
+    }
+
+    func get(_ path: String) async throws -> Answer {
+        try await execute(HTTPClientRequest(url: url + path))
+    }
+
+    func post(_ path: String, _ body: String, type: String = "application/json") async throws -> Answer {
+        var request = HTTPClientRequest(url: url + path)
+        request.method = .POST
+        request.headers.add(name: "content-type", value: type)
+        request.body = .bytes(ByteBuffer(string: body))
+        return try await execute(request)
+    }
+
+    private func execute(_ request: HTTPClientRequest) async throws -> Answer {
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(40))
+        let body = try await response.body.collect(upTo: 64 << 20)
+        let headers = Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { first, _ in first }
+        return Answer(status: response.status.code, headers: headers, body: Data(buffer: body))
+    }
+
+    func total(_ query: String = "") async throws -> Int {
+        let answer = try await get("/api/v1/events/counts" + query)
+        return try #require(answer.json["total"] as? Int, "\(answer.status) \(answer.text)")
+    }
+
+    private static func freePort() throws -> Int {
+        let socket = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(socket) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let port = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                guard bind(socket, address, length) == 0, getsockname(socket, address, &length) == 0 else { return UInt16(0) }
+                return UInt16(bigEndian: address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { $0.pointee.sin_port })
+            }
+        }
+        return try #require(port == 0 ? nil : Int(port))
+    }
+}
+
+/// A command that runs to its end.
+enum Command {
+    struct Result: Sendable {
+        var status: Int32
+        var output: String
+        var errors: String
+    }
+
+    static func run(
+        _ executable: String, _ arguments: [String], environment: [String: String]? = nil, directory: URL? = nil
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            // Waiting for a process blocks: not on Swift's pool.
+            Thread.detachNewThread {
+                continuation.resume(
+                    with: Swift.Result {
+                        let process = Process()
+                        process.executableURL = URL(fileURLWithPath: executable)
+                        process.arguments = arguments
+                        process.environment = environment ?? ProcessInfo.processInfo.environment
+                        process.currentDirectoryURL = directory
+                        let folder = FileManager.default.temporaryDirectory
+                        let files = (0..<2).map { _ in folder.appending(path: "analytics-\(UUID().uuidString).txt") }
+                        defer { files.forEach { try? FileManager.default.removeItem(at: $0) } }
+                        files.forEach { FileManager.default.createFile(atPath: $0.path, contents: nil) }
+                        process.standardInput = FileHandle.nullDevice
+                        process.standardOutput = try FileHandle(forWritingTo: files[0])
+                        process.standardError = try FileHandle(forWritingTo: files[1])
+                        try process.run()
+                        process.waitUntilExit()
+                        return Result(
+                            status: process.terminationStatus, output: try String(contentsOf: files[0], encoding: .utf8),
+                            errors: try String(contentsOf: files[1], encoding: .utf8))
+                    })
+            }
+        }
+    }
+
+    /// The executable under test, on these backends.
+    static func analytics(
+        _ arguments: [String], _ backends: TestBackends, settings: [String: String] = [:]
+    ) async throws -> Result {
+        try await run(
+            ServiceProcess.executable.path, arguments,
+            environment: ServiceProcess.environment(backends).merging(["LOG_LEVEL": "warning"]) { $1 }.merging(settings) { $1 },
+            directory: backends.directory)
+    }
+}
+
+/// Asks again until it holds; fails with `what`, and with the log, when the time is up.
+func eventually(
+    _ what: String, within limit: Duration = .seconds(30), log: @Sendable () -> String = { "" },
+    _ condition: () async throws -> Bool?
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while ContinuousClock.now < deadline {
+        if try await condition() == true { return }
+        try await Task.sleep(for: .milliseconds(50))
+    }
+    throw CommandFailed(description: "not within \(limit): \(what)\n\(log().suffix(4_000))")
+}
