@@ -1,0 +1,37 @@
+/// How the API listens and where its limits are.
+public struct APISettings: Sendable {
+    public var host: String
+    /// 0 takes any free port.
+    public var port: Int
+    /// Bytes of a request's body, counted after decompression.
+    public var maximumBodyBytes: Int
+    /// Bytes of all bodies in memory at a time; what does not fit is answered 503. What is made of a body takes about twice its size again.
+    public var maximumBodyBytesInMemory: Int
+    /// Connections open at a time; further ones wait in the kernel's queue.
+    public var maximumConnections: Int
+    public var pace: ConnectionPace.Limits
+    /// Sent as `Server`, and the version that the OpenAPI document names.
+    public var serverName: String
+    public var serverVersion: String
+    /// Events carry the sender's whole IP address; else it is cut to its /24 or, for IPv6, its /48.
+    public var keepClientAddress: Bool
+    /// The service stands behind a proxy that sets `X-Forwarded-For`. Else the header is a claim by anybody and is not read.
+    public var trustProxy: Bool
+
+    public init(
+        host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
+        maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumConnections: Int = 4096, pace: ConnectionPace.Limits = .init(),
+        serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false
+    ) {
+        self.host = host
+        self.port = port
+        self.maximumBodyBytes = maximumBodyBytes
+        self.maximumBodyBytesInMemory = maximumBodyBytesInMemory
+        self.maximumConnections = maximumConnections
+        self.pace = pace
+        self.serverName = serverName
+        self.serverVersion = serverVersion
+        self.keepClientAddress = keepClientAddress
+        self.trustProxy = trustProxy
+    }
+}

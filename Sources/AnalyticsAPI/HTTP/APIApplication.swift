@@ -1,0 +1,61 @@
+public import CoreMetrics
+internal import HTTPTypes
+public import Hummingbird
+internal import HummingbirdCore
+public import Logging
+internal import NIOCore
+
+/// The routes over what they answer from. For tests, and for whoever brings a server of its own.
+public func makeRouter(
+    services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory
+) -> Router<APIRequestContext> {
+    let table = RouteTable(services: services, settings: settings)
+    let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
+    router.add(middleware: RequestMetrics(factory: metricsFactory))
+    router.add(middleware: ProblemMiddleware(routes: table))
+    for route in table.routes { router.on(RouterPath(route.path), method: route.method, use: route.handler) }
+    return router
+}
+
+/// The API as a service: run it in a `ServiceGroup`.
+///
+/// At a graceful shutdown it stops accepting connections, closes those that are idle, and lets each request under way end and be
+/// answered. How long that may take is for the group's `maximumGracefulShutdownDuration` to say; by itself a request takes no longer
+/// than the broker's confirm or the store's answer, since waiting for `?wait=stored` ends at once.
+///
+/// - Parameter onRunning: Called once connections are accepted, with the port.
+public func makeApplication(
+    services: APIServices, settings: APISettings, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+) -> some ApplicationProtocol {
+    let maximumBodyBytes = settings.maximumBodyBytes
+    let pace = settings.pace
+    let http1 = HTTP1Channel.Configuration(
+        additionalChannelHandlers: [ConnectionGuard(limits: pace, maximumBodyBytes: maximumBodyBytes)],
+        httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
+    return Application(
+        router: makeRouter(services: services, settings: settings),
+        server: .http1(configuration: http1),
+        configuration: ApplicationConfiguration(
+            address: .hostname(settings.host, port: settings.port), serverName: settings.serverName, backlog: 1024,
+            availableConnectionsDelegate: .maximum(settings.maximumConnections, logger: logger)),
+        onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? settings.port) },
+        logger: logger)
+}
+
+extension RouteTable {
+    init(services: APIServices, settings: APISettings) {
+        var routes: [Route] = []
+        if let events = services.events {
+            let body = BodyReader(limit: settings.maximumBodyBytes, budget: BodyBudget(limit: settings.maximumBodyBytesInMemory))
+            let clientAddress = ClientAddress(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
+            routes +=
+                CollectRoutes(
+                    collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress
+                ).routes
+            routes += QueryRoutes(reader: events.reader, counter: events.counter).routes
+            routes += DocumentRoutes(version: settings.serverVersion).routes
+        }
+        routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes
+        self.init(routes: routes)
+    }
+}

@@ -1,0 +1,86 @@
+internal import AnalyticsCore
+internal import GzipCodec
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+
+/// Receives a request's body, decompressed as it arrives, and no more of it than the limit.
+struct BodyReader: Sendable {
+    let limit: Int
+    let budget: BodyBudget
+
+    /// Gives the whole body to `use`, and counts it as in memory until `use` returns.
+    func read<R>(_ request: Request, _ use: (PaddedBytes) async throws -> R) async throws -> R {
+        let lease = budget.lease()
+        defer { withExtendedLifetime(lease) {} }
+        return try await use(try await receive(request, lease))
+    }
+
+    private func receive(_ request: Request, _ lease: BodyBudget.Lease) async throws -> PaddedBytes {
+        let isCompressed = try Self.isCompressed(request.headers)
+        // Compressing adds a little to what cannot be compressed; what is sent is held to the limit with that allowance.
+        let sentLimit = isCompressed ? limit + limit / 100 + 1024 : limit
+        let declared = request.headers[.contentLength].flatMap { Int($0) }
+        if let declared, declared > sentLimit { throw tooLarge }
+        let inflater = isCompressed ? try GzipInflater() : nil
+        // No large reservation on the word of a header.
+        var body = PaddedBytes(reservingCapacity: min(declared ?? 0, 256 * 1024))
+        var received = 0
+        var chunks = request.body.makeAsyncIterator()
+        while let chunk = try await next(&chunks) {
+            received += chunk.readableBytes
+            guard received <= sentLimit else { throw tooLarge }
+            try append(chunk, inflater, to: &body, lease)
+        }
+        if let declared, received < declared { throw Self.incomplete }
+        do throws(GzipError) { try inflater?.finish() } catch { throw problem(error) }
+        return body
+    }
+
+    private func next(_ chunks: inout RequestBody.AsyncIterator) async throws(Problem) -> ByteBuffer? {
+        do { return try await chunks.next() } catch { throw Self.incomplete }
+    }
+
+    private func append(_ chunk: ByteBuffer, _ inflater: GzipInflater?, to body: inout PaddedBytes, _ lease: BodyBudget.Lease) throws {
+        func take(_ bytes: UnsafeRawBufferPointer) throws {
+            guard body.count + bytes.count <= limit else { throw tooLarge }
+            try lease.take(bytes.count)
+            body.append(bytes)
+        }
+        try chunk.withUnsafeReadableBytes { bytes in
+            guard let inflater else { return try take(bytes) }
+            do { try inflater.write(bytes, take) } catch let error as GzipError { throw problem(error) }
+        }
+    }
+
+    private static func isCompressed(_ headers: HTTPFields) throws(Problem) -> Bool {
+        switch headers[.contentEncoding]?.lowercased() {
+        case nil, "", "identity": return false
+        case "gzip", "x-gzip": return true
+        default:
+            var problem = Problem(.unsupportedContentEncoding, "Content-Encoding may be gzip, or be left out.").closingConnection()
+            // RFC 9110, section 15.5.16.
+            problem.headers[.acceptEncoding] = "gzip"
+            throw problem
+        }
+    }
+
+    private var tooLarge: Problem {
+        Problem(.bodyTooLarge, "A body may have \(limit) bytes, counted after decompression. Split the batch.").closingConnection()
+    }
+
+    private static var incomplete: Problem {
+        Problem(.incompleteBody, "The connection ended, or lost its framing, before the body was whole. Nothing was taken in.")
+            .closingConnection()
+    }
+
+    private func problem(_ error: GzipError) -> Problem {
+        let detail =
+            switch error {
+            case .corrupt: "The body is not gzip, or was damaged on its way. Nothing was taken in."
+            case .truncated: "The gzip stream ends too soon. Nothing was taken in."
+            case .memory: "The body could not be decompressed for want of memory."
+            }
+        return Problem(error == .memory ? .overloaded : .invalidContentEncoding, detail).closingConnection()
+    }
+}

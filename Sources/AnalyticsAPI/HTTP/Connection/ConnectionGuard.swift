@@ -1,0 +1,159 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypes
+
+/// Stands in each connection's pipeline behind the HTTP decoder: closes what is too slow (``ConnectionPace``), answers what is no HTTP, says
+/// `100 Continue`, and closes after an answer that says so.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private var pace: ConnectionPace
+    private let maximumBodyBytes: Int
+    private let clock = ContinuousClock()
+    private var timer: Scheduled<Void>?
+    /// The answer under way, or the last one, is the connection's last.
+    private var closesAfterAnswer = false
+    private var isClosing = false
+
+    init(limits: ConnectionPace.Limits, maximumBodyBytes: Int) {
+        pace = ConnectionPace(limits: limits, now: clock.now)
+        self.maximumBodyBytes = maximumBodyBytes
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        // Raw bytes are seen in front of the decoder only.
+        let observer = BytesObserver { [unowned self] in
+            pace.receivedBytes(at: clock.now)
+        }
+        try? context.pipeline.syncOperations.addHandler(observer, position: .first)
+        startTimer(context)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.cancel()
+    }
+
+    // MARK: In
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            pace.receivedHead(at: clock.now)
+            if head.headerFields[.connection]?.lowercased() == "close" { closesAfterAnswer = true }
+            if pace.unanswered == 1, expectsContinue(head) {
+                context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+            }
+        case .body(let bytes):
+            pace.receivedBody(bytes.readableBytes)
+            if pace.restBytes > maximumBodyBytes { return close(context) }
+        case .end:
+            pace.receivedEnd(at: clock.now)
+            if closesAfterAnswer, pace.unanswered == 0 { return close(context) }
+        }
+        context.fireChannelRead(data)
+    }
+
+    /// RFC 9110, section 10.1.1. A body that is too large by its own account gets its answer at once instead.
+    private func expectsContinue(_ head: HTTPRequest) -> Bool {
+        guard head.headerFields[.expect]?.lowercased() == "100-continue" else { return false }
+        return (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= maximumBodyBytes
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if isClosing { return }
+        guard error is HTTPParserError else { return context.fireErrorCaught(error) }
+        switch (pace.unanswered, pace.isReadingBody) {
+        case (0, false): refuse(context, error)
+        case (0, true): close(context)
+        // Somebody is reading the body or working on the answer to an earlier request: they get to know, and answer.
+        default: context.fireErrorCaught(error)
+        }
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ error: any Error) {
+        let problem = (error as? HTTPParserError) == .headerOverflow ? Problem.headersTooLarge : Problem.malformedRequest
+        let response = problem.content()
+        closesAfterAnswer = true
+        isClosing = true
+        let head = HTTPResponse(status: problem.status, headerFields: response.headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(ByteBuffer(bytes: response.body))), promise: nil)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in
+            context.close(mode: .output, promise: nil)
+            closeLater(context)
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+    }
+
+    // MARK: Out
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(let head) where head.status.kind == .informational: break
+        case .head(let head): if head.headerFields[.connection]?.lowercased() == "close" { closesAfterAnswer = true }
+        case .body: break
+        case .end:
+            pace.wroteAnswer(at: clock.now)
+            let delivered = promise ?? context.eventLoop.makePromise()
+            delivered.futureResult.assumeIsolated().whenComplete { [self] _ in deliveredAnswer(context) }
+            return context.write(data, promise: delivered)
+        }
+        context.write(data, promise: promise)
+    }
+
+    private func deliveredAnswer(_ context: ChannelHandlerContext) {
+        pace.deliveredAnswer(at: clock.now)
+        guard closesAfterAnswer, pace.unanswered == 0, !isClosing else { return }
+        if pace.isReadingBody {
+            isClosing = true
+            context.close(mode: .output, promise: nil)
+            closeLater(context)
+        } else {
+            close(context)
+        }
+    }
+
+    // MARK: Closing
+
+    private func close(_ context: ChannelHandlerContext) {
+        isClosing = true
+        context.close(promise: nil)
+    }
+
+    /// What still comes is thrown away until then, so that the client gets to read the answer (see ``ConnectionPace/Limits/rest``).
+    private func closeLater(_ context: ChannelHandlerContext) {
+        let delay = TimeAmount(pace.limits.rest)
+        context.eventLoop.assumeIsolated().scheduleTask(in: delay) { context.close(promise: nil) }
+    }
+
+    /// Looks at the deadline now and then: nothing is scheduled for a request.
+    private func startTimer(_ context: ChannelHandlerContext) {
+        let interval = TimeAmount(pace.limits.headers / 4)
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: interval) { [weak self] in
+            guard let self, !isClosing else { return }
+            if let deadline = pace.deadline, deadline <= clock.now { close(context) } else { startTimer(context) }
+        }
+    }
+}
+
+private final class BytesObserver: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let observe: () -> Void
+
+    init(_ observe: @escaping () -> Void) {
+        self.observe = observe
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        observe()
+        context.fireChannelRead(data)
+    }
+}

@@ -1,0 +1,73 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+
+/// Stable names of what can go wrong with a request: callers branch on them. What can be wrong with a single event is a ``RejectionCode``.
+enum ProblemCode: String, CaseIterable {
+    case invalidJSON = "invalid_json"
+    case invalidEnvelope = "invalid_envelope"
+    case emptyBatch = "empty_batch"
+    case tooManyEvents = "too_many_events"
+    case eventsRejected = "events_rejected"
+    case invalidParameter = "invalid_parameter"
+    case unknownParameter = "unknown_parameter"
+    case invalidHeader = "invalid_header"
+    case invalidContentEncoding = "invalid_content_encoding"
+    case incompleteBody = "incomplete_body"
+    case malformedRequest = "malformed_request"
+    case notFound = "not_found"
+    case eventNotFound = "event_not_found"
+    case methodNotAllowed = "method_not_allowed"
+    case bodyTooLarge = "body_too_large"
+    case unsupportedMediaType = "unsupported_media_type"
+    case unsupportedContentEncoding = "unsupported_content_encoding"
+    case headersTooLarge = "headers_too_large"
+    case `internal` = "internal"
+    case brokerUnavailable = "broker_unavailable"
+    case storeUnavailable = "store_unavailable"
+    case overloaded = "overloaded"
+    case notReady = "not_ready"
+
+    var status: HTTPResponse.Status {
+        switch self {
+        case .invalidJSON, .invalidEnvelope, .emptyBatch, .tooManyEvents, .eventsRejected, .invalidParameter, .unknownParameter,
+            .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
+            .badRequest
+        case .notFound, .eventNotFound: .notFound
+        case .methodNotAllowed: .methodNotAllowed
+        case .bodyTooLarge: .contentTooLarge
+        case .unsupportedMediaType, .unsupportedContentEncoding: .unsupportedMediaType
+        case .headersTooLarge: .requestHeaderFieldsTooLarge
+        case .internal: .internalServerError
+        case .brokerUnavailable, .storeUnavailable, .overloaded, .notReady: .serviceUnavailable
+        }
+    }
+
+    /// RFC 9457, section 3.1.3: the same for every occurrence.
+    var title: String {
+        switch self {
+        case .invalidJSON: "The body is not valid JSON"
+        case .invalidEnvelope: "The body is no batch of events"
+        case .emptyBatch: "There is no event in the request"
+        case .tooManyEvents: "Too many events in one request"
+        case .eventsRejected: "Every event was rejected"
+        case .invalidParameter: "A query parameter is wrong"
+        case .unknownParameter: "A query parameter is not known"
+        case .invalidHeader: "A header is wrong"
+        case .invalidContentEncoding: "The body is not what Content-Encoding says"
+        case .incompleteBody: "The body ended too soon"
+        case .malformedRequest: "The request is not valid HTTP"
+        case .notFound: "There is nothing here"
+        case .eventNotFound: "There is no such event"
+        case .methodNotAllowed: "The method is not allowed here"
+        case .bodyTooLarge: "The body is too large"
+        case .unsupportedMediaType: "The content type is not supported"
+        case .unsupportedContentEncoding: "The content encoding is not supported"
+        case .headersTooLarge: "The headers are too large"
+        case .internal: "The service failed"
+        case .brokerUnavailable: "The broker did not confirm"
+        case .storeUnavailable: "The store is not available"
+        case .overloaded: "The service has too much to do"
+        case .notReady: "The service is not ready"
+        }
+    }
+}

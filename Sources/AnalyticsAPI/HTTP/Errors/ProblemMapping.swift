@@ -1,0 +1,65 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+internal import Hummingbird
+internal import Logging
+
+extension Problem {
+    /// The one place where errors become answers.
+    init(_ error: any Error, requestID: String, logger: Logger) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let error as SubmissionError: self = Problem(error.problemCode, error.message)
+        case let error as StoreError where error.code != .refused:
+            logger.warning("The store did not answer a request", metadata: ["error": "\(error)"])
+            self = Problem(.storeUnavailable, "The store did not answer in time. Ask again in a moment.")
+        case is CancellationError:
+            self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
+        default:
+            logger.error("A request failed", metadata: ["error": "\(error)"])
+            self = Problem(.internal, "This is a fault of the service's, logged as request \(requestID).") { writer in
+                writer.member("requestId", requestID)
+            }
+        }
+    }
+}
+
+extension SubmissionError {
+    var problemCode: ProblemCode {
+        switch code {
+        case .invalidJSON: .invalidJSON
+        case .invalidEnvelope: .invalidEnvelope
+        case .emptyBatch: .emptyBatch
+        case .tooManyEvents: .tooManyEvents
+        }
+    }
+}
+
+/// Turns whatever was thrown into an answer, and what the router does not know into 404, 405 or the answer to OPTIONS.
+struct ProblemMiddleware: RouterMiddleware {
+    let routes: RouteTable
+
+    func handle(
+        _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch {
+            let response = response(to: error, request, context)
+            return request.method == .head ? response.createHeadResponse() : response
+        }
+    }
+
+    private func response(to error: any Error, _ request: Request, _ context: APIRequestContext) -> Response {
+        guard let error = error as? HTTPError, error.status == .notFound else {
+            return Problem(error, requestID: context.id, logger: context.logger).response()
+        }
+        guard let allowed = routes.methods(at: request.uri.path) else {
+            return Problem(.notFound, "Nothing is served at \(request.uri.path.clipped); /docs lists what is.").response()
+        }
+        let allow = allowed.map(\.rawValue).joined(separator: ", ")
+        if request.method == .options { return Response(status: .noContent, headers: [.allow: allow]) }
+        var problem = Problem(.methodNotAllowed, "\(request.method.rawValue.clipped) is not possible here; \(allow) is.")
+        problem.headers[.allow] = allow
+        return problem.response()
+    }
+}

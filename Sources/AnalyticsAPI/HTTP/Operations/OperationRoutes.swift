@@ -1,0 +1,53 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+
+/// Running the service: is it alive, is it ready, what does it count.
+struct OperationRoutes: Sendable {
+    let readiness: @Sendable () async -> Readiness
+    let metrics: (@Sendable () -> [UInt8])?
+
+    var routes: [Route] {
+        [Route(.get, "/health/live", live), Route(.get, "/health/ready", ready), Route(.get, "/metrics", scrape)]
+    }
+
+    private func live(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        .json(headers: [.cacheControl: "no-store"]) { $0.member("status", "live") }
+    }
+
+    private func ready(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let readiness = await readiness()
+        guard readiness.isReady else {
+            throw Problem(.notReady, "A dependency is not there; 'dependencies' says which.") { $0.members(readiness) }
+        }
+        return .json(headers: [.cacheControl: "no-store"]) { writer in
+            writer.member("status", "ready")
+            writer.members(readiness)
+        }
+    }
+
+    private func scrape(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        guard let metrics else { throw Problem(.notFound, "Metrics are switched off (ENABLE_METRICS=false).") }
+        return Response(
+            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: metrics())))
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func members(_ readiness: Readiness) {
+        key("dependencies")
+        beginObject()
+        for dependency in readiness.dependencies {
+            key(dependency.name)
+            beginObject()
+            member("status", dependency.fault == nil ? "up" : "down")
+            key("required")
+            boolean(dependency.isRequired)
+            member("message", dependency.fault?.clipped)
+            endObject()
+        }
+        endObject()
+    }
+}

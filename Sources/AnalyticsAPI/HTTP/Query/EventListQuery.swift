@@ -1,0 +1,48 @@
+internal import AnalyticsCore
+internal import Hummingbird
+
+/// The parameters of a listing, checked. Pure.
+struct EventListQuery {
+    var filter: EventFilter
+    var cursor: EventCursor?
+    var limit: Int
+
+    init(_ request: Request, project: String) throws(Problem) {
+        let parameters = try QueryParameters(
+            request, allowed: ["type", "source", "userId", "correlationId", "from", "to", "limit", "cursor"], prefix: "data.")
+        let range = try parameters.range()
+        filter = EventFilter(
+            project: project, types: try parameters.all("type"), sources: try parameters.all("source"),
+            userIds: try parameters.all("userId"), correlationIds: try parameters.all("correlationId"), from: range.from, to: range.to,
+            data: try Self.conditions(parameters))
+        limit = try Self.limit(parameters)
+        if let text = try parameters.single("cursor") {
+            guard let cursor = EventCursor(text) else {
+                throw QueryParameters.invalid("cursor", "must be the nextCursor of an earlier answer, unchanged.")
+            }
+            self.cursor = cursor
+        }
+    }
+
+    private static func limit(_ parameters: QueryParameters) throws(Problem) -> Int {
+        guard let text = try parameters.single("limit") else { return 100 }
+        guard let limit = Int(text), (1...QueryRoutes.maximumLimit).contains(limit) else {
+            throw QueryParameters.invalid("limit", "must be an integer from 1 to \(QueryRoutes.maximumLimit).")
+        }
+        return limit
+    }
+
+    private static func conditions(_ parameters: QueryParameters) throws(Problem) -> [DataCondition] {
+        var conditions: [DataCondition] = []
+        for (name, values) in try parameters.all(prefix: "data.") {
+            let path = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+            // A key that begins with '$' would be read as an operator by the store, and is not asked for.
+            guard path.count <= EventLimits.maximumDepth, path.allSatisfy({ !$0.isEmpty && !$0.hasPrefix("$") }) else {
+                let rule = "must name up to \(EventLimits.maximumDepth) keys joined by dots, none empty, none beginning with '$'."
+                throw QueryParameters.invalid("data.\(name)", rule)
+            }
+            conditions.append(DataCondition(path: path, values: values))
+        }
+        return conditions
+    }
+}

@@ -1,0 +1,66 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+internal import Hummingbird
+
+/// Asking what is stored.
+struct QueryRoutes: Sendable {
+    let reader: EventReader
+    let counter: EventCounter
+
+    static let maximumLimit = 1000
+
+    var routes: [Route] {
+        [
+            Route(.get, "/api/v1/events", list),
+            Route(.get, "/api/v1/events/counts", counts),
+            Route(.get, "/api/v1/events/{id}", event),
+        ]
+    }
+
+    private func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let query = try EventListQuery(request, project: context.project)
+        let page = try await reader.page(query.filter, after: query.cursor, limit: query.limit)
+        return .json(capacity: 64 + page.events.count * 512) { writer in
+            writer.key("events")
+            writer.beginArray()
+            for event in page.events { writer.event(event) }
+            writer.endArray()
+            writer.key("nextCursor")
+            if let next = page.next { writer.string(next.text) } else { writer.json("null".utf8) }
+        }
+    }
+
+    private func event(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        _ = try QueryParameters(request, allowed: [])
+        // What is no text, and what no id can hold, is the id of no event.
+        guard let id = context.parameters.get("id").flatMap({ PercentEncoding.decode($0, plusIsSpace: false) }), !id.utf8.contains(0),
+            let event = try await reader.event(project: context.project, id: id)
+        else {
+            throw Problem(.eventNotFound, "No event with this id is stored. An accepted event appears here within seconds.")
+        }
+        var writer = JSONWriter(reservingCapacity: 1024)
+        writer.event(event)
+        return .json(bytes: writer.bytes)
+    }
+
+    private func counts(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let parameters = try QueryParameters(request, allowed: ["type", "source", "from", "to", "groupBy"])
+        let range = try parameters.range()
+        let grouping = try parameters.single("groupBy")
+        guard let grouping = CountQuery.Grouping(rawValue: grouping ?? "type") else {
+            throw QueryParameters.invalid("groupBy", "may be \(CountQuery.Grouping.allCases.map(\.rawValue).joined(separator: " or ")).")
+        }
+        let query = CountQuery(
+            project: context.project, types: try parameters.all("type"), sources: try parameters.all("source"), from: range.from,
+            to: range.to,
+            grouping: grouping)
+        let (counts, isCached) = try await counter.counts(query)
+        return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in
+            writer.counts(counts, query)
+        }
+    }
+}
+
+extension HTTPField.Name {
+    static let xCache = HTTPField.Name("X-Cache")!
+}

@@ -1,0 +1,88 @@
+internal import AnalyticsCore
+internal import Hummingbird
+
+/// A query string, decoded and held to the parameters that a route knows: whatever else stands there is a mistake, and never an
+/// operator.
+struct QueryParameters {
+    private var items: [(name: String, value: String)] = []
+
+    /// Alternatives that one filter may have.
+    static let maximumValues = 100
+
+    /// - Parameter prefix: Parameters that begin so are known, too.
+    init(_ request: Request, allowed: [String], prefix: String? = nil) throws(Problem) {
+        for pair in (request.uri.query ?? "").split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = PercentEncoding.decode(parts[0], plusIsSpace: true),
+                let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true),
+                !name.utf8.contains(0), !value.utf8.contains(0)
+            else { throw Problem(.invalidParameter, "The query is not percent-encoded UTF-8 without NUL: '\(String(pair).clipped)'.") }
+            guard allowed.contains(name) || prefix.map(name.hasPrefix) ?? false else {
+                throw Problem(.unknownParameter, Self.unknown(name, allowed + (prefix.map { ["\($0)<path>"] } ?? []))) {
+                    $0.member("parameter", name.clipped)
+                }
+            }
+            items.append((name, value))
+        }
+    }
+
+    private static func unknown(_ name: String, _ allowed: [String]) -> String {
+        let known = allowed.isEmpty ? "there are none" : allowed.joined(separator: ", ")
+        return "'\(name.clipped)' is no parameter of this route. Known here: \(known)."
+    }
+
+    /// A parameter that may stand once.
+    func single(_ name: String) throws(Problem) -> String? {
+        let values = items.filter { $0.name == name }
+        guard values.count <= 1 else { throw Self.invalid(name, "may be given once only.") }
+        return values.first?.value
+    }
+
+    /// The alternatives of a filter.
+    func all(_ name: String) throws(Problem) -> [String] {
+        let values = items.filter { $0.name == name }.map(\.value)
+        guard values.count <= Self.maximumValues else { throw Self.invalid(name, "may be given \(Self.maximumValues) times at most.") }
+        guard !values.contains("") else { throw Self.invalid(name, "must not be empty; leave it out to match everything.") }
+        return values
+    }
+
+    /// Parameters with a prefix, in the order in which they first appear, without it.
+    func all(prefix: String) throws(Problem) -> [(name: String, values: [String])] {
+        var groups: [(name: String, values: [String])] = []
+        for item in items where item.name.hasPrefix(prefix) {
+            let name = String(item.name.dropFirst(prefix.count))
+            if let index = groups.firstIndex(where: { $0.name == name }) {
+                groups[index].values.append(item.value)
+            } else {
+                groups.append((name, [item.value]))
+            }
+        }
+        guard groups.count <= 20, groups.allSatisfy({ $0.values.count <= Self.maximumValues }) else {
+            throw Self.invalid(prefix + "<path>", "may name 20 paths with \(Self.maximumValues) values each at most.")
+        }
+        return groups
+    }
+
+    func timestamp(_ name: String) throws(Problem) -> Timestamp? {
+        guard let text = try single(name) else { return nil }
+        // An offset's '+' that the client forgot to encode arrives as a space.
+        let candidates = [text, String(text.reversed().map { $0 == " " ? "+" : $0 }.reversed())]
+        guard let timestamp = candidates.lazy.compactMap({ Timestamp(rfc3339: $0) }).first else {
+            throw Self.invalid(name, "must be an RFC 3339 date-time such as 2026-03-01T12:34:56Z.")
+        }
+        return timestamp
+    }
+
+    /// `from` is inside the range, `to` is outside.
+    func range() throws(Problem) -> (from: Timestamp?, to: Timestamp?) {
+        let from = try timestamp("from")
+        let to = try timestamp("to")
+        if let from, let to, from >= to { throw Self.invalid("to", "must be later than 'from': the range is empty.") }
+        return (from, to)
+    }
+
+    static func invalid(_ name: String, _ why: String) -> Problem {
+        let name = name.clipped
+        return Problem(.invalidParameter, "'\(name)' \(why)") { $0.member("parameter", name) }
+    }
+}

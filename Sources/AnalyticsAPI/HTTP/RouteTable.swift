@@ -1,0 +1,35 @@
+internal import HTTPTypes
+internal import Hummingbird
+
+/// One method at one path.
+struct Route: Sendable {
+    var method: HTTPRequest.Method
+    /// As the OpenAPI document writes it: `/api/v1/events/{id}`.
+    var path: String
+    var handler: @Sendable (Request, APIRequestContext) async throws -> Response
+
+    init(
+        _ method: HTTPRequest.Method, _ path: String, _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.handler = handler
+    }
+}
+
+/// All routes, in the order in which they are tried: a path without parameters stands before one with them.
+struct RouteTable: Sendable {
+    var routes: [Route]
+
+    /// What can be done at a path; `nil` when nothing is there.
+    func methods(at path: String) -> [HTTPRequest.Method]? {
+        let segments = path.split(separator: "/")
+        guard let match = routes.first(where: { Self.matches($0.path.split(separator: "/"), segments) }) else { return nil }
+        let methods = routes.filter { $0.path == match.path }.map(\.method)
+        return methods + (methods.contains(.get) ? [.head] : []) + [.options]
+    }
+
+    private static func matches(_ pattern: [Substring], _ segments: [Substring]) -> Bool {
+        pattern.count == segments.count && zip(pattern, segments).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
+    }
+}
