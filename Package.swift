@@ -78,6 +78,7 @@ let package = Package(
             name: "AnalyticsRabbitMQ",
             dependencies: [
                 "AnalyticsCore", "CRabbitMQ",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict

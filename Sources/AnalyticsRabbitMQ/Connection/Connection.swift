@@ -1,0 +1,199 @@
+import AnalyticsCore
+import CRabbitMQ
+import Glibc
+
+/// One connection with one channel, for the one thread that made it.
+///
+/// librabbitmq makes the connection, logs in and declares, each within a time limit; those calls block. Afterwards the socket is
+/// polled, read and written here, and librabbitmq only takes the bytes apart (`amqp_handle_input`): its own way of waiting sends
+/// heartbeats only inside of its calls, and its writes have no limit (``FrameWriter``).
+final class Connection {
+    private let state: amqp_connection_state_t
+    private let descriptor: Int32
+    private let inbound = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    private var liveness: Liveness
+    var output = FrameWriter()
+
+    /// Connects, logs in and opens the channel.
+    init(to address: BrokerAddress, name: String, settings: LinkSettings) throws(BrokerError) {
+        guard let state = amqp_new_connection(), let socket = amqp_tcp_socket_new(state) else {
+            throw BrokerError(.unavailable, "out of memory")
+        }
+        self.state = state
+        liveness = Liveness(heartbeat: settings.heartbeat, now: .now)
+        var limit = timeval(settings.connectTimeout)
+        let status = amqp_socket_open_noblock(socket, address.host, Int32(address.port), &limit)
+        descriptor = amqp_get_sockfd(state)
+        guard status == AMQP_STATUS_OK.rawValue else {
+            throw BrokerError(.unavailable, "connecting to \(address.host):\(address.port): \(Self.description(status))")
+        }
+        limit = timeval(settings.replyTimeout)
+        amqp_set_handshake_timeout(state, &limit)
+        amqp_set_rpc_timeout(state, &limit)
+        let heartbeat = Int32(settings.heartbeat.components.seconds)
+        try check(analytics_login(state, address.vhost, heartbeat, address.user, address.password, name), "logging in")
+        liveness = Liveness(heartbeat: .seconds(Int(amqp_get_heartbeat(state))), now: .now)
+        try check(analytics_open_channel(state, FrameWriter.channel), "opening a channel")
+    }
+
+    deinit {
+        amqp_destroy_connection(state)
+        inbound.deallocate()
+    }
+
+    /// The largest frame that the broker takes.
+    var frameSize: Int { Int(amqp_get_frame_max(state)) }
+
+    private func check(_ reply: amqp_rpc_reply_t, _ action: String) throws(BrokerError) {
+        switch reply.reply_type {
+        case AMQP_RESPONSE_NORMAL: return
+        case AMQP_RESPONSE_SERVER_EXCEPTION:
+            let reason = reply.reply.closeReason
+            // ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED: nothing that time heals.
+            let code: BrokerError.Code = [403, 406, 530].contains(reason.code) ? .misconfigured : .unavailable
+            throw BrokerError(code, "\(action): \(reason.text)")
+        default: throw BrokerError(.unavailable, "\(action): \(Self.description(reply.library_error))")
+        }
+    }
+
+    private static func description(_ status: Int32) -> String {
+        String(cString: amqp_error_string2(status))
+    }
+}
+
+// MARK: - Setting up
+
+extension Connection {
+    func selectConfirms() throws(BrokerError) {
+        try check(analytics_select_confirms(state, FrameWriter.channel), "asking for confirms")
+    }
+
+    func declareExchange(_ name: String) throws(BrokerError) {
+        try check(analytics_declare_exchange(state, FrameWriter.channel, name), "declaring the exchange \(name)")
+    }
+
+    func declareQuorumQueue(_ name: String, deadLetters: String? = nil) throws(BrokerError) {
+        let statesNoLimit: Int32 = serverMajorVersion >= 4 ? 1 : 0
+        let reply =
+            if let deadLetters {
+                analytics_declare_quorum_queue(state, FrameWriter.channel, name, deadLetters, Topology.routingKey, statesNoLimit)
+            } else {
+                analytics_declare_quorum_queue(state, FrameWriter.channel, name, nil, nil, statesNoLimit)
+            }
+        try check(reply, "declaring the queue \(name)")
+    }
+
+    func bind(_ queue: String, to exchange: String, key: String) throws(BrokerError) {
+        try check(analytics_bind(state, FrameWriter.channel, queue, exchange, key), "binding the queue \(queue)")
+    }
+
+    /// `prefetch` 0 would mean no limit.
+    func consume(_ queue: String, prefetch: UInt16) throws(BrokerError) {
+        try check(analytics_consume(state, FrameWriter.channel, queue, max(prefetch, 1)), "consuming from \(queue)")
+    }
+
+    /// For tests, which leave nothing behind.
+    func deleteQueue(_ name: String) throws(BrokerError) {
+        try check(analytics_delete_queue(state, FrameWriter.channel, name), "deleting the queue \(name)")
+    }
+
+    func deleteExchange(_ name: String) throws(BrokerError) {
+        try check(analytics_delete_exchange(state, FrameWriter.channel, name), "deleting the exchange \(name)")
+    }
+
+    private var serverMajorVersion: Int {
+        let properties = amqp_get_server_properties(state).pointee
+        for entry in UnsafeBufferPointer(start: properties.entries, count: Int(properties.num_entries))
+        where String(entry.key) == "version" && entry.value.kind == UInt8(AMQP_FIELD_KIND_UTF8.rawValue) {
+            return Int(String(entry.value.value.bytes).prefix { $0 != "." }) ?? 0
+        }
+        return 0
+    }
+}
+
+// MARK: - Once set up
+
+extension Connection {
+    /// Gives what librabbitmq has read ahead during the calls above. To be called once, before ``wait(for:until:)``.
+    func readAhead(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
+        while true {
+            var frame = amqp_frame_t()
+            var limit = timeval()
+            let status = amqp_simple_wait_frame_noblock(state, &frame, &limit)
+            if status == AMQP_STATUS_TIMEOUT.rawValue { return }
+            guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(.unavailable, Self.description(status)) }
+            try handle(Frame(frame))
+        }
+    }
+
+    /// Waits until the socket can be read (or written, when there is output), `wakeUp` can be read, or a heartbeat or `deadline` is due.
+    func wait(for wakeUp: Int32, until deadline: Instant?) {
+        let due = [deadline, liveness.due].compactMap(\.self).min()
+        var descriptors = [
+            pollfd(fd: descriptor, events: Int16(output.isEmpty ? POLLIN : POLLIN | POLLOUT), revents: 0),
+            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
+        ]
+        // An interrupted wait is as good as a spurious one.
+        _ = poll(&descriptors, 2, due.map { PollTimeout.milliseconds(until: $0, from: .now) } ?? -1)
+    }
+
+    /// Reads what is there, at most one buffer of it, and hands on the frames that it completes.
+    func read(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
+        let count = recv(descriptor, inbound.baseAddress, inbound.count, 0)
+        if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
+        guard count > 0 else {
+            throw BrokerError(.unavailable, count == 0 ? "the broker closed the connection" : "reading: \(Self.systemError())")
+        }
+        liveness.received(now: .now)
+        var rest = UnsafeMutableRawBufferPointer(rebasing: inbound[..<count])
+        while !rest.isEmpty {
+            var frame = amqp_frame_t()
+            let used = amqp_handle_input(state, amqp_bytes_t(len: rest.count, bytes: rest.baseAddress), &frame)
+            guard used > 0 else { throw BrokerError(.unavailable, "reading: \(Self.description(used))") }
+            rest = UnsafeMutableRawBufferPointer(rebasing: rest[Int(used)...])
+            guard frame.frame_type != 0 else { continue }
+            try handle(Frame(frame))
+            amqp_maybe_release_buffers_on_channel(state, frame.channel)
+        }
+    }
+
+    /// Writes as much as the socket takes at once.
+    func flush() throws(BrokerError) {
+        while !output.isEmpty {
+            let sent = output.withPending { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if sent < 0 && (errno == EAGAIN || errno == EINTR) { return }
+            guard sent > 0 else { throw BrokerError(.unavailable, "writing: \(Self.systemError())") }
+            output.drop(sent)
+            liveness.sent(now: .now)
+        }
+    }
+
+    /// Sends a heartbeat when one is due, and throws when the broker has been silent for too long.
+    func keepAlive(now: Instant) throws(BrokerError) {
+        switch liveness.action(now: now) {
+        case .none: return
+        // Something is on its way already when the socket is full.
+        case .beat: if output.isEmpty { output.heartbeat() }
+        case .giveUp: throw BrokerError(.unavailable, "the broker has been silent for two heartbeats")
+        }
+    }
+
+    private static func systemError() -> String {
+        String(cString: strerror(errno))
+    }
+}
+
+extension timeval {
+    init(_ duration: Duration) {
+        self.init(
+            tv_sec: Int(duration.components.seconds), tv_usec: Int(duration.components.attoseconds / 1_000_000_000_000))
+    }
+}
+
+enum PollTimeout {
+    /// Rounded up, so that what is due then is due when the wait is over; at most an hour.
+    static func milliseconds(until deadline: Instant, from now: Instant) -> Int32 {
+        guard deadline > now else { return 0 }
+        return Int32(min((deadline - now).milliseconds, 3_600_000) + 1)
+    }
+}

@@ -1,0 +1,142 @@
+import AnalyticsCore
+import Foundation
+import Logging
+
+/// What a link is for: decides, without doing any I/O of its own. Lives on the link's thread.
+protocol LinkRole: SendableMetatype {
+    associatedtype Command: Sendable
+
+    /// Whether nothing is expected of the broker any more, so that the link may end.
+    var isDrained: Bool { get }
+    /// Sets up what the role needs on a new connection. Blocks.
+    mutating func prepare(_ connection: Connection) throws(BrokerError)
+    mutating func accept(_ command: Command, now: Instant)
+    /// Throwing gives the connection up.
+    mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError)
+    /// Writes what is to be sent now. Throwing gives the connection up.
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish
+    /// There is no connection (any more). `isRetrying`: another attempt follows at once.
+    mutating func disconnected(_ error: BrokerError, isRetrying: Bool)
+    /// The link has ended.
+    mutating func finish()
+}
+
+struct LinkWish {
+    /// Has more to write when there is room.
+    var hasMore = false
+    /// When to be asked again at the latest.
+    var deadline: Instant?
+}
+
+/// A thread that keeps one connection open for a role: connects, and connects again with backoff; serves heartbeats, commands and
+/// frames as they come, and sleeps otherwise. Ends after ``stop()``.
+final class Link<Role: LinkRole>: Sendable {
+    private let mailbox = Mailbox<Role.Command>()
+    private let address: BrokerAddress
+    private let settings: LinkSettings
+    private let logger: Logger
+    private let name: String
+
+    init(
+        name: String, address: BrokerAddress, settings: LinkSettings, logger: Logger, role: @escaping @Sendable () -> Role
+    ) {
+        self.name = name
+        self.address = address
+        self.settings = settings
+        var logger = logger
+        logger[metadataKey: "connection"] = .string(name)
+        self.logger = logger
+        let thread = Thread { [self] in run(role()) }
+        thread.name = name
+        thread.start()
+    }
+
+    /// False when the link has been stopped.
+    func post(_ command: Role.Command) -> Bool { mailbox.post(command) }
+
+    /// Begins to drain and close. Takes no further commands.
+    func stop() { mailbox.close() }
+
+    /// Returns when a stopped link's thread is done.
+    func finished() async { await mailbox.finished() }
+
+    private func run(_ role: consuming Role) {
+        var backoff = Backoff()
+        var hasFailed = false
+        while !mailbox.take(into: &role) {
+            var connected: Instant?
+            do throws(BrokerError) {
+                let connection = try Connection(to: address, name: name, settings: settings)
+                try role.prepare(connection)
+                connected = .now
+                hasFailed = false
+                logger.info("Connected to RabbitMQ")
+                try serve(connection, &role)
+                break
+            } catch {
+                logger.log(level: hasFailed ? .debug : .warning, "No connection to RabbitMQ", metadata: ["error": "\(error)"])
+                hasFailed = true
+                let lifetime = connected.map { ContinuousClock.now - $0 }
+                let delay = backoff.delay(afterLifetime: lifetime, random: .random(in: 0..<1))
+                role.disconnected(error, isRetrying: delay == .zero)
+                pause(until: .now + delay, &role)
+            }
+        }
+        role.finish()
+        mailbox.finish()
+    }
+
+    /// Returns when the link was stopped and the broker has said goodbye, or has not in time.
+    private func serve(_ connection: Connection, _ role: inout Role) throws(BrokerError) {
+        try connection.readAhead { frame throws(BrokerError) in try role.receive(frame, now: .now) }
+        var stopping: Instant?
+        var closing: Instant?
+        var isClosed = false
+        while !isClosed {
+            let now = Instant.now
+            if mailbox.take(into: &role), stopping == nil { stopping = now + settings.drainTimeout }
+            let deadline = closing == nil ? try write(connection, &role, now) : nil
+            if let limit = stopping, closing == nil, role.isDrained || now >= limit {
+                connection.output.closeConnection()
+                closing = now + settings.goodbyeTimeout
+            }
+            if let closing, now >= closing { return }
+            try connection.keepAlive(now: now)
+            try connection.flush()
+            connection.wait(for: mailbox.wakeUp, until: [deadline, closing ?? stopping].compactMap(\.self).min())
+            try connection.read { frame throws(BrokerError) in
+                if case .closeConfirmed = frame { isClosed = true }
+                if case .connectionClosed(let reason) = frame { throw BrokerError(.unavailable, "closed by the broker: \(reason)") }
+                if case .channelClosed(let reason) = frame { throw BrokerError(.unavailable, "channel closed: \(reason)") }
+                try role.receive(frame, now: now)
+            }
+        }
+    }
+
+    /// Lets the role write until it is content or the socket is full. Returns when it wants to be asked again.
+    private func write(_ connection: Connection, _ role: inout Role, _ now: Instant) throws(BrokerError) -> Instant? {
+        var wish: LinkWish
+        repeat {
+            wish = try role.advance(now: now, output: &connection.output)
+            try connection.flush()
+        } while wish.hasMore && connection.output.isEmpty
+        return wish.deadline
+    }
+
+    /// Goes on taking commands, so that a role without a connection can refuse them at once.
+    private func pause(until deadline: Instant, _ role: inout Role) {
+        while deadline > .now, !mailbox.take(into: &role) {
+            var descriptor = pollfd(fd: mailbox.wakeUp, events: Int16(POLLIN), revents: 0)
+            _ = poll(&descriptor, 1, PollTimeout.milliseconds(until: deadline, from: .now))
+        }
+    }
+}
+
+extension Mailbox {
+    /// Gives a role what has come; returns whether the mailbox was closed.
+    fileprivate func take<Role: LinkRole>(into role: inout Role) -> Bool where Role.Command == Command {
+        let (commands, isClosed) = take()
+        for command in commands { role.accept(command, now: .now) }
+        return isClosed
+    }
+}

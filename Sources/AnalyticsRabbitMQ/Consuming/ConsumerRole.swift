@@ -1,0 +1,93 @@
+import AnalyticsCore
+import Synchronization
+
+/// What a consumer's thread shows to others.
+final class ConsumerGauge: Sendable {
+    let outstanding = Atomic(0)
+}
+
+/// Consumes the events queue into a stream. The stream's buffer has no limit of its own: the broker sends at most `prefetch`
+/// deliveries ahead of their acknowledgements.
+struct ConsumerRole: LinkRole {
+    /// A delivery whose content has not come completely.
+    private struct Incoming {
+        var tag: UInt64
+        var header: ContentHeader?
+        var body: [UInt8] = []
+    }
+
+    private let names: Topology
+    private let prefetch: UInt16
+    private let stream: AsyncStream<Delivery>.Continuation
+    private let gauge: ConsumerGauge
+    /// One for each connection, across all consumers of the process.
+    private let makeEpoch: () -> UInt64
+    private var epoch: UInt64 = 0
+    private var acks = AckCoalescer()
+    private var incoming: Incoming?
+
+    init(
+        names: Topology, prefetch: UInt16, stream: AsyncStream<Delivery>.Continuation, gauge: ConsumerGauge,
+        makeEpoch: @escaping () -> UInt64
+    ) {
+        self.names = names
+        self.prefetch = prefetch
+        self.stream = stream
+        self.gauge = gauge
+        self.makeEpoch = makeEpoch
+    }
+
+    /// Acknowledgements have no answer; those written before the goodbye are read before it.
+    var isDrained: Bool { true }
+
+    mutating func prepare(_ connection: Connection) throws(BrokerError) {
+        try connection.declare(names)
+        epoch = makeEpoch()
+        try connection.consume(names.events, prefetch: prefetch)
+    }
+
+    mutating func accept(_ handles: [DeliveryHandle], now: Instant) {
+        for handle in handles where handle.epoch == epoch { acks.acknowledge(handle.tag) }
+    }
+
+    mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError) {
+        switch frame {
+        case .deliver(let tag): incoming = Incoming(tag: tag)
+        case .header(let header):
+            incoming?.header = header
+            incoming?.body.reserveCapacity(header.bodySize)
+            deliverIfComplete()
+        case .body(let bytes):
+            incoming?.body.append(contentsOf: bytes)
+            deliverIfComplete()
+        case .consumerCancelled: throw BrokerError(.unavailable, "the broker ended the consumer: the queue is gone")
+        default: break
+        }
+    }
+
+    private mutating func deliverIfComplete() {
+        guard let incoming, let header = incoming.header, incoming.body.count >= header.bodySize else { return }
+        self.incoming = nil
+        acks.delivered()
+        let handle = DeliveryHandle(epoch: epoch, tag: incoming.tag)
+        stream.yield(Delivery(handle: handle, body: incoming.body, redeliveries: header.deliveryCount))
+    }
+
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+        for ack in acks.flush() { output.acknowledge(ack.tag, multiple: ack.multiple) }
+        gauge.outstanding.store(acks.outstanding, ordering: .relaxed)
+        return LinkWish()
+    }
+
+    mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {
+        acks = AckCoalescer()
+        incoming = nil
+        epoch = 0
+        gauge.outstanding.store(0, ordering: .relaxed)
+    }
+
+    mutating func finish() {
+        gauge.outstanding.store(0, ordering: .relaxed)
+        stream.finish()
+    }
+}

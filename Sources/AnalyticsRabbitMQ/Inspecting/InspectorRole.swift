@@ -1,0 +1,79 @@
+import AnalyticsCore
+import DequeModule
+
+/// Asks for the numbers of waiting messages. On a connection of its own: a blocked broker does not read from one that publishes.
+struct InspectorRole: LinkRole {
+    struct Counts: Sendable {
+        var ready: Int
+        var dead: Int
+    }
+
+    struct Command: Sendable {
+        var deadline: Instant
+        var reply: @Sendable (Result<Counts, BrokerError>) -> Void
+    }
+
+    private enum State {
+        case connecting
+        case connected
+        case down(BrokerError)
+    }
+
+    private let names: Topology
+    private var state = State.connecting
+    private var unasked: Deque<Command> = []
+    private var asked: Deque<Command> = []
+    /// The first answer of the pair that each question gets.
+    private var ready: Int?
+
+    init(names: Topology) {
+        self.names = names
+    }
+
+    var isDrained: Bool { unasked.isEmpty && asked.isEmpty }
+
+    mutating func prepare(_ connection: Connection) throws(BrokerError) {
+        try connection.declare(names)
+        state = .connected
+    }
+
+    mutating func accept(_ command: Command, now: Instant) {
+        if case .down(let error) = state { command.reply(.failure(error)) } else { unasked.append(command) }
+    }
+
+    mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError) {
+        guard case .queueDeclared(let messages) = frame else { return }
+        guard let ready else {
+            self.ready = messages
+            return
+        }
+        self.ready = nil
+        asked.popFirst()?.reply(.success(Counts(ready: ready, dead: messages)))
+    }
+
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+        while let command = unasked.popFirst() {
+            output.inspect(queue: names.events)
+            output.inspect(queue: names.deadLetters)
+            asked.append(command)
+        }
+        if let first = asked.first, first.deadline <= now {
+            throw BrokerError(.unavailable, "the broker has not told its depths in time")
+        }
+        return LinkWish(deadline: asked.first?.deadline)
+    }
+
+    mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {
+        for command in asked { command.reply(.failure(error)) }
+        asked = []
+        ready = nil
+        state = isRetrying ? .connecting : .down(error)
+        guard !isRetrying else { return }
+        for command in unasked { command.reply(.failure(error)) }
+        unasked = []
+    }
+
+    mutating func finish() {
+        disconnected(BrokerError(.unavailable, "the broker's adapter is shutting down"), isRetrying: false)
+    }
+}

@@ -1,0 +1,161 @@
+import AnalyticsCore
+import DequeModule
+
+/// Publishes with confirms: calls wait in order for room in the window of unconfirmed messages.
+///
+/// Without a connection, while the broker is blocked, and at the deadline of a call, what waits is refused with the reason; during an
+/// attempt to connect that follows at once on a start or a loss, it waits.
+struct PublisherRole: LinkRole {
+    enum Command: Sendable {
+        case publish(PublishCall)
+        /// Answered with what stands against a publish.
+        case checkHealth(@Sendable (BrokerError?) -> Void)
+    }
+
+    private enum State {
+        case connecting
+        case connected
+        case down(BrokerError)
+    }
+
+    private struct Token {
+        var call: PendingCall
+        var index: Int
+    }
+
+    private let names: Topology
+    private let settings: LinkSettings
+    private var state = State.connecting
+    private var frameSize = 4096
+    private var waiting: Deque<PendingCall> = []
+    private var healthChecks: [(BrokerError?) -> Void] = []
+    private var tracker = ConfirmTracker<Token>()
+    private var blocked: (since: Instant, reason: String)?
+    /// The broker has read nothing while it was blocked, so what it owed then is late since its end only.
+    private var unblockedAt: Instant?
+    /// Of the return whose content has not come yet.
+    private var returnReason: String?
+    /// Something was returned: the queue or its binding is gone. They are declared again on a new connection, once this one is owed nothing.
+    private var isUnroutable = false
+
+    init(names: Topology, settings: LinkSettings) {
+        self.names = names
+        self.settings = settings
+    }
+
+    var isDrained: Bool { waiting.isEmpty && tracker.isEverybodyTold }
+
+    mutating func prepare(_ connection: Connection) throws(BrokerError) {
+        try connection.declare(names)
+        try connection.selectConfirms()
+        frameSize = connection.frameSize
+        state = .connected
+        for check in take(&healthChecks) { check(nil) }
+    }
+
+    mutating func accept(_ command: Command, now: Instant) {
+        switch command {
+        case .publish(let call):
+            let call = PendingCall(call)
+            if let obstacle { call.refuseRest(obstacle.message) } else { waiting.append(call) }
+        case .checkHealth(let reply):
+            if case .connecting = state { healthChecks.append(reply) } else { reply(obstacle) }
+        }
+    }
+
+    private var obstacle: BrokerError? {
+        if case .down(let error) = state { return error }
+        return blocked.map { BrokerError(.blocked, "the broker is blocked: \($0.reason)") }
+    }
+
+    mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError) {
+        switch frame {
+        case .acknowledged(let sequence, let multiple): settle(tracker.acknowledged(sequence, multiple: multiple))
+        case .refused(let sequence, let multiple): settle(tracker.refused(sequence, multiple: multiple))
+        case .returned(let reason): returnReason = reason
+        case .header(let header):
+            guard let reason = returnReason, let sequence = header.sequence else { return }
+            tracker.returned(sequence, reason: reason)
+            returnReason = nil
+            isUnroutable = true
+        case .blocked(let reason):
+            blocked = (now, reason)
+            refuseWaiting("the broker is blocked: \(reason)")
+        case .unblocked:
+            blocked = nil
+            unblockedAt = now
+        default: break
+        }
+    }
+
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+        while let call = waiting.first, call.deadline <= now {
+            waiting.removeFirst()
+            call.refuseRest("the publisher is too busy")
+        }
+        settle(tracker.expire(now: now))
+        if let blocked {
+            let end = blocked.since + settings.blockedGrace
+            if now >= end { settle(tracker.giveUp("the broker is blocked: \(blocked.reason)")) }
+            return LinkWish(deadline: [tracker.deadline, now < end ? end : nil].compactMap(\.self).min())
+        }
+        if isUnroutable && tracker.messagesInFlight == 0 {
+            throw BrokerError(.unavailable, "messages were returned: the queue is missing and is declared again")
+        }
+        let suspect = tracker.oldest.map { max($0, unblockedAt ?? $0) + settings.confirmTimeout }
+        if let suspect, now >= suspect { throw BrokerError(.unavailable, "the broker has confirmed nothing in time") }
+        let hasMore = isUnroutable ? false : send(now: now, output: &output)
+        return LinkWish(hasMore: hasMore, deadline: [tracker.deadline, suspect, waiting.first?.deadline].compactMap(\.self).min())
+    }
+
+    /// Sends what the window allows. Returns whether it was the output buffer that stood against more.
+    private mutating func send(now: Instant, output: inout FrameWriter) -> Bool {
+        while let call = waiting.first {
+            guard let (index, message) = call.next else {
+                waiting.removeFirst()
+                continue
+            }
+            let hasRoom =
+                tracker.messagesInFlight < settings.windowMessages
+                && tracker.bytesInFlight + message.body.count <= settings.windowBytes
+            // One message may always go, be it as large as it is.
+            guard hasRoom || tracker.messagesInFlight == 0 else { return false }
+            guard output.count < settings.outputBytes else { return true }
+            let sequence = tracker.published(
+                Token(call: call, index: index), bytes: message.body.count, now: now, deadline: call.deadline)
+            output.publish(
+                message, sequence: sequence, exchange: names.name(of: call.queue), routingKey: Topology.routingKey, frameSize: frameSize)
+            call.advance()
+        }
+        return false
+    }
+
+    mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {
+        settle(tracker.reset(error.message))
+        blocked = nil
+        unblockedAt = nil
+        returnReason = nil
+        isUnroutable = false
+        state = isRetrying ? .connecting : .down(error)
+        guard !isRetrying else { return }
+        refuseWaiting(error.message)
+        for check in take(&healthChecks) { check(error) }
+    }
+
+    mutating func finish() {
+        disconnected(BrokerError(.unavailable, "the publisher is shutting down"), isRetrying: false)
+    }
+
+    private mutating func refuseWaiting(_ reason: String) {
+        for call in take(&waiting) { call.refuseRest(reason) }
+    }
+
+    private func settle(_ settlements: [ConfirmTracker<Token>.Settlement]) {
+        for settlement in settlements { settlement.token.call.settle(settlement.token.index, settlement.outcome) }
+    }
+
+    private func take<C: RangeReplaceableCollection>(_ collection: inout C) -> C {
+        defer { collection = C() }
+        return collection
+    }
+}

@@ -1,0 +1,180 @@
+public import AnalyticsCore
+public import Logging
+import Synchronization
+
+/// The broker port over RabbitMQ: quorum queues, persistent messages, publisher confirms.
+///
+/// Connects at once and in the background; an outage shows in what the calls return, and ends by itself. There is a thread and a
+/// connection for publishing, one for each consumer, and one for ``depths()`` from its first call on: an alarm on the broker blocks
+/// connections that publish, and only those. End it with ``shutdown()``.
+public final class RabbitMQBroker: Broker {
+    private struct Links {
+        var consumers: [Int: (link: Link<ConsumerRole>, gauge: ConsumerGauge)] = [:]
+        var nextConsumer = 0
+        var inspector: Link<InspectorRole>?
+        var isShutDown = false
+    }
+
+    private let address: BrokerAddress
+    private let names: Topology
+    private let settings: LinkSettings
+    private let logger: Logger
+    private let publisher: Link<PublisherRole>
+    private let links = Mutex(Links())
+    private let publishedBytes = Mutex(0)
+    private let epochs = EpochSource()
+
+    /// `url` is `amqp://user:password@host:port/vhost`; what is wrong with it is said without repeating it, for it holds a password.
+    /// Throws only for a `url` or `names` that cannot work: that nobody answers there is an outage, and shows in ``checkHealth()``.
+    public convenience init(url: String, names: Topology = .standard, logger: Logger) throws(BrokerError) {
+        try self.init(url: url, names: names, logger: logger, settings: LinkSettings())
+    }
+
+    init(url: String, names: Topology, logger: Logger, settings: LinkSettings) throws(BrokerError) {
+        guard [names.events, names.deadLetters].allSatisfy({ (1...255).contains($0.utf8.count) && !$0.utf8.contains(0) }) else {
+            throw BrokerError(.misconfigured, "names of queues and exchanges have 1 to 255 bytes")
+        }
+        address = try BrokerAddress(url: url)
+        self.names = names
+        self.settings = settings
+        self.logger = logger
+        publisher = Link(name: "analytics publisher", address: address, settings: settings, logger: logger) {
+            PublisherRole(names: names, settings: settings)
+        }
+    }
+
+    deinit {
+        stop()
+    }
+
+    /// Waits for the confirms still expected (at most 5 s), says goodbye on all connections (at most 2 s more) and ends the streams of
+    /// deliveries. What is not acknowledged goes back to its queue.
+    public func shutdown() async {
+        let stopped = stop()
+        await publisher.finished()
+        await stopped.inspector?.finished()
+        for consumer in stopped.consumers.values { await consumer.link.finished() }
+    }
+
+    @discardableResult
+    private func stop() -> Links {
+        publisher.stop()
+        let links = links.withLock { links in
+            links.isShutDown = true
+            return links
+        }
+        links.inspector?.stop()
+        for consumer in links.consumers.values { consumer.link.stop() }
+        return links
+    }
+}
+
+// MARK: - Publishing
+
+extension RabbitMQBroker {
+    /// Returns within 10 s. Calls are pipelined over one connection; at 64 MiB of bodies in calls that have not returned, further
+    /// calls are refused at once.
+    public func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
+        guard !messages.isEmpty else { return [] }
+        let bytes = messages.reduce(0) { $0 + $1.body.count }
+        let hasRoom = publishedBytes.withLock { held in
+            guard held == 0 || held + bytes <= settings.publishBytes else { return false }
+            held += bytes
+            return true
+        }
+        guard hasRoom else { return Self.refused(messages, "the publisher is full") }
+        defer { publishedBytes.withLock { $0 -= bytes } }
+        return await withCheckedContinuation { continuation in
+            let deadline = ContinuousClock.now + settings.confirmTimeout
+            let call = PublishCall(messages: messages, queue: queue, deadline: deadline) { continuation.resume(returning: $0) }
+            if !publisher.post(.publish(call)) { call.reply(Self.refused(messages, "the publisher is shutting down")) }
+        }
+    }
+
+    private static func refused(_ messages: [OutgoingMessage], _ reason: String) -> [PublishOutcome] {
+        Array(repeating: .unconfirmed(reason), count: messages.count)
+    }
+}
+
+// MARK: - Consuming
+
+extension RabbitMQBroker {
+    /// `prefetch` is at most 65,535. Ends, and gives back what is not acknowledged, when its task is cancelled or the stream is let go.
+    public func deliveries(prefetch: Int) -> AsyncStream<Delivery> {
+        // Unbounded, and bounded all the same: the broker holds to the prefetch.
+        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self, bufferingPolicy: .unbounded)
+        let gauge = ConsumerGauge()
+        let key = links.withLock { links -> Int? in
+            guard !links.isShutDown else { return nil }
+            let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger) { [names, epochs] in
+                ConsumerRole(
+                    names: names, prefetch: UInt16(clamping: prefetch), stream: continuation, gauge: gauge, makeEpoch: epochs.next)
+            }
+            links.consumers[links.nextConsumer] = (link, gauge)
+            links.nextConsumer += 1
+            return links.nextConsumer - 1
+        }
+        guard let key else {
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [weak self] _ in
+            self?.links.withLock { $0.consumers.removeValue(forKey: key) }?.link.stop()
+        }
+        return stream
+    }
+
+    /// Returns when the acknowledgements are handed to the consumers' threads. AMQP gives no word on them: one that is lost means that
+    /// its delivery comes again.
+    public func acknowledge(_ handles: [DeliveryHandle]) async {
+        for consumer in links.withLock({ Array($0.consumers.values) }) { _ = consumer.link.post(handles) }
+    }
+}
+
+/// Numbers the connections of all consumers.
+private final class EpochSource: Sendable {
+    private let last = Atomic<UInt64>(0)
+
+    @Sendable func next() -> UInt64 {
+        last.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+}
+
+// MARK: - Inspecting
+
+extension RabbitMQBroker {
+    /// `unacknowledged` counts what this process holds; other processors' deliveries are not in it. Answers within 10 s.
+    public func depths() async throws(BrokerError) -> QueueDepths {
+        guard let link = inspector() else { throw BrokerError(.unavailable, "the broker's adapter is shut down") }
+        let result: Result<InspectorRole.Counts, BrokerError> = await withCheckedContinuation { continuation in
+            let command = InspectorRole.Command(deadline: .now + settings.replyTimeout) { continuation.resume(returning: $0) }
+            if !link.post(command) { command.reply(.failure(BrokerError(.unavailable, "the broker's adapter is shut down"))) }
+        }
+        let counts = try result.get()
+        let outstanding = links.withLock { links in
+            links.consumers.values.reduce(0) { $0 + $1.gauge.outstanding.load(ordering: .relaxed) }
+        }
+        return QueueDepths(ready: counts.ready, unacknowledged: outstanding, dead: counts.dead)
+    }
+
+    private func inspector() -> Link<InspectorRole>? {
+        links.withLock { links in
+            guard !links.isShutDown else { return nil }
+            if let inspector = links.inspector { return inspector }
+            let link = Link(name: "analytics inspector", address: address, settings: settings, logger: logger) { [names] in
+                InspectorRole(names: names)
+            }
+            links.inspector = link
+            return link
+        }
+    }
+
+    /// Waits for an attempt to connect that is under way.
+    public func checkHealth() async throws(BrokerError) {
+        let obstacle: BrokerError? = await withCheckedContinuation { continuation in
+            let reply: @Sendable (BrokerError?) -> Void = { continuation.resume(returning: $0) }
+            if !publisher.post(.checkHealth(reply)) { reply(BrokerError(.unavailable, "the publisher is shut down")) }
+        }
+        if let obstacle { throw obstacle }
+    }
+}
