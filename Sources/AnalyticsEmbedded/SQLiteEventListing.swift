@@ -37,7 +37,7 @@ struct SQLiteEventListing {
     func events(_ db: Database) throws -> [StoredEvent] {
         let statement = try db.cachedStatement(sql: "SELECT \(EventRow.columns) FROM events WHERE rowid = ?")
         return try keys(db).compactMap { key in
-            try Row.fetchOne(statement, arguments: [key.rowid]).map(EventRow.event)
+            try statement.first([key.rowid], EventRow.event)
         }
     }
 

@@ -13,20 +13,27 @@ extension SQLiteStore {
         }
     }
 
-    /// Read from `events_time` alone. SQLite's division rounds towards zero: before 1970 the minute is one less than that, except
-    /// where it divides without rest.
+    /// Read from `events_minute` alone, in its order.
     private static func count(
         _ db: Database, project: String, in ranges: [Range<Timestamp>], into folder: inout MinuteFolder
     ) throws {
+        guard let first = ranges.first?.lowerBound, let end = ranges.last?.upperBound else { return }
+        var arguments: StatementArguments = [
+            SQLiteText(project), first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
+        ]
+        var gaps = ""
+        if ranges.count > 1 {
+            gaps = "AND EXISTS (SELECT 1 FROM json_each(?) AS range WHERE timestamp >= range.value ->> 0 AND timestamp < range.value ->> 1)"
+            let bounds = ranges.map { "[\($0.lowerBound.milliseconds),\($0.upperBound.milliseconds)]" }
+            arguments += ["[\(bounds.joined(separator: ","))]"]
+        }
         let statement = try db.cachedStatement(
             sql: """
-                SELECT timestamp / 60000 - (timestamp % 60000 < 0) AS minute, type, source, count(*)
-                FROM json_each(?) AS range CROSS JOIN events INDEXED BY events_time
-                WHERE project = CAST(? AS TEXT) AND timestamp >= range.value ->> 0 AND timestamp < range.value ->> 1
+                SELECT minute, type, source, count(*) FROM events INDEXED BY events_minute
+                WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(gaps)
                 GROUP BY minute, type, source ORDER BY minute
                 """)
-        let bounds = ranges.map { "[\($0.lowerBound.milliseconds),\($0.upperBound.milliseconds)]" }.joined(separator: ",")
-        let rows = try Row.fetchCursor(statement, arguments: ["[\(bounds)]", SQLiteText(project)])
+        let rows = try Row.fetchCursor(statement, arguments: arguments)
         while let row = try rows.next() {
             folder.add(minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: row[3])
         }

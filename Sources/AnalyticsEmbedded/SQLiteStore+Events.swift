@@ -13,21 +13,26 @@ extension SQLiteStore {
             return try events.map { stored in
                 try insertion.execute(arguments: EventRow.arguments(stored))
                 if db.changesCount == 1 { return .stored }
-                guard let row = try Row.fetchOne(taken, arguments: [SQLiteText(stored.event.project), SQLiteText(stored.event.id)]) else {
-                    throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event")
+                let outcome = try taken.first([SQLiteText(stored.event.project), SQLiteText(stored.event.id)]) { row in
+                    Self.outcome(for: stored, receipt: row[0], fingerprint: row[1])
                 }
-                let receipt: SQLiteText = row[0]
-                if receipt.string.utf8.elementsEqual(stored.event.receipt.utf8) { return .redelivered }
-                return row[1] == stored.fingerprint ? .duplicate : .conflict
+                guard let outcome else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event") }
+                return outcome
             }
         }
+    }
+
+    /// What it means that the id is taken, by an event of this receipt and fingerprint.
+    private static func outcome(for stored: StoredEvent, receipt: SQLiteText, fingerprint: Int64) -> InsertOutcome {
+        if receipt.string.utf8.elementsEqual(stored.event.receipt.utf8) { return .redelivered }
+        return fingerprint == stored.fingerprint ? .duplicate : .conflict
     }
 
     public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
         try await read("event") { db in
             let statement = try db.cachedStatement(
                 sql: "SELECT \(EventRow.columns) FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
-            return try Row.fetchOne(statement, arguments: [SQLiteText(project), SQLiteText(id)]).map(EventRow.event)
+            return try statement.first([SQLiteText(project), SQLiteText(id)], EventRow.event)
         }
     }
 
@@ -89,7 +94,7 @@ enum EventRow {
         ]
     }
 
-    /// Reads a row of ``columns``.
+    /// Reads a cursor's row of ``columns``.
     static func event(_ row: Row) -> StoredEvent {
         StoredEvent(
             event: Event(

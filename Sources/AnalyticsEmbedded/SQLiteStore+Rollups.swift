@@ -24,9 +24,13 @@ extension SQLiteStore {
                     WHERE dirty = 1 AND tier = ? AND (project, bucket) > (CAST(? AS TEXT), ?) ORDER BY project, bucket LIMIT ?
                     """)
             let arguments: StatementArguments = [tier.number, SQLiteText(key?.project ?? ""), key?.index ?? .min, limit]
-            return try Row.fetchAll(statement, arguments: arguments).map { row in
-                BucketVersion(key: BucketKey(project: (row[0] as SQLiteText).string, index: row[1]), version: row[2], done: row[3])
+            var buckets: [BucketVersion] = []
+            let rows = try Row.fetchCursor(statement, arguments: arguments)
+            while let row = try rows.next() {
+                let key = BucketKey(project: (row[0] as SQLiteText).string, index: row[1])
+                buckets.append(BucketVersion(key: key, version: row[2], done: row[3]))
             }
+            return buckets
         }
     }
 

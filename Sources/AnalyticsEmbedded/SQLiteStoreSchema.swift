@@ -21,7 +21,9 @@ enum SQLiteStoreSchema {
     }
 
     /// Events have a rowid, so that their bodies are appended; what is in the order of ids or times is in the indexes, whose entries
-    /// are small. `events_time` covers listing keys and counting; the partial ones hold only events that have the field.
+    /// are small. `events_time` covers a listing's keys, and a filter by source beside them. `events_minute` is in the order in which
+    /// minutes are counted, so that nothing is sorted (0.7 µs an event instead of 2.4). The partial ones hold only events that have
+    /// the field. SQLite's division rounds towards zero: before 1970 a minute is one less than that, unless it divides without rest.
     ///
     /// Buckets of a tier lie together in the order of their keys. `buckets_dirty` is the list of marks.
     private static let version1 = """
@@ -32,6 +34,7 @@ enum SQLiteStoreSchema {
             type TEXT NOT NULL,
             source TEXT NOT NULL,
             timestamp INTEGER NOT NULL,
+            minute INTEGER NOT NULL AS (timestamp / 60000 - (timestamp % 60000 < 0)) VIRTUAL,
             clientTimestamp INTEGER,
             data TEXT,
             correlationId TEXT,
@@ -45,7 +48,8 @@ enum SQLiteStoreSchema {
             fingerprint INTEGER NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX events_id ON events (project, id);
-        CREATE INDEX events_time ON events (project, timestamp, id, type, source);
+        CREATE INDEX events_time ON events (project, timestamp, id, source);
+        CREATE INDEX events_minute ON events (project, minute, type, source, timestamp);
         CREATE INDEX events_type ON events (project, type, timestamp, id);
         CREATE INDEX events_user ON events (project, userId, timestamp, id) WHERE userId IS NOT NULL;
         CREATE INDEX events_correlation ON events (project, correlationId, timestamp, id) WHERE correlationId IS NOT NULL;

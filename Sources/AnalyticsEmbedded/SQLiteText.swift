@@ -5,6 +5,7 @@ import GRDB
 ///
 /// GRDB binds and reads a `String` as a C string, which ends at its first NUL; bound as a blob it is whole. In SQL the parameter
 /// stands in `CAST(? AS TEXT)`, which takes a blob's bytes as text (https://www.sqlite.org/lang_expr.html#castexpr).
+/// It must be read from a cursor's row: one that GRDB has copied (`Row.fetchOne`, `Row.fetchAll`) holds C strings again.
 /// JSON needs none of this: its text escapes NUL.
 struct SQLiteText: DatabaseValueConvertible, StatementColumnConvertible {
     var string: String
@@ -23,5 +24,13 @@ struct SQLiteText: DatabaseValueConvertible, StatementColumnConvertible {
 
     static func fromDatabaseValue(_ value: DatabaseValue) -> SQLiteText? {
         Data.fromDatabaseValue(value).map { SQLiteText(String(decoding: $0, as: UTF8.self)) }
+    }
+}
+
+extension Statement {
+    /// Runs the statement and reads its first row, if there is one, while its cursor stands on it.
+    func first<T>(_ arguments: StatementArguments, _ read: (Row) throws -> T) throws -> T? {
+        let rows = try Row.fetchCursor(self, arguments: arguments)
+        return try withExtendedLifetime(rows) { try rows.next().map(read) }
     }
 }
