@@ -1,0 +1,116 @@
+import AnalyticsCore
+import AnalyticsEmbedded
+import Foundation
+import Logging
+import Synchronization
+import Testing
+
+/// The adapters that the broker contract runs on.
+enum BrokerBackend: String, CaseIterable, CustomTestStringConvertible {
+    case embedded
+    case rabbitmq
+
+    /// Embedded always; RabbitMQ where TEST_RABBITMQ_URL says where it is.
+    static let available: [BrokerBackend] = allCases.filter { $0 != .rabbitmq || rabbitMQURL != nil }
+
+    // RabbitMQ joins with its adapter: read TEST_RABBITMQ_URL here and open it in `BrokerUnderTest.open`.
+    static let rabbitMQURL: String? = nil
+
+    var testDescription: String { rawValue }
+}
+
+/// A broker of one's own, empty at first, that can be closed and opened again over the same messages.
+final class BrokerUnderTest {
+    private let backend: BrokerBackend
+    private let folder: URL
+    private var opened: (broker: any Broker, shutdown: () async -> Void)
+
+    fileprivate init(_ backend: BrokerBackend) async throws {
+        self.backend = backend
+        folder = FileManager.default.temporaryDirectory.appending(path: "broker-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        opened = try await Self.open(backend, in: folder)
+    }
+
+    var broker: any Broker { opened.broker }
+
+    func reopen() async throws {
+        await opened.shutdown()
+        opened = try await Self.open(backend, in: folder)
+    }
+
+    fileprivate func close() async {
+        await opened.shutdown()
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    private static func open(
+        _ backend: BrokerBackend, in folder: URL
+    ) async throws -> (broker: any Broker, shutdown: () async -> Void) {
+        switch backend {
+        case .embedded:
+            let queue = try SQLiteQueue(path: folder.appending(path: "queue.sqlite").path, logger: Logger(label: "test"))
+            return (queue, { await queue.shutdown() })
+        case .rabbitmq:
+            throw BrokerError(.misconfigured, "not wired into the contract")
+        }
+    }
+}
+
+func withBroker(_ backend: BrokerBackend, _ body: (BrokerUnderTest) async throws -> Void) async throws {
+    let subject = try await BrokerUnderTest(backend)
+    do {
+        try await body(subject)
+    } catch {
+        await subject.close()
+        throw error
+    }
+    await subject.close()
+}
+
+/// Takes deliveries as they come, in a task of its own, and never acknowledges by itself.
+final class DeliveryCollector: Sendable {
+    private final class Received: Sendable {
+        let deliveries = Mutex<[Delivery]>([])
+    }
+
+    private let received = Received()
+    private let task: Task<Void, Never>
+
+    init(_ broker: any Broker, prefetch: Int) {
+        let stream = broker.deliveries(prefetch: prefetch)
+        task = Task { [received] in
+            for await delivery in stream {
+                received.deliveries.withLock { $0.append(delivery) }
+            }
+        }
+    }
+
+    var deliveries: [Delivery] { received.deliveries.withLock { $0 } }
+    var bodies: [[UInt8]] { deliveries.map(\.body) }
+
+    /// The first `count` deliveries; fails the test where they do not come.
+    @discardableResult
+    func first(_ count: Int, sourceLocation: SourceLocation = #_sourceLocation) async throws -> [Delivery] {
+        try await eventually("\(count) deliveries", sourceLocation: sourceLocation) { self.deliveries.count >= count }
+        return Array(deliveries.prefix(count))
+    }
+
+    /// Lets the consumer go and waits until its sequence has ended.
+    func stop() async {
+        task.cancel()
+        await task.value
+    }
+}
+
+/// Waits for something that a real service does in its own time: asks every few milliseconds, and gives up at a deadline.
+func eventually(
+    _ what: String, within limit: Duration = .seconds(15), sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while try await !condition() {
+        try #require(ContinuousClock.now < deadline, "never came: \(what)", sourceLocation: sourceLocation)
+        try await Task.sleep(for: .milliseconds(5))
+    }
+}
