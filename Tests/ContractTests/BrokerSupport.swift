@@ -101,6 +101,11 @@ final class DeliveryCollector: Sendable {
         task.cancel()
         await task.value
     }
+
+    /// Returns when the sequence has ended by itself.
+    func waitForEnd() async {
+        await task.value
+    }
 }
 
 /// Waits for something that a real service does in its own time: asks every few milliseconds, and gives up at a deadline.

@@ -1,0 +1,134 @@
+public import AnalyticsCore
+import GRDB
+public import Logging
+import Synchronization
+
+/// The broker of the service in one process: durable queues in one SQLite file, with the semantics of the quorum queue beside it.
+///
+/// - Confirmed means committed and synced: it survives a power cut. Publishes that arrive while others commit share a transaction.
+/// - What is handed out and not acknowledged comes again, ahead of younger messages, when its consumer or the process goes. The count
+///   is in the file before the message is out, so that a message which kills its process is found out.
+/// - One process at a time: it holds the file's lock.
+/// - The file grows with the backlog up to ``Limits/fileBytes``, and gives the space back once the backlog is gone.
+public final class SQLiteQueue: Broker {
+    /// At each of these a publish is unconfirmed.
+    public struct Limits: Sendable {
+        /// Messages, and bytes of them, that may wait for their commit.
+        public var pendingMessages = 20_000
+        public var pendingBytes = 64 * 1024 * 1024
+        /// The size of the file, without the log beside it (32 MiB).
+        public var fileBytes = 16 * 1024 * 1024 * 1024
+        /// How long a publish waits for its commit.
+        public var confirmTimeout: Duration = .seconds(10)
+        /// How much one transaction takes in, and how many messages it hands out.
+        var groupMessages = 5_000
+        var groupBytes = 8 * 1024 * 1024
+        var handoutMessages = 1_000
+
+        public init() {}
+    }
+
+    let file: SQLiteQueueFile
+    let limits: Limits
+    let logger: Logger
+    let state: Mutex<State>
+
+    /// Opens or creates the file; its folder has to be there. Blocks while it reads the ids of what waits, so call it at the start.
+    ///
+    /// Throws ``BrokerError/Code/misconfigured`` when the file cannot be used: no rights, no queue, or another process has it open.
+    public init(path: String, limits: Limits = Limits(), logger: Logger) throws {
+        do {
+            let (file, contents) = try SQLiteQueueFile.open(path: path, maximumBytes: limits.fileBytes)
+            self.file = file
+            self.limits = limits
+            self.logger = logger
+            state = Mutex(State(contents, limits: limits))
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+            throw BrokerError(.misconfigured, "\(path) is open in another process")
+        } catch {
+            throw BrokerError(.misconfigured, "\(path) cannot be used: \(error)")
+        }
+    }
+
+    /// Takes nothing more, ends all deliveries, commits what was published and acknowledged, and closes the file.
+    public func shutdown() async {
+        let (streams, worker) = state.withLock { $0.close() }
+        for stream in streams { stream.finish() }
+        await worker?.value
+        do {
+            try file.close()
+        } catch {
+            logger.warning("the queue's file did not close", metadata: ["error": "\(error)"])
+        }
+    }
+
+    public func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
+        guard !messages.isEmpty else { return [] }
+        let bytes = messages.reduce(0) { $0 + $1.body.count }
+        let outcome = await withCheckedContinuation { continuation in
+            let entry = SQLiteQueueBacklog.Entry(messages: messages, queue: queue, bytes: bytes) { continuation.resume(returning: $0) }
+            let refusal = state.withLock { state in
+                let refusal = state.admit(entry)
+                if refusal == nil { wake(&state) }
+                return refusal
+            }
+            if let refusal { continuation.resume(returning: .unconfirmed(refusal)) }
+        }
+        return Array(repeating: outcome, count: messages.count)
+    }
+
+    public func deliveries(prefetch: Int) -> AsyncStream<Delivery> {
+        // No bound of its own: no more than the prefetch is ever out.
+        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self)
+        let consumer = state.withLock { state in
+            let consumer = state.addConsumer(continuation, prefetch: prefetch)
+            wake(&state)
+            return consumer
+        }
+        guard let consumer else {
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [self] _ in
+            state.withLock { state in
+                state.removeConsumer(consumer)
+                wake(&state)
+            }
+        }
+        return stream
+    }
+
+    /// Frees their places at once; the rows go with the next transaction. A crash before that means redelivery.
+    public func acknowledge(_ handles: [DeliveryHandle]) async {
+        state.withLock { state in
+            state.ledger.acknowledge(handles)
+            wake(&state)
+        }
+    }
+
+    public func depths() async throws(BrokerError) -> QueueDepths {
+        let depths = state.withLock { state in
+            state.isClosed ? nil : QueueDepths(ready: state.ledger.readyCount, unacknowledged: state.ledger.outCount, dead: state.deadLetters)
+        }
+        guard let depths else { throw BrokerError(.unavailable, State.closedReason) }
+        return depths
+    }
+
+    /// After a failed write it tries one; otherwise it costs nothing.
+    public func checkHealth() async throws(BrokerError) {
+        let (failure, busy) = try state.withLock { state throws(BrokerError) in
+            if state.isClosed { throw BrokerError(.unavailable, State.closedReason) }
+            if state.backlog.isFull { throw BrokerError(.blocked, State.fullReason) }
+            return (state.failure, state.isWriting)
+        }
+        guard let failure else { return }
+        // Behind a write that hangs a probe would hang too.
+        if busy { throw BrokerError(.unavailable, failure) }
+        do {
+            try await file.probe()
+            succeeded()
+        } catch {
+            throw BrokerError(.unavailable, failed(error))
+        }
+    }
+}

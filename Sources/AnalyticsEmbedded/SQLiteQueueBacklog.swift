@@ -1,0 +1,71 @@
+import AnalyticsCore
+
+/// Publishes that wait for their commit, in their order and within bounds. Each is answered once: by its commit, or because it waited
+/// too long. Does no I/O.
+struct SQLiteQueueBacklog {
+    struct Entry: Sendable {
+        var messages: [OutgoingMessage]
+        var queue: QueueName
+        var bytes: Int
+        var answer: @Sendable (PublishOutcome) -> Void
+    }
+
+    private var waiting: [Entry] = []
+    private var committing: [Entry] = []
+    private var messages = 0
+    private var bytes = 0
+    let limits: SQLiteQueue.Limits
+
+    init(limits: SQLiteQueue.Limits) {
+        self.limits = limits
+    }
+
+    var isFull: Bool { messages >= limits.pendingMessages || bytes >= limits.pendingBytes }
+
+    func hasRoom(messages count: Int, bytes size: Int) -> Bool {
+        messages + count <= limits.pendingMessages && bytes + size <= limits.pendingBytes
+    }
+
+    mutating func add(_ entry: Entry) {
+        waiting.append(entry)
+        messages += entry.messages.count
+        bytes += entry.bytes
+    }
+
+    /// The oldest publishes, as many as one transaction should hold, and one at least; empty when none waits.
+    mutating func takeGroup() -> [Entry] {
+        var count = 0
+        var size = 0
+        let end = waiting.firstIndex { entry in
+            count += entry.messages.count
+            size += entry.bytes
+            return size > limits.groupBytes || count > limits.groupMessages
+        }
+        committing = Array(waiting.prefix(max(1, end ?? waiting.count)))
+        waiting.removeFirst(committing.count)
+        return committing
+    }
+
+    /// The group's publishes that are still to be answered.
+    mutating func finishGroup() -> [Entry] {
+        defer { committing = [] }
+        forget(committing)
+        return committing
+    }
+
+    /// All that is still to be answered, be it in a transaction or not.
+    mutating func expire() -> [Entry] {
+        defer {
+            committing = []
+            waiting = []
+        }
+        forget(committing)
+        forget(waiting)
+        return committing + waiting
+    }
+
+    private mutating func forget(_ entries: [Entry]) {
+        messages -= entries.reduce(0) { $0 + $1.messages.count }
+        bytes -= entries.reduce(0) { $0 + $1.bytes }
+    }
+}

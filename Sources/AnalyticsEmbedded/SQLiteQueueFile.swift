@@ -1,0 +1,192 @@
+import AnalyticsCore
+import Foundation
+import GRDB
+
+/// The queue's tables, and one method a transaction. One connection, and no other process: it holds the file's lock as long as it is open.
+struct SQLiteQueueFile: Sendable {
+    /// What an earlier process left.
+    struct Contents: Sendable {
+        var events: RangeSet<Int64>
+        var deadLetters: Int
+        /// How often the file has been opened, this time included.
+        var opening: UInt32
+    }
+
+    private let database: DatabaseQueue
+    private static let pageSize = 4096
+
+    /// Blocks while it reads every id. Throws when the file is no queue, cannot be written, or is open in another process.
+    static func open(path: String, maximumBytes: Int) throws -> (SQLiteQueueFile, Contents) {
+        var configuration = Configuration()
+        configuration.label = "SQLiteQueue"
+        configuration.prepareDatabase { db in
+            // <https://www.sqlite.org/pragma.html>. The two first must come before the tables and before the write-ahead log.
+            // INCREMENTAL: what a backlog has taken of the disk is given back once it is gone.
+            // EXCLUSIVE: what is out is known to this process alone, so a second one may not join; spares the shared memory, too.
+            // The log is checkpointed at 16 MiB and cut back to 32 MiB.
+            try db.execute(
+                sql: """
+                    PRAGMA page_size = \(pageSize);
+                    PRAGMA auto_vacuum = INCREMENTAL;
+                    PRAGMA locking_mode = EXCLUSIVE;
+                    PRAGMA max_page_count = \(max(64, maximumBytes / pageSize));
+                    PRAGMA wal_autocheckpoint = 4096;
+                    PRAGMA journal_size_limit = 33554432;
+                    """)
+        }
+        configuration.journalMode = .wal
+        let file = SQLiteQueueFile(database: try DatabaseQueue(path: path, configuration: configuration))
+        return (file, try file.prepare())
+    }
+
+    private func prepare() throws -> Contents {
+        try database.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            var contents = Contents(events: RangeSet(), deadLetters: 0, opening: 0)
+            try db.inTransaction(.immediate) {
+                // `body` is NULL where it is empty: SQLite binds an empty blob as NULL.
+                try db.execute(
+                    sql: """
+                        CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, redeliveries INTEGER NOT NULL, body BLOB);
+                        CREATE TABLE IF NOT EXISTS deadLetters (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB);
+                        CREATE TABLE IF NOT EXISTS out (first INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+                        CREATE TABLE IF NOT EXISTS openings (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL);
+                        CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, filling BLOB);
+                        INSERT INTO openings VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1;
+                        """)
+                // What the process before had in hand when it went was delivered, and not acknowledged.
+                for row in try Row.fetchAll(db, sql: "SELECT first, next FROM out") {
+                    try Self.raise(db, row["first"]..<row["next"])
+                }
+                try db.execute(sql: "DELETE FROM out")
+                contents.opening = try UInt32.fetchOne(db, sql: "SELECT count FROM openings") ?? 0
+                contents.deadLetters = try Int.fetchOne(db, sql: "SELECT count(*) FROM deadLetters") ?? 0
+                contents.events = try Self.ids(db)
+                return .commit
+            }
+            return contents
+        }
+    }
+
+    /// Inserts a group of publishes, events under ids from `firstID` on, all or none. Returns when it is on the disk.
+    ///
+    /// - parameter afterFailure: The last write failed. An fsync that failed may have lost parts of the log that a later fsync says
+    ///   nothing of, so the log is brought into the database and begun anew before anything is confirmed.
+    func append(_ group: [SQLiteQueueBacklog.Entry], firstID: Int64, afterFailure: Bool) async throws {
+        let publishes = group.map { ($0.queue, $0.messages.map(\.body)) }
+        try await database.writeWithoutTransaction { db in
+            // <https://www.sqlite.org/pragma.html#pragma_synchronous>: in WAL mode FULL syncs the log at each commit, and with it what
+            // earlier commits have left in it unsynced.
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            if afterFailure { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+            try db.inTransaction(.immediate) {
+                let event = try db.cachedStatement(sql: "INSERT INTO events VALUES (?, 0, ?)")
+                let deadLetter = try db.cachedStatement(sql: "INSERT INTO deadLetters (body) VALUES (?)")
+                var id = firstID
+                for (queue, bodies) in publishes {
+                    for body in bodies {
+                        switch queue {
+                        case .events:
+                            try event.execute(arguments: [id, Data(body)])
+                            id += 1
+                        case .deadLetters:
+                            try deadLetter.execute(arguments: [Data(body)])
+                        }
+                    }
+                }
+                return .commit
+            }
+        }
+    }
+
+    /// Writes a settlement, and reads what it hands out. The delivery counts are in the file before this returns. They outlive the
+    /// process, but are not forced to the disk: after a power cut, a message may come again without having been counted.
+    func settle(_ settlement: SQLiteQueueLedger.Settlement) async throws -> [(consumer: UInt64, deliveries: [Delivery])] {
+        try await database.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = NORMAL")
+            var handed: [(consumer: UInt64, deliveries: [Delivery])] = []
+            try db.inTransaction(.immediate) {
+                let delete = try db.cachedStatement(sql: "DELETE FROM events WHERE id >= ? AND id < ?")
+                for range in settlement.acknowledged.ranges {
+                    try delete.execute(arguments: [range.lowerBound, range.upperBound])
+                }
+                for range in settlement.returned.ranges {
+                    try Self.raise(db, range)
+                }
+                try db.cachedStatement(sql: "DELETE FROM out").execute()
+                let insert = try db.cachedStatement(sql: "INSERT INTO out VALUES (?, ?)")
+                for range in settlement.out.ranges {
+                    try insert.execute(arguments: [range.lowerBound, range.upperBound])
+                }
+                handed = try settlement.handouts.map { ($0.consumer, try Self.deliveries(db, $0)) }
+                return .commit
+            }
+            return handed
+        }
+    }
+
+    /// Gives unused pages back to the file system, some at a time, down to 16 MiB of them. Returns whether more are left.
+    func shrink() async throws -> Bool {
+        try await database.writeWithoutTransaction { db in
+            let keep = 16 * 1024 * 1024 / Self.pageSize
+            guard try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0 > keep else { return false }
+            try db.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA incremental_vacuum(1024)")
+            if try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0 > keep { return true }
+            // The file itself becomes shorter when the log is brought into it.
+            try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+            return false
+        }
+    }
+
+    /// Writes a few pages to the disk, to see whether that can be done.
+    func probe() async throws {
+        try await database.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            try db.inTransaction(.immediate) {
+                try db.execute(sql: "INSERT INTO probe VALUES (1, zeroblob(65536))")
+                try db.execute(sql: "DELETE FROM probe")
+                return .commit
+            }
+        }
+    }
+
+    func close() throws {
+        try database.close()
+    }
+
+    private static func raise(_ db: Database, _ range: Range<Int64>) throws {
+        try db.cachedStatement(sql: "UPDATE events SET redeliveries = redeliveries + 1 WHERE id >= ? AND id < ?")
+            .execute(arguments: [range.lowerBound, range.upperBound])
+    }
+
+    private static func ids(_ db: Database) throws -> RangeSet<Int64> {
+        var ids = RangeSet<Int64>()
+        var run: Range<Int64>?
+        let cursor = try Int64.fetchCursor(db, sql: "SELECT id FROM events ORDER BY id")
+        while let id = try cursor.next() {
+            if let current = run, current.upperBound == id {
+                run = current.lowerBound..<id + 1
+            } else {
+                if let run { ids.insert(contentsOf: run) }
+                run = id..<id + 1
+            }
+        }
+        if let run { ids.insert(contentsOf: run) }
+        return ids
+    }
+
+    private static func deliveries(_ db: Database, _ handout: SQLiteQueueLedger.Handout) throws -> [Delivery] {
+        let select = try db.cachedStatement(sql: "SELECT id, redeliveries, body FROM events WHERE id >= ? AND id < ? ORDER BY id")
+        var deliveries: [Delivery] = []
+        for range in handout.ids.ranges {
+            let rows = try Row.fetchCursor(select, arguments: [range.lowerBound, range.upperBound])
+            while let row = try rows.next() {
+                let id: Int64 = row[0]
+                let body = try row.withUnsafeData(atIndex: 2) { $0.map(Array.init) ?? [] }
+                let handle = DeliveryHandle(epoch: handout.consumer, tag: UInt64(id))
+                deliveries.append(Delivery(handle: handle, body: body, redeliveries: row[1]))
+            }
+        }
+        return deliveries
+    }
+}

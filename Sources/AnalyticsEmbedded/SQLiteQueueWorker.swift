@@ -1,0 +1,106 @@
+import AnalyticsCore
+import Logging
+import Synchronization
+
+/// The one task that writes. It runs while there is something to do, and carries out what the state decides.
+extension SQLiteQueue {
+    /// To be called under the lock, after anything that may be work.
+    func wake(_ state: inout State) {
+        guard state.worker == nil else { return }
+        state.worker = Task { await work() }
+    }
+
+    private func work() async {
+        var pause = Duration.zero
+        while let step = state.withLock({ $0.nextStep(handoutLimit: limits.handoutMessages, settles: pause == .zero || !$0.isClosed) }) {
+            switch step {
+            case .settle(let settlement):
+                if await settle(settlement) {
+                    pause = .zero
+                } else {
+                    pause = min(max(pause * 2, .milliseconds(100)), .seconds(1))
+                    try? await Task.sleep(for: pause)
+                }
+            case .append(let group, let firstID, let afterFailure):
+                await append(group, firstID: firstID, afterFailure: afterFailure)
+            case .shrink:
+                let more = (try? await file.shrink()) ?? false
+                state.withLock { $0.shrunk(more: more) }
+            }
+        }
+    }
+
+    private func settle(_ settlement: SQLiteQueueLedger.Settlement) async -> Bool {
+        do {
+            let handed = try await file.settle(settlement)
+            let streams = state.withLock { $0.streams }
+            for (consumer, deliveries) in handed {
+                for delivery in deliveries { streams[consumer]?.yield(delivery) }
+            }
+            succeeded()
+            return true
+        } catch {
+            state.withLock { $0.ledger.restore(settlement) }
+            _ = failed(error)
+            return false
+        }
+    }
+
+    private func append(_ group: [SQLiteQueueBacklog.Entry], firstID: Int64, afterFailure: Bool) async {
+        let watchdog = Task {
+            try await Task.sleep(for: limits.confirmTimeout)
+            expire()
+        }
+        defer { watchdog.cancel() }
+        let outcome: PublishOutcome
+        do {
+            try await file.append(group, firstID: firstID, afterFailure: afterFailure)
+            succeeded()
+            outcome = .confirmed
+        } catch {
+            outcome = .unconfirmed(failed(error))
+        }
+        let answered = state.withLock { state in
+            if outcome == .confirmed {
+                state.ledger.append(count(group, .events))
+                state.deadLetters += count(group, .deadLetters)
+            }
+            return state.backlog.finishGroup()
+        }
+        for entry in answered { entry.answer(outcome) }
+    }
+
+    /// The disk hangs: whoever waits learns it now. What is in the transaction may yet be committed.
+    private func expire() {
+        let reason = "no commit within \(limits.confirmTimeout)"
+        let expired = state.withLock { state in
+            state.failure = reason
+            return state.backlog.expire()
+        }
+        for entry in expired { entry.answer(.unconfirmed(reason)) }
+        logger.error("the queue's file hangs", metadata: ["unconfirmed": "\(expired.count)"])
+    }
+
+    private func count(_ group: [SQLiteQueueBacklog.Entry], _ queue: QueueName) -> Int {
+        group.reduce(0) { $0 + ($1.queue == queue ? $1.messages.count : 0) }
+    }
+
+    func succeeded() {
+        let recovered = state.withLock { state in
+            defer { state.failure = nil }
+            return state.failure != nil
+        }
+        if recovered { logger.notice("the queue's file can be written again") }
+    }
+
+    /// Logged where it begins, not at every attempt.
+    func failed(_ error: any Error) -> String {
+        let reason = "the queue's file cannot be written: \(error)"
+        let isNew = state.withLock { state in
+            defer { state.failure = reason }
+            return state.failure == nil
+        }
+        if isNew { logger.error("the queue's file cannot be written", metadata: ["error": "\(error)"]) }
+        return reason
+    }
+}

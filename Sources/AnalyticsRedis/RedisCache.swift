@@ -1,0 +1,217 @@
+public import AnalyticsCore
+public import Logging
+import NIOPosix
+import Synchronization
+
+/// The shared cache in front of counts. Redis away, slow or stuck costs a caller a tenth of a second at the most, once in a while.
+///
+/// hiredis writes with `write(2)`: the process has to ignore SIGPIPE, or dies with the connection.
+public final class RedisCache: CountCache {
+    /// A longer value is not kept.
+    public static let maximumValueBytes = 1 << 20
+
+    /// Every wait has an end. A read or write of a connection that keeps silent ends after 50 ms, and a call that is not answered by
+    /// then (a name that does not resolve, a reply that trickles) is given up after 100 ms, while its thread carries on.
+    fileprivate enum Limit {
+        static let connect: Duration = .milliseconds(100)
+        static let command: Duration = .milliseconds(50)
+        static let waitForConnection: Duration = .milliseconds(50)
+        static let call: Duration = .milliseconds(100)
+        static let connections = 4
+        static let waitingCalls = 128
+    }
+
+    fileprivate struct State {
+        var breaker = RedisBreaker()
+        var idle: [RedisConnection] = []
+        /// Calls given to the threads and not yet through.
+        var calls = 0
+        /// What was logged last and still holds; `nil` while Redis answers.
+        var reported: String?
+        var isClosed = false
+    }
+
+    private let host: String
+    private let port: Int
+    private let password: String?
+    private let keyPrefix: String
+    private let logger: Logger
+    private let threads: NIOThreadPool
+    private let state = Mutex(State())
+
+    /// Connects when it is first used. To be shut down.
+    ///
+    /// - parameter keyPrefix: Before every key, so that one Redis can serve several.
+    public init(host: String, port: Int, password: String?, keyPrefix: String = "analytics:", logger: Logger) {
+        self.host = host
+        self.port = port
+        self.password = password
+        self.keyPrefix = keyPrefix
+        self.logger = logger
+        threads = NIOThreadPool(numberOfThreads: Limit.connections)
+        threads.start()
+    }
+
+    /// Lets calls under way finish, and closes the connections.
+    public func shutdown() async {
+        let idle = state.withLock { state in
+            state.isClosed = true
+            defer { state.idle = [] }
+            return state.idle
+        }
+        logger.debug("closing the cache", metadata: ["connections": "\(idle.count)"])
+        do {
+            try await threads.shutdownGracefully()
+        } catch {
+            logger.warning("the cache's threads did not stop", metadata: ["error": "\(error)"])
+        }
+    }
+
+    public func value(for key: String) async -> CacheLookup {
+        switch await perform(["GET".bytes, (keyPrefix + key).bytes]) {
+        case .bytes(let value) where value.count <= Self.maximumValueBytes: .hit(value)
+        case .bytes, .null: .miss
+        case .ok, .refused, nil: .unavailable
+        }
+    }
+
+    public func store(_ value: [UInt8], for key: String, timeToLive: Duration) async {
+        let milliseconds = timeToLive.milliseconds
+        guard milliseconds > 0, value.count <= Self.maximumValueBytes else { return }
+        _ = await perform(["SET".bytes, (keyPrefix + key).bytes, value, "PX".bytes, "\(milliseconds)".bytes])
+    }
+
+    public func isAvailable() async -> Bool {
+        await perform(["PING".bytes]) == .ok
+    }
+
+    /// `nil` where there was no answer in time, or none to be hoped for.
+    private func perform(_ command: [[UInt8]]) async -> RedisConnection.Reply? {
+        guard let attempt = state.withLock({ $0.admit() }) else { return nil }
+        let started = ContinuousClock.now
+        return await withCheckedContinuation { continuation in
+            let answer = Answer(continuation)
+            let timer = Task {
+                try await Task.sleep(for: Limit.call)
+                answer.give(nil)
+            }
+            threads.submit { [self] item in
+                let isInTime = ContinuousClock.now - started < Limit.waitForConnection
+                answer.give(item == .active && isInTime ? execute(command, attempt) : abandon(attempt))
+                timer.cancel()
+            }
+        }
+    }
+
+    /// Blocks; on one of the threads.
+    private func execute(_ command: [[UInt8]], _ attempt: RedisBreaker.Attempt) -> RedisConnection.Reply? {
+        do {
+            let reply = try reply(to: command)
+            let note = state.withLock { $0.answered(reply, attempt) }
+            report(note)
+            return reply
+        } catch {
+            let message = (error as? RedisConnection.Failure)?.message ?? "\(error)"
+            let note = state.withLock { $0.failed(message, attempt) }
+            report(note)
+            return nil
+        }
+    }
+
+    private func abandon(_ attempt: RedisBreaker.Attempt) -> RedisConnection.Reply? {
+        state.withLock { $0.abandoned(attempt) }
+        return nil
+    }
+
+    private func reply(to command: [[UInt8]]) throws -> RedisConnection.Reply {
+        if let idle = state.withLock({ $0.idle.popLast() }) {
+            do {
+                return try reply(to: command, on: idle)
+            } catch let failure as RedisConnection.Failure where failure.isHangUp {
+                // Redis was restarted, and the others are as dead. Reads and writes of a cache can be repeated.
+                state.withLock { $0.idle = [] }
+            }
+        }
+        let fresh = try RedisConnection(
+            host: host, port: port, password: password, connectTimeout: Limit.connect, timeout: Limit.command)
+        return try reply(to: command, on: fresh)
+    }
+
+    private func reply(to command: [[UInt8]], on connection: RedisConnection) throws -> RedisConnection.Reply {
+        let reply = try connection.command(command)
+        state.withLock { if !$0.isClosed { $0.idle.append(connection) } }
+        return reply
+    }
+
+    private func report(_ note: State.Note?) {
+        switch note {
+        case .trouble(let message):
+            logger.warning("the cache is not available", metadata: ["host": "\(host)", "port": "\(port)", "error": "\(message)"])
+        case .recovered:
+            logger.notice("the cache is available again", metadata: ["host": "\(host)", "port": "\(port)"])
+        case nil: break
+        }
+    }
+}
+
+extension RedisCache.State {
+    /// Worth a line in the log: what is new, not every failure.
+    enum Note {
+        case trouble(String)
+        case recovered
+    }
+
+    mutating func admit() -> RedisBreaker.Attempt? {
+        guard !isClosed, calls < RedisCache.Limit.connections + RedisCache.Limit.waitingCalls else { return nil }
+        guard let attempt = breaker.attempt(at: .now) else { return nil }
+        calls += 1
+        return attempt
+    }
+
+    mutating func answered(_ reply: RedisConnection.Reply, _ attempt: RedisBreaker.Attempt) -> Note? {
+        calls -= 1
+        breaker.succeeded(attempt)
+        if case .refused(let message) = reply { return trouble(message) }
+        defer { reported = nil }
+        return reported == nil ? nil : .recovered
+    }
+
+    mutating func failed(_ message: String, _ attempt: RedisBreaker.Attempt) -> Note? {
+        calls -= 1
+        breaker.failed(attempt, at: .now)
+        return trouble(message)
+    }
+
+    mutating func abandoned(_ attempt: RedisBreaker.Attempt) {
+        calls -= 1
+        breaker.abandoned(attempt, at: .now)
+    }
+
+    private mutating func trouble(_ message: String) -> Note? {
+        // One outage, many messages (refused, reset, timed out); but a wrong password behind it is news.
+        let kind = message.hasPrefix("WRONGPASS") || message.hasPrefix("NOAUTH") || message.hasPrefix("ERR") ? message : "away"
+        defer { reported = kind }
+        return reported == kind ? nil : .trouble(message)
+    }
+}
+
+/// Given once; whoever comes later is passed over.
+private final class Answer: Sendable {
+    private let continuation: Mutex<CheckedContinuation<RedisConnection.Reply?, Never>?>
+
+    init(_ continuation: CheckedContinuation<RedisConnection.Reply?, Never>) {
+        self.continuation = Mutex(continuation)
+    }
+
+    func give(_ reply: RedisConnection.Reply?) {
+        let waiting = continuation.withLock { continuation in
+            defer { continuation = nil }
+            return continuation
+        }
+        waiting?.resume(returning: reply)
+    }
+}
+
+extension String {
+    fileprivate var bytes: [UInt8] { Array(utf8) }
+}

@@ -1,0 +1,142 @@
+import AnalyticsCore
+import AnalyticsRedis
+import Logging
+import Synchronization
+import Testing
+
+/// Redis away, stuck or closed to us: slower, never wrong, never long.
+@Suite("Redis cache under faults", .serialized, .timeLimit(.minutes(1)), .enabled(if: RedisServer.isInstalled, "no redis-server"))
+struct RedisCacheTests {
+    @Test("A restarted Redis is used again at once, dead connections or not")
+    func survivesRestart() async throws {
+        let server = try await RedisServer()
+        try await withCache(on: server) { cache in
+            await cache.store([1], for: "key", timeToLive: .seconds(60))
+            #expect(await cache.value(for: "key") == .hit([1]))
+            server.kill()
+            try await server.start()
+            #expect(await cache.value(for: "key") == .miss)
+        }
+    }
+
+    @Test("Killed, it is unavailable at once, and used again when it is back")
+    func recovers() async throws {
+        let server = try await RedisServer()
+        try await withCache(on: server) { cache in
+            #expect(await cache.isAvailable())
+            server.kill()
+            let elapsed = await ContinuousClock().measure {
+                for _ in 0..<1000 { #expect(await cache.value(for: "key") == .unavailable) }
+            }
+            #expect(elapsed < .seconds(1))
+            #expect(await !cache.isAvailable())
+            try await server.start()
+            try await eventually("it is available again") { await cache.isAvailable() }
+            await cache.store([2], for: "key", timeToLive: .seconds(60))
+            #expect(await cache.value(for: "key") == .hit([2]))
+        }
+    }
+
+    @Test("Stopped in mid-flight, every call returns within about 100 ms, and no answer goes to the wrong caller afterwards")
+    func returnsInTimeWhileStuck() async throws {
+        let server = try await RedisServer()
+        try await withCache(on: server) { cache in
+            for number in 0..<8 { await cache.store([UInt8(number)], for: "key \(number)", timeToLive: .seconds(60)) }
+            server.pause()
+            let longest = await withTaskGroup(of: Duration.self) { group in
+                for number in 0..<32 {
+                    group.addTask {
+                        var longest = Duration.zero
+                        for _ in 0..<20 {
+                            let elapsed = await ContinuousClock().measure { _ = await cache.value(for: "key \(number % 8)") }
+                            longest = max(longest, elapsed)
+                        }
+                        return longest
+                    }
+                }
+                return await group.reduce(.zero, max)
+            }
+            // 100 ms, and what a busy machine adds.
+            #expect(longest < .milliseconds(200))
+            #expect(await !cache.isAvailable())
+            server.resume()
+            try await eventually("it is available again") { await cache.isAvailable() }
+            for number in 0..<8 { #expect(await cache.value(for: "key \(number)") == .hit([UInt8(number)])) }
+        }
+    }
+
+    @Test("A wrong password makes it unavailable, and is logged once; the right one works")
+    func refusesWrongPassword() async throws {
+        let server = try await RedisServer(arguments: ["--requirepass", "right"])
+        for wrong in ["wrong", nil] {
+            let log = Lines()
+            try await withCache(on: server, password: wrong, logger: Logger(label: "test") { _ in LineHandler(lines: log) }) { cache in
+                // Over a second: attempts after 100, 300 and 700 ms.
+                let end = ContinuousClock.now + .seconds(1)
+                try await eventually("a second is over") {
+                    #expect(await cache.value(for: "key") == .unavailable)
+                    return ContinuousClock.now > end
+                }
+                #expect(await !cache.isAvailable())
+            }
+            #expect(log.warnings.withLock { $0 } == 1)
+        }
+        try await withCache(on: server, password: "right") { cache in
+            await cache.store([1], for: "key", timeToLive: .seconds(60))
+            #expect(await cache.value(for: "key") == .hit([1]))
+        }
+    }
+
+    @Test("A Redis that refuses to write still answers reads")
+    func readsFromReadOnly() async throws {
+        let server = try await RedisServer(arguments: ["--replicaof", "127.0.0.1", "1"])
+        try await withCache(on: server) { cache in
+            await cache.store([1], for: "key", timeToLive: .seconds(60))
+            #expect(await cache.value(for: "key") == .miss)
+            #expect(await cache.isAvailable())
+        }
+    }
+
+    @Test("After shutdown it is unavailable")
+    func closes() async throws {
+        let server = try await RedisServer()
+        let cache = RedisCache(host: "127.0.0.1", port: server.port, password: nil, logger: Logger(label: "test"))
+        #expect(await cache.isAvailable())
+        await cache.shutdown()
+        #expect(await cache.value(for: "key") == .unavailable)
+        await cache.store([1], for: "key", timeToLive: .seconds(60))
+    }
+}
+
+private func withCache(
+    on server: RedisServer, password: String? = nil, logger: Logger = Logger(label: "test"), _ body: (RedisCache) async throws -> Void
+) async throws {
+    let cache = RedisCache(host: "127.0.0.1", port: server.port, password: password, logger: logger)
+    do {
+        try await body(cache)
+    } catch {
+        await cache.shutdown()
+        throw error
+    }
+    await cache.shutdown()
+}
+
+private final class Lines: Sendable {
+    let warnings = Mutex(0)
+}
+
+/// Counts warnings and errors.
+private struct LineHandler: LogHandler {
+    let lines: Lines
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        if event.level >= .warning { lines.warnings.withLock { $0 += 1 } }
+    }
+}

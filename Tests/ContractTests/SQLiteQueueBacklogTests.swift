@@ -1,0 +1,58 @@
+import AnalyticsCore
+import Synchronization
+import Testing
+
+@testable import AnalyticsEmbedded
+
+@Suite("SQLite queue: backlog")
+struct SQLiteQueueBacklogTests {
+    @Test("Publishes that wait share a transaction, up to its size, in their order and each whole")
+    func groups() {
+        var limits = SQLiteQueue.Limits()
+        limits.groupMessages = 10
+        limits.groupBytes = 100
+        var backlog = SQLiteQueueBacklog(limits: limits)
+        for (messages, bytes) in [(4, 1), (6, 2), (1, 3), (1, 97), (1, 1), (50, 4)] { backlog.add(entry(messages, bytes: bytes)) }
+        #expect(backlog.takeGroup().map(\.bytes) == [1, 2])
+        _ = backlog.finishGroup()
+        #expect(backlog.takeGroup().map(\.bytes) == [3, 97])
+        _ = backlog.finishGroup()
+        #expect(backlog.takeGroup().map(\.bytes) == [1])
+        _ = backlog.finishGroup()
+        #expect(backlog.takeGroup().map(\.bytes) == [4])
+        _ = backlog.finishGroup()
+        #expect(backlog.takeGroup().isEmpty)
+    }
+
+    @Test("What is in a transaction takes room until it is answered")
+    func keepsTheBound() {
+        var limits = SQLiteQueue.Limits()
+        limits.pendingMessages = 5
+        limits.pendingBytes = 100
+        var backlog = SQLiteQueueBacklog(limits: limits)
+        backlog.add(entry(5, bytes: 10))
+        #expect(backlog.isFull)
+        #expect(backlog.takeGroup().count == 1)
+        #expect(!backlog.hasRoom(messages: 1, bytes: 0))
+        #expect(backlog.finishGroup().count == 1)
+        #expect(backlog.hasRoom(messages: 5, bytes: 100))
+        #expect(!backlog.hasRoom(messages: 1, bytes: 101))
+    }
+
+    @Test("What has waited too long is answered then, and not again by its commit")
+    func expires() {
+        var backlog = SQLiteQueueBacklog(limits: SQLiteQueue.Limits())
+        backlog.add(entry(1, bytes: 1))
+        _ = backlog.takeGroup()
+        backlog.add(entry(1, bytes: 2))
+        #expect(backlog.expire().map(\.bytes) == [1, 2])
+        #expect(backlog.finishGroup().isEmpty)
+        #expect(backlog.takeGroup().isEmpty)
+        #expect(backlog.hasRoom(messages: backlog.limits.pendingMessages, bytes: backlog.limits.pendingBytes))
+    }
+
+    private func entry(_ messages: Int, bytes: Int) -> SQLiteQueueBacklog.Entry {
+        let message = OutgoingMessage(body: [], events: 1)
+        return .init(messages: Array(repeating: message, count: messages), queue: .events, bytes: bytes) { _ in }
+    }
+}

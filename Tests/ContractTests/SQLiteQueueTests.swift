@@ -1,0 +1,165 @@
+import AnalyticsCore
+import Foundation
+import Logging
+import Testing
+
+@testable import AnalyticsEmbedded
+
+@Suite("SQLite queue", .timeLimit(.minutes(2)))
+struct SQLiteQueueTests {
+    @Test("A process killed with messages in hand leaves them counted as delivered")
+    func countsBeforeHandingOut() async throws {
+        try await withQueueFolder { folder in
+            let queue = try open(folder)
+            _ = await queue.publish((0..<5).map { message(body($0)) }, to: .events)
+            let consumer = DeliveryCollector(queue, prefetch: 3)
+            let handles = try await consumer.first(3).map(\.handle)
+            await queue.acknowledge([handles[1]])
+            try await consumer.first(4)
+
+            // What kill -9 leaves: the file and its log as they are now.
+            let copy = folder.appending(path: "killed")
+            try FileManager.default.createDirectory(at: copy, withIntermediateDirectories: true)
+            for name in ["queue.sqlite", "queue.sqlite-wal"] {
+                try FileManager.default.copyItem(at: folder.appending(path: name), to: copy.appending(path: name))
+            }
+            let next = try open(copy)
+            #expect(try await next.depths() == QueueDepths(ready: 4, unacknowledged: 0, dead: 0))
+            let survivor = DeliveryCollector(next, prefetch: 10)
+            let deliveries = try await survivor.first(4)
+            #expect(deliveries.map(\.body) == [0, 2, 3, 4].map(body))
+            #expect(deliveries.map(\.redeliveries) == [1, 1, 1, 0])
+            // A handle from before the restart names nothing.
+            await next.acknowledge(handles)
+            try await expectDepths(next, ready: 0, unacknowledged: 4)
+            await next.shutdown()
+            await queue.shutdown()
+        }
+    }
+
+    @Test("What comes back goes out again ahead of what is younger")
+    func returnsToTheHead() async throws {
+        try await withQueueFolder { folder in
+            let queue = try open(folder)
+            _ = await queue.publish((0..<4).map { message(body($0)) }, to: .events)
+            let first = DeliveryCollector(queue, prefetch: 2)
+            try await first.first(2)
+            await first.stop()
+            let second = DeliveryCollector(queue, prefetch: 10)
+            let deliveries = try await second.first(4)
+            #expect(deliveries.map(\.body) == (0..<4).map(body))
+            #expect(deliveries.map(\.redeliveries) == [1, 1, 0, 0])
+            await queue.shutdown()
+        }
+    }
+
+    @Test("A file that is open cannot be opened again")
+    func excludesASecondProcess() async throws {
+        try await withQueueFolder { folder in
+            let queue = try open(folder)
+            let error = #expect(throws: BrokerError.self) { try open(folder) }
+            #expect(error?.code == .misconfigured)
+            await queue.shutdown()
+            await (try open(folder)).shutdown()
+        }
+    }
+
+    @Test("A full file refuses publishes, still lets what it holds be worked off, and then takes more")
+    func survivesAFullFile() async throws {
+        try await withQueueFolder { folder in
+            var limits = SQLiteQueue.Limits()
+            limits.fileBytes = 1 << 20
+            let queue = try open(folder, limits: limits)
+            let large = message([UInt8](repeating: 7, count: 100_000))
+            var confirmed = 0
+            while await queue.publish([large], to: .events) == [.confirmed] { confirmed += 1 }
+            #expect((5...10).contains(confirmed))
+            let error = await #expect(throws: BrokerError.self) { try await queue.checkHealth() }
+            #expect(error?.code == .unavailable)
+            // Two calls that fail together are each told so.
+            #expect(await queue.publish([large, large], to: .deadLetters).allSatisfy { $0 != .confirmed })
+
+            let consumer = DeliveryCollector(queue, prefetch: 3)
+            try await acknowledgeAll(consumer, queue, count: confirmed)
+            try await eventually("there is room again") { await queue.publish([large], to: .events) == [.confirmed] }
+            try await queue.checkHealth()
+            try await consumer.first(confirmed + 1)
+            #expect(consumer.bodies.allSatisfy { $0 == large.body })
+            await queue.shutdown()
+        }
+    }
+
+    @Test("Publishes beyond what may wait for a commit are refused, and do not arrive")
+    func boundsWhatWaits() async throws {
+        try await withQueueFolder { folder in
+            var limits = SQLiteQueue.Limits()
+            limits.pendingMessages = 10
+            limits.pendingBytes = 1000
+            let queue = try open(folder, limits: limits)
+            let outcomes = await queue.publish((0..<11).map { message(body($0)) }, to: .events)
+            #expect(outcomes == Array(repeating: .unconfirmed(SQLiteQueue.State.fullReason), count: 11))
+            #expect(await queue.publish([message([UInt8](repeating: 1, count: 1001))], to: .events) != [.confirmed])
+            #expect(await queue.publish((0..<10).map { message(body($0)) }, to: .events).allSatisfy { $0 == .confirmed })
+            try await expectDepths(queue, ready: 10, unacknowledged: 0)
+            await queue.shutdown()
+        }
+    }
+
+    @Test("The space of a backlog is given back once it is worked off")
+    func shrinks() async throws {
+        try await withQueueFolder { folder in
+            let queue = try open(folder)
+            let large = message([UInt8](repeating: 7, count: 1 << 20))
+            for _ in 0..<16 { #expect(await queue.publish([large, large, large], to: .events) == [.confirmed, .confirmed, .confirmed]) }
+            try await eventually("the file has grown") { size(folder) > 40 << 20 }
+            let consumer = DeliveryCollector(queue, prefetch: 10)
+            try await acknowledgeAll(consumer, queue, count: 48)
+            try await eventually("the file has shrunk") { size(folder) < 18 << 20 }
+            await queue.shutdown()
+        }
+    }
+
+    @Test("After shutdown deliveries end, publishes are unconfirmed, and nothing is lost")
+    func closes() async throws {
+        try await withQueueFolder { folder in
+            let queue = try open(folder)
+            let consumer = DeliveryCollector(queue, prefetch: 1)
+            #expect(await queue.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
+            let handles = try await consumer.first(1).map(\.handle)
+            await queue.acknowledge(handles)
+            await queue.shutdown()
+            await consumer.waitForEnd()
+            #expect(await queue.publish([message(body(3))], to: .events) == [.unconfirmed(SQLiteQueue.State.closedReason)])
+            await #expect(throws: BrokerError.self) { try await queue.depths() }
+            await #expect(throws: BrokerError.self) { try await queue.checkHealth() }
+            for await _ in queue.deliveries(prefetch: 1) { Issue.record("a delivery after shutdown") }
+            await queue.shutdown()
+
+            let next = try open(folder)
+            try await expectDepths(next, ready: 1, unacknowledged: 0)
+            await next.shutdown()
+        }
+    }
+
+    @Test("A path that cannot be used is misconfigured", arguments: ["/nowhere/queue.sqlite", "/dev/null", "/proc/version"])
+    func refusesBadPaths(_ path: String) async throws {
+        let error = #expect(throws: BrokerError.self) { try SQLiteQueue(path: path, logger: Logger(label: "test")) }
+        #expect(error?.code == .misconfigured)
+    }
+}
+
+private func open(_ folder: URL, limits: SQLiteQueue.Limits = .init()) throws -> SQLiteQueue {
+    try SQLiteQueue(path: folder.appending(path: "queue.sqlite").path, limits: limits, logger: Logger(label: "test"))
+}
+
+private func size(_ folder: URL) -> Int {
+    let path = folder.appending(path: "queue.sqlite").path
+    return (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+}
+
+private func withQueueFolder(_ body: (URL) async throws -> Void) async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "queue-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try await body(folder)
+}
