@@ -23,6 +23,33 @@ bool cmongoc_append_json(bson_t *document, const char *key, size_t key_length, c
 /// that JSON text does not make.
 char *cmongoc_json_from_bson(const uint8_t *bson, size_t length, bool is_array, size_t *out_length);
 
+// What follows stands here because `bson_t` is 128-byte aligned: Swift sees an opaque pointer, neither its length nor a way
+// to have one on the stack for a reply.
+
+/// The bytes of a document, as `bson_get_data` gives them, are this many.
+static inline uint32_t cmongoc_length(const bson_t *document) { return document->len; }
+
+/// `mongoc_bulk_operation_execute`. Returns the reply, to be freed with `bson_destroy`; `*ok` says whether everything went well.
+static inline bson_t *cmongoc_bulk_execute(mongoc_bulk_operation_t *bulk, bool *ok, bson_error_t *error) {
+  bson_t reply;
+  *ok = mongoc_bulk_operation_execute(bulk, &reply, error) != 0;
+  bson_t *copy = bson_copy(&reply);
+  bson_destroy(&reply);
+  return copy;
+}
+
+/// `mongoc_client_write_command_with_opts` (under the client's write concern) or, for reads, `mongoc_client_command_simple` on
+/// the primary. Returns the reply, to be freed with `bson_destroy`; `*ok` says whether it went well.
+static inline bson_t *cmongoc_command(mongoc_client_t *client, const char *database, const bson_t *command, bool writes, bool *ok,
+                                      bson_error_t *error) {
+  bson_t reply;
+  *ok = writes ? mongoc_client_write_command_with_opts(client, database, command, NULL, &reply, error)
+               : mongoc_client_command_simple(client, database, command, NULL, &reply, error);
+  bson_t *copy = bson_copy(&reply);
+  bson_destroy(&reply);
+  return copy;
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,81 @@
+import AnalyticsCore
+import CMongoC
+
+/// A value on its way to the server: filters, pipelines and documents are written as these, and what a user sent can only ever
+/// be a value in them, never an operator.
+enum BSON: Sendable {
+    case string(String)
+    case integer(Int64)
+    case double(Double)
+    case boolean(Bool)
+    case date(Timestamp)
+    case null
+    /// Greater than every other value.
+    case maxKey
+    /// JSON text of a client: keys with `$` and `.` are kept as they are and nothing in it is interpreted.
+    case json(JSONText)
+    case document([(String, BSON)])
+    case array([BSON])
+}
+
+extension BSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral,
+    ExpressibleByDictionaryLiteral
+{
+    init(stringLiteral value: String) { self = .string(value) }
+    init(integerLiteral value: Int64) { self = .integer(value) }
+    init(booleanLiteral value: Bool) { self = .boolean(value) }
+    init(arrayLiteral elements: BSON...) { self = .array(elements) }
+    init(dictionaryLiteral elements: (String, BSON)...) { self = .document(elements) }
+}
+
+/// An encoded document: owns a `bson_t`.
+final class BSONDocument {
+    private let pointer: OpaquePointer
+
+    /// `nil` when a value does not fit into BSON: JSON that nests too deep or has a NUL in a key, or too many bytes.
+    init?(_ fields: [(String, BSON)]) {
+        pointer = bson_new()
+        for (key, value) in fields {
+            guard Self.append(value, to: pointer, as: key) else { return nil }
+        }
+    }
+
+    /// An array as libmongoc takes a pipeline: a document with the keys "0", "1", ….
+    convenience init?(pipeline stages: [BSON]) {
+        self.init(stages.enumerated().map { (String($0.offset), $0.element) })
+    }
+
+    deinit {
+        bson_destroy(pointer)
+    }
+
+    /// The pointer is valid inside `body` only.
+    func withPointer<Result, Failure: Error>(_ body: (OpaquePointer) throws(Failure) -> Result) throws(Failure) -> Result {
+        defer { withExtendedLifetime(self) {} }
+        return try body(pointer)
+    }
+
+    /// Bytes of the encoded document.
+    var count: Int { Int(cmongoc_length(pointer)) }
+
+    var bytes: [UInt8] { Array(UnsafeRawBufferPointer(start: bson_get_data(pointer), count: count)) }
+
+    private static func append(_ value: BSON, to document: OpaquePointer, as key: String) -> Bool {
+        // Lengths are given rather than found by a NUL, so that one inside a string does not cut it short.
+        let length = Int32(key.utf8.count)
+        return switch value {
+        case .string(let string): bson_append_utf8(document, key, length, string, Int32(string.utf8.count))
+        case .integer(let integer): bson_append_int64(document, key, length, integer)
+        case .double(let double): bson_append_double(document, key, length, double)
+        case .boolean(let boolean): bson_append_bool(document, key, length, boolean)
+        case .date(let time): bson_append_date_time(document, key, length, time.milliseconds)
+        case .null: bson_append_null(document, key, length)
+        case .maxKey: bson_append_maxkey(document, key, length)
+        case .json(let json): cmongoc_append_json(document, key, key.utf8.count, json.text, json.text.utf8.count)
+        case .document(let fields):
+            BSONDocument(fields)?.withPointer { bson_append_document(document, key, length, $0) } ?? false
+        case .array(let elements):
+            BSONDocument(pipeline: elements)?.withPointer { bson_append_array(document, key, length, $0) } ?? false
+        }
+    }
+}

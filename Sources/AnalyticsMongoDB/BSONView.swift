@@ -1,0 +1,117 @@
+import AnalyticsCore
+import CMongoC
+
+/// Reads a BSON document where it lies (https://bsonspec.org/spec.html). Valid as long as the memory under it: the cursor's or
+/// reply's, until the next row. What is cut short or of an unknown type ends the document.
+struct BSONView {
+    private let bytes: UnsafeRawBufferPointer
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+    }
+
+    /// Of a `bson_t`.
+    init(_ document: OpaquePointer) {
+        self.init(UnsafeRawBufferPointer(start: bson_get_data(document), count: Int(cmongoc_length(document))))
+    }
+
+    subscript(key: String) -> BSONElement? {
+        first { $0.key == key }
+    }
+
+    /// The whole document's bytes, for comparing keys: equal values written by the same code are equal bytes.
+    var identity: [UInt8] { Array(bytes) }
+}
+
+extension BSONView: Sequence {
+    struct Iterator: IteratorProtocol {
+        private var rest: Slice<UnsafeRawBufferPointer>
+
+        fileprivate init(_ bytes: UnsafeRawBufferPointer) {
+            // Length in front, terminating zero behind.
+            rest = bytes.count >= 5 ? bytes.dropFirst(4).dropLast() : bytes.suffix(0)
+        }
+
+        mutating func next() -> BSONElement? {
+            guard let type = rest.popFirst(), let end = rest.firstIndex(of: 0) else { return nil }
+            let key = rest[rest.startIndex..<end]
+            rest = rest[(end + 1)...]
+            guard let size = BSONElement.size(of: type, UnsafeRawBufferPointer(rebasing: rest)), size <= rest.count else { return nil }
+            defer { rest = rest.dropFirst(size) }
+            return BSONElement(type: type, keyBytes: key, value: UnsafeRawBufferPointer(rebasing: rest.prefix(size)))
+        }
+    }
+
+    func makeIterator() -> Iterator { Iterator(bytes) }
+}
+
+/// A key and its value, inside a ``BSONView``.
+struct BSONElement {
+    fileprivate let type: UInt8
+    fileprivate let keyBytes: Slice<UnsafeRawBufferPointer>
+    fileprivate let value: UnsafeRawBufferPointer
+
+    var key: String { String(decoding: keyBytes, as: UTF8.self) }
+
+    var string: String? {
+        type == 0x02 ? String(decoding: value.dropFirst(4).dropLast(), as: UTF8.self) : nil
+    }
+
+    /// Any number that is whole.
+    var integer: Int64? {
+        switch type {
+        case 0x10: Int64(value.loadUnaligned(as: Int32.self))
+        case 0x12: value.loadUnaligned(as: Int64.self)
+        case 0x01: Int64(exactly: value.loadUnaligned(as: Double.self))
+        default: nil
+        }
+    }
+
+    var boolean: Bool? { type == 0x08 ? value[0] != 0 : nil }
+
+    var date: Timestamp? { type == 0x09 ? Timestamp(milliseconds: value.loadUnaligned(as: Int64.self)) : nil }
+
+    /// A document or an array.
+    var document: BSONView? { type == 0x03 || type == 0x04 ? BSONView(value) : nil }
+
+    /// Any value as JSON text. `nil` for types that no JSON makes.
+    var json: JSONText? {
+        if type == 0x03 || type == 0x04 { return Self.json(value, isArray: type == 0x04) }
+        // A scalar is read as the only element of an array, whose brackets come off again.
+        var array: [UInt8] = [0, 0, 0, 0, type, UInt8(ascii: "0"), 0]
+        array.append(contentsOf: value)
+        array.append(0)
+        withUnsafeBytes(of: Int32(array.count).littleEndian) { array.replaceSubrange(0..<4, with: $0) }
+        return array.withUnsafeBytes { Self.json($0, isArray: true) }.map { JSONText(normalised: String($0.text.dropFirst().dropLast())) }
+    }
+
+    private static func json(_ bytes: UnsafeRawBufferPointer, isArray: Bool) -> JSONText? {
+        var count = 0
+        guard let text = cmongoc_json_from_bson(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, isArray, &count) else {
+            return nil
+        }
+        defer { bson_free(text) }
+        return JSONText(normalised: String(decoding: UnsafeRawBufferPointer(start: text, count: count), as: UTF8.self))
+    }
+
+    /// How many bytes the value of a type takes that starts here.
+    fileprivate static func size(of type: UInt8, _ bytes: UnsafeRawBufferPointer) -> Int? {
+        func prefixed(_ extra: Int) -> Int? {
+            guard bytes.count >= 4 else { return nil }
+            let length = Int(Int32(littleEndian: bytes.loadUnaligned(as: Int32.self)))
+            return length < 0 ? nil : length + extra
+        }
+        switch type {
+        case 0x06, 0x0A, 0x7F, 0xFF: return 0
+        case 0x08: return 1
+        case 0x10: return 4
+        case 0x01, 0x09, 0x11, 0x12: return 8
+        case 0x07: return 12
+        case 0x13: return 16
+        case 0x02: return prefixed(4).flatMap { $0 >= 5 ? $0 : nil }
+        case 0x03, 0x04: return prefixed(0).flatMap { $0 >= 5 ? $0 : nil }
+        case 0x05: return prefixed(5)
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import AnalyticsCore
+import CMongoC
+import NIOPosix
+import Synchronization
+
+/// Clients, and as many threads to block in their calls: neither an event loop nor the cooperative pool ever waits for a server.
+///
+/// `@unchecked Sendable`: `mongoc_client_pool_t` may be used from any thread (https://mongoc.org/libmongoc/1.23.1/connection-pooling.html);
+/// a client leaves it for one thread at a time, inside ``run(_:_:)``, and the pointer is destroyed once, when no thread is left.
+final class ClientPool: @unchecked Sendable {
+    private let pool: OpaquePointer
+    private let threads: NIOThreadPool
+    private let database: String
+    private let limits: TimeLimits
+    private let state: Mutex<State>
+
+    private struct State {
+        /// Operations that run or wait for a thread.
+        var operations = 0
+        var isOpen = true
+    }
+
+    /// Operations that may run and wait at once, so that callers who do not bound themselves are told, not queued without end.
+    private let capacity: Int
+
+    /// Call ``shutdown()`` before the last reference goes.
+    init(_ settings: ConnectionSettings, size: Int, limits: TimeLimits) throws(StoreError) {
+        pool = try settings.makePool(of: size, limits: limits)
+        database = settings.database
+        self.limits = limits
+        capacity = size * 128
+        state = Mutex(State())
+        threads = NIOThreadPool(numberOfThreads: size)
+        threads.start()
+    }
+
+    /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run; once it
+    /// runs it goes on to its end, which the time limits bound.
+    func run<Value: Sendable>(
+        _ operation: String, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        try enter(operation)
+        defer { state.withLock { $0.operations -= 1 } }
+        let result: Result<Value, StoreError>
+        do {
+            result = try await threads.runIfActive { [self] in
+                Result { () throws(StoreError) -> Value in try withClient(operation, body) }
+            }
+        } catch {
+            throw StoreError(.unavailable, operation: operation, "cancelled, or shut down")
+        }
+        return try result.get()
+    }
+
+    /// Waits for what is running, which the time limits bound; what comes afterwards is told ``StoreError/Code/unavailable``.
+    func shutdown() async {
+        let wasOpen = state.withLock { state in
+            defer { state.isOpen = false }
+            return state.isOpen
+        }
+        guard wasOpen else { return }
+        try? await threads.shutdownGracefully()
+        // It joins the threads that watch the servers: not on the cooperative pool either.
+        try? await NIOThreadPool.singleton.runIfActive { [self] in mongoc_client_pool_destroy(pool) }
+    }
+
+    private func enter(_ operation: String) throws(StoreError) {
+        let refusal: String? = state.withLock { state in
+            guard state.isOpen else { return "shut down" }
+            guard state.operations < capacity else { return "\(capacity) operations are waiting already" }
+            state.operations += 1
+            return nil
+        }
+        if let refusal { throw StoreError(.unavailable, operation: operation, refusal) }
+    }
+
+    private func withClient<Value>(
+        _ operation: String, _ body: (Session) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        guard let client = mongoc_client_pool_pop(pool) else {
+            throw StoreError(.unavailable, operation: operation, "no client became free in time")
+        }
+        defer { mongoc_client_pool_push(pool, client) }
+        return try body(Session(client: client, database: database, operation: operation, limits: limits))
+    }
+}

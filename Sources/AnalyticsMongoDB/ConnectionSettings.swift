@@ -1,0 +1,101 @@
+import AnalyticsCore
+import CMongoC
+
+/// How long the driver may take. libmongoc's own limits are 30 s to find a server, 10 s to connect and 5 minutes for an answer.
+struct TimeLimits: Sendable {
+    var serverSelection: Int32 = 5_000
+    var connect: Int32 = 3_000
+    var socket: Int32 = 30_000
+
+    /// For health checks: the answer has to come while somebody still waits for it.
+    static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
+
+    /// What the server is told, so that it gives up before its client does.
+    var serverTime: Int32 { socket / 6 * 5 }
+}
+
+/// A checked connection string. Owns a `mongoc_uri_t`.
+///
+/// Whatever it says, writes are acknowledged by a majority with their journals, and reads go to the primary and see only what a
+/// majority has: kill -9 lost acknowledged writes under anything weaker. So one that asks for less is refused.
+final class ConnectionSettings {
+    private let uri: OpaquePointer
+    let database: String
+    let limits: TimeLimits
+
+    init(_ text: String, database: String?) throws(StoreError) {
+        var error = bson_error_t()
+        guard let uri = mongoc_uri_new_with_error(text, &error) else {
+            // libmongoc's message may quote what stands before the "@".
+            let reason = text.contains("@") ? "user and password must be percent-encoded" : ServerError(error).message
+            throw StoreError(.misconfigured, operation: "connect", "not a MongoDB connection string: \(reason)")
+        }
+        self.uri = uri
+        self.database = database ?? mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "analytics"
+        var limits = TimeLimits()
+        limits.serverSelection = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, limits.serverSelection)
+        limits.connect = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, limits.connect)
+        limits.socket = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, limits.socket)
+        self.limits = limits
+        try checkWriteConcern()
+    }
+
+    deinit {
+        mongoc_uri_destroy(uri)
+    }
+
+    /// A pool of clients that waits no longer than `limits`. The caller destroys it.
+    func makePool(of size: Int, limits: TimeLimits) throws(StoreError) -> OpaquePointer {
+        let uri = mongoc_uri_copy(self.uri)
+        defer { mongoc_uri_destroy(uri) }
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, limits.serverSelection)
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, limits.connect)
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, limits.socket)
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, limits.serverSelection)
+        Self.setConcerns(uri, limits)
+        var error = bson_error_t()
+        guard let pool = mongoc_client_pool_new_with_error(uri, &error) else {
+            throw ServerError(error).storeError(in: "connect")
+        }
+        mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2)
+        mongoc_client_pool_set_appname(pool, "analytics")
+        mongoc_client_pool_max_size(pool, UInt32(size))
+        return pool
+    }
+
+    private static func setConcerns(_ uri: OpaquePointer?, _ limits: TimeLimits) {
+        let write = mongoc_write_concern_new()
+        mongoc_write_concern_set_wmajority(write, limits.serverTime)
+        mongoc_write_concern_set_journal(write, true)
+        mongoc_uri_set_write_concern(uri, write)
+        mongoc_write_concern_destroy(write)
+
+        let read = mongoc_read_concern_new()
+        mongoc_read_concern_set_level(read, MONGOC_READ_CONCERN_LEVEL_MAJORITY)
+        mongoc_uri_set_read_concern(uri, read)
+        mongoc_read_concern_destroy(read)
+
+        let primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY)
+        mongoc_uri_set_read_prefs_t(uri, primary)
+        mongoc_read_prefs_destroy(primary)
+    }
+
+    private func checkWriteConcern() throws(StoreError) {
+        let concern = mongoc_uri_get_write_concern(uri)
+        let w = mongoc_write_concern_get_w(concern)
+        if mongoc_write_concern_journal_is_set(concern), !mongoc_write_concern_get_journal(concern) {
+            throw Self.weak("journal=false")
+        }
+        switch w {
+        case MONGOC_WRITE_CONCERN_W_DEFAULT, MONGOC_WRITE_CONCERN_W_MAJORITY: return
+        case MONGOC_WRITE_CONCERN_W_TAG: throw Self.weak("w=" + (mongoc_write_concern_get_wtag(concern).map { String(cString: $0) } ?? ""))
+        default: throw Self.weak("w=\(w)")
+        }
+    }
+
+    private static func weak(_ option: String) -> StoreError {
+        StoreError(
+            .misconfigured, operation: "connect",
+            "the connection string asks for \(option); writes are always w=majority with journal=true: leave it out")
+    }
+}

@@ -1,0 +1,47 @@
+import AnalyticsCore
+
+extension StoredEvent {
+    /// The document that keeps it. Names are spelt out for people who query by hand.
+    var document: [(String, BSON)] {
+        var fields: [(String, BSON)] = [
+            ("_id", Key.event(event.project, event.id)), ("type", .string(event.type)), ("source", .string(event.source)),
+            ("timestamp", .date(event.timestamp)),
+        ]
+        fields.reserveCapacity(15)
+        func add(_ name: String, _ value: BSON?) {
+            if let value { fields.append((name, value)) }
+        }
+        add("clientTimestamp", event.clientTimestamp.map(BSON.date))
+        add("data", event.data.map(BSON.json))
+        add("correlationId", event.correlationId.map(BSON.string))
+        add("metadata", event.metadata.map(BSON.json))
+        add("userId", event.userId.map(BSON.string))
+        add("sessionId", event.sessionId.map(BSON.string))
+        add("context", context.map(BSON.json))
+        add("receivedAt", .date(event.receivedAt))
+        add("processedAt", .date(processedAt))
+        add("receipt", .string(event.receipt))
+        add("fingerprint", .integer(fingerprint))
+        return fields
+    }
+
+    /// `nil` for a document that this adapter did not write.
+    init?(_ document: BSONView) {
+        var fields: [String: BSONElement] = [:]
+        for element in document { fields[element.key] = element }
+        guard let key = fields["_id"]?.document, let project = key["project"]?.string, let id = key["id"]?.string,
+            let type = fields["type"]?.string, let source = fields["source"]?.string, let timestamp = fields["timestamp"]?.date,
+            let receivedAt = fields["receivedAt"]?.date, let processedAt = fields["processedAt"]?.date,
+            let receipt = fields["receipt"]?.string, let fingerprint = fields["fingerprint"]?.integer
+        else { return nil }
+        self.init(
+            event: Event(
+                project: project, id: id, type: type, source: source, timestamp: timestamp,
+                clientTimestamp: fields["clientTimestamp"]?.date, data: fields["data"]?.json,
+                correlationId: fields["correlationId"]?.string, metadata: fields["metadata"]?.json, userId: fields["userId"]?.string,
+                sessionId: fields["sessionId"]?.string, receivedAt: receivedAt, receipt: receipt
+            ),
+            processedAt: processedAt, context: fields["context"]?.json, fingerprint: fingerprint
+        )
+    }
+}

@@ -1,0 +1,91 @@
+import AnalyticsCore
+
+/// Turns a listing's filter into the server's. Pure. What a user sent stands only where the server takes a literal: inside an
+/// `$in` or an `enum`; and as a path below `data`.
+enum EventQuery {
+    /// Filters for the parts of the range, in the order of the listing; `nil` when nothing can match.
+    ///
+    /// Two at the most: the events at the position's very moment, then those before it. Each is one run through an index, where
+    /// an `$or` of both would read over every event of that moment again for each page.
+    static func segments(_ filter: EventFilter, after position: EventPosition?) -> [[(String, BSON)]]? {
+        guard let conditions = conditions(filter) else { return nil }
+        func segment(_ extra: [(String, BSON)]) -> [(String, BSON)] {
+            [("_id.project", .string(filter.project))] + extra + conditions
+        }
+        var segments: [[(String, BSON)]] = []
+        var end = filter.to
+        if let position {
+            if (filter.from ?? position.timestamp) <= position.timestamp, position.timestamp < filter.to ?? .init(milliseconds: .max) {
+                segments.append(segment([("timestamp", .date(position.timestamp)), ("_id.id", ["$lt": .string(position.id)])]))
+            }
+            end = min(end ?? position.timestamp, position.timestamp)
+        }
+        var range: [(String, BSON)] = []
+        if let from = filter.from { range.append(("$gte", .date(from))) }
+        if let end { range.append(("$lt", .date(end))) }
+        segments.append(segment(range.isEmpty ? [] : [("timestamp", .document(range))]))
+        return segments
+    }
+
+    private static func conditions(_ filter: EventFilter) -> [(String, BSON)]? {
+        var conditions: [(String, BSON)] = []
+        for (field, values) in [
+            ("type", filter.types), ("source", filter.sources), ("userId", filter.userIds), ("correlationId", filter.correlationIds),
+        ] where !values.isEmpty {
+            conditions.append((field, ["$in": .array(values.map(BSON.string))]))
+        }
+        var data: [BSON] = []
+        for condition in filter.data {
+            // A path with a NUL would be cut short there; no stored key has one.
+            guard !condition.path.contains(where: { $0.utf8.contains(0) }) else { return nil }
+            data += dataFilters(condition)
+        }
+        // Two conditions may name the same path, which one document of filters would not tell apart.
+        if !data.isEmpty { conditions.append(("$and", .array(data))) }
+        return conditions
+    }
+
+    private static func dataFilters(_ condition: DataCondition) -> [BSON] {
+        let scalars = condition.values.flatMap(DataCondition.scalars).map(BSON.init)
+        let path = "data." + condition.path.joined(separator: ".")
+        var filters: [BSON] = [.document([(path, .document([("$in", .array(scalars))]))])]
+        if !isExact(condition) { filters.append(["$jsonSchema": schema(["data"] + condition.path, scalars)]) }
+        return filters
+    }
+
+    /// Whether a path and `$in` say just what is meant. They do not where a step is a number, which would also be a place in an
+    /// array, and for null, which would also match what is not there.
+    /// https://www.mongodb.com/docs/v6.0/tutorial/query-for-null-fields/
+    private static func isExact(_ condition: DataCondition) -> Bool {
+        !condition.values.contains("null") && !condition.path.contains { step in step.utf8.allSatisfy { (0x30...0x39).contains($0) } }
+    }
+
+    /// The same condition as a schema, whose steps are keys of objects and nothing else: an object with this key, or from the
+    /// second step on an array with such an object; at the end one of the values, or an array with one of them.
+    private static func schema(_ path: [String], _ scalars: [BSON], inArray: Bool = false) -> BSON {
+        guard let key = path.first else { return orAnElement(["enum": .array(scalars)]) }
+        let object: BSON = [
+            "bsonType": "object", "required": .array([.string(key)]),
+            "properties": .document([(key, schema(Array(path.dropFirst()), scalars, inArray: true))]),
+        ]
+        return inArray ? orAnElement(object) : object
+    }
+
+    private static func orAnElement(_ schema: BSON) -> BSON {
+        let array: BSON = ["bsonType": "array", "not": ["items": ["not": schema]]]
+        return ["anyOf": [schema, array]]
+    }
+}
+
+extension BSON {
+    init(_ scalar: DataCondition.Scalar) {
+        self =
+            switch scalar {
+            case .string(let string): .string(string)
+            case .integer(let integer): .integer(integer)
+            case .double(let double): .double(double)
+            case .boolean(let boolean): .boolean(boolean)
+            case .null: .null
+            }
+    }
+}

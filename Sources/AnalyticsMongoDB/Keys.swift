@@ -1,0 +1,71 @@
+import AnalyticsCore
+
+enum CollectionName: String {
+    case events, minutes, hours, days
+}
+
+/// The four kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are
+/// dates, so that a person can read and write them.
+enum Key {
+    static func event(_ project: String, _ id: String) -> BSON {
+        .document([("project", .string(project)), ("id", .string(id))])
+    }
+
+    static func bucket(_ kind: BucketKind, _ key: BucketKey) -> BSON {
+        .document([("project", .string(key.project)), (kind.field, .date(kind.start(of: key.index)))])
+    }
+
+    /// Filters for the buckets of a project between two indexes. Documents compare field by field, so this is one range of the
+    /// `_id` index. https://www.mongodb.com/docs/v6.0/reference/bson-type-comparison-order/#objects
+    static func buckets(_ kind: BucketKind, _ project: String, _ range: Range<Int64>) -> BSON {
+        [
+            "$gte": bucket(kind, BucketKey(project: project, index: range.lowerBound)),
+            "$lt": bucket(kind, BucketKey(project: project, index: range.upperBound)),
+        ]
+    }
+}
+
+/// A tier of rollups, or the days that carry generations.
+enum BucketKind: Sendable {
+    case minute, hour, day
+
+    init(_ tier: RollupTier) {
+        self = tier == .minute ? .minute : .hour
+    }
+
+    var collection: CollectionName {
+        switch self {
+        case .minute: .minutes
+        case .hour: .hours
+        case .day: .days
+        }
+    }
+
+    /// Of the time in `_id`.
+    var field: String {
+        switch self {
+        case .minute: "minute"
+        case .hour: "hour"
+        case .day: "day"
+        }
+    }
+
+    var milliseconds: Int64 {
+        switch self {
+        case .minute: RollupTier.minute.milliseconds
+        case .hour: RollupTier.hour.milliseconds
+        case .day: 86_400_000
+        }
+    }
+
+    /// Saturates: a caller's range may reach beyond what a date holds.
+    func start(of index: Int64) -> Timestamp {
+        let (product, overflow) = index.multipliedReportingOverflow(by: milliseconds)
+        return Timestamp(milliseconds: overflow ? (index < 0 ? .min : .max) : product)
+    }
+
+    func key(_ id: BSONView) -> BucketKey? {
+        guard let project = id["project"]?.string, let start = id[field]?.date else { return nil }
+        return BucketKey(project: project, index: start.index(of: milliseconds))
+    }
+}

@@ -1,0 +1,91 @@
+public import AnalyticsCore
+
+extension MongoStore {
+    public func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+        let ranges = Ranges.normalised(ranges.map { $0.lowerBound.milliseconds..<$0.upperBound.milliseconds })
+        guard !ranges.isEmpty else { return [] }
+        return try await run("countEvents") { session throws(StoreError) in
+            var folder = MinuteFolder()
+            for query in Ranges.queries(ranges, together: Counting.shareMinute) {
+                let options: [(String, BSON)] = [("hint", .string(Index.byTime)), ("allowDiskUse", true)]
+                try session.aggregate(.events, Counting.pipeline(project, query), options) { row in
+                    guard let group = row["_id"]?.document, let minute = group["m"]?.date, let count = row["n"]?.integer else { return }
+                    folder.add(
+                        minute: minute.minute, type: group["t"]?.string ?? "", source: group["s"]?.string ?? "", count: count)
+                }
+            }
+            return folder.finish()
+        }
+    }
+
+    public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+        try await run("extent") { session throws(StoreError) in
+            var times: [Timestamp] = []
+            for direction: Int64 in [1, -1] {
+                let options: [(String, BSON)] = [
+                    ("sort", ["timestamp": .integer(direction), "_id.id": .integer(direction)]), ("limit", 1),
+                    ("hint", .string(Index.byTime)),
+                    ("projection", ["timestamp": 1]),
+                ]
+                try session.find(.events, [("_id.project", .string(project))], options) { row in
+                    if let time = row["timestamp"]?.date { times.append(time) }
+                }
+                for kind in [BucketKind.minute, .hour] {
+                    if let index = try session.outermost(kind, project, direction) { times.append(kind.start(of: index)) }
+                }
+            }
+            guard let first = times.min(), let last = times.max() else { return nil }
+            return BucketKind.hour.start(of: first.hour)..<BucketKind.hour.start(of: last.hour + 1)
+        }
+    }
+
+    public func projects() async throws(StoreError) -> [String] {
+        try await run("projects") { session throws(StoreError) in
+            // By bytes: Swift's `==` takes a composed and a decomposed é for the same.
+            var seen: Set<[UInt8]> = []
+            for collection in [CollectionName.events, .minutes, .hours] {
+                seen.formUnion(try session.projects(of: collection).map { Array($0.utf8) })
+            }
+            return seen.map { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+}
+
+extension Session {
+    fileprivate func outermost(_ kind: BucketKind, _ project: String, _ direction: Int64) throws(StoreError) -> Int64? {
+        var index: Int64?
+        let all = Key.buckets(kind, project, .min ..< .max)
+        let options: [(String, BSON)] = [("sort", ["_id": .integer(direction)]), ("limit", 1), ("projection", ["_id": 1])]
+        try find(kind.collection, [("_id", all)], options) { row in
+            index = row["_id"]?.document.flatMap(kind.key)?.index
+        }
+        return index
+    }
+}
+
+/// How events are counted.
+enum Counting {
+    /// Matches on the leading fields of ``Index/byTime`` and groups by what else it holds: no document is read.
+    /// https://www.mongodb.com/docs/v6.0/core/query-optimization/#covered-query
+    static func pipeline(_ project: String, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
+        let matches: [BSON] = ranges.map { range in
+            [
+                "_id.project": .string(project),
+                "timestamp": [
+                    "$gte": .date(Timestamp(milliseconds: range.lowerBound)), "$lt": .date(Timestamp(milliseconds: range.upperBound)),
+                ],
+            ]
+        }
+        let minute: BSON = ["$dateTrunc": ["date": "$timestamp", "unit": "minute"]]
+        return [
+            ["$match": matches.count == 1 ? matches[0] : ["$or": .array(matches)]],
+            ["$group": ["_id": ["m": minute, "t": "$type", "s": "$source"], "n": ["$sum": 1]]],
+            ["$sort": ["_id.m": 1]],
+        ]
+    }
+
+    /// Whether a minute has a part in both: the same group would come in two rows from two queries.
+    static func shareMinute(_ a: Range<Int64>, _ b: Range<Int64>) -> Bool {
+        Timestamp(milliseconds: a.upperBound - 1).minute == Timestamp(milliseconds: b.lowerBound).minute
+    }
+}

@@ -1,0 +1,136 @@
+public import AnalyticsCore
+
+extension MongoStore {
+    public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
+        guard !events.isEmpty else { return [] }
+        return try await run("insert") { session throws(StoreError) in
+            var insertion = Insertion(events)
+            while let batch = insertion.nextBatch() {
+                let reply = try session.bulk(.events) { bulk throws(StoreError) in
+                    for entry in batch { try bulk.insert(entry.document) }
+                }
+                try insertion.settle(batch, reply)
+            }
+            try insertion.settleTaken(try session.stored(insertion.taken))
+            return insertion.outcomes
+        }
+    }
+}
+
+extension Session {
+    /// What is stored under the keys of these events, by the bytes of `_id`.
+    ///
+    /// The insert that found the keys taken has waited for a majority and its journal, so what this majority read finds is
+    /// durable: a duplicate may be acknowledged.
+    fileprivate func stored(_ events: [StoredEvent]) throws(StoreError) -> [[UInt8]: Insertion.Stored] {
+        var stored: [[UInt8]: Insertion.Stored] = [:]
+        for chunk in events.chunks(ofCount: 1000) {
+            let keys = chunk.map { Key.event($0.event.project, $0.event.id) }
+            try find(.events, [("_id", ["$in": .array(keys)])], [("projection", ["receipt": 1, "fingerprint": 1])]) { row in
+                guard let id = row["_id"]?.document, let receipt = row["receipt"]?.string else { return }
+                stored[id.identity] = Insertion.Stored(receipt: receipt, fingerprint: row["fingerprint"]?.integer)
+            }
+        }
+        return stored
+    }
+}
+
+/// Decides what comes of each event of one insert. Talks to nobody.
+struct Insertion {
+    struct Entry {
+        var index: Int
+        var document: BSONDocument
+    }
+
+    struct Stored: Equatable {
+        var receipt: String
+        var fingerprint: Int64?
+    }
+
+    /// Events and bytes of one bulk: well inside one message of the server's (48 MB), so that a bulk is one command, and small
+    /// enough to be done long before the client's patience ends.
+    static let batchCount = 1000
+    static let batchBytes = 40_000_000
+    /// What a document may weigh. https://www.mongodb.com/docs/v6.0/reference/limits/
+    static let documentBytes = 16 * 1024 * 1024
+
+    private let events: [StoredEvent]
+    private var settled: [InsertOutcome?]
+    private var next = 0
+    private var takenIndexes: [Int] = []
+
+    init(_ events: [StoredEvent]) {
+        self.events = events
+        settled = Array(repeating: nil, count: events.count)
+    }
+
+    /// Events whose `_id` was taken.
+    var taken: [StoredEvent] { takenIndexes.map { events[$0] } }
+
+    /// Complete once everything is settled.
+    var outcomes: [InsertOutcome] { settled.compactMap { $0 } }
+
+    /// The next events, encoded; those that cannot be are settled here. `nil` at the end.
+    mutating func nextBatch() -> [Entry]? {
+        var batch: [Entry] = []
+        var bytes = 0
+        while next < events.count, batch.count < Self.batchCount {
+            guard let document = BSONDocument(events[next].document), document.count <= Self.documentBytes else {
+                settled[next] = .refused("does not fit into a BSON document")
+                next += 1
+                continue
+            }
+            if !batch.isEmpty, bytes + document.count > Self.batchBytes { break }
+            bytes += document.count
+            batch.append(Entry(index: next, document: document))
+            next += 1
+        }
+        return batch.isEmpty ? nil : batch
+    }
+
+    mutating func settle(_ batch: [Entry], _ reply: BulkReply) throws(StoreError) {
+        guard Int(reply.inserted) + reply.writeErrors.count == batch.count else {
+            throw StoreError(.unavailable, operation: "insert", "\(reply.inserted) of \(batch.count) inserted, the rest is not known")
+        }
+        for entry in batch { settled[entry.index] = .stored }
+        for failure in reply.writeErrors {
+            guard batch.indices.contains(failure.index) else {
+                throw StoreError(.unavailable, operation: "insert", "an error for an event that was not sent")
+            }
+            try settle(batch[failure.index].index, failure)
+        }
+    }
+
+    private mutating func settle(_ index: Int, _ failure: BulkReply.WriteError) throws(StoreError) {
+        if failure.isTakenId {
+            takenIndexes.append(index)
+        } else if failure.error.verdict == .refused {
+            settled[index] = .refused("\(failure.error.message) (\(failure.error.code))")
+        } else {
+            throw failure.error.storeError(in: "insert")
+        }
+    }
+
+    /// Tells retries from redeliveries and conflicts. A key that was taken and is not any more (expired meanwhile) leaves the
+    /// event unsettled: the caller tries again.
+    mutating func settleTaken(_ stored: [[UInt8]: Stored]) throws(StoreError) {
+        for index in takenIndexes {
+            let event = events[index].event
+            guard let id = BSONDocument([("project", .string(event.project)), ("id", .string(event.id))]), let holder = stored[id.bytes]
+            else {
+                throw StoreError(.unavailable, operation: "insert", "an id was taken, and is not any more")
+            }
+            if holder.receipt == event.receipt {
+                settled[index] = .redelivered
+            } else {
+                settled[index] = holder.fingerprint == events[index].fingerprint ? .duplicate : .conflict
+            }
+        }
+    }
+}
+
+extension Array {
+    func chunks(ofCount count: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: self.count, by: count).map { self[$0..<Swift.min($0 + count, self.count)] }
+    }
+}

@@ -1,0 +1,84 @@
+public import AnalyticsCore
+
+extension MongoStore {
+    public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
+        guard !buckets.isEmpty else { return 0 }
+        return try await run("roll") { session throws(StoreError) in
+            var applied: Int64 = 0
+            for chunk in buckets.chunks(ofCount: Rolling.bulkCount) {
+                let reply = try session.bulk(BucketKind(tier).collection) { bulk throws(StoreError) in
+                    for statement in Rolling.statements(chunk) {
+                        let (filter, update) = Rolling.statement(BucketKind(tier), statement)
+                        guard let pipeline = BSONDocument(pipeline: update) else {
+                            throw StoreError(.refused, operation: "roll", "does not fit into BSON")
+                        }
+                        try bulk.updateMany(session.encode(filter), pipeline)
+                    }
+                }
+                if let error = reply.writeErrors.first?.error { throw error.storeError(in: "roll") }
+                applied += reply.modified
+            }
+            return Int(applied)
+        }
+    }
+}
+
+/// The compare-and-set of many buckets in few statements.
+///
+/// A statement a bucket, with its condition and its pipeline, costs the server 200 µs each, nearly all of it for planning. One
+/// statement for a few dozen looks each bucket's new values up by its `_id` and costs a third of that; the update of each document
+/// is as atomic as before, and is decided anew when another write came in between.
+enum Rolling {
+    /// Buckets of one command; with the groups that a bucket may have, far below 48 MB in all but the worst case, which the driver
+    /// cuts.
+    static let bulkCount = 2000
+    /// Buckets of one statement: the lookup is a search through a list.
+    static let statementCount = 64
+    /// Groups of one statement, so that it stays below a document's 16 MB with the longest types and sources (800 bytes each).
+    static let statementGroups = 6000
+
+    static func statements(_ buckets: ArraySlice<RolledBucket>) -> [ArraySlice<RolledBucket>] {
+        var statements: [ArraySlice<RolledBucket>] = []
+        var start = buckets.startIndex
+        var groups = 0
+        for index in buckets.indices {
+            if index - start == statementCount || (index > start && groups + buckets[index].groups.count > statementGroups) {
+                statements.append(buckets[start..<index])
+                start = index
+                groups = 0
+            }
+            groups += buckets[index].groups.count
+        }
+        if start < buckets.endIndex { statements.append(buckets[start...]) }
+        return statements
+    }
+
+    static func statement(_ kind: BucketKind, _ buckets: ArraySlice<RolledBucket>) -> (filter: [(String, BSON)], update: [BSON]) {
+        let ids = BSON.array(buckets.map { Key.bucket(kind, $0.key) })
+        let rolls = BSON.array(buckets.map { ["v": .integer($0.version), "groups": .array($0.groups.map(\.document))] })
+        // Literals: a type that starts with "$" is no expression.
+        let mine: BSON = ["$arrayElemAt": [["$literal": rolls], ["$indexOfArray": [["$literal": ids], "$_id"]]]]
+        let isNewer: BSON = ["$lt": ["$done", "$roll.v"]]
+        func set(_ value: BSON, else field: BSON) -> BSON { ["$cond": [isNewer, value, field]] }
+        return (
+            [("_id", ["$in": ids])],
+            [
+                ["$set": ["roll": mine]],
+                [
+                    "$set": [
+                        "groups": set("$roll.groups", else: "$groups"), "done": set("$roll.v", else: "$done"),
+                        "dirty": set(["$ne": ["$v", "$roll.v"]], else: "$dirty"),
+                    ]
+                ],
+                ["$unset": "roll"],
+            ]
+        )
+    }
+}
+
+extension RollupGroup {
+    fileprivate var document: BSON {
+        let fields: [(String, BSON)] = [("type", .string(type)), ("source", .string(source)), ("n", .integer(count))]
+        return .document(quarters.isEmpty ? fields : fields + [("q", .array(quarters.map(BSON.integer)))])
+    }
+}

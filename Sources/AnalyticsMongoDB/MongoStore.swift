@@ -1,0 +1,74 @@
+public import AnalyticsCore
+import CMongoC
+public import Logging
+
+/// Keeps events and rollups in MongoDB 5.0 or newer: a standalone server, a replica set or a sharded cluster. No transactions.
+///
+/// Collections:
+/// - `events`: `{_id: {project, id}, type, source, timestamp, …}`, what ``StoredEvent`` holds;
+/// - `minutes`, `hours`: `{_id: {project, minute|hour: Date}, v, done, dirty, groups: [{type, source, n, q?}]}`, mark and rollup in
+///   one (`q`: the four quarters of an hour);
+/// - `days`: `{_id: {project, day: Date}, v}`, generations.
+///
+/// Every write is w:majority and j:true, and harmless when a server does it late, after the client has given up on it: an insert
+/// is settled by its key, a mark is one more, a roll is a compare-and-set.
+///
+/// Calls block threads of the store's own. Each ends within the time limits: 5 s to find a primary, 3 s to connect, 30 s for an
+/// answer, unless the connection string says otherwise.
+public final class MongoStore: Store {
+    private let pool: ClientPool
+    /// A client of its own with short limits, so that a health check is not behind what it should tell of.
+    private let healthPool: ClientPool
+    private let expireEventsAfter: Duration?
+
+    /// Connects lazily: a server that is away is no error here.
+    ///
+    /// - Parameters:
+    ///   - uri: A MongoDB connection string. One that asks for a weaker write concern than majority and journaled is refused.
+    ///   - database: Where to keep everything; `nil` takes it from the string, or else "analytics".
+    ///   - poolSize: Connections, and threads, at the most; one more is for health checks.
+    ///   - expireEventsAfter: How long after their timestamp the server deletes events, by a TTL index; `nil` keeps them.
+    ///   - logger: For what the driver has to say; the first store's of the process.
+    /// - Throws: ``StoreError/Code/misconfigured`` for a connection string that cannot work.
+    public init(
+        uri: String, database: String? = nil, poolSize: Int = 8, expireEventsAfter: Duration? = nil, logger: Logger
+    ) throws(StoreError) {
+        Driver.start(logger: logger)
+        let settings = try ConnectionSettings(uri, database: database)
+        pool = try ClientPool(settings, size: poolSize, limits: settings.limits)
+        healthPool = try ClientPool(settings, size: 1, limits: .health)
+        self.expireEventsAfter = expireEventsAfter
+    }
+
+    /// Waits for the operations that run and lets go of every connection. To be called before the last reference goes.
+    public func shutdown() async {
+        await pool.shutdown()
+        await healthPool.shutdown()
+    }
+
+    public func prepare() async throws(StoreError) {
+        let expiry = expireEventsAfter
+        try await run("prepare") { session throws(StoreError) in try session.createIndexes(expiringEventsAfter: expiry) }
+    }
+
+    /// Asks for a primary that takes writes, within 2 seconds or so.
+    public func checkHealth() async throws(StoreError) {
+        try await healthPool.run("checkHealth") { session throws(StoreError) in
+            let isWritable = try session.command([("hello", 1)], on: "admin", writes: false) { $0["isWritablePrimary"]?.boolean }
+            guard isWritable == true else { throw StoreError(.unavailable, operation: "checkHealth", "no primary takes writes") }
+        }
+    }
+
+    /// For tests.
+    func dropDatabase() async throws(StoreError) {
+        try await run("dropDatabase") { session throws(StoreError) in
+            try session.command([("dropDatabase", 1)], writes: true) { _ in }
+        }
+    }
+
+    func run<Value: Sendable>(
+        _ operation: String, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        try await pool.run(operation, body)
+    }
+}

@@ -1,0 +1,62 @@
+import AnalyticsCore
+import CMongoC
+
+/// What libmongoc or the server says went wrong, and what that means for the caller: the one place that knows the codes.
+struct ServerError: Equatable {
+    var domain: UInt32
+    var code: UInt32
+    var message: String
+
+    /// A code of the server's (https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml).
+    static func server(_ code: UInt32, _ message: String) -> ServerError {
+        ServerError(domain: MONGOC_ERROR_SERVER.rawValue, code: code, message: message)
+    }
+
+    init(domain: UInt32, code: UInt32, message: String) {
+        self.domain = domain
+        self.code = code
+        self.message = message
+    }
+
+    init(_ error: bson_error_t) {
+        let message = withUnsafeBytes(of: error.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        self.init(domain: error.domain, code: error.code, message: message)
+    }
+
+    /// What is not known to be the document's or the set-up's fault counts as an outage: waiting for ever is seen and loses
+    /// nothing, giving up on an event by mistake would.
+    var verdict: StoreError.Code {
+        switch mongoc_error_domain_t(rawValue: domain) {
+        case MONGOC_ERROR_BSON: .refused
+        case MONGOC_ERROR_COMMAND: code == MONGOC_ERROR_COMMAND_INVALID_ARG.rawValue ? .refused : serverVerdict
+        case MONGOC_ERROR_CLIENT: code == MONGOC_ERROR_CLIENT_AUTHENTICATE.rawValue ? .misconfigured : .unavailable
+        case MONGOC_ERROR_SASL, MONGOC_ERROR_SCRAM: .misconfigured
+        case MONGOC_ERROR_SERVER, MONGOC_ERROR_QUERY, MONGOC_ERROR_COLLECTION: serverVerdict
+        default: .unavailable
+        }
+    }
+
+    private var serverVerdict: StoreError.Code {
+        if Self.blamesDocument.contains(code) { return .refused }
+        if Self.blamesSetUp.contains(code) { return .misconfigured }
+        return .unavailable
+    }
+
+    func storeError(in operation: String) -> StoreError {
+        StoreError(verdict, operation: operation, code == 0 ? message : "\(message) (\(code))")
+    }
+
+    /// Sending the same document again can never pass: BadValue, FailedToParse, TypeMismatch, Overflow, InvalidLength,
+    /// InvalidBSON, DollarPrefixedFieldName, InvalidIdField, NotSingleValueField, InvalidDBRef, EmptyFieldName,
+    /// DottedFieldName, CannotCreateIndex/IndexKey, DocumentValidationFailure, BSONObjectTooLarge, the key too long and the
+    /// update too large of older servers, parallel arrays in an index, DuplicateKey (of an index that somebody added).
+    static let blamesDocument: Set<UInt32> = [
+        2, 9, 14, 15, 16, 22, 52, 53, 54, 55, 56, 57, 121, 171, 10334, 17280, 17419, 17420, 11000, 16766,
+    ]
+
+    /// Unauthorized, AuthenticationFailed, IndexOptionsConflict, IndexKeySpecsConflict, InvalidNamespace, CommandNotFound,
+    /// CannotCreateIndex, Atlas's authentication error.
+    static let blamesSetUp: Set<UInt32> = [13, 18, 59, 67, 73, 85, 86, 8000]
+
+    static let duplicateKey: UInt32 = 11000
+}

@@ -1,0 +1,140 @@
+import AnalyticsCore
+import CMongoC
+
+/// A client on loan to one thread, and the few things that are done with it. Every failure leaves here as a ``StoreError``.
+struct Session {
+    let client: OpaquePointer
+    let database: String
+    /// Names what is being done, in errors.
+    let operation: String
+    let limits: TimeLimits
+
+    /// Runs a command on the primary; one that `writes` under the client's write concern.
+    func command<Value>(
+        _ command: [(String, BSON)], on database: String? = nil, writes: Bool, _ read: (BSONView) -> Value
+    ) throws(StoreError) -> Value {
+        var ok = false
+        var error = bson_error_t()
+        let command = try encode(command)
+        let reply = command.withPointer { cmongoc_command(client, database ?? self.database, $0, writes, &ok, &error) }
+        defer { bson_destroy(reply) }
+        guard ok, let reply else { throw ServerError(error).storeError(in: operation) }
+        return read(BSONView(reply))
+    }
+
+    func find(
+        _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], _ row: (BSONView) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        let filter = try encode(filter)
+        let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
+        try withCollection(collection) { (handle) throws(StoreError) in
+            let cursor = filter.withPointer { filter in
+                options.withPointer { mongoc_collection_find_with_opts(handle, filter, $0, nil) }
+            }
+            try rows(of: cursor, row)
+        }
+    }
+
+    func aggregate(
+        _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], _ row: (BSONView) throws(StoreError) -> Void
+    ) throws(StoreError) {
+        let pipeline = try encode(pipeline: stages)
+        let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
+        try withCollection(collection) { (handle) throws(StoreError) in
+            let cursor = pipeline.withPointer { pipeline in
+                options.withPointer { mongoc_collection_aggregate(handle, MONGOC_QUERY_NONE, pipeline, $0, nil) }
+            }
+            try rows(of: cursor, row)
+        }
+    }
+
+    func indexes(of collection: CollectionName, _ row: (BSONView) throws(StoreError) -> Void) throws(StoreError) {
+        try withCollection(collection) { (handle) throws(StoreError) in
+            try rows(of: mongoc_collection_find_indexes_with_opts(handle, nil), row)
+        }
+    }
+
+    /// Sends what `fill` adds as one unordered bulk. Throws what stands against all of it; write errors are in the reply.
+    func bulk(_ collection: CollectionName, _ fill: (Bulk) throws(StoreError) -> Void) throws(StoreError) -> BulkReply {
+        try withCollection(collection) { (handle) throws(StoreError) in
+            guard let unordered = BSONDocument([("ordered", false)]),
+                let bulk = unordered.withPointer({ mongoc_collection_create_bulk_operation_with_opts(handle, $0) })
+            else { throw StoreError(.unavailable, operation: operation, "no bulk") }
+            defer { mongoc_bulk_operation_destroy(bulk) }
+            try fill(Bulk(pointer: bulk, session: self, unchecked: encode([("validate", false)])))
+            var ok = false
+            var error = bson_error_t()
+            let document = cmongoc_bulk_execute(bulk, &ok, &error)
+            defer { bson_destroy(document) }
+            let reply = document.map { BulkReply(BSONView($0)) } ?? BulkReply(BSONView(UnsafeRawBufferPointer(start: nil, count: 0)))
+            if let failure = reply.failure(ok ? nil : ServerError(error)) { throw failure.storeError(in: operation) }
+            return reply
+        }
+    }
+
+    func encode(_ fields: [(String, BSON)]) throws(StoreError) -> BSONDocument {
+        guard let document = BSONDocument(fields) else { throw StoreError(.refused, operation: operation, "does not fit into BSON") }
+        return document
+    }
+
+    func encode(pipeline stages: [BSON]) throws(StoreError) -> BSONDocument {
+        guard let document = BSONDocument(pipeline: stages) else {
+            throw StoreError(.refused, operation: operation, "does not fit into BSON")
+        }
+        return document
+    }
+
+    private func withCollection<Value>(
+        _ collection: CollectionName, _ body: (OpaquePointer?) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        let handle = mongoc_client_get_collection(client, database, collection.rawValue)
+        defer { mongoc_collection_destroy(handle) }
+        return try body(handle)
+    }
+
+    private func rows(of cursor: OpaquePointer?, _ row: (BSONView) throws(StoreError) -> Void) throws(StoreError) {
+        defer { mongoc_cursor_destroy(cursor) }
+        var document: OpaquePointer?
+        while mongoc_cursor_next(cursor, &document) {
+            if let document { try row(BSONView(document)) }
+        }
+        var error = bson_error_t()
+        if mongoc_cursor_error(cursor, &error) { throw ServerError(error).storeError(in: operation) }
+    }
+}
+
+/// A bulk write being filled.
+struct Bulk {
+    let pointer: OpaquePointer
+    let session: Session
+    let unchecked: BSONDocument
+
+    /// Unchecked by libmongoc, which would refuse the whole bulk for one empty key; the server takes those.
+    func insert(_ document: BSONDocument) throws(StoreError) {
+        try check { error in
+            document.withPointer { document in
+                unchecked.withPointer { mongoc_bulk_operation_insert_with_opts(pointer, document, $0, &error) }
+            }
+        }
+    }
+
+    /// `update` holds operators, or is a pipeline.
+    func updateMany(_ filter: BSONDocument, _ update: BSONDocument) throws(StoreError) {
+        try check { error in
+            filter.withPointer { filter in
+                update.withPointer { mongoc_bulk_operation_update_many_with_opts(pointer, filter, $0, nil, &error) }
+            }
+        }
+    }
+
+    func deleteMany(_ filter: BSONDocument) throws(StoreError) {
+        try check { error in
+            filter.withPointer { mongoc_bulk_operation_remove_many_with_opts(pointer, $0, nil, &error) }
+        }
+    }
+
+    private func check(_ body: (inout bson_error_t) -> Bool) throws(StoreError) {
+        var error = bson_error_t()
+        guard body(&error) else { throw ServerError(error).storeError(in: session.operation) }
+    }
+}

@@ -1,0 +1,242 @@
+import AnalyticsCore
+import Foundation
+import Testing
+
+@testable import AnalyticsMongoDB
+
+/// What only the MongoDB store has to get right, on a real server.
+@Suite("MongoDB store", .enabled(if: ProcessInfo.processInfo.environment["TEST_MONGODB_URI"] != nil))
+struct MongoStoreTests {
+    @Test("counting reads an index and no document, for one range and for many")
+    func covered() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.add((0..<300).map { stored("\($0)", type: "t\($0 % 3)", at: noon + .seconds($0)) })
+            let start = noon.milliseconds
+            for ranges in [[start..<start + 60_000], (0..<20).map { start + $0 * 10_000..<start + $0 * 10_000 + 5_000 }] {
+                let plan = try await store.explain(
+                    .events,
+                    [
+                        ("aggregate", "events"), ("pipeline", .array(Counting.pipeline("p", ranges[...]))), ("cursor", [:]),
+                        ("hint", .string(Index.byTime)),
+                    ])
+                #expect(plan.examined("totalDocsExamined") == 0)
+                #expect((1..<300).contains(plan.examined("totalKeysExamined")))
+                #expect(!plan.stages.contains("COLLSCAN"))
+            }
+        }
+    }
+
+    @Test("a page of a listing examines what it gives, and little more", arguments: [false, true])
+    func listing(continued: Bool) async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.add(
+                (0..<2000).map { index in
+                    let user = index.isMultiple(of: 2) ? "u\(index % 20)" : nil
+                    return stored("\(index)", type: "t\(index % 10)", at: noon + .milliseconds(index / 4), userId: user)
+                })
+            let position = continued ? EventPosition(timestamp: noon + .milliseconds(250), id: "1001") : nil
+            let filters = [
+                EventFilter(project: "p"), EventFilter(project: "p", types: ["t1", "t3"]), EventFilter(project: "p", userIds: ["u4"]),
+                EventFilter(project: "p", from: noon + .milliseconds(100), to: noon + .milliseconds(300)),
+            ]
+            for filter in filters {
+                for segment in try #require(EventQuery.segments(filter, after: position)) {
+                    let plan = try await store.explain(
+                        .events,
+                        [
+                            ("find", "events"), ("filter", .document(segment)), ("limit", 20),
+                            ("sort", ["timestamp": -1, "_id.id": -1]),
+                        ])
+                    #expect(plan.examined("totalDocsExamined") <= 20)
+                    #expect(plan.examined("totalKeysExamined") <= 50)
+                    #expect(!plan.stages.contains("SORT"))
+                }
+            }
+        }
+    }
+
+    @Test("the roller finds marked buckets by an index that holds those alone")
+    func marked() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.mark(.minute, (0..<500).map { key($0) })
+            _ = try await store.roll(.minute, (0..<490).map { RolledBucket(key: key($0), version: 1, groups: []) })
+            let plan = try await store.explain(
+                .minutes,
+                [
+                    ("find", "minutes"), ("filter", ["dirty": true]), ("sort", ["_id": 1]), ("hint", .string(Index.marked)),
+                ])
+            #expect(plan.examined("totalKeysExamined") == 10)
+            #expect(!plan.stages.contains("SORT"))
+        }
+    }
+
+    @Test("a duplicate key of another unique index is no duplicate event")
+    func otherUniqueIndex() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.run("test") { session throws(StoreError) in
+                let index: BSON = ["name": "extra", "key": ["receipt": 1], "unique": true]
+                try session.command([("createIndexes", "events"), ("indexes", [index])], writes: true) { _ in }
+            }
+            try await store.add([stored("a", receipt: "r")])
+            let outcomes = try await store.insert([stored("b", receipt: "r"), stored("c"), stored("a", receipt: "r")])
+            guard case .refused(let reason) = outcomes[0] else { throw UnexpectedOutcome(outcome: outcomes[0]) }
+            #expect(reason.contains("extra"))
+            #expect(outcomes[1...] == [.stored, .redelivered])
+        }
+    }
+
+    @Test("a document that the server refuses is refused alone")
+    func refusedByServer() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.run("test") { session throws(StoreError) in
+                let rule: BSON = ["type": ["$ne": "bad"]]
+                try session.command([("collMod", "events"), ("validator", rule)], writes: true) { _ in }
+            }
+            let outcomes = try await store.insert([stored("a"), stored("b", type: "bad"), stored("c")])
+            #expect(outcomes[0] == .stored && outcomes[2] == .stored)
+            guard case .refused = outcomes[1] else { throw UnexpectedOutcome(outcome: outcomes[1]) }
+        }
+    }
+
+    @Test("an event that no document can hold is refused alone")
+    func tooLarge() async throws {
+        try await withMongoDatabase { store async throws in
+            let huge = "\"" + String(repeating: "x", count: 17_000_000) + "\""
+            let deep = String(repeating: "[", count: 150) + String(repeating: "]", count: 150)
+            let outcomes = try await store.insert([stored("a", data: huge), stored("b"), stored("c", data: deep)])
+            #expect(outcomes[1] == .stored)
+            for outcome in [outcomes[0], outcomes[2]] {
+                guard case .refused = outcome else { throw UnexpectedOutcome(outcome: outcome) }
+            }
+        }
+    }
+
+    @Test("a call larger than a message of the server's is sent in parts")
+    func largeCall() async throws {
+        try await withMongoDatabase { store async throws in
+            let text = "\"" + String(repeating: "x", count: 250_000) + "\""
+            let events = (0..<220).map { stored("\($0)", data: text) }
+            let outcomes = try await store.insert(events)
+            #expect(outcomes == Array(repeating: .stored, count: 220))
+        }
+    }
+
+    @Test("data that looks like a database reference is kept as it is")
+    func references() async throws {
+        try await withMongoDatabase { store async throws in
+            let texts = [#"{"$ref":1}"#, #"{"$id":{"$db":null}}"#, #"{"$db":"x","$ref":"y","$id":1}"#, #"{"a":[{"$ref":"x"}]}"#]
+            try await store.add(texts.enumerated().map { stored("\($0)", data: $1) })
+            for (index, text) in texts.enumerated() {
+                #expect(try await store.event(project: "p", id: "\(index)")?.event.data?.text == text)
+            }
+        }
+    }
+
+    @Test("expiry is set, changed and taken away by preparing")
+    func expiry() async throws {
+        let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
+        try await withMongoDatabase { store async throws in
+            let database = try await store.run("test") { $0.database }
+            for expiry in [Duration.seconds(86_400), .seconds(864_000), .seconds(864_000), nil, nil] {
+                let other = try MongoStore(uri: uri, database: database, poolSize: 1, expireEventsAfter: expiry, logger: quiet)
+                try await other.prepare()
+                await other.shutdown()
+                let found = try await store.run("test") { session throws(StoreError) in
+                    var found: Int64?
+                    try session.indexes(of: .events) { index in
+                        if index["name"]?.string == Index.expiry { found = index["expireAfterSeconds"]?.integer }
+                    }
+                    return found
+                }
+                #expect(found == expiry.map { $0.milliseconds / 1000 })
+            }
+        }
+    }
+
+    @Test("older events are deleted in every project, and nothing else is")
+    func deletion() async throws {
+        try await withMongoDatabase { store async throws in
+            for project in ["p", "q"] {
+                try await store.add((0..<1500).map { stored("\($0)", project: project, at: noon + .milliseconds($0)) })
+            }
+            try await store.deleteEvents(before: noon + .milliseconds(1498))
+            #expect(try await store.ids(EventFilter(project: "p")) == ["1499", "1498"])
+            #expect(try await store.ids(EventFilter(project: "q")) == ["1499", "1498"])
+        }
+    }
+
+    @Test("several processes prepare the same database at once")
+    func preparing() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.dropDatabase()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 { group.addTask { try await store.prepare() } }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test("marks of old and new buckets in one call, and of the same one twice")
+    func mixedMarks() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.mark(.minute, (0..<100).map { key($0 * 2) })
+            try await store.mark(.minute, (0..<200).map { key($0) } + [key(3)])
+            let versions = try await store.rollups(.minute, project: "p", in: [0..<200]).map(\.version)
+            #expect(versions == (0..<200).map { $0.isMultiple(of: 2) ? 2 : 1 })
+        }
+    }
+
+    @Test("rolls of more buckets and groups than one statement takes")
+    func manyRolls() async throws {
+        try await withMongoDatabase { store async throws in
+            let keys = (0..<150).map { key($0, $0.isMultiple(of: 3) ? "p" : "q") }
+            try await store.mark(.minute, keys)
+            let long = String(repeating: "é", count: 200)
+            let groups = (0..<200).map { RollupGroup(type: "\($0)\(long)", source: long, count: 1) }
+            let rolled = keys.map { RolledBucket(key: $0, version: 1, groups: groups + [.init(type: "\($0)", source: "", count: 1)]) }
+            #expect(try await store.roll(.minute, rolled) == 150)
+            #expect(try await store.dirtyCount(.minute, limit: 1) == 0)
+            for (index, key) in keys.enumerated() where index.isMultiple(of: 17) {
+                #expect(try await store.rollup(.minute, key)?.groups == rolled[index].groups)
+            }
+        }
+    }
+
+    @Test("a store that is shut down says so")
+    func shutDown() async throws {
+        let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
+        let store = try MongoStore(uri: uri, database: "test_none", poolSize: 1, logger: quiet)
+        await store.shutdown()
+        await store.shutdown()
+        await #expect { try await store.event(project: "p", id: "a") } throws: { ($0 as? StoreError)?.code == .unavailable }
+    }
+}
+
+/// What an explained command reports, wherever in the answer it stands.
+private struct Plan: Sendable {
+    var stages: [String] = []
+    var numbers: [String: Int64] = [:]
+
+    func examined(_ name: String) -> Int64 { numbers[name] ?? -1 }
+
+    mutating func read(_ view: BSONView) {
+        for element in view where element.key != "command" && element.key != "rejectedPlans" {
+            if element.key == "stage", let stage = element.string { stages.append(stage) }
+            if let number = element.integer, numbers[element.key] == nil { numbers[element.key] = number }
+            if let document = element.document { read(document) }
+        }
+    }
+}
+
+extension MongoStore {
+    fileprivate func explain(_ collection: CollectionName, _ command: [(String, BSON)]) async throws -> Plan {
+        try await run("explain") { session throws(StoreError) in
+            let explain: [(String, BSON)] = [("explain", .document(command)), ("verbosity", "executionStats")]
+            return try session.command(explain, writes: false) { reply in
+                var plan = Plan()
+                plan.read(reply)
+                return plan
+            }
+        }
+    }
+}
