@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import AsyncHTTPClient
 internal import NIOCore
+internal import NIOHTTP1
 
 struct Health: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

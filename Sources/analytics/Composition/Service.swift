@@ -3,6 +3,7 @@ internal import AnalyticsCore
 internal import Hummingbird
 internal import Logging
 internal import ServiceLifecycle
+internal import UnixSignals
 
 /// Puts the parts of a role together and runs them until a signal ends them.
 struct Service: Sendable {

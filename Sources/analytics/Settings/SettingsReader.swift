@@ -1,5 +1,5 @@
 internal import Configuration
-internal import Logging
+internal import SystemPackage
 
 /// A setting that cannot be used; its description is the one line that the start ends with.
 struct SettingsError: Error, CustomStringConvertible {
