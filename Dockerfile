@@ -1,0 +1,68 @@
+# Two stages: a toolchain with headers that builds one executable, and a slim system with the libraries that it links.
+
+FROM swift:6.3-bookworm AS build
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        ca-certificates git pkg-config \
+        libbson-dev libhiredis-dev libmongoc-dev librabbitmq-dev libsimdjson-dev libsqlite3-dev zlib1g-dev \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /src
+
+# The manifest names the tests' targets, so their folders have to be there even though no test is built.
+COPY Package.* ./
+COPY Sources Sources
+COPY Tests Tests
+
+# With Swift's own libraries linked statically the runtime stage needs no Swift. The cache keeps what was fetched and built from
+# one image build to the next: compiling the dependencies takes minutes, the service alone seconds.
+RUN --mount=type=cache,target=/src/.build,sharing=locked \
+    swift build -c release --product analytics --static-swift-stdlib \
+    && mkdir /out \
+    && cp .build/release/analytics /out/ \
+    && find -L .build/release -maxdepth 1 -name '*.resources' -exec cp -r {} /out/ \; \
+    && strip --strip-debug /out/analytics \
+    && ! ldd /out/analytics | grep 'not found'
+
+
+FROM debian:bookworm-slim
+
+RUN apt-get update \
+    && apt-get upgrade -y \
+    && apt-get install -y --no-install-recommends \
+        ca-certificates libbson-1.0-0 libhiredis0.14 libmongoc-1.0-0 librabbitmq4 libsimdjson14 libsqlite3-0 libstdc++6 \
+        tzdata zlib1g \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin analytics \
+    && install -d -o analytics -g analytics -m 750 /data
+
+COPY --from=build /out/ /usr/local/bin/
+
+# Fails the build here, not the first start, when a library is missing.
+RUN analytics --help >/dev/null
+
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="analytics" \
+      org.opencontainers.image.description="Takes in events, stores each once, counts them" \
+      org.opencontainers.image.revision="${REVISION}"
+
+# In a container, loopback would reach nobody; what may reach the port is decided where it is published.
+ENV HOST=0.0.0.0 \
+    PORT=4000 \
+    DATA_DIR=/data \
+    APP_ENV=production
+
+# By number, so that an orchestrator can tell that it is not root.
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 4000
+
+# Exits 0 when GET /health/ready answers 200; the image needs no curl for it.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["analytics", "health"]
+
+# Stops taking in, flushes what it holds, acknowledges, ends.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["analytics"]
+CMD ["serve"]

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Everything that is checked: the format, the alert rules, and all tests, with a stack of real services of their own that is
+# gone afterwards. Arguments go to `swift test`.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/common.sh
+source scripts/lib/common.sh
+
+# One run at a time in a checkout: they would share the stack's folder.
+mkdir -p .stack
+exec 9>.stack/test.lock
+flock -n 9 || {
+    say "another 'make test' runs in this checkout; waiting for it"
+    flock 9
+}
+
+# Nothing but what the stack says decides where the tests connect to, and no test reads a developer's own services.
+unset MONGODB_URI RABBITMQ_URL REDIS_HOST REDIS_PORT REDIS_PASSWORD
+export STACK_DIR="$PWD/.stack/test"
+
+scripts/install-deps.sh
+scripts/stack.sh install
+scripts/lint.sh
+swift build --build-tests
+
+# What a run that was killed has left behind.
+STACK_PORT_OFFSET="" scripts/stack.sh down --wipe 2>/dev/null || true
+
+# Beside a developer's stack, and beside the tests of another checkout.
+if [[ -z "${STACK_PORT_OFFSET:-}" ]]; then
+    for STACK_PORT_OFFSET in 1000 1100 1200 1300 1400 1500 ""; do
+        [[ -n $STACK_PORT_OFFSET ]] || die "no free ports for the test stack; choose some with STACK_PORT_OFFSET"
+        ! STACK_PORT_OFFSET="$STACK_PORT_OFFSET" scripts/stack.sh free || break
+    done
+fi
+export STACK_PORT_OFFSET
+
+# The services' logs stay for whoever looks into a failure. Silent: the tests' own last line is to be the last one.
+finish() {
+    rm -rf .stack/test-log
+    [[ ! -d $STACK_DIR/log ]] || cp -r "$STACK_DIR/log" .stack/test-log
+    scripts/stack.sh down --wipe
+}
+trap 'finish >/dev/null 2>&1 || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+scripts/stack.sh up >&2
+while IFS='=' read -r name value; do
+    export "$name=$value"
+done < <(scripts/stack.sh env --test)
+
+status=0
+swift test --skip-build "$@" 9>&- || status=$?
+exit "$status"
