@@ -148,7 +148,11 @@ let package = Package(
 
         .testTarget(
             name: "AnalyticsCoreTests",
-            dependencies: ["AnalyticsCore"],
+            dependencies: [
+                "AnalyticsCore",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -10,7 +10,7 @@ public struct DeadLetter: Sendable, Equatable {
     public var at: Timestamp
     public var project: String?
     public var eventId: String?
-    /// What was on the queue: a chunk of one event, or the delivery's own bytes where they could not be read.
+    /// What was on the queue: a chunk of one event, or the bytes of a whole delivery that was given up.
     public var original: [UInt8]
 }
 
@@ -27,8 +27,8 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
 }
 
 extension DeadLetter {
-    /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`; `original` is the JSON that was on the
-    /// queue, or, under `originalBase64`, its bytes when they are no JSON object.
+    /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`; `original` is the event as a
+    /// chunk of its own, or, under `originalBase64`, the bytes of a whole delivery: nothing is known of those, least of all that they are JSON.
     func message() -> OutgoingMessage {
         var writer = JSONWriter(reservingCapacity: original.count + 512)
         writer.beginObject()
@@ -39,9 +39,9 @@ extension DeadLetter {
         writer.member("at", at.milliseconds)
         writer.member("project", project)
         writer.member("eventId", eventId)
-        if reason == .undecodable {
-            writer.member("originalBase64", Data(original).base64EncodedString())
-        } else {
+        switch reason {
+        case .undecodable, .redelivered: writer.member("originalBase64", Data(original).base64EncodedString())
+        case .refused, .conflict:
             writer.key("original")
             writer.json(original)
         }

@@ -20,6 +20,7 @@ struct Flush: Sendable {
 
     /// Returns when all of it is acknowledged. Throws only when cancelled: then the broker delivers again.
     func callAsFunction(_ entries: [Entry]) async throws {
+        try Task.checkCancellation()
         let start = ContinuousClock.now
         let events = entries.flatMap(\.events)
         let outcomes = try await untilDone("insert") { () throws(StoreError) in try await insert(events) }

@@ -41,6 +41,7 @@ public actor Processor: Service {
     private var flightNumber = 0
     private var oldestBuffered: Timestamp?
     private var isDraining = false
+    private var isCancelled = false
 
     public init(
         broker: any EventPublisher & EventConsumer, store: any Store, enrichments: [Enrichment], settings: Settings = Settings(),
@@ -59,19 +60,22 @@ public actor Processor: Service {
 
     /// Runs until cancelled, or until a graceful shutdown has written and acknowledged what was held.
     public func run() async throws {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.consume() }
-            group.addTask { await self.tick() }
-            group.addTask { try? await gracefulShutdown() }
-            // The first to end is the shutdown (or a cancellation, which ends all three).
-            await group.next()
-            await withTaskCancellationHandler {
+        await withTaskCancellationHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.consume() }
+                group.addTask { await self.tick() }
+                group.addTask { try? await gracefulShutdown() }
+                // The first to end is the shutdown (or a cancellation, which ends all three). The consumer's stream stays open
+                // meanwhile: acknowledgements go the way that the deliveries came.
+                await group.next()
                 await drain()
-            } onCancel: {
-                // The time for a graceful end is up: what is not written stays with the broker.
-                Task { await self.cancelFlights() }
+                group.cancelAll()
             }
-            group.cancelAll()
+            // What a child was about to start when the drain looked.
+            await drain()
+        } onCancel: {
+            // The time for a graceful end is up: what is not written stays with the broker.
+            Task { await self.cancelFlights() }
         }
     }
 
@@ -85,7 +89,8 @@ public actor Processor: Service {
     private func tick() async {
         let lag = Gauge(label: "analytics_event_lag_seconds")
         while !Task.isCancelled {
-            if let entries = buffer.tick(now: .now) { await start(entries) }
+            // With no room for a flush the buffer may as well fill up; and this task must not wait, or the lag would stand still.
+            if roomMaker == nil, let entries = buffer.tick(now: .now) { await start(entries) }
             lag.record(oldestHeld.map { max(0, (clock.now() - $0).seconds) } ?? 0)
             try? await Task.sleep(for: settings.flushInterval / 2)
         }
@@ -109,6 +114,8 @@ public actor Processor: Service {
         if verdict != .process {
             if let entries = buffer.drain() { await start(entries) }
             await finishFlights()
+            // Not taken: it comes again.
+            guard !isDraining else { return }
         }
         guard verdict != .giveUp else {
             return await giveUp(delivery, .redelivered, "Delivered \(delivery.redeliveries + 1) times and never finished.")
@@ -151,16 +158,16 @@ public actor Processor: Service {
 
     // MARK: Flights
 
-    /// Starts a flush as soon as there is room for one more.
+    /// Starts a flush, which waits until there is room for it, and returns when it has begun: the caller is held back with it.
     private func start(_ entries: [Flush.Entry]) async {
+        guard !isCancelled else { return }
         let oldest = entries.compactMap { $0.events.first?.event.receivedAt }.min() ?? clock.now()
         oldestBuffered = nil
-        flightNumber += 1
+        let before = roomMaker
         let number = flightNumber
-        while flights.count >= settings.concurrentFlushes, let first = flights.min(by: { $0.key < $1.key }) {
-            await first.value.task.value
-        }
+        flightNumber += 1
         let task = Task {
+            await before?.value
             do {
                 try await flush(entries)
             } catch {
@@ -169,17 +176,22 @@ public actor Processor: Service {
             landed(number)
         }
         flights[number] = (oldest, task)
+        await before?.value
     }
+
+    /// What the next flush has to wait for: each follows the one that began ``Settings/concurrentFlushes`` before it.
+    private var roomMaker: Task<Void, Never>? { flights[flightNumber - settings.concurrentFlushes]?.task }
 
     private func landed(_ number: Int) {
         flights[number] = nil
     }
 
     private func cancelFlights() {
+        isCancelled = true
         for flight in flights.values { flight.task.cancel() }
     }
 
     private func finishFlights() async {
-        for flight in flights.values { await flight.task.value }
+        while let flight = flights.values.first { await flight.task.value }
     }
 }

@@ -1,0 +1,162 @@
+import Synchronization
+
+@testable import AnalyticsCore
+
+/// The broker's contract in memory: prefetch, redelivery under a new epoch, and publishes that are not confirmed on demand.
+final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendable {
+    enum Answer: Sendable {
+        case confirm
+        /// Not confirmed, and not there.
+        case lose
+        /// Not confirmed, and there all the same.
+        case keepSilent
+    }
+
+    private struct Message {
+        var body: [UInt8]
+        var redeliveries: Int
+    }
+
+    private struct Consumer {
+        var continuation: AsyncStream<Delivery>.Continuation
+        var prefetch: Int
+        var held = 0
+    }
+
+    private struct State {
+        var epoch: UInt64 = 1
+        var tag: UInt64 = 0
+        var ready: [Message] = []
+        var unacknowledged: [UInt64: (message: Message, consumer: Int)] = [:]
+        var consumers: [Int: Consumer] = [:]
+        var nextConsumer = 0
+        var dead: [[UInt8]] = []
+        var acknowledged: [[UInt8]] = []
+        var mostHeld = 0
+        var idle: [CheckedContinuation<Void, Never>] = []
+        var isIdle: Bool { ready.isEmpty && unacknowledged.isEmpty }
+    }
+
+    let faults: Faults
+    private let answer = Mutex<@Sendable (QueueName, Int) -> Answer>({ _, _ in .confirm })
+    private let state = Mutex(State())
+
+    init(faults: Faults = Faults()) {
+        self.faults = faults
+    }
+
+    // MARK: For tests
+
+    /// What becomes of the message at this position of a publish.
+    func answer(_ body: @escaping @Sendable (QueueName, Int) -> Answer) { answer.withLock { $0 = body } }
+
+    var ready: Int { state.withLock { $0.ready.count } }
+    var bodies: [[UInt8]] { state.withLock { $0.ready.map(\.body) } }
+    var dead: [[UInt8]] { state.withLock { $0.dead } }
+    var acknowledged: [[UInt8]] { state.withLock { $0.acknowledged } }
+    var unacknowledged: Int { state.withLock { $0.unacknowledged.count } }
+    /// Deliveries that a consumer held at the most at a time.
+    var mostHeld: Int { state.withLock { $0.mostHeld } }
+
+    func enqueue(_ bodies: [[UInt8]], redeliveries: Int = 0) {
+        state.withLock { state in
+            state.ready += bodies.map { Message(body: $0, redeliveries: redeliveries) }
+            Self.pump(&state)
+        }
+    }
+
+    /// The connection is lost and found again: what was not acknowledged comes again, under new handles.
+    func disconnect() {
+        state.withLock { state in
+            state.epoch += 1
+            let back = state.unacknowledged.sorted { $0.key < $1.key }.map { Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1) }
+            state.unacknowledged = [:]
+            state.ready.insert(contentsOf: back, at: 0)
+            for id in state.consumers.keys { state.consumers[id]!.held = 0 }
+            Self.pump(&state)
+        }
+    }
+
+    /// Until every message is acknowledged.
+    func untilIdle() async {
+        await withCheckedContinuation { continuation in
+            state.withLock { state in
+                if state.isIdle { continuation.resume() } else { state.idle.append(continuation) }
+            }
+        }
+    }
+
+    // MARK: The port
+
+    func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
+        let step: Faults.Step = queue == .events ? .publish : .bury
+        let away = PublishOutcome.unconfirmed("away")
+        guard faults.pass(step, .before) else { return messages.map { _ in away } }
+        let answer = answer.withLock { $0 }
+        let outcomes = state.withLock { state in
+            let outcomes = messages.enumerated().map { index, message in
+                let answer = answer(queue, index)
+                guard answer != .lose else { return PublishOutcome.unconfirmed("lost") }
+                if queue == .events {
+                    state.ready.append(Message(body: message.body, redeliveries: 0))
+                } else {
+                    state.dead.append(message.body)
+                }
+                return answer == .confirm ? .confirmed : .unconfirmed("silence")
+            }
+            Self.pump(&state)
+            return outcomes
+        }
+        return faults.pass(step, .after) ? outcomes : messages.map { _ in away }
+    }
+
+    func deliveries(prefetch: Int) -> AsyncStream<Delivery> {
+        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self)
+        let id = state.withLock { state in
+            state.nextConsumer += 1
+            state.consumers[state.nextConsumer] = Consumer(continuation: continuation, prefetch: prefetch)
+            Self.pump(&state)
+            return state.nextConsumer
+        }
+        continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.consumers[id] = nil } }
+        return stream
+    }
+
+    func acknowledge(_ handles: [DeliveryHandle]) async {
+        guard faults.pass(.acknowledge, .before) else { return }
+        let waiting = state.withLock { state in
+            for handle in handles where handle.epoch == state.epoch {
+                guard let (message, consumer) = state.unacknowledged.removeValue(forKey: handle.tag) else { continue }
+                state.acknowledged.append(message.body)
+                state.consumers[consumer]?.held -= 1
+            }
+            Self.pump(&state)
+            guard state.isIdle else { return [CheckedContinuation<Void, Never>]() }
+            defer { state.idle = [] }
+            return state.idle
+        }
+        for continuation in waiting { continuation.resume() }
+        _ = faults.pass(.acknowledge, .after)
+    }
+
+    func depths() async throws(BrokerError) -> QueueDepths {
+        state.withLock { QueueDepths(ready: $0.ready.count, unacknowledged: $0.unacknowledged.count, dead: $0.dead.count) }
+    }
+
+    func checkHealth() async throws(BrokerError) {
+        guard faults.pass(.read, .before) else { throw BrokerError(.unavailable, "away") }
+    }
+
+    private static func pump(_ state: inout State) {
+        while !state.ready.isEmpty, let (id, consumer) = state.consumers.first(where: { $0.value.held < $0.value.prefetch }) {
+            let message = state.ready.removeFirst()
+            state.tag += 1
+            state.unacknowledged[state.tag] = (message, id)
+            state.consumers[id]!.held += 1
+            state.mostHeld = max(state.mostHeld, consumer.held + 1)
+            consumer.continuation.yield(
+                Delivery(
+                    handle: DeliveryHandle(epoch: state.epoch, tag: state.tag), body: message.body, redeliveries: message.redeliveries))
+        }
+    }
+}

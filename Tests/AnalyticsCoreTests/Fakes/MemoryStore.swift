@@ -1,0 +1,260 @@
+import Synchronization
+
+@testable import AnalyticsCore
+
+/// The store's contract in memory, to the letter of `Ports/Store.swift`.
+final class MemoryStore: EventStore, RollupStore, Sendable {
+    struct Key: Hashable {
+        var project: ExactText
+        var id: ExactText
+
+        init(_ project: String, _ id: String) {
+            self.project = ExactText(project)
+            self.id = ExactText(id)
+        }
+    }
+
+    private struct State {
+        var events: [Key: StoredEvent] = [:]
+        var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:]]
+        var generations: [BucketKey: Int64] = [:]
+        var refused: Set<String> = []
+        var poison: Set<String> = []
+        var insertions: [Int] = []
+        var countedRanges: [Range<Timestamp>] = []
+        var queries = 0
+    }
+
+    let faults: Faults
+    private let state = Mutex(State())
+    private let beforeRead = Mutex<(@Sendable (String) async -> Void)?>(nil)
+    private let beforeInsert = Mutex<(@Sendable () async -> Void)?>(nil)
+
+    init(faults: Faults = Faults()) {
+        self.faults = faults
+    }
+
+    // MARK: For tests
+
+    /// Events that the store never takes: each alone is refused as an outcome.
+    func refuse(_ ids: Set<String>) { state.withLock { $0.refused = ids } }
+    /// Events with which it refuses the whole insert.
+    func poison(_ ids: Set<String>) { state.withLock { $0.poison = ids } }
+    func beforeInsert(_ body: (@Sendable () async -> Void)?) { beforeInsert.withLock { $0 = body } }
+    /// Runs before every operation that reads, with its name.
+    func beforeRead(_ body: (@Sendable (String) async -> Void)?) { beforeRead.withLock { $0 = body } }
+
+    var events: [StoredEvent] { state.withLock { $0.events.values.sorted(by: Self.newestFirst) } }
+    /// Sizes of the inserts so far.
+    var insertions: [Int] { state.withLock { $0.insertions } }
+    var countedRanges: [Range<Timestamp>] { state.withLock { $0.countedRanges } }
+    /// Operations that read so far.
+    var queries: Int { state.withLock { $0.queries } }
+
+    func buckets(_ tier: RollupTier) -> [Rollup] { state.withLock { $0.tiers[tier]!.values.sorted { $0.key < $1.key } } }
+
+    /// Puts a bucket in place as it is.
+    func plant(_ tier: RollupTier, _ rollup: Rollup) { state.withLock { $0.tiers[tier]![rollup.key] = rollup } }
+    func remove(_ tier: RollupTier, _ key: BucketKey) { state.withLock { $0.tiers[tier]![key] = nil } }
+    func edit(_ tier: RollupTier, _ key: BucketKey, _ body: (inout Rollup) -> Void) {
+        state.withLock { body(&$0.tiers[tier]![key]!) }
+    }
+    func delete(id: String, project: String = Project.default) { state.withLock { $0.events[Key(project, id)] = nil } }
+
+    // MARK: Events
+
+    func prepare() async throws(StoreError) {}
+
+    func checkHealth() async throws(StoreError) { try await read("checkHealth") { _ in } }
+
+    func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
+        await beforeInsert.withLock { $0 }?()
+        return try write(.insert) { (state) throws(StoreError) in
+            guard !events.contains(where: { state.poison.contains($0.event.id) }) else {
+                throw StoreError(.refused, operation: "insert", "poison")
+            }
+            state.insertions.append(events.count)
+            return events.map { Self.insert($0, &state) }
+        }
+    }
+
+    private static func insert(_ event: StoredEvent, _ state: inout State) -> InsertOutcome {
+        if state.refused.contains(event.event.id) { return .refused("never") }
+        let key = Key(event.event.project, event.event.id)
+        guard let present = state.events[key] else {
+            state.events[key] = event
+            return .stored
+        }
+        if present.event.receipt == event.event.receipt { return .redelivered }
+        return present.fingerprint == event.fingerprint ? .duplicate : .conflict
+    }
+
+    func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+        try await read("event") { $0.events[Key(project, id)] }
+    }
+
+    func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+        try await read("events") { state in
+            let matching = state.events.values.filter { stored in
+                let event = stored.event
+                func holds(_ value: String?, _ any: [String]) -> Bool { any.isEmpty || value.map(any.contains) ?? false }
+                return event.project == filter.project && holds(event.type, filter.types) && holds(event.source, filter.sources)
+                    && holds(event.userId, filter.userIds) && holds(event.correlationId, filter.correlationIds)
+                    && filter.from.map { event.timestamp >= $0 } ?? true && filter.to.map { event.timestamp < $0 } ?? true
+                    && position.map { Self.isAfter($0, event) } ?? true
+            }
+            return Array(matching.sorted(by: Self.newestFirst).prefix(limit))
+        }
+    }
+
+    func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
+        try await read("receipts") { state in
+            var receipts: [String: String] = [:]
+            for id in ids { receipts[id] = state.events[Key(project, id)]?.event.receipt }
+            return receipts
+        }
+    }
+
+    func deleteEvents(before: Timestamp) async throws(StoreError) {
+        state.withLock { $0.events = $0.events.filter { $0.value.event.timestamp >= before } }
+    }
+
+    static func newestFirst(_ a: StoredEvent, _ b: StoredEvent) -> Bool {
+        if a.event.timestamp != b.event.timestamp { return a.event.timestamp > b.event.timestamp }
+        return b.event.id.utf8.lexicographicallyPrecedes(a.event.id.utf8)
+    }
+
+    private static func isAfter(_ position: EventPosition, _ event: Event) -> Bool {
+        if event.timestamp != position.timestamp { return event.timestamp < position.timestamp }
+        return event.id.utf8.lexicographicallyPrecedes(position.id.utf8)
+    }
+
+    // MARK: Rollups
+
+    func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
+        try write(tier == .minute ? .markMinute : .markHour) { state in
+            for key in buckets {
+                state.tiers[tier]![key, default: Rollup(key: key, version: 0, done: 0, dirty: false, groups: [])].version += 1
+                state.tiers[tier]![key]!.dirty = true
+            }
+        }
+    }
+
+    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
+        try write(.bump) { state in
+            for day in days { state.generations[day, default: 0] += 1 }
+        }
+    }
+
+    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+        try await read("generation") { state in
+            state.generations.reduce(0) { $1.key.project == project && days.contains($1.key.index) ? $0 + $1.value : $0 }
+        }
+    }
+
+    func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
+        try await read("dirtyBuckets") { state in
+            let dirty = state.tiers[tier]!.values.filter { bucket in bucket.dirty && key.map { $0 < bucket.key } ?? true }
+            return dirty.sorted { $0.key < $1.key }.prefix(limit)
+                .map { BucketVersion(key: $0.key, version: $0.version, done: $0.done) }
+        }
+    }
+
+    func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
+        try await read("dirtyCount") { min(limit, $0.tiers[tier]!.values.count(where: \.dirty)) }
+    }
+
+    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+        try await read("rollups \(tier)") { state in
+            state.tiers[tier]!.values
+                .filter { bucket in bucket.key.project == project && ranges.contains { $0.contains(bucket.key.index) } }
+                .sorted { $0.key < $1.key }
+        }
+    }
+
+    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+        try await read("countEvents") { state in
+            state.countedRanges += ranges
+            struct Row: Hashable {
+                var minute: Int64
+                var type: ExactText
+                var source: ExactText
+            }
+            var rows: [Row: Int64] = [:]
+            for event in state.events.values.lazy.map(\.event) where event.project == project {
+                guard ranges.contains(where: { $0.contains(event.timestamp) }) else { continue }
+                let row = Row(minute: event.timestamp.minute, type: ExactText(event.type), source: ExactText(event.source))
+                rows[row, default: 0] += 1
+            }
+            var folder = MinuteFolder()
+            for (row, count) in rows.sorted(by: { $0.key.minute < $1.key.minute }) {
+                folder.add(minute: row.minute, type: row.type.text, source: row.source.text, count: count)
+            }
+            return folder.finish()
+        }
+    }
+
+    func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
+        try write(.roll) { state in
+            var applied = 0
+            for bucket in buckets {
+                guard var present = state.tiers[tier]![bucket.key], present.done < bucket.version else { continue }
+                present.groups = bucket.groups
+                present.done = bucket.version
+                present.dirty = present.version != bucket.version
+                state.tiers[tier]![bucket.key] = present
+                applied += 1
+            }
+            return applied
+        }
+    }
+
+    func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+        try await read("extent") { state in
+            let events = state.events.values.filter { $0.event.project == project }
+            let marked = state.tiers.mapValues { $0.keys.filter { $0.project == project }.map(\.index) }
+            let minutes = marked[.minute]! + events.map(\.event.timestamp.minute)
+            let hours = marked[.hour]!
+            guard let first = (minutes + hours.map { $0 * 60 }).min(), let last = (minutes + hours.map { $0 * 60 + 59 }).max() else {
+                return nil
+            }
+            return Timestamp(minute: first)..<Timestamp(minute: last + 1)
+        }
+    }
+
+    func projects() async throws(StoreError) -> [String] {
+        try await read("projects") { state in
+            let keys = state.tiers.values.flatMap { $0.keys.map(\.project) }
+            return Set(state.events.values.map(\.event.project) + keys).sorted()
+        }
+    }
+
+    // MARK: Faults
+
+    private func write<R>(_ step: Faults.Step, _ body: (inout State) throws(StoreError) -> R) throws(StoreError) -> R {
+        guard faults.pass(step, .before) else { throw away(step) }
+        let result = try locked(body)
+        guard faults.pass(step, .after) else { throw away(step) }
+        return result
+    }
+
+    private func read<R>(_ name: String, _ body: (inout State) -> R) async throws(StoreError) -> R {
+        await beforeRead.withLock { $0 }?(name)
+        guard faults.pass(.read, .before) else { throw away(.read) }
+        return try locked { (state) throws(StoreError) in
+            state.queries += 1
+            return body(&state)
+        }
+    }
+
+    /// `Mutex.withLock` wants to send its result; these results are copies of values, so a box is enough.
+    private func locked<R>(_ body: (inout State) throws(StoreError) -> R) throws(StoreError) -> R {
+        try state.withLock { (state) throws(StoreError) in UncheckedBox(value: try body(&state)) }.value
+    }
+
+    private func away(_ step: Faults.Step) -> StoreError { StoreError(.unavailable, operation: step.rawValue, "away") }
+}
+
+private struct UncheckedBox<R>: @unchecked Sendable {
+    var value: R
+}

@@ -1,0 +1,45 @@
+import Synchronization
+
+@testable import AnalyticsCore
+
+/// 2026-03-01T12:00:00Z, which begins an hour.
+let noon = Timestamp(milliseconds: 1_772_366_400_000)
+
+extension WallClock {
+    static func fixed(_ now: Timestamp) -> WallClock { WallClock { now } }
+}
+
+extension IDGenerator {
+    /// `prefix0`, `prefix1`, …
+    static func counting(_ prefix: String = "id") -> IDGenerator {
+        let next = Mutex(0)
+        return IDGenerator {
+            next.withLock { number in
+                defer { number += 1 }
+                return prefix + String(number)
+            }
+        }
+    }
+}
+
+func sample(
+    _ id: String, type: String = "view", source: String = "web", at timestamp: Timestamp = noon, project: String = Project.default,
+    data: String = "{}", receipt: String? = nil
+) -> Event {
+    Event(
+        project: project, id: id, type: type, source: source, timestamp: timestamp, clientTimestamp: timestamp,
+        data: JSONText(normalised: data), receivedAt: noon, receipt: receipt ?? "r-\(id):0")
+}
+
+func stored(_ event: Event) -> StoredEvent {
+    StoredEvent(event: event, processedAt: event.receivedAt, context: nil, fingerprint: event.fingerprint)
+}
+
+/// A message as the door publishes it.
+func message(_ events: [Event], request: String = "r") -> OutgoingMessage {
+    var encoder = ChunkEncoder(request: request, sender: Sender())
+    for (index, event) in events.enumerated() { encoder.append(event, index: index) }
+    let messages = encoder.finish()
+    precondition(messages.count == 1, "more events than one message holds")
+    return messages[0]
+}

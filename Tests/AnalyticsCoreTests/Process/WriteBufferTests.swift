@@ -1,0 +1,98 @@
+import Testing
+
+@testable import AnalyticsCore
+
+/// Time that tests set.
+struct FakeInstant: InstantProtocol {
+    var offset: Duration = .zero
+
+    func advanced(by duration: Duration) -> FakeInstant { FakeInstant(offset: offset + duration) }
+    func duration(to other: FakeInstant) -> Duration { other.offset - offset }
+    static func < (a: FakeInstant, b: FakeInstant) -> Bool { a.offset < b.offset }
+    static func at(_ milliseconds: Int) -> FakeInstant { FakeInstant(offset: .milliseconds(milliseconds)) }
+}
+
+struct WriteBufferTests {
+    private typealias Buffer = WriteBuffer<FakeInstant>
+
+    private func entry(_ tag: UInt64, events: Int = 1) -> Buffer.Entry {
+        Buffer.Entry(
+            handle: DeliveryHandle(epoch: 1, tag: tag), redeliveries: 0,
+            events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, sender: Sender())
+    }
+
+    private func buffer(events: Int = 10, deliveries: Int = 5) -> Buffer {
+        Buffer(limits: .init(events: events, deliveries: deliveries, interval: .milliseconds(100)))
+    }
+
+    @Test func isFlushedWhenItHoldsEnoughEvents() {
+        var buffer = buffer()
+        #expect(buffer.add(entry(1, events: 9), now: .at(0)) == nil)
+        #expect(buffer.add(entry(2, events: 3), now: .at(0))?.map(\.handle.tag) == [1, 2])
+        #expect(buffer.drain() == nil)
+    }
+
+    @Test func isFlushedWhenItHoldsEnoughDeliveries() {
+        var buffer = buffer()
+        for tag in 1...4 as ClosedRange<UInt64> { #expect(buffer.add(entry(tag), now: .at(0)) == nil) }
+        #expect(buffer.add(entry(5), now: .at(0))?.map(\.handle.tag) == [1, 2, 3, 4, 5])
+    }
+
+    @Test func isFlushedOnceItsFirstEntryHasWaitedLongEnough() {
+        var buffer = buffer()
+        #expect(buffer.tick(now: .at(1_000)) == nil)
+        #expect(buffer.add(entry(1), now: .at(1_000)) == nil)
+        #expect(buffer.add(entry(2), now: .at(1_090)) == nil)
+        #expect(buffer.tick(now: .at(1_099)) == nil)
+        #expect(buffer.tick(now: .at(1_100))?.count == 2)
+        #expect(buffer.tick(now: .at(9_999)) == nil)
+    }
+
+    @Test func theClockStartsAnewAfterAFlush() {
+        var buffer = buffer(events: 2)
+        _ = buffer.add(entry(1), now: .at(0))
+        #expect(buffer.add(entry(2), now: .at(50)) != nil)
+        _ = buffer.add(entry(3), now: .at(99))
+        #expect(buffer.tick(now: .at(150)) == nil)
+        #expect(buffer.tick(now: .at(199))?.count == 1)
+    }
+
+    @Test func drainsEverythingOnce() {
+        var buffer = buffer()
+        _ = buffer.add(entry(1), now: .at(0))
+        #expect(buffer.drain()?.count == 1)
+        #expect(buffer.drain() == nil)
+        #expect(buffer.tick(now: .at(10_000)) == nil)
+    }
+}
+
+struct PoisonGuardTests {
+    @Test func processesIsolatesAndGivesUpByTheNumberOfRedeliveries() {
+        var poison = PoisonGuard()
+        #expect(poison.judge(redeliveries: 0) == .process)
+        #expect(poison.judge(redeliveries: PoisonGuard.isolateFrom - 1) == .process)
+        #expect(poison.judge(redeliveries: PoisonGuard.isolateFrom) == .isolate)
+        #expect(poison.judge(redeliveries: PoisonGuard.giveUpAfter) == .isolate)
+        #expect(poison.judge(redeliveries: PoisonGuard.giveUpAfter + 1) == .giveUp)
+    }
+
+    @Test func givesUpOneOnlySoThatItsNeighboursGetAnotherTry() {
+        var poison = PoisonGuard()
+        #expect(poison.judge(redeliveries: 99) == .giveUp)
+        #expect(poison.judge(redeliveries: 99) == .isolate)
+    }
+}
+
+struct BackoffTests {
+    @Test func pausesDoubleFromFiftyMillisecondsToFiveSecondsWithinAQuarter() {
+        for _ in 0..<200 {
+            var backoff = Backoff()
+            var expected = Duration.milliseconds(50)
+            for _ in 0..<20 {
+                let pause = backoff.next()
+                #expect(pause >= expected * 0.75 && pause <= expected * 1.25)
+                expected = min(expected * 2, .seconds(5))
+            }
+        }
+    }
+}
