@@ -63,7 +63,7 @@ let package = Package(
         .target(
             name: "PrometheusExposition",
             dependencies: [
-                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "CoreMetrics", package: "swift-metrics")
             ],
             swiftSettings: strict
         ),

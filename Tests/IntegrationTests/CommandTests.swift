@@ -43,7 +43,9 @@ struct CommandTests {
         let service = try await ServiceProcess.serve(backends)
         defer { service.terminate() }
         var csv = "when,who,what,amount\n"
-        for row in 0..<2_500 { csv += "2026-01-\(row % 28 + 1 < 10 ? "0" : "")\(row % 28 + 1)T00:00:00Z,\"shop, \(row % 3)\",sale,\(row)\n" }
+        for row in 0..<2_500 {
+            csv += "2026-01-\(10 + row % 20)T00:00:00Z,\"shop, \(row % 3)\",sale,\(row)\n"
+        }
         csv += "never,x,sale,1\n"
         let file = backends.directory.appending(path: "sales.csv")
         try csv.write(to: file, atomically: true, encoding: .utf8)

@@ -25,7 +25,8 @@ struct PipelineTests {
         defer { service.terminate() }
         let accepted = try await service.post(
             "/api/v1/events?wait=stored&timeout=20",
-            #"{"id":"e-1","type":"page_view","source":"web","timestamp":"2026-03-01T12:00:00Z","data":{"$set":{"a.b":1.5},"":[true,null]}}"#)
+            #"{"id":"e-1","type":"page_view","source":"web","timestamp":"2026-03-01T12:00:00Z","#
+                + #""data":{"$set":{"a.b":1.5},"":[true,null]}}"#)
         #expect(accepted.status == 200, "\(accepted.text)")
 
         let counts = try await service.get("/api/v1/events/counts")

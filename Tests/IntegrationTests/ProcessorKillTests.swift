@@ -11,8 +11,11 @@ struct ProcessorKillTests {
 
         let rows = 40_000
         let file = backends.directory.appending(path: "events.ndjson")
-        try (0..<rows).map { #"{"id":"e\#($0)","type":"t\#($0 % 7)","source":"s\#($0 % 3)","timestamp":\#(1_760_000_000_000 + $0 * 1_009),"data":{"n":\#($0)}}"# }
-            .joined(separator: "\n").write(to: file, atomically: true, encoding: .utf8)
+        let lines = (0..<rows).map { row in
+            #"{"id":"e\#(row)","type":"t\#(row % 7)","source":"s\#(row % 3)","#
+                + #""timestamp":\#(1_760_000_000_000 + row * 1_009),"data":{"n":\#(row)}}"#
+        }
+        try lines.joined(separator: "\n").write(to: file, atomically: true, encoding: .utf8)
 
         async let imported = Command.analytics(
             ["import", file.path, "--url", api.url, "--batch", "500", "--no-wait"], backends)

@@ -145,8 +145,10 @@ enum Command {
                         process.currentDirectoryURL = directory
                         let folder = FileManager.default.temporaryDirectory
                         let files = (0..<2).map { _ in folder.appending(path: "analytics-\(UUID().uuidString).txt") }
-                        defer { files.forEach { try? FileManager.default.removeItem(at: $0) } }
-                        files.forEach { FileManager.default.createFile(atPath: $0.path, contents: nil) }
+                        defer {
+                            for file in files { try? FileManager.default.removeItem(at: file) }
+                        }
+                        for file in files { FileManager.default.createFile(atPath: file.path, contents: nil) }
                         process.standardInput = FileHandle.nullDevice
                         process.standardOutput = try FileHandle(forWritingTo: files[0])
                         process.standardError = try FileHandle(forWritingTo: files[1])

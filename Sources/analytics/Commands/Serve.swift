@@ -31,7 +31,9 @@ struct Serve: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
 
         let backends = try await Backends.open(settings, logger: logger)
-        logger.notice("Starting", metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
+        logger.notice(
+            "Starting",
+            metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
         let service = Service(settings: settings, backends: backends, metrics: metrics, logger: logger)
         do {
             try await service.run(role)

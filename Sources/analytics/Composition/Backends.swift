@@ -77,7 +77,8 @@ struct Backends: Sendable {
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         } catch {
-            throw SettingsError("DATA_DIR", directory, allowed: "a folder that can be created and written to (\(error.localizedDescription))")
+            throw SettingsError(
+                "DATA_DIR", directory, allowed: "a folder that can be created and written to (\(error.localizedDescription))")
         }
         return directory + "/" + name
     }

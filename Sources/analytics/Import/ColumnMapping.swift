@@ -15,13 +15,15 @@ struct ColumnMapping {
         self.nulls = nulls
         for assignment in assignments {
             guard let equals = assignment.firstIndex(of: "="), Self.fields.contains(String(assignment[..<equals])) else {
-                throw CommandFailure("--map \(assignment): expected field=template, the field being one of \(Self.fields.joined(separator: ", "))")
+                throw CommandFailure(
+                    "--map \(assignment): expected field=template, the field being one of \(Self.fields.joined(separator: ", "))")
             }
             let field = String(assignment[..<equals])
             templates.append((field, try Template(String(assignment[assignment.index(after: equals)...]), columns: columns)))
         }
         for required in ["type", "source"] where !templates.contains(where: { $0.field == required }) {
-            throw CommandFailure("CSV needs --map \(required)=…, for example --map \(required)='{\(columns.first ?? "column")}' or a fixed text")
+            throw CommandFailure(
+                "CSV needs --map \(required)=…, for example --map \(required)='{\(columns.first ?? "column")}' or a fixed text")
         }
     }
 

@@ -63,7 +63,8 @@ struct BackendSettings: Sendable {
         dataDirectory = reader.text("DATA_DIR") ?? "./data"
         mongoURI = reader.text("MONGODB_URI", isSecret: true)
         if let uri = mongoURI, !uri.hasPrefix("mongodb://"), !uri.hasPrefix("mongodb+srv://") {
-            throw SettingsError("MONGODB_URI", Self.withoutSecrets(uri), allowed: "an address that begins with mongodb:// or mongodb+srv://")
+            throw SettingsError(
+                "MONGODB_URI", Self.withoutSecrets(uri), allowed: "an address that begins with mongodb:// or mongodb+srv://")
         }
         rabbitURL = reader.text("RABBITMQ_URL", isSecret: true)
         if let url = rabbitURL, !url.hasPrefix("amqp://") {

@@ -12,9 +12,10 @@ struct UserAgent: Equatable {
             device = "bot"
             return
         }
-        browser = Self.browsers.lazy.compactMap { name, token in
-            text.version(after: token).map { EventContext.NamedVersion(name, $0) }
-        }.first
+        browser =
+            Self.browsers.lazy.compactMap { name, token in
+                text.version(after: token).map { EventContext.NamedVersion(name, $0) }
+            }.first
         operatingSystem = Self.system(text)
         device = Self.device(text, system: operatingSystem?.name)
     }
