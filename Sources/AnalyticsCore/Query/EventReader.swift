@@ -8,7 +8,7 @@ public struct EventReader: Sendable {
         self.store = store
     }
 
-    public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+    public func event(project: String, id: String) async throws -> StoredEvent? {
         try await store.event(project: project, id: id)
     }
 

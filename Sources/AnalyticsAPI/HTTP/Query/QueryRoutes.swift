@@ -33,9 +33,10 @@ struct QueryRoutes: Sendable {
     private func event(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
         // What is no text, and what no id can hold, is the id of no event.
-        guard let id = context.parameters.get("id").flatMap({ PercentEncoding.decode($0, plusIsSpace: false) }), !id.utf8.contains(0),
-            let event = try await reader.event(project: context.project, id: id)
-        else {
+        let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
+        // Outside a condition: Swift 6.3.1 crashes in optimising an await that is one of several.
+        let stored = id.isEmpty || id.utf8.contains(0) ? nil : try await reader.event(project: context.project, id: id)
+        guard let event = stored else {
             throw Problem(.eventNotFound, "No event with this id is stored. An accepted event appears here within seconds.")
         }
         var writer = JSONWriter(reservingCapacity: 1024)
