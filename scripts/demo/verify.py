@@ -11,6 +11,7 @@ import collections
 import csv
 import json
 import random
+import re
 import sys
 import urllib.parse
 import urllib.request
@@ -49,7 +50,7 @@ def value(cell):
     """A cell as the import sends it: numbers as numbers, NA as null."""
     if cell in ("", "NA"):
         return None
-    return int(cell) if cell.isdigit() and (cell == "0" or cell[0] != "0") else cell
+    return int(cell) if re.fullmatch(r"-?(0|[1-9][0-9]*)", cell) else cell
 
 
 FAULTS = []
