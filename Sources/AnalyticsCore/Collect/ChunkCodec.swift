@@ -170,7 +170,7 @@ struct ChunkDecoder {
             guard raw.count >= 2, raw.first == "\"", raw.last == "\"" else { throw ChunkError("a string is expected in the header") }
             guard raw.utf8.contains(UInt8(ascii: "\\")) else { return String(raw.dropFirst().dropLast()) }
             let decoded = PaddedBytes("{\"s\":\(raw)}").withUnsafeBytes { slice in
-                (try? JSONParser().members(of: slice, maximumDepth: 1))?["s"]?.string
+                JSONParser.withMembers(of: slice, maximumDepth: 1) { $0["s"]?.string }
             }
             guard let decoded else { throw ChunkError("a string is expected in the header") }
             return decoded
