@@ -140,7 +140,8 @@ struct ChunkDecoder {
                 event.sessionId = member.string
             }
         }
-        return event.id.isEmpty || event.type.isEmpty || event.receipt.isEmpty || !hasTimestamp ? nil : event
+        let isWhole = !event.id.isEmpty && !event.type.isEmpty && !event.source.isEmpty && !event.receipt.isEmpty && hasTimestamp
+        return isWhole ? event : nil
     }
 
     /// The members before `events`.
