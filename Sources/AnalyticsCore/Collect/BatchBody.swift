@@ -41,8 +41,12 @@ struct BatchBody {
 
     /// NDJSON: an event a line, empty lines passed over.
     init(lines body: JSONSlice, limit: Int) throws(SubmissionError) {
-        let bytes = UnsafeRawBufferPointer(start: body.start, count: body.count)
-        for line in bytes.split(separator: 0x0A) where !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
+        var rest = UnsafeRawBufferPointer(start: body.start, count: body.count)[...]
+        // One line at a time: a body of empty lines is not to become a list of them.
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != 0x0A }
+            rest = rest[line.endIndex...].dropFirst()
+            guard !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { continue }
             try append(JSONSlice(start: body.start + line.startIndex, count: line.count), limit: limit)
         }
     }

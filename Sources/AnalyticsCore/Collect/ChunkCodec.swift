@@ -140,7 +140,8 @@ struct ChunkDecoder {
                 event.sessionId = member.string
             }
         }
-        return event.id.isEmpty || event.type.isEmpty || event.receipt.isEmpty || !hasTimestamp ? nil : event
+        let isWhole = !event.id.isEmpty && !event.type.isEmpty && !event.source.isEmpty && !event.receipt.isEmpty && hasTimestamp
+        return isWhole ? event : nil
     }
 
     /// The members before `events`.
@@ -170,7 +171,7 @@ struct ChunkDecoder {
             guard raw.count >= 2, raw.first == "\"", raw.last == "\"" else { throw ChunkError("a string is expected in the header") }
             guard raw.utf8.contains(UInt8(ascii: "\\")) else { return String(raw.dropFirst().dropLast()) }
             let decoded = PaddedBytes("{\"s\":\(raw)}").withUnsafeBytes { slice in
-                (try? JSONParser().members(of: slice, maximumDepth: 1))?["s"]?.string
+                JSONParser.withMembers(of: slice, maximumDepth: 1) { $0["s"]?.string }
             }
             guard let decoded else { throw ChunkError("a string is expected in the header") }
             return decoded

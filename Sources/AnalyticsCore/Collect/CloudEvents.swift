@@ -5,8 +5,7 @@ internal import FoundationEssentials
 extension EventDraft {
     /// Structured mode: an event in the JSON format (CloudEvents JSON Event Format 1.0.2).
     init(cloudEvent members: JSONMembers) throws(Rejection) {
-        var metadata = JSONWriter()
-        metadata.beginObject()
+        var metadata = CloudEventMetadata(datacontenttype: nil, isBase64: members["data_base64"] != nil)
         var specversion: String?
         try members.each { (member) throws(Rejection) in
             if member.hasKey("specversion") {
@@ -18,14 +17,12 @@ extension EventDraft {
                     throw Rejection(field: "data_base64", code: .invalidType, message: "'data_base64' must be a string.")
                 }
                 data = JSONText(string: text)
-                metadata.member("datacontentencoding", "base64")
             } else if member.hasKey("time") {
                 timestamp = try FieldRules.timestamp(member, "time")
             } else if let value = member.string {
                 try take(attribute: member.key, value, metadata: &metadata)
             } else if !member.isNull {
-                metadata.key(member.key)
-                metadata.json(member.json)
+                metadata.add(member.key, member.json)
             }
         }
         try finishCloudEvent(specversion: specversion, metadata: metadata)
@@ -35,8 +32,8 @@ extension EventDraft {
     init(
         cloudEventAttributes attributes: [String: String], contentType: String?, body: JSONSlice, parser: JSONParser
     ) throws(Rejection) {
-        var metadata = JSONWriter()
-        metadata.beginObject()
+        let encoding = DataEncoding(contentType: contentType, body: body)
+        var metadata = CloudEventMetadata(datacontenttype: contentType, isBase64: encoding == .base64)
         for (name, value) in attributes.sorted(by: { $0.key < $1.key }) where name != "specversion" {
             if name == "time" {
                 guard let time = Timestamp(rfc3339: value) else {
@@ -47,14 +44,11 @@ extension EventDraft {
                 try take(attribute: name, value, metadata: &metadata)
             }
         }
-        metadata.member("datacontenttype", contentType)
-        if body.count > 0 {
-            data = try Self.binaryData(body, contentType: contentType ?? "application/json", parser: parser, metadata: &metadata)
-        }
+        if body.count > 0 { data = try encoding.text(of: body, parser: parser) }
         try finishCloudEvent(specversion: attributes["specversion"], metadata: metadata)
     }
 
-    private mutating func take(attribute: String, _ value: String, metadata: inout JSONWriter) throws(Rejection) {
+    private mutating func take(attribute: String, _ value: String, metadata: inout CloudEventMetadata) throws(Rejection) {
         switch attribute {
         case "id": id = try FieldRules.checked(value, "id", limit: 128)
         case "source": source = try FieldRules.checked(value, "source", limit: 200)
@@ -62,13 +56,11 @@ extension EventDraft {
         case "correlationid": correlationId = try FieldRules.checked(value, "correlationid", limit: 200)
         case "userid": userId = try FieldRules.checked(value, "userid", limit: 200)
         case "sessionid": sessionId = try FieldRules.checked(value, "sessionid", limit: 200)
-        default:
-            metadata.key(attribute)
-            metadata.string(value)
+        default: metadata.add(attribute, JSONText(string: value))
         }
     }
 
-    private mutating func finishCloudEvent(specversion: String?, metadata: JSONWriter) throws(Rejection) {
+    private mutating func finishCloudEvent(specversion: String?, metadata: CloudEventMetadata) throws(Rejection) {
         guard specversion == "1.0" else {
             throw Rejection(
                 field: "specversion", code: specversion == nil ? .missingField : .invalidValue, message: "'specversion' must be \"1.0\".")
@@ -76,25 +68,63 @@ extension EventDraft {
         try FieldRules.require(id, "id")
         try FieldRules.require(source, "source")
         try FieldRules.require(type, "type")
-        var metadata = metadata
-        metadata.endObject()
-        if metadata.count > 2 { self.metadata = JSONText(normalised: metadata.text) }
+        self.metadata = metadata.json
+    }
+}
+
+/// What goes to `metadata`. The two names that are ours to set are set once: an attribute of that name gives way, since an object with
+/// a key twice is one that nothing behind the queue reads.
+private struct CloudEventMetadata {
+    private var writer = JSONWriter()
+    private let reserved: [(name: String, value: String)]
+
+    init(datacontenttype: String?, isBase64: Bool) {
+        reserved =
+            (datacontenttype.map { [("datacontenttype", $0)] } ?? []) + (isBase64 ? [("datacontentencoding", "base64")] : [])
+        writer.beginObject()
     }
 
-    /// JSON stays JSON, other text becomes a string, the rest a base64 string that `metadata` names as such.
-    private static func binaryData(
-        _ body: JSONSlice, contentType: String, parser: JSONParser, metadata: inout JSONWriter
-    ) throws(Rejection) -> JSONText {
-        let mediaType = contentType.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+    mutating func add(_ name: String, _ value: JSONText) {
+        guard !reserved.contains(where: { $0.name == name }) else { return }
+        writer.key(name)
+        writer.json(value)
+    }
+
+    var json: JSONText? {
+        var writer = writer
+        for (name, value) in reserved {
+            writer.key(name)
+            writer.string(value)
+        }
+        writer.endObject()
+        return writer.count > 2 ? JSONText(normalised: writer.text) : nil
+    }
+}
+
+/// How the body of an event in binary mode is kept: JSON stays JSON, other text becomes a string, the rest a base64 string that
+/// `metadata` names as such.
+private enum DataEncoding {
+    case json
+    case text
+    case base64
+
+    init(contentType: String?, body: JSONSlice) {
+        let mediaType = (contentType ?? "application/json").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
         if mediaType.hasSuffix("/json") || mediaType.hasSuffix("+json") {
-            return try JSONText(validating: body, parser: parser)
+            self = .json
+        } else if mediaType.hasPrefix("text/"), String(validating: body.bytes, as: UTF8.self) != nil {
+            self = .text
+        } else {
+            self = body.count > 0 ? .base64 : .text
         }
-        let bytes = UnsafeRawBufferPointer(start: body.start, count: body.count)
-        if mediaType.hasPrefix("text/"), let text = String(validating: bytes, as: UTF8.self) {
-            return JSONText(string: text)
+    }
+
+    func text(of body: JSONSlice, parser: JSONParser) throws(Rejection) -> JSONText {
+        switch self {
+        case .json: try JSONText(validating: body, parser: parser)
+        case .text: JSONText(string: body.string)
+        case .base64: JSONText(string: Data(body.bytes).base64EncodedString())
         }
-        metadata.member("datacontentencoding", "base64")
-        return JSONText(string: Data(bytes).base64EncodedString())
     }
 }
 

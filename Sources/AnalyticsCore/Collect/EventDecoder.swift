@@ -70,11 +70,20 @@ struct EventDecoder {
             } catch {
                 var rejection = error
                 rejection.index = index
-                rejection.id = draft?.id
+                rejection.id = draft?.id ?? id(of: text, submission.format)
                 output.rejected.append(rejection)
             }
         }
         return output
+    }
+
+    /// The id of an event that was refused for something else, so that its sender can tell which it was.
+    private func id(of text: JSONSlice, _ format: Submission.Format) -> String? {
+        if case .cloudEventBinary(let attributes, _) = format {
+            return attributes["id"].flatMap { try? FieldRules.checked($0, "id", limit: 128) }
+        }
+        guard text.count <= limits.maximumEventBytes, let members = try? members(text) else { return nil }
+        return members["id"].flatMap { try? FieldRules.string($0, "id", limit: 128) }
     }
 
     private func native(_ text: JSONSlice) throws(Rejection) -> EventDraft {
@@ -132,6 +141,9 @@ enum EventTime {
     ) throws(Rejection) -> Timestamp {
         guard let client else { return receivedAt }
         let timestamp = sentAt.map { receivedAt - ($0 - client) } ?? client
+        guard timestamp >= .earliest else {
+            throw Rejection(field: "timestamp", code: .invalidTimestamp, message: FieldRules.timestampHelp("timestamp"))
+        }
         guard timestamp <= receivedAt + limits.maximumFutureSkew else {
             throw Rejection(
                 field: "timestamp", code: .timestampInFuture,
@@ -143,9 +155,6 @@ enum EventTime {
                 field: "timestamp", code: .timestampTooOld,
                 message: "'timestamp' \(timestamp.rfc3339) is older than the retention window of "
                     + "\(retention.milliseconds / 86_400_000) days.")
-        }
-        guard timestamp >= .earliest else {
-            throw Rejection(field: "timestamp", code: .invalidTimestamp, message: FieldRules.timestampHelp("timestamp"))
         }
         return timestamp
     }
@@ -167,6 +176,6 @@ extension Rejection {
                 )
             case .notObject: (.notAnObject, "An event is a JSON object.")
             }
-        self.init(field: fault.key ?? field, code: code, message: message)
+        self.init(field: field ?? fault.key, code: code, message: message)
     }
 }

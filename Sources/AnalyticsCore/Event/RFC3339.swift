@@ -22,8 +22,11 @@ extension Timestamp {
         self.init(rfc3339: text.utf8)
     }
 
-    /// `2026-03-01T07:04:56.789Z`: always UTC, always three digits of fraction, so that text order is time order.
-    public var rfc3339: String {
+    /// `2026-03-01T07:04:56.789Z`: always UTC, always three digits of fraction, so that text order is time order. What lies outside of
+    /// ``earliest`` to ``latest`` is written as the nearer of the two.
+    public var rfc3339: String { min(max(self, .earliest), .latest).written }
+
+    private var written: String {
         let day = self.day
         let (year, month, dayOfMonth) = Self.civil(daysSince1970: day)
         var rest = milliseconds - day * 86_400_000

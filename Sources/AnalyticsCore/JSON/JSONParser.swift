@@ -46,7 +46,16 @@ final class JSONParser {
         cjson_parser_free(parser)
     }
 
-    /// The top-level members; they hold until the next call.
+    /// Parses one object with a parser of its own, which is there for as long as `body` runs; `nil` when it is no object.
+    static func withMembers<R>(of text: JSONSlice, maximumDepth: Int, _ body: (JSONMembers) -> R?) -> R? {
+        let parser = JSONParser()
+        return withExtendedLifetime(parser) {
+            guard let members = try? parser.members(of: text, maximumDepth: maximumDepth) else { return nil }
+            return body(members)
+        }
+    }
+
+    /// The top-level members; they hold until the next call, and no longer than the parser: whoever calls this keeps it.
     func members(of text: JSONSlice, maximumDepth: Int) throws(JSONFault) -> JSONMembers {
         var members: UnsafePointer<cjson_member>?
         var count = 0

@@ -61,7 +61,7 @@ struct JSONSlice {
         count = view.length
     }
 
-    var string: String {
-        String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
-    }
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+
+    var string: String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -34,13 +34,17 @@ public struct Counts: Sendable, Equatable {
     public var groups: [(name: String, count: Int64)]
 
     public init(_ counts: [String: Int64]) {
+        self.init(exact: Dictionary(uniqueKeysWithValues: counts.map { (ExactText($0.key), $0.value) }))
+    }
+
+    init(exact counts: [ExactText: Int64]) {
         total = counts.values.reduce(0, +)
-        groups = counts.map { (name: $0.key, count: $0.value) }
+        groups = counts.map { (name: $0.key.text, count: $0.value) }
             .sorted { $0.count != $1.count ? $0.count > $1.count : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
     public static func == (a: Counts, b: Counts) -> Bool {
-        a.total == b.total && a.groups.elementsEqual(b.groups, by: ==)
+        a.total == b.total && a.groups.elementsEqual(b.groups) { $0.count == $1.count && ExactText($0.name) == ExactText($1.name) }
     }
 }
 
@@ -71,6 +75,27 @@ struct RangeCover: Equatable {
         }
         edges = [firstEdge, lastEdge].filter { !$0.isEmpty }
     }
+}
+
+/// Cuts ranges into lists that a query can take: no more than `count` ranges, and no more than `length` indexes, in each.
+func slices(_ ranges: [Range<Int64>], count: Int = 200, length: Int64) -> [[Range<Int64>]] {
+    var slices: [[Range<Int64>]] = []
+    var slice: [Range<Int64>] = []
+    var room = length
+    for range in ranges {
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let end = min(range.upperBound, start + room)
+            slice.append(start..<end)
+            room -= end - start
+            start = end
+            if room == 0 || slice.count == count {
+                slices.append(slice)
+                (slice, room) = ([], length)
+            }
+        }
+    }
+    return slice.isEmpty ? slices : slices + [slice]
 }
 
 /// Joins ascending indexes into ranges.

@@ -14,13 +14,14 @@ enum CountsCodec {
     /// `nil` when it is not what ``encode(_:)`` writes.
     static func decode(_ bytes: [UInt8]) -> Counts? {
         PaddedBytes(bytes).withUnsafeBytes { text in
-            guard let members = try? JSONParser().members(of: text, maximumDepth: 1) else { return nil }
-            var counts: [String: Int64] = [:]
-            for member in members {
-                guard let count = member.integer else { return nil }
-                counts[member.key] = count
+            JSONParser.withMembers(of: text, maximumDepth: 1) { members in
+                var counts: [ExactText: Int64] = [:]
+                for member in members {
+                    guard let count = member.integer else { return nil }
+                    counts[ExactText(member.key)] = count
+                }
+                return Counts(exact: counts)
             }
-            return Counts(counts)
         }
     }
 }

@@ -8,10 +8,12 @@ public struct EventCounter: Sendable {
     private let flights = SingleFlight<String, Counts>()
     private let liveMinutes = LiveMinutes()
 
-    /// Hours read at a time; bounds what a count over years holds in memory.
+    /// Hours read at a time; bounds what a count over years holds in memory. Where there are none the step doubles, up to ``longestStep``:
+    /// one event with a clock of the year 1 must not make every count take thousands of queries.
     private static let hoursAtATime: Int64 = 1_000
-    /// Ranges a query to the store names at the most.
-    private static let rangesAtATime = 200
+    private static let longestStep: Int64 = 16_000
+    /// Minutes read, or counted from their events, at a time.
+    private static let minutesAtATime: Int64 = 2_000
     /// A cached count is found again only while its generation stands; this only bounds what old generations take up.
     private static let timeToLive: Duration = .seconds(600)
 
@@ -25,7 +27,7 @@ public struct EventCounter: Sendable {
         guard let range = try await range(of: query) else { return (Counts([:]), false) }
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
         let generation = try await store.generation(project: query.project, days: Self.days(of: range))
-        let key = Self.cacheKey(query, generation: generation)
+        let key = Self.cacheKey(query, range, generation: generation)
         if let cached = await cached(key) { return (cached, true) }
         let counts = try await flights.value(for: key) {
             let counts = try await compute(query, range)
@@ -47,12 +49,15 @@ public struct EventCounter: Sendable {
         return nil
     }
 
-    /// The range asked for, held to what there is where the query leaves it open.
+    /// The range asked for; held to what there is where the query leaves it open, and where it is long.
     private func range(of query: CountQuery) async throws -> Range<Timestamp>? {
-        if let from = query.from, let to = query.to { return from < to ? from..<to : nil }
+        if let from = query.from, let to = query.to {
+            guard from < to else { return nil }
+            if to.hour - from.hour <= Self.hoursAtATime { return from..<to }
+        }
         guard let extent = try await store.extent(project: query.project) else { return nil }
-        let from = query.from ?? extent.lowerBound
-        let to = query.to ?? extent.upperBound
+        let from = max(query.from ?? extent.lowerBound, extent.lowerBound)
+        let to = min(query.to ?? extent.upperBound, extent.upperBound)
         return from < to ? from..<to : nil
     }
 
@@ -60,11 +65,13 @@ public struct EventCounter: Sendable {
         range.lowerBound.day..<Timestamp(milliseconds: range.upperBound.milliseconds - 1).day + 1
     }
 
-    private static func cacheKey(_ query: CountQuery, generation: Int64) -> String {
+    /// Of the range that is computed, not of the one that was asked for: where that is open, events outside of what there was when the
+    /// range was decided may be marked before the generation is read, and no longer change it afterwards.
+    private static func cacheKey(_ query: CountQuery, _ range: Range<Timestamp>, generation: Int64) -> String {
         let parts: [String] =
-            ["counts1", query.project, query.grouping.rawValue, String(generation)]
-            + [query.from.map { String($0.milliseconds) } ?? "", query.to.map { String($0.milliseconds) } ?? ""]
-            + ["types"] + query.types.sorted() + ["sources"] + query.sources.sorted()
+            ["counts2", query.project, query.grouping.rawValue, String(generation)]
+            + [String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)]
+            + [String(query.types.count)] + query.types.sorted() + query.sources.sorted()
         return "counts:" + Digest.hexadecimal(of: parts)
     }
 
@@ -73,24 +80,28 @@ public struct EventCounter: Sendable {
     private func compute(_ query: CountQuery, _ range: Range<Timestamp>) async throws -> Counts {
         let cover = RangeCover(range)
         var tally = Tally(query)
-        var minutes: [Range<Int64>] = []
         var start = cover.hours.lowerBound
+        var step = Self.hoursAtATime
         while start < cover.hours.upperBound {
-            let end = min(start + Self.hoursAtATime, cover.hours.upperBound)
-            let marked = tally.add(try await store.rollups(.hour, project: query.project, in: [start..<end]))
-            minutes.append(contentsOf: coalesce(marked.map(\.key.index)).map { $0.lowerBound * 60..<$0.upperBound * 60 })
+            let end = min(start + step, cover.hours.upperBound)
+            let hours = try await store.rollups(.hour, project: query.project, in: [start..<end])
+            let marked = tally.add(hours).map(\.key.index)
+            try await addMinutes(coalesce(marked).map { $0.lowerBound * 60..<$0.upperBound * 60 }, to: &tally)
+            step = hours.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
             start = end
         }
-        minutes.append(contentsOf: cover.minutes)
-        var marked: [Rollup] = []
-        for ranges in Self.slices(minutes) {
-            marked.append(contentsOf: tally.add(try await store.rollups(.minute, project: query.project, in: ranges)))
-        }
-        try await count(marked, into: &tally)
+        try await addMinutes(cover.minutes, to: &tally)
         for edge in cover.edges {
             for minute in try await store.countEvents(project: query.project, in: [edge]) { tally.add(minute.groups) }
         }
         return tally.counts
+    }
+
+    private func addMinutes(_ minutes: [Range<Int64>], to tally: inout Tally) async throws {
+        for ranges in slices(minutes, length: Self.minutesAtATime) {
+            let marked = tally.add(try await store.rollups(.minute, project: tally.query.project, in: ranges))
+            try await count(marked, into: &tally)
+        }
     }
 
     /// Counts marked minutes from their events.
@@ -100,7 +111,7 @@ public struct EventCounter: Sendable {
             if let groups = await liveMinutes.groups(of: rollup) { tally.add(groups) } else { unknown.append(rollup) }
         }
         let versions = Dictionary(uniqueKeysWithValues: unknown.map { ($0.key.index, $0) })
-        for ranges in Self.slices(coalesce(unknown.map(\.key.index))) {
+        for ranges in slices(coalesce(unknown.map(\.key.index)), length: Self.minutesAtATime) {
             let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
             for minute in try await store.countEvents(project: tally.query.project, in: times) {
                 tally.add(minute.groups)
@@ -108,23 +119,19 @@ public struct EventCounter: Sendable {
             }
         }
     }
-
-    private static func slices(_ ranges: [Range<Int64>]) -> [[Range<Int64>]] {
-        stride(from: 0, to: ranges.count, by: rangesAtATime).map { Array(ranges[$0..<min($0 + rangesAtATime, ranges.count)]) }
-    }
 }
 
 /// Adds groups up under the query's filters and grouping.
 private struct Tally {
     let query: CountQuery
-    private let types: Set<String>
-    private let sources: Set<String>
-    private var sums: [String: Int64] = [:]
+    private let types: Set<ExactText>
+    private let sources: Set<ExactText>
+    private var sums: [ExactText: Int64] = [:]
 
     init(_ query: CountQuery) {
         self.query = query
-        types = Set(query.types)
-        sources = Set(query.sources)
+        types = Set(query.types.map(ExactText.init))
+        sources = Set(query.sources.map(ExactText.init))
     }
 
     /// Adds the rollups that are not marked and gives back those that are.
@@ -137,12 +144,14 @@ private struct Tally {
     }
 
     mutating func add(_ groups: [RollupGroup]) {
-        for group in groups where (types.isEmpty || types.contains(group.type)) && (sources.isEmpty || sources.contains(group.source)) {
-            sums[query.grouping == .type ? group.type : group.source, default: 0] += group.count
+        for group in groups {
+            let (type, source) = (ExactText(group.type), ExactText(group.source))
+            guard types.isEmpty || types.contains(type), sources.isEmpty || sources.contains(source) else { continue }
+            sums[query.grouping == .type ? type : source, default: 0] += group.count
         }
     }
 
-    var counts: Counts { Counts(sums) }
+    var counts: Counts { Counts(exact: sums) }
 }
 
 /// Remembers what a marked minute counted to, for as long as no further mark comes: a minute that stays hot is then not counted

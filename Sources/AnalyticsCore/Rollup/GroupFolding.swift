@@ -22,7 +22,7 @@ public enum GroupFolding {
     /// The order in which groups are kept; total, so that the same events always fold the same way.
     static func precedes(_ a: RollupGroup, _ b: RollupGroup) -> Bool {
         if a.count != b.count { return a.count > b.count }
-        if a.type != b.type { return a.type.utf8.lexicographicallyPrecedes(b.type.utf8) }
+        if ExactText(a.type) != ExactText(b.type) { return a.type.utf8.lexicographicallyPrecedes(b.type.utf8) }
         return a.source.utf8.lexicographicallyPrecedes(b.source.utf8)
     }
 }

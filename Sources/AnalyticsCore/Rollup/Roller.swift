@@ -19,8 +19,10 @@ public actor Roller: Service {
     /// Between two passes over the marked buckets.
     private static let interval: Duration = .milliseconds(500)
     private static let pageSize = 5_000
-    /// Ranges of minutes that one query counts at the most.
-    private static let rangesAtATime = 200
+    /// Minutes that one query counts at the most: each may come back with ``GroupFolding/limit`` groups.
+    private static let minutesAtATime: Int64 = 1_000
+    /// Passes that ``finish()`` makes at the most.
+    private static let finishingPasses = 100
 
     public init(store: any RollupStore, limits: EventLimits, clock: WallClock, logger: Logger) {
         self.store = store
@@ -54,9 +56,11 @@ public actor Roller: Service {
         max(minutes.longestWait(now: .now), hours.longestWait(now: .now), .now - lastPass)
     }
 
-    /// Rolls until nothing is marked, whatever is hot.
-    public func finish() async throws(StoreError) {
-        while true {
+    /// Rolls until nothing is marked, whatever is hot. Beside a service at work something always is: then it ends after
+    /// ``finishingPasses``, in which all that was marked at the beginning has been rolled. Throws a `CancellationError` when cancelled.
+    public func finish() async throws {
+        for _ in 0..<Self.finishingPasses {
+            try Task.checkCancellation()
             minutes = RollPlanner()
             hours = RollPlanner()
             if try await !pass() { return }
@@ -114,7 +118,7 @@ public actor Roller: Service {
         for project in Set(countable.map(\.key.project)) {
             let own = countable.filter { $0.key.project == project }
             var start = 0
-            for ranges in slices(coalesce(own.map(\.key.index))) {
+            for ranges in slices(coalesce(own.map(\.key.index)), length: Self.minutesAtATime) {
                 let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
                 let counted = try await store.countEvents(project: project, in: times)
                 let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
@@ -126,12 +130,6 @@ public actor Roller: Service {
                 start += count
                 try await write(.minute, rolled)
             }
-        }
-    }
-
-    private func slices(_ ranges: [Range<Int64>]) -> [[Range<Int64>]] {
-        stride(from: 0, to: ranges.count, by: Self.rangesAtATime).map {
-            Array(ranges[$0..<min($0 + Self.rangesAtATime, ranges.count)])
         }
     }
 
@@ -175,15 +173,15 @@ public actor Roller: Service {
     /// An hour's groups, with a count for each quarter.
     static func sum(_ minutes: [Rollup]) -> [RollupGroup] {
         struct Name: Hashable {
-            var type: String
-            var source: String
+            var type: ExactText
+            var source: ExactText
         }
         var sums: [Name: RollupGroup] = [:]
         for minute in minutes {
             let quarter = Int(minute.key.index - minute.key.hour.index * 60) / 15
             for group in minute.groups {
                 sums[
-                    Name(type: group.type, source: group.source),
+                    Name(type: ExactText(group.type), source: ExactText(group.source)),
                     default: RollupGroup(type: group.type, source: group.source, count: 0, quarters: [0, 0, 0, 0])
                 ].add(group, quarter: quarter)
             }

@@ -14,6 +14,11 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
         }
     }
 
+    private struct Hooks {
+        var beforeRead: (@Sendable (String) async -> Void)?
+        var beforeInsert: (@Sendable () async -> Void)?
+    }
+
     private struct State {
         var events: [Key: StoredEvent] = [:]
         var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:]]
@@ -27,8 +32,7 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
 
     let faults: Faults
     private let state = Mutex(State())
-    private let beforeRead = Mutex<(@Sendable (String) async -> Void)?>(nil)
-    private let beforeInsert = Mutex<(@Sendable () async -> Void)?>(nil)
+    private let hooks = Mutex(Hooks())
 
     init(faults: Faults = Faults()) {
         self.faults = faults
@@ -40,9 +44,9 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
     func refuse(_ ids: Set<String>) { state.withLock { $0.refused = ids } }
     /// Events with which it refuses the whole insert.
     func poison(_ ids: Set<String>) { state.withLock { $0.poison = ids } }
-    func beforeInsert(_ body: (@Sendable () async -> Void)?) { beforeInsert.withLock { $0 = body } }
+    func beforeInsert(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeInsert = body } }
     /// Runs before every operation that reads, with its name.
-    func beforeRead(_ body: (@Sendable (String) async -> Void)?) { beforeRead.withLock { $0 = body } }
+    func beforeRead(_ body: (@Sendable (String) async -> Void)?) { hooks.withLock { $0.beforeRead = body } }
 
     var events: [StoredEvent] { state.withLock { $0.events.values.sorted(by: Self.newestFirst) } }
     /// Sizes of the inserts so far.
@@ -68,7 +72,8 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
     func checkHealth() async throws(StoreError) { try await read("checkHealth") { _ in } }
 
     func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
-        await beforeInsert.withLock { $0 }?()
+        let hooks = hooks.withLock { $0 }
+        if let hook = hooks.beforeInsert { await hook() }
         return try write(.insert) { (state) throws(StoreError) in
             guard !events.contains(where: { state.poison.contains($0.event.id) }) else {
                 throw StoreError(.refused, operation: "insert", "poison")
@@ -239,7 +244,8 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
     }
 
     private func read<R>(_ name: String, _ body: (inout State) -> R) async throws(StoreError) -> R {
-        await beforeRead.withLock { $0 }?(name)
+        let hooks = hooks.withLock { $0 }
+        if let hook = hooks.beforeRead { await hook(name) }
         guard faults.pass(.read, .before) else { throw away(.read) }
         return try locked { (state) throws(StoreError) in
             state.queries += 1

@@ -1,0 +1,41 @@
+import Testing
+
+@testable import AnalyticsCore
+
+struct CollectorTests {
+    private let broker = MemoryBroker()
+
+    private func submit(_ count: Int, broken: Set<Int> = []) async throws -> SubmissionResult {
+        let events = (0..<count).map { broken.contains($0) ? "{}" : #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
+        return try await Collector(publisher: broker, limits: EventLimits(), clock: .fixed(noon), ids: .counting("r"))
+            .submit(Submission(format: .batch, body: PaddedBytes("[\(events.joined(separator: ","))]")))
+    }
+
+    @Test func whatTheBrokerConfirmsIsAccepted() async throws {
+        let result = try await submit(250, broken: [7])
+        #expect(result.accepted.map(\.index) == (0..<250).filter { $0 != 7 })
+        #expect(result.rejected.map(\.index) == [7] && result.unconfirmed.isEmpty && result.unconfirmedReason == nil)
+        let published = try broker.bodies.flatMap { try ChunkDecoder().decode($0).events }
+        #expect(published.map(\.id) == result.accepted.map(\.id) && published.map(\.receipt) == result.accepted.map(\.receipt))
+    }
+
+    @Test(arguments: [MemoryBroker.Answer.lose, .keepSilent])
+    func whatIsNotConfirmedIsNeverAccepted(answer: MemoryBroker.Answer) async throws {
+        broker.answer { _, message in message == 1 ? answer : .confirm }
+        let result = try await submit(250, broken: [0])
+        #expect(result.accepted.map(\.index) == Array(1...100) + Array(201..<250))
+        #expect(result.unconfirmed.map(\.index) == Array(101...200) && result.unconfirmedReason != nil)
+        #expect(result.rejected.count == 1)
+    }
+
+    @Test func anOutageConfirmsNothing() async throws {
+        broker.faults.away([.publish])
+        let result = try await submit(3)
+        #expect(result.accepted.isEmpty && result.unconfirmed.count == 3 && broker.ready == 0)
+    }
+
+    @Test func nothingIsPublishedWhenEverythingIsRejected() async throws {
+        let result = try await submit(2, broken: [0, 1])
+        #expect(result.accepted.isEmpty && result.rejected.count == 2 && broker.ready == 0)
+    }
+}

@@ -1,0 +1,153 @@
+import Logging
+import Testing
+
+@testable import AnalyticsCore
+
+/// Inserts events and marks them, as a flush does.
+func write(_ events: [Event], to store: MemoryStore) async throws {
+    _ = try await store.insert(events.map(stored))
+    var marks = BucketMarks()
+    for event in events { marks.touch(project: event.project, event.timestamp) }
+    try await marks.write(to: store)
+}
+
+func roller(_ store: MemoryStore, limits: EventLimits = EventLimits(), now: Timestamp = noon) -> Roller {
+    Roller(store: store, limits: limits, clock: .fixed(now), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+}
+
+@Suite(.timeLimit(.minutes(2)))
+struct EventCounterTests {
+    private let store = MemoryStore()
+    private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache()) }
+
+    @Test(arguments: 0..<25 as Range<UInt64>)
+    func countsEqualTheEventsWhateverIsMarkedAndWhateverIsRolled(seed: UInt64) async throws {
+        var random = Seeded(seed)
+        // A few hours around 1970 or around noon: negative indexes are indexes.
+        let base: Int64 = random.chance(50) ? 0 : noon.milliseconds
+        func moment(_ random: inout Seeded) -> Timestamp {
+            let fine = Int64(random.below(5 * 3_600_000)) - 9_000_000
+            return Timestamp(milliseconds: base + (random.chance(30) ? fine / 60_000 * 60_000 : fine))
+        }
+        var events: [Event] = []
+        for index in 0..<200 {
+            let project = random.chance(10) ? "another" : Project.default
+            events.append(
+                sample("e\(index)", type: "t\(random.below(4))", source: "s\(random.below(3))", at: moment(&random), project: project))
+        }
+        try await write(events, to: store)
+        try await roller(store).finish()
+        spoil(&random)
+
+        for _ in 0..<40 {
+            var query = CountQuery(project: Project.default, grouping: random.chance(50) ? .type : .source)
+            if random.chance(30) { query.types = random.chance(50) ? ["t0"] : ["t1", "t3", "unknown"] }
+            if random.chance(30) { query.sources = ["s\(random.below(3))"] }
+            if random.chance(80) { query.from = moment(&random) }
+            if random.chance(80) { query.to = moment(&random) }
+            let (counts, _) = try await counter.counts(query)
+            #expect(counts == bruteForce(query, events), "seed \(seed), \(query)")
+        }
+    }
+
+    /// Marks buckets at random, and puts nonsense into what is marked: nobody may read it.
+    private func spoil(_ random: inout Seeded) {
+        for tier in RollupTier.allCases {
+            for bucket in store.buckets(tier) where random.chance(tier == .minute ? 30 : 50) {
+                store.edit(tier, bucket.key) { rollup in
+                    rollup.version += 1
+                    rollup.dirty = true
+                    rollup.groups = [RollupGroup(type: "t0", source: "s0", count: 1_000)]
+                }
+                // A marked minute's hour is marked, always.
+                if tier == .minute { store.edit(.hour, bucket.key.hour) { ($0.version, $0.dirty) = ($0.version + 1, true) } }
+            }
+        }
+    }
+
+    private func bruteForce(_ query: CountQuery, _ events: [Event]) -> Counts {
+        var counts: [String: Int64] = [:]
+        for event in events where event.project == query.project {
+            guard query.from.map({ event.timestamp >= $0 }) ?? true, query.to.map({ event.timestamp < $0 }) ?? true,
+                query.types.isEmpty || query.types.contains(event.type), query.sources.isEmpty || query.sources.contains(event.source)
+            else { continue }
+            counts[query.grouping == .type ? event.type : event.source, default: 0] += 1
+        }
+        return Counts(counts)
+    }
+
+    @Test func anEmptyOrInvertedRangeCountsNothing() async throws {
+        try await write([sample("a")], to: store)
+        #expect(try await counter.counts(CountQuery(project: Project.default, from: noon, to: noon)).counts.total == 0)
+        #expect(try await counter.counts(CountQuery(project: Project.default, from: noon + .seconds(1), to: noon)).counts.total == 0)
+        #expect(try await counter.counts(CountQuery(project: Project.default, from: noon + .seconds(9_999))).counts.total == 0)
+        #expect(try await counter.counts(CountQuery(project: "nobody")).counts == Counts([:]))
+    }
+
+    @Test func groupsComeLargestFirstAndTiesByName() {
+        #expect(Counts(["b": 2, "a": 2, "c": 5, "B": 2]).groups.map(\.name) == ["c", "B", "a", "b"])
+    }
+
+    @Test func whatWasFoldedIsCountedUnderOther() async throws {
+        let events = (0..<1_500).map { sample("e\($0)", type: "t\($0)", at: noon + .milliseconds($0)) }
+        try await write(events, to: store)
+        try await roller(store).finish()
+        let (counts, _) = try await counter.counts(CountQuery(project: Project.default))
+        #expect(counts.total == 1_500)
+        #expect(counts.groups.count == GroupFolding.limit)
+        #expect(counts.groups.first?.name == GroupFolding.other)
+        #expect(counts.groups.first?.count == 501)
+    }
+
+    @Test func namesThatDifferInBytesOnlyAreDifferentNames() async throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        try await write([sample("1", type: composed), sample("2", type: decomposed), sample("3", type: decomposed)], to: store)
+        for _ in 0..<2 {
+            let all = try await counter.counts(CountQuery(project: Project.default)).counts
+            #expect(all.groups.map { Array($0.name.utf8) } == [Array(decomposed.utf8), Array(composed.utf8)])
+            #expect(all.groups.map(\.count) == [2, 1])
+            let one = try await counter.counts(CountQuery(project: Project.default, types: [composed])).counts
+            #expect(one.total == 1)
+            // Once from marked minutes, once from the hour.
+            try await roller(store).finish()
+        }
+    }
+
+    @Test func aHotMinuteIsCountedFromItsEventsOnceAVersion() async throws {
+        try await write([sample("a")], to: store)
+        let counter = counter
+        let query = CountQuery(project: Project.default, from: noon, to: noon + .seconds(60))
+        for types in [[], ["view"], ["view", "buy"]] {
+            var query = query
+            query.types = types
+            #expect(try await counter.counts(query).counts.total == 1)
+        }
+        #expect(store.countedRanges.count == 1)
+        try await write([sample("b")], to: store)
+        #expect(try await counter.counts(query).counts.total == 2)
+        #expect(store.countedRanges.count == 2)
+    }
+
+    @Test func aRangeOfTenThousandYearsCostsNoMoreThanWhatIsInIt() async throws {
+        try await write([sample("a"), sample("b", at: noon - .seconds(86_400))], to: store)
+        let before = store.queries
+        let (counts, _) = try await counter.counts(CountQuery(project: Project.default, from: .earliest, to: .latest))
+        #expect(counts.total == 2)
+        #expect(store.queries - before < 20)
+    }
+
+    @Test func oneEventOfTheYearOneDoesNotMakeEveryCountSlow() async throws {
+        try await write([sample("a"), sample("b", at: .earliest)], to: store)
+        let before = store.queries
+        #expect(try await counter.counts(CountQuery(project: Project.default)).counts.total == 2)
+        #expect(store.queries - before < 2_000)
+    }
+
+    @Test func manyMarkedMinutesAreCountedInRangesOfBoundedLength() async throws {
+        let events = (0..<12_000).map { sample("e\($0)", at: noon + .seconds($0 * 60)) }
+        try await write(events, to: store)
+        #expect(try await counter.counts(CountQuery(project: Project.default)).counts.total == 12_000)
+        let longest = store.countedRanges.map { ($0.upperBound - $0.lowerBound).milliseconds / 60_000 }.max() ?? 0
+        #expect(longest <= 5_000)
+    }
+}
