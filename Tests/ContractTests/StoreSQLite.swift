@@ -1,0 +1,148 @@
+import AnalyticsCore
+import Foundation
+import Testing
+
+@testable import AnalyticsEmbedded
+
+/// What only the embedded store has: a file.
+@Suite("SQLite store")
+struct StoreSQLite {
+    /// A path in a folder of its own, removed at the end.
+    private func withPath(_ body: (String) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("store-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await body(folder.appendingPathComponent("events.sqlite").path)
+    }
+
+    private func code(_ body: () async throws -> Void) async -> StoreError.Code? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return (error as? StoreError)?.code
+        }
+    }
+
+    @Test("what was stored is there after the file is opened again")
+    func reopening() async throws {
+        try await withPath { path async throws in
+            for expected in [InsertOutcome.stored, .redelivered] {
+                let store = try SQLiteStore(path: path, logger: quiet)
+                try await store.prepare()
+                #expect(try await store.insert([stored("a")]) == [expected])
+                try await store.mark(.minute, [key(1)])
+            }
+            let version = try await SQLiteStore(path: path, logger: quiet).rollup(.minute, key(1))?.version
+            #expect(version == 2)
+        }
+    }
+
+    @Test("a path where there can be no database is refused at once")
+    func impossiblePath() async throws {
+        try await withPath { path async throws in
+            try Data("not a folder".utf8).write(to: URL(fileURLWithPath: path))
+            let below = await code { _ = try SQLiteStore(path: path + "/events.sqlite", logger: quiet) }
+            #expect(below == .misconfigured)
+            let noDatabase = await code { try await SQLiteStore(path: path, logger: quiet).prepare() }
+            #expect(noDatabase == .misconfigured)
+        }
+    }
+
+    @Test("a file that a newer version has written is left alone")
+    func newerVersion() async throws {
+        try await withPath { path async throws in
+            try await SQLiteStore(path: path, logger: quiet).prepare()
+            // The user version stands at offset 60 of the header, big-endian (https://www.sqlite.org/fileformat.html).
+            let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+            try file.seek(toOffset: 60)
+            try file.write(contentsOf: Data([0, 0, 0, 99]))
+            try file.close()
+            let newer = await code { try await SQLiteStore(path: path, logger: quiet).prepare() }
+            #expect(newer == .misconfigured)
+        }
+    }
+
+    @Test("several may prepare and fill the same new file at once")
+    func sharing() async throws {
+        try await withPath { path async throws in
+            let stores = try (0..<4).map { _ in try SQLiteStore(path: path, logger: quiet) }
+            let outcomes = try await withThrowingTaskGroup(of: [InsertOutcome].self) { group in
+                for (index, store) in stores.enumerated() {
+                    group.addTask {
+                        try await store.prepare()
+                        return try await store.insert((0..<100).map { stored("\($0)", receipt: "\(index)") })
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(outcomes.count { $0 == .stored } == 100)
+            #expect(outcomes.count { $0 == .duplicate } == 300)
+        }
+    }
+
+    @Test("a cancelled task is told that the store is not available, and the store goes on")
+    func cancellation() async throws {
+        try await withPath { path async throws in
+            let store = try SQLiteStore(path: path, logger: quiet)
+            try await store.prepare()
+            let task = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                return await code { _ = try await store.insert([stored("a")]) }
+            }
+            #expect(await task.value == .unavailable)
+            #expect(try await store.insert([stored("a")]) == [.stored])
+        }
+    }
+
+    @Test("the types of a listing may be more than it walks one by one")
+    func manyAlternatives() async throws {
+        try await withPath { path async throws in
+            let store = try SQLiteStore(path: path, logger: quiet)
+            try await store.prepare()
+            try await store.add((0..<200).map { stored("\($0)", type: "t\($0)", at: noon + .milliseconds($0)) })
+            for count in [SQLiteEventListing.branchLimit, SQLiteEventListing.branchLimit + 1, 1500] {
+                let types = (0..<count).map { "t\($0)" } + ["t0"]
+                let newest = (0..<min(count, 200)).suffix(10).reversed().map(String.init)
+                #expect(try await store.ids(EventFilter(project: "p", types: types), limit: 10) == newest)
+            }
+        }
+    }
+
+    @Test("groups that were cut short or are no groups are corruption, not a crash")
+    func corruptGroups() throws {
+        let groups = [
+            RollupGroup(type: "type", source: "source", count: 300, quarters: [1, 2, 3, 294]),
+            RollupGroup(type: "", source: "é", count: -1),
+        ]
+        let bytes = SQLiteRollupGroups.encode(groups)
+        #expect(try bytes.withUnsafeBytes(SQLiteRollupGroups.decode) == groups)
+        for end in 1..<bytes.count {
+            let decoded = try? Array(bytes.prefix(end)).withUnsafeBytes(SQLiteRollupGroups.decode)
+            #expect(decoded == nil || decoded == Array(groups.prefix(decoded?.count ?? 0)))
+        }
+        #expect(throws: (any Error).self) { try [9, 1, 1].withUnsafeBytes(SQLiteRollupGroups.decode) }
+        #expect(throws: (any Error).self) {
+            try [1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF].withUnsafeBytes(SQLiteRollupGroups.decode)
+        }
+    }
+
+    @Test("escapes in data stand for what they mean")
+    func escapes() {
+        let matcher = SQLiteDataMatcher([DataCondition(path: ["k/é"], values: ["a/\t😀"])])
+        #expect(matcher.matches(#"{"k\/\u00e9":"a\/\t\ud83d\ude00"}"#))
+        #expect(matcher.matches(#"{"k/é":["x","\u0061/\u0009😀"]}"#))
+        #expect(!matcher.matches(#"{"k/é":"a/\t\ud83d"}"#))
+        #expect(!matcher.matches(#"{"k/é":"a/\t\ud83d\ude01"}"#))
+    }
+
+    @Test("text that is cut short ends the search")
+    func cutShort() {
+        let matcher = SQLiteDataMatcher([DataCondition(path: ["a", "b"], values: ["no", "7", "true", "null"])])
+        let text = Array(#"{"x":[{"y":"\\\""},1],"a":[{"c":null},{"b":["\u00e9",-1.5e3,false,[7],{"b":7}]}],"z":{}}"#.utf8)
+        for start in 0..<text.count {
+            for end in start...text.count { _ = matcher.matches(String(decoding: text[start..<end], as: UTF8.self)) }
+        }
+        #expect(!matcher.matches(String(decoding: text, as: UTF8.self)))
+    }
+}
