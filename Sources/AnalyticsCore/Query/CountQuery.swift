@@ -98,11 +98,13 @@ func slices(_ ranges: [Range<Int64>], count: Int = 200, length: Int64) -> [[Rang
     return slice.isEmpty ? slices : slices + [slice]
 }
 
-/// Joins ascending indexes into ranges.
-func coalesce(_ indexes: some Sequence<Int64>) -> [Range<Int64>] {
+/// Joins ascending indexes into ranges, across gaps of at most `gap` indexes that may all be passed over.
+func coalesce(
+    _ indexes: some Sequence<Int64>, acrossGapsOf gap: Int64 = 0, passingOver mayPass: (Int64) -> Bool = { _ in true }
+) -> [Range<Int64>] {
     var ranges: [Range<Int64>] = []
     for index in indexes {
-        if let last = ranges.last, last.upperBound == index {
+        if let last = ranges.last, index - last.upperBound <= gap, (last.upperBound..<index).allSatisfy(mayPass) {
             ranges[ranges.count - 1] = last.lowerBound..<index + 1
         } else {
             ranges.append(index..<index + 1)

@@ -20,7 +20,9 @@ public actor Roller: Service {
     private static let interval: Duration = .milliseconds(500)
     private static let pageSize = 5_000
     /// Minutes that one query counts at the most: each may come back with ``GroupFolding/limit`` groups.
-    private static let minutesAtATime: Int64 = 1_000
+    private static let minutesAtATime: Int64 = 2_000
+    /// Minutes between two marked ones that are counted with them: a range more costs more than a few minutes.
+    private static let gap: Int64 = 30
     /// Passes that ``finish()`` makes at the most.
     private static let finishingPasses = 100
 
@@ -77,7 +79,7 @@ public actor Roller: Service {
             let due = page.filter { minutes.isDue($0, now: .now) }
             let isDue = Set(due.map(\.key))
             for bucket in page where !isDue.contains(bucket.key) { waiting.insert(bucket.key.hour) }
-            try await rollMinutes(due)
+            try await rollMinutes(due, around: Set(page.map(\.key)).subtracting(isDue))
         }
         let markedHours = try await eachPage(.hour) { (page) throws(StoreError) in
             let candidates = page.filter { !waiting.contains($0.key) && hours.isDue($0, now: .now) }
@@ -112,22 +114,24 @@ public actor Roller: Service {
 
     // MARK: Minutes
 
-    private func rollMinutes(_ buckets: [BucketVersion]) async throws(StoreError) {
+    /// `hot`: marked minutes that are not due, and are not to be counted in passing either.
+    private func rollMinutes(_ buckets: [BucketVersion], around hot: Set<BucketKey>) async throws(StoreError) {
         let (expired, countable) = split(buckets)
         try await settle(expired)
         for project in Set(countable.map(\.key.project)) {
             let own = countable.filter { $0.key.project == project }
             var start = 0
-            for ranges in slices(coalesce(own.map(\.key.index)), length: Self.minutesAtATime) {
+            let spans = coalesce(own.map(\.key.index), acrossGapsOf: Self.gap) { !hot.contains(BucketKey(project: project, index: $0)) }
+            for ranges in slices(spans, length: Self.minutesAtATime) {
                 let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
                 let counted = try await store.countEvents(project: project, in: times)
                 let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
-                let count = ranges.reduce(0) { $0 + $1.count }
+                let end = own[start...].firstIndex { $0.key.index >= ranges[ranges.count - 1].upperBound } ?? own.endIndex
                 // Every marked minute is written, one without events too: they may have been deleted.
-                let rolled = own[start..<start + count].map {
+                let rolled = own[start..<end].map {
                     RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? [])
                 }
-                start += count
+                start = end
                 try await write(.minute, rolled)
             }
         }
