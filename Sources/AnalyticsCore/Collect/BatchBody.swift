@@ -18,7 +18,8 @@ struct BatchBody {
             case "events" where array == nil: array = value
             case "sentAt" where sentAt == nil: sentAt = value
             default:
-                throw SubmissionError(.invalidEnvelope, "'\(key)' is not expected here: a batch holds 'events' and may hold 'sentAt', once each.")
+                throw SubmissionError(
+                    .invalidEnvelope, "'\(key)' is not expected here: a batch holds 'events' and may hold 'sentAt', once each.")
             }
         }
         guard let array else {

@@ -170,7 +170,10 @@ extension Rejection {
             case .duplicateKey: (.duplicateKey, "An object of the event holds the same key twice.")
             case .nulInKey: (.nulInKey, "A key of the event holds a NUL character.")
             case .number:
-                (.numberOutOfRange, "A number of the event is malformed, or fits neither a 64-bit integer nor a finite double; send it as a string.")
+                (
+                    .numberOutOfRange,
+                    "A number of the event is malformed, or fits neither a 64-bit integer nor a finite double; send it as a string."
+                )
             case .notObject: (.notAnObject, "An event is a JSON object.")
             }
         self.init(field: field ?? fault.key, code: code, message: message)

@@ -90,7 +90,9 @@ extension SHA256 {
 public enum Digest {
     /// 128 bits of SHA-256 over a list of texts, as 32 hexadecimal digits.
     public static func hexadecimal(of parts: [String]) -> String {
-        let (high, low) = digest128 { hash in parts.forEach { hash.update(field: $0) } }
+        let (high, low) = digest128 { hash in
+            for part in parts { hash.update(field: part) }
+        }
         func digits(_ word: UInt64) -> String {
             let text = String(word, radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text

@@ -44,7 +44,7 @@ struct Flush: Sendable {
     private func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
         do {
             return try await store.insert(events)
-        } catch where error.code == .refused {
+        } catch  where error.code == .refused {
             guard events.count > 1 else { return [.refused(error.message)] }
             let middle = events.count / 2
             return try await insert(Array(events[..<middle])) + insert(Array(events[middle...]))
@@ -66,7 +66,8 @@ struct Flush: Sendable {
                 letters.append(
                     DeadLetter(
                         reason: reason, error: error, attempts: entry.redeliveries + 1, at: clock.now(),
-                        project: stored.event.project, eventId: stored.event.id, original: ChunkEncoder.single(stored.event, sender: entry.sender)))
+                        project: stored.event.project, eventId: stored.event.id,
+                        original: ChunkEncoder.single(stored.event, sender: entry.sender)))
             }
         }
         try await bury(letters)

@@ -1,5 +1,5 @@
-public import Logging
 internal import CoreMetrics
+public import Logging
 internal import Metrics
 public import ServiceLifecycle
 
@@ -18,7 +18,8 @@ public actor Processor: Service {
         /// Flushes under way at a time.
         public var concurrentFlushes: Int
 
-        public init(flushEvents: Int = 2_000, flushInterval: Duration = .milliseconds(100), prefetch: Int = 500, concurrentFlushes: Int = 2) {
+        public init(flushEvents: Int = 2_000, flushInterval: Duration = .milliseconds(100), prefetch: Int = 500, concurrentFlushes: Int = 2)
+        {
             self.flushEvents = flushEvents
             self.flushInterval = flushInterval
             self.prefetch = prefetch

@@ -1,5 +1,5 @@
-public import Logging
 internal import CoreMetrics
+public import Logging
 internal import Metrics
 public import ServiceLifecycle
 

@@ -27,10 +27,12 @@ public enum MetricCatalogue {
 
         counter("analytics_events_accepted_total", "Events that the broker confirmed to hold."),
         counter("analytics_events_rejected_total", "Events refused at the door, by reason."),
-        counter("analytics_events_unconfirmed_total", "Events that the broker did not confirm; their senders were told to send them again."),
+        counter(
+            "analytics_events_unconfirmed_total", "Events that the broker did not confirm; their senders were told to send them again."),
         counter("analytics_events_stored_total", "Events stored."),
         counter("analytics_events_duplicate_total", "Events whose id was stored already with the same content, under another request."),
-        counter("analytics_events_conflicting_total", "Events whose id was stored already with other content; they are in the dead letters."),
+        counter(
+            "analytics_events_conflicting_total", "Events whose id was stored already with other content; they are in the dead letters."),
         counter("analytics_events_redelivered_total", "Events that the broker delivered again after they were stored."),
         counter("analytics_events_dead_lettered_total", "Events, or deliveries, that processing gave up on, by reason."),
         histogram("analytics_event_processing_duration_seconds", delay, "Time from an event's receipt to its being stored and marked."),
@@ -48,7 +50,9 @@ public enum MetricCatalogue {
         counter("analytics_broker_errors_total", "Operations of the broker that failed, wholly or for some messages."),
 
         gauge("analytics_rollup_dirty_buckets", "Marked buckets that the last pass of the roller found, by tier."),
-        gauge("analytics_rollup_lag_seconds", "How long the marked bucket that waits longest has waited since it was last rolled, in seconds."),
+        gauge(
+            "analytics_rollup_lag_seconds", "How long the marked bucket that waits longest has waited since it was last rolled, in seconds."
+        ),
         counter("analytics_rollup_rolled_total", "Buckets rolled, by tier."),
         histogram("analytics_flush_events", sizes, "Events written by a flush."),
         histogram("analytics_flush_duration_seconds", latency, "Time of a flush, from insert to acknowledgement."),

@@ -69,7 +69,9 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
     func disconnect() {
         state.withLock { state in
             state.epoch += 1
-            let back = state.unacknowledged.sorted { $0.key < $1.key }.map { Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1) }
+            let back = state.unacknowledged.sorted { $0.key < $1.key }.map {
+                Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1)
+            }
             state.unacknowledged = [:]
             state.ready.insert(contentsOf: back, at: 0)
             for id in state.consumers.keys { state.consumers[id]!.held = 0 }

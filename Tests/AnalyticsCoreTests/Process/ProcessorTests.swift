@@ -20,7 +20,8 @@ private struct Rig {
     ) -> Processor {
         Processor(
             broker: broker, store: store, enrichments: [],
-            settings: .init(flushEvents: flushEvents, flushInterval: flushInterval, prefetch: prefetch, concurrentFlushes: concurrentFlushes),
+            settings: .init(
+                flushEvents: flushEvents, flushInterval: flushInterval, prefetch: prefetch, concurrentFlushes: concurrentFlushes),
             clock: .fixed(noon), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
@@ -229,7 +230,9 @@ struct GracefulShutdownTests {
 struct DeadLetterTests {
     @Test func onePoisonEventInFiveHundredIsBuriedAndTheOthersAreStored() async throws {
         let rig = Rig()
-        let events = (0..<500).map { sample("e\($0)", at: noon + .seconds($0), data: #"{"n":\#($0),"t":"ä\"\\"}"#, receipt: "r\($0 / 100):\($0 % 100)") }
+        let events = (0..<500).map {
+            sample("e\($0)", at: noon + .seconds($0), data: #"{"n":\#($0),"t":"ä\"\\"}"#, receipt: "r\($0 / 100):\($0 % 100)")
+        }
         rig.store.poison(["e250"])
         rig.broker.enqueue((0..<5).map { message(Array(events[$0 * 100..<($0 + 1) * 100]), request: "r\($0)").body })
         let task = rig.start(rig.processor())
@@ -264,7 +267,9 @@ struct DeadLetterTests {
 
     @Test func theSameIdWithOtherContentStaysAndTheOtherIsBuried() async throws {
         let rig = Rig()
-        rig.broker.enqueue([message([sample("a", data: "1")], request: "first").body, message([sample("a", data: "2")], request: "second").body])
+        rig.broker.enqueue([
+            message([sample("a", data: "1")], request: "first").body, message([sample("a", data: "2")], request: "second").body,
+        ])
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         task.cancel()

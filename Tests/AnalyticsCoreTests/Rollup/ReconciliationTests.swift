@@ -78,7 +78,8 @@ struct ReconciliationTests {
         try await roller(store).finish()
         store.edit(.minute, minute) { $0.groups[0].count = 7 }
         let found = try await reconcile().differences
-        #expect(found.map(\.description).contains("minute 2026-03-01T12:00:00.000Z project default type view source web: rollup 7, events 1"))
+        #expect(
+            found.map(\.description).contains("minute 2026-03-01T12:00:00.000Z project default type view source web: rollup 7, events 1"))
         // The hour still says what the events say; its minutes do not.
         #expect(Set(found.map(\.tier)) == [.minute, .hour])
     }

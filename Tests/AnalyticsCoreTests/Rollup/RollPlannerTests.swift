@@ -23,7 +23,10 @@ struct RollPlannerTests {
             planner.beginPass()
             if planner.isDue(bucket(Int64(pass + 1)), now: .at(pass * 500)) { rolledAt.append(pass * 500) }
         }
-        #expect(zip(rolledAt, rolledAt.dropFirst()).map { $1 - $0 } == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000, 16_000, 16_000, 16_000])
+        #expect(
+            zip(rolledAt, rolledAt.dropFirst()).map { $1 - $0 } == [
+                1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000, 16_000, 16_000, 16_000,
+            ])
     }
 
     @Test func aBucketThatWasQuietForAPassIsRolledAtOnce() {
@@ -102,7 +105,9 @@ struct GroupFoldingTests {
         let groups = (0..<1_500).map { group("t\($0)", Int64($0 % 3)) } + [group("\u{E9}", 1), group("e\u{301}", 1)]
         let expected = GroupFolding.fold(groups).map { [$0.type, $0.source, String($0.count)].map { Array($0.utf8) } }
         for _ in 0..<5 {
-            #expect(GroupFolding.fold(groups.shuffled(using: &random)).map { [$0.type, $0.source, String($0.count)].map { Array($0.utf8) } } == expected)
+            #expect(
+                GroupFolding.fold(groups.shuffled(using: &random)).map { [$0.type, $0.source, String($0.count)].map { Array($0.utf8) } }
+                    == expected)
         }
     }
 
