@@ -17,6 +17,12 @@ public struct EventLimits: Sendable, Equatable {
     /// before an accepted event would expire uncounted; buckets are not counted again from one day before expiry on.
     public static let retentionMargin: Duration = .seconds(7 * 86_400)
 
+    /// The first minute that may be counted from its events at this time; `nil` when every one may. Of those before, events may have
+    /// expired already, and counting what is left would put too little in place of the truth.
+    func oldestCountableMinute(at now: Timestamp) -> Int64? {
+        retention.map { (now - ($0 + Self.retentionMargin - .seconds(86_400))).minute }
+    }
+
     public init(
         maximumEventBytes: Int = 256 * 1024, maximumBatchEvents: Int = 10_000, maximumFutureSkew: Duration = .seconds(3_600),
         retention: Duration? = nil

@@ -59,17 +59,25 @@ public struct DataCondition: Sendable, Hashable {
         case "false": scalars.append(.boolean(false))
         case "null": scalars.append(.null)
         default:
-            // Int64 and Double read more than JSON writes ("+1", "0x1p3", "nan"); only JSON's own spelling counts.
-            guard let first = text.utf8.first, first == UInt8(ascii: "-") || (0x30...0x39).contains(first),
-                !text.utf8.contains(UInt8(ascii: "x")), !text.utf8.contains(UInt8(ascii: "X"))
-            else { break }
-            if let integer = Int64(text) {
-                scalars.append(.integer(integer))
-            } else if let double = Double(text), double.isFinite {
-                scalars.append(.double(double))
-            }
+            if let number = number(text) { scalars.append(number) }
         }
         return scalars
+    }
+
+    /// Int64 and Double read more than JSON writes ("+1", "01", "1.", "0x1p3", "nan"); only JSON's own spelling counts.
+    private static func number(_ text: String) -> Scalar? {
+        var digits = text.utf8[...]
+        if digits.first == UInt8(ascii: "-") { digits.removeFirst() }
+        let isDigit = { (byte: UInt8) in (0x30...0x39).contains(byte) }
+        let whole = digits.prefix(while: isDigit)
+        guard !whole.isEmpty, whole.count == 1 || whole.first != UInt8(ascii: "0") else { return nil }
+        let rest = digits.dropFirst(whole.count)
+        if rest.isEmpty, let integer = Int64(text) { return .integer(integer) }
+        guard rest.allSatisfy({ isDigit($0) || ".eE+-".utf8.contains($0) }),
+            rest.first != UInt8(ascii: ".") || rest.dropFirst().first.map(isDigit) == true,
+            let double = Double(text), double.isFinite
+        else { return nil }
+        return .double(double)
     }
 }
 

@@ -22,15 +22,30 @@ public struct Reconciliation: Sendable {
         public var hours = 0
         /// Marked buckets: not counted yet, and so neither right nor wrong.
         public var marked = 0
+        /// Minutes whose events may have expired: nothing is left to compare them with.
+        public var expired = 0
         public var differences: [Difference] = []
 
         public init() {}
     }
 
     private let store: any RollupStore
+    private let limits: EventLimits
+    private let clock: WallClock
+    private let pause: Duration
 
-    public init(store: any RollupStore) {
+    /// Hours compared at a time; where there is nothing the step doubles, up to ``longestStep``.
+    private static let hoursAtATime: Int64 = 24
+    private static let longestStep: Int64 = 384
+    /// How often a range is looked at, with a pause between, before a difference counts as one.
+    private static let looks = 3
+
+    /// `pause`: time for a flush to mark what it has just inserted; what is found different is looked at again after it.
+    public init(store: any RollupStore, limits: EventLimits, clock: WallClock, pause: Duration = .seconds(1)) {
         self.store = store
+        self.limits = limits
+        self.clock = clock
+        self.pause = pause
     }
 
     /// Walks every project, a few hours at a time. `progress` is called after each step with the share done, 0 to 1.
@@ -38,12 +53,14 @@ public struct Reconciliation: Sendable {
         var report = Report()
         for project in try await store.projects() {
             guard let extent = try await store.extent(project: project) else { continue }
-            var hour = extent.lowerBound.hour
+            let start = extent.lowerBound.hour
             let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).hour + 1
-            let start = hour
+            var (hour, step) = (start, Self.hoursAtATime)
             while hour < end {
-                let next = min(hour + 24, end)
-                try await compare(project, hours: hour..<next, &report)
+                let next = min(hour + step, end)
+                let found = try await settled(project, hours: hour..<next)
+                report.add(found)
+                step = found.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
                 hour = next
                 progress(Double(hour - start) / Double(end - start))
             }
@@ -51,7 +68,20 @@ public struct Reconciliation: Sendable {
         return report
     }
 
-    private func compare(_ project: String, hours range: Range<Int64>, _ report: inout Report) async throws {
+    /// Events are inserted a moment before their buckets are marked: a difference is one that is still there after some pauses.
+    private func settled(_ project: String, hours range: Range<Int64>) async throws -> Report {
+        var report = try await compare(project, hours: range)
+        for _ in 1..<Self.looks where !report.differences.isEmpty {
+            try await Task.sleep(for: pause)
+            let before = report.differences
+            report = try await compare(project, hours: range)
+            report.differences = report.differences.filter(before.contains)
+        }
+        return report
+    }
+
+    private func compare(_ project: String, hours range: Range<Int64>) async throws -> Report {
+        var report = Report()
         // Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared.
         let minuteRange = range.lowerBound * 60..<range.upperBound * 60
         let before = try await store.rollups(.minute, project: project, in: [minuteRange])
@@ -61,6 +91,7 @@ public struct Reconciliation: Sendable {
         let after = try await store.rollups(.minute, project: project, in: [minuteRange])
         let versions = Dictionary(uniqueKeysWithValues: after.map { ($0.key, $0.version) })
         let events = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
+        let oldest = limits.oldestCountableMinute(at: clock.now()) ?? .min
 
         var unsettled: Set<BucketKey> = []
         for minute in before {
@@ -68,6 +99,8 @@ public struct Reconciliation: Sendable {
             if minute.dirty || versions[minute.key] != minute.version {
                 report.marked += 1
                 unsettled.insert(minute.key.hour)
+            } else if minute.key.index < oldest {
+                report.expired += 1
             } else {
                 report.differences += differences(.minute, minute.key, minute.groups, events[minute.key.index] ?? [])
             }
@@ -76,7 +109,7 @@ public struct Reconciliation: Sendable {
         for minute in counted {
             report.events += minute.groups.reduce(0) { $0 + $1.count }
             let key = BucketKey(project: project, index: minute.minute)
-            guard !known.contains(minute.minute) else { continue }
+            guard !known.contains(minute.minute), minute.minute >= oldest else { continue }
             if versions[key] == nil { report.differences += differences(.minute, key, [], minute.groups) }
             unsettled.insert(key.hour)
         }
@@ -90,6 +123,7 @@ public struct Reconciliation: Sendable {
                 report.differences += differences(.hour, hour.key, hour.groups, Roller.sum(byHour[hour.key] ?? []))
             }
         }
+        return report
     }
 
     // An hour that has minutes and no rollup of its own was never marked: its whole count is missing.
@@ -102,19 +136,35 @@ public struct Reconciliation: Sendable {
     private func differences(
         _ tier: RollupTier, _ key: BucketKey, _ rollup: [RollupGroup], _ events: [RollupGroup]
     ) -> [Difference] {
-        var counts: [[String]: (rollup: Int64, events: Int64)] = [:]
-        for group in rollup { counts[[group.type, group.source], default: (0, 0)].rollup += group.count }
-        for group in events { counts[[group.type, group.source], default: (0, 0)].events += group.count }
+        var counts: [[ExactText]: (rollup: Int64, events: Int64)] = [:]
+        for group in rollup { counts[[ExactText(group.type), ExactText(group.source)], default: (0, 0)].rollup += group.count }
+        for group in events { counts[[ExactText(group.type), ExactText(group.source)], default: (0, 0)].events += group.count }
         return counts.filter { $0.value.rollup != $0.value.events }.map { name, count in
-            Difference(tier: tier, bucket: key, type: name[0], source: name[1], rollup: count.rollup, events: count.events)
+            Difference(tier: tier, bucket: key, type: name[0].text, source: name[1].text, rollup: count.rollup, events: count.events)
         }
     }
 }
 
-/// Throws all rollups away and makes them anew from the events.
+extension Reconciliation.Report {
+    fileprivate var isEmpty: Bool { events == 0 && minutes == 0 && hours == 0 }
+
+    fileprivate mutating func add(_ other: Self) {
+        events += other.events
+        minutes += other.minutes
+        hours += other.hours
+        marked += other.marked
+        expired += other.expired
+        differences += other.differences
+    }
+}
+
+/// Makes all rollups anew from the events; but for those whose events may have expired, which stay as they are.
 public struct Rebuild: Sendable {
     private let store: any RollupStore
     private let roller: Roller
+
+    /// Days marked at a time where there is nothing.
+    private static let longestStep: Int64 = 16
 
     public init(store: any RollupStore, roller: Roller) {
         self.store = store
@@ -129,25 +179,31 @@ public struct Rebuild: Sendable {
             guard let extent = try await store.extent(project: project) else { continue }
             let start = extent.lowerBound.day
             let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1
-            for day in start..<end {
-                let minutes = day * 1440..<(day + 1) * 1440
-                var marks = BucketMarks()
-                for rollup in try await store.rollups(.minute, project: project, in: [minutes]) { marks.touch(rollup.key) }
-                for rollup in try await store.rollups(.hour, project: project, in: [day * 24..<(day + 1) * 24]) {
-                    marks.touch(BucketKey(project: project, index: rollup.key.index * 60))
-                }
-                let times = Timestamp(minute: minutes.lowerBound)..<Timestamp(minute: minutes.upperBound)
-                for minute in try await store.countEvents(project: project, in: [times]) {
-                    marks.touch(BucketKey(project: project, index: minute.minute))
-                }
-                if !marks.minutes.isEmpty {
-                    total += marks.minutes.count
-                    try await marks.write(to: store)
-                }
-                progress(Double(day + 1 - start) / Double(end - start))
+            var (day, step) = (start, Int64(1))
+            while day < end {
+                let next = min(day + step, end)
+                let marks = try await marks(of: project, days: day..<next)
+                if !marks.minutes.isEmpty { try await marks.write(to: store) }
+                total += marks.minutes.count
+                step = marks.minutes.isEmpty ? min(step * 2, Self.longestStep) : 1
+                day = next
+                progress(Double(day - start) / Double(end - start))
             }
         }
         try await roller.finish()
         return total
+    }
+    private func marks(of project: String, days: Range<Int64>) async throws -> BucketMarks {
+        let minutes = days.lowerBound * 1440..<days.upperBound * 1440
+        var marks = BucketMarks()
+        for rollup in try await store.rollups(.minute, project: project, in: [minutes]) { marks.touch(rollup.key) }
+        for rollup in try await store.rollups(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) {
+            marks.touch(BucketKey(project: project, index: rollup.key.index * 60))
+        }
+        let times = Timestamp(minute: minutes.lowerBound)..<Timestamp(minute: minutes.upperBound)
+        for minute in try await store.countEvents(project: project, in: [times]) {
+            marks.touch(BucketKey(project: project, index: minute.minute))
+        }
+        return marks
     }
 }

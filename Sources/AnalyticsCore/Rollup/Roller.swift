@@ -139,9 +139,8 @@ public actor Roller: Service {
 
     /// A bucket whose events may have expired is never counted again: that would put the little that is left in place of the truth.
     private func split(_ buckets: [BucketVersion]) -> (expired: [BucketVersion], countable: [BucketVersion]) {
-        guard let retention = limits.retention else { return ([], buckets) }
-        let oldest = clock.now() - (retention + EventLimits.retentionMargin - .seconds(86_400))
-        return (buckets.filter { $0.key.index < oldest.minute }, buckets.filter { $0.key.index >= oldest.minute })
+        guard let oldest = limits.oldestCountableMinute(at: clock.now()) else { return ([], buckets) }
+        return (buckets.filter { $0.key.index < oldest }, buckets.filter { $0.key.index >= oldest })
     }
 
     /// Unmarks buckets as they are.

@@ -27,9 +27,10 @@ public enum MetricCatalogue {
 
         counter("analytics_events_accepted_total", "Events that the broker confirmed to hold."),
         counter("analytics_events_rejected_total", "Events refused at the door, by reason."),
-        counter("analytics_events_unconfirmed_total", "Events that the broker did not confirm, for their senders to send again."),
+        counter(
+            "analytics_events_unconfirmed_total", "Events that the broker did not confirm; their senders were told to send them again."),
         counter("analytics_events_stored_total", "Events stored."),
-        counter("analytics_events_duplicate_total", "Events whose id was stored already with the same content."),
+        counter("analytics_events_duplicate_total", "Events whose id was stored already with the same content, under another request."),
         counter(
             "analytics_events_conflicting_total", "Events whose id was stored already with other content; they are in the dead letters."),
         counter("analytics_events_redelivered_total", "Events that the broker delivered again after they were stored."),

@@ -10,8 +10,8 @@ struct Reconcile: AsyncParsableCommand {
             """)
 
     func run() async throws {
-        try await CommandSettings.withStore { store, _, _ in
-            let report = try await Reconciliation(store: store).run()
+        try await CommandSettings.withStore { store, settings, _ in
+            let report = try await Reconciliation(store: store, limits: settings.events, clock: .system).run()
             for difference in report.differences.sorted(by: { $0.description < $1.description }) { print(difference) }
             print(
                 "\(report.events) events, \(report.minutes) minutes, \(report.hours) hours compared; \(report.marked) marked, "

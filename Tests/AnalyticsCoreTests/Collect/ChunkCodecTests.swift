@@ -3,7 +3,9 @@ import Testing
 @testable import AnalyticsCore
 
 struct ChunkCodecTests {
-    private static let texts = ["", "a", "ä", "e\u{301}", "😀", "\"", "\\", "\n\t\u{1}", "\u{7F}", "\u{2028}", "a/b", "__other__", "\u{FFFF}"]
+    private static let texts = [
+        "", "a", "ä", "e\u{301}", "😀", "\"", "\\", "\n\t\u{1}", "\u{7F}", "\u{2028}", "a/b", "__other__", "\u{FFFF}",
+    ]
 
     private func event(_ random: inout Seeded, index: Int) -> Event {
         func text(_ random: inout Seeded) -> String {
@@ -24,7 +26,8 @@ struct ChunkCodecTests {
     func whatIsEncodedIsDecoded(seed: UInt64) throws {
         var random = Seeded(seed)
         let sender = Sender(
-            address: random.chance(50) ? "192.0.2.0" : nil, userAgent: random.chance(70) ? "Mozilla \"\\\u{1}ä" + Self.texts[random.below(12)] : nil)
+            address: random.chance(50) ? "192.0.2.0" : nil,
+            userAgent: random.chance(70) ? "Mozilla \"\\\u{1}ä" + Self.texts[random.below(12)] : nil)
         let events = (0..<1 + random.below(250)).map { event(&random, index: $0) }
         var encoder = ChunkEncoder(request: "request", sender: sender)
         for (index, event) in events.enumerated() { encoder.append(event, index: index) }

@@ -14,7 +14,8 @@ struct CloudEventTests {
     private static let attributes = #""specversion":"1.0","id":"1","source":"/s","type":"com.example.t""#
 
     @Test func structuredModeMapsAttributesToFields() throws {
-        let body = #"{\#(Self.attributes),"time":"2026-03-01T11:00:00+01:00","datacontenttype":"application/json","subject":"x","#
+        let body =
+            #"{\#(Self.attributes),"time":"2026-03-01T11:00:00+01:00","datacontenttype":"application/json","subject":"x","#
             + #""correlationid":"c","userid":"u","sessionid":"se","count":5,"gone":null,"data":{"a":[1]}}"#
         let event = try #require(try decode(body, as: .cloudEvent).events.first?.event)
         #expect(event.id == "1" && event.source == "/s" && event.type == "com.example.t")
@@ -79,7 +80,9 @@ struct CloudEventTests {
         #expect(try binary(["time": "soon"]).rejected.first?.field == "time")
     }
 
-    @Test(arguments: [("{", RejectionCode.invalidJSON), ("1,\"x\":2", .invalidJSON), ("1}", .invalidJSON), ("{\"a\":1,\"a\":2}", .duplicateKey)])
+    @Test(arguments: [
+        ("{", RejectionCode.invalidJSON), ("1,\"x\":2", .invalidJSON), ("1}", .invalidJSON), ("{\"a\":1,\"a\":2}", .duplicateKey),
+    ])
     func brokenJSONInBinaryModeIsRefusedAsData(body: String, code: RejectionCode) throws {
         let rejection = try #require(try binary(type: "application/json", Array(body.utf8)).rejected.first)
         #expect(rejection.code == code && rejection.field == "data")

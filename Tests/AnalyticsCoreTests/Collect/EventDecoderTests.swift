@@ -42,7 +42,8 @@ struct EventDecoderTests {
         Refused(#"{"type":"t","source":"s","data":1e400}"#, .numberOutOfRange, "data"),
         Refused(#"{"type":"t","source":"s","data":NaN}"#, .invalidJSON, "data"),
         Refused(#"{"source":"s","data":1}"#, .missingField, "type"), Refused(#"{"type":"t","data":1}"#, .missingField, "source"),
-        Refused(#"{"type":"t","source":"s"}"#, .missingField, "data"), Refused(#"{"type":null,"source":"s","data":1}"#, .missingField, "type"),
+        Refused(#"{"type":"t","source":"s"}"#, .missingField, "data"),
+        Refused(#"{"type":null,"source":"s","data":1}"#, .missingField, "type"),
         Refused(#"{"type":"t","source":"s","data":1,"extra":1}"#, .unknownField, "extra"),
         Refused(#"{"type":5,"source":"s","data":1}"#, .invalidType, "type"),
         Refused(#"{"id":{},"type":"t","source":"s","data":1}"#, .invalidType, "id"),
@@ -70,7 +71,8 @@ struct EventDecoderTests {
     }
 
     @Test func takesWhatLiesExactlyOnTheLimits() throws {
-        let text = #"{"id":"\#(String(repeating: "😀", count: 128))","type":"\#(Self.longest)","source":"\#(Self.longest)","#
+        let text =
+            #"{"id":"\#(String(repeating: "😀", count: 128))","type":"\#(Self.longest)","source":"\#(Self.longest)","#
             + #""timestamp":"2026-03-01T13:00:00Z","data":null,"correlationId":"\#(Self.longest)","userId":"\#(Self.longest)"}"#
         let output = try decode(text)
         let event = try #require(output.events.first?.event, "\(output.rejected)")

@@ -34,7 +34,8 @@ struct RFC3339Tests {
     @Test func whatIsWrittenIsReadBack() {
         var random = Seeded(3339)
         for _ in 0..<20_000 {
-            let time = Timestamp(milliseconds: Int64.random(in: Timestamp.earliest.milliseconds...Timestamp.latest.milliseconds, using: &random))
+            let time = Timestamp(
+                milliseconds: Int64.random(in: Timestamp.earliest.milliseconds...Timestamp.latest.milliseconds, using: &random))
             let text = time.rfc3339
             #expect(text.utf8.count == 24 && Timestamp(rfc3339: text) == time, "\(time.milliseconds)")
         }

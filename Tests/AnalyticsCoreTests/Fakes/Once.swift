@@ -26,3 +26,12 @@ final class Counting: Sendable {
         }
     }
 }
+
+final class Flag: Sendable {
+    private let state = Mutex(false)
+
+    var isTaken: Bool {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
+}

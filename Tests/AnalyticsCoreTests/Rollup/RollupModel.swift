@@ -1,4 +1,3 @@
-
 @testable import AnalyticsCore
 
 /// The rollups' protocol as a model: flushers, three rollers, a deletion and readers take their steps in an order that a seed decides;
@@ -241,11 +240,12 @@ struct RollupModel {
             let truth =
                 index < Self.minutes.count
                 ? countEvents(index)
-                : Roller.sum(Self.minutes.indices.map { slot in
-                    var minute = buckets[slot].rollup
-                    minute.groups = countEvents(slot)
-                    return minute
-                }.filter { $0.key.hour.index == Self.hours[index - Self.minutes.count] })
+                : Roller.sum(
+                    Self.minutes.indices.map { slot in
+                        var minute = buckets[slot].rollup
+                        minute.groups = countEvents(slot)
+                        return minute
+                    }.filter { $0.key.hour.index == Self.hours[index - Self.minutes.count] })
             if bucket.rollup.groups != truth { return "bucket \(index) says \(bucket.rollup.groups), the events say \(truth)" }
         }
         return nil

@@ -32,7 +32,6 @@ public struct ClientHints: Sendable, Equatable {
     }
 
     private mutating func read(_ json: JSONText?, _ parser: JSONParser) {
-        // Most events say nothing of a page or a browser; the scan costs a tenth of parsing them.
         guard let json, json.text.utf8.first == UInt8(ascii: "{") else { return }
         PaddedBytes(json.text).withUnsafeBytes { text in
             guard let members = try? parser.members(of: text, maximumDepth: EventLimits.maximumDepth) else { return }

@@ -16,8 +16,13 @@ struct UserAgent: Equatable {
             Self.browsers.lazy.compactMap { name, token in
                 text.version(after: token).map { EventContext.NamedVersion(name, $0) }
             }.first
+        // Others write these tokens, too: rv:115 is Gecko's, and any app has a version.
+        if browser?.name == "Safari", text.range(ofASCII: "Safari/") == nil { browser = nil }
+        if browser == nil, text.range(ofASCII: "Trident/") != nil {
+            browser = text.version(after: "rv:").map { EventContext.NamedVersion("Internet Explorer", $0) }
+        }
         operatingSystem = Self.system(text)
-        device = Self.device(text, system: operatingSystem?.name)
+        device = Self.device(text, system: operatingSystem?.name, isBrowser: browser != nil)
     }
 
     private static let bots = ["bot", "crawler", "spider", "slurp", "headlesschrome"]
@@ -26,7 +31,7 @@ struct UserAgent: Equatable {
     private static let browsers: [(name: String, token: String)] = [
         ("Edge", "Edg/"), ("Edge", "EdgA/"), ("Edge", "EdgiOS/"), ("Opera", "OPR/"), ("Samsung Internet", "SamsungBrowser/"),
         ("Vivaldi", "Vivaldi/"), ("Firefox", "FxiOS/"), ("Firefox", "Firefox/"), ("Chrome", "CriOS/"), ("Chrome", "Chrome/"),
-        ("Safari", "Version/"), ("Internet Explorer", "rv:11"), ("Internet Explorer", "MSIE "),
+        ("Safari", "Version/"), ("Internet Explorer", "MSIE "),
     ]
 
     private static func system(_ text: Substring) -> EventContext.NamedVersion? {
@@ -43,11 +48,12 @@ struct UserAgent: Equatable {
         return nil
     }
 
-    private static func device(_ text: Substring, system: String?) -> String? {
+    private static func device(_ text: Substring, system: String?, isBrowser: Bool) -> String? {
         if text.range(ofASCII: "SmartTV") != nil || text.range(ofASCII: "AppleTV") != nil { return "tv" }
         switch system {
         case "iOS": return text.range(ofASCII: "iPad") == nil ? "mobile" : "tablet"
-        case "Android": return text.range(ofASCII: "Mobile") == nil ? "tablet" : "mobile"
+        // Browsers on phones say "Mobile", those on tablets do not; others say nothing of either.
+        case "Android": return text.range(ofASCII: "Mobile") != nil ? "mobile" : isBrowser ? "tablet" : nil
         case nil: return nil
         default: return "desktop"
         }
@@ -74,7 +80,6 @@ extension Substring {
         guard let range = range(ofASCII: token) else { return nil }
         let digits = self[range.upperBound...].utf8.prefix { (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x5F }
         let text = String(decoding: digits.map { $0 == 0x5F ? 0x2E : $0 }, as: UTF8.self)
-        if text.isEmpty { return token == "rv:11" ? "11" : nil }
-        return token == "rv:11" ? "11" : text
+        return text.isEmpty ? nil : text
     }
 }

@@ -1,0 +1,146 @@
+import Testing
+
+@testable import AnalyticsCore
+
+struct EventReaderTests {
+    private let store = MemoryStore()
+
+    /// Events arrive, older and newer ones, between any two pages.
+    @Test(arguments: 0..<60 as Range<UInt64>)
+    func pagesNeitherSkipNorRepeatWhatWasThereAtTheStart(seed: UInt64) async throws {
+        var random = Seeded(seed)
+        // Few different moments, so that many events share one.
+        func insert(_ count: Int, _ prefix: String, _ random: inout Seeded) async throws {
+            let events = (0..<count).map { sample("\(prefix)\($0) ä\(random.below(50))", at: noon + .milliseconds(random.below(8))) }
+            _ = try await store.insert(events.map(stored))
+        }
+        try await insert(60, "start", &random)
+        let start = Set(store.events.map(\.event.id))
+        var seen: [String] = []
+        var cursor: EventCursor?
+        repeat {
+            let page = try await EventReader(store: store).page(
+                EventFilter(project: Project.default), after: cursor, limit: 1 + random.below(12))
+            seen += page.events.map(\.event.id)
+            // A caller carries it as text.
+            cursor = page.next.flatMap { EventCursor($0.text) }
+            #expect((cursor == nil) == (page.next == nil))
+            try await insert(random.below(6), "later\(seen.count)-", &random)
+        } while cursor != nil
+        #expect(Set(seen).count == seen.count, "seed \(seed): repeated")
+        #expect(start.isSubset(of: seen), "seed \(seed): skipped \(start.subtracting(seen))")
+    }
+
+    @Test func theLastPageHasNoCursor() async throws {
+        let reader = EventReader(store: store)
+        let filter = EventFilter(project: Project.default)
+        #expect(try await reader.page(filter, after: nil, limit: 3).next == nil)
+        _ = try await store.insert((0..<6).map { stored(sample("e\($0)")) })
+        let first = try await reader.page(filter, after: nil, limit: 3)
+        #expect(first.events.map(\.event.id) == ["e5", "e4", "e3"] && first.next != nil)
+        let second = try await reader.page(filter, after: first.next, limit: 3)
+        #expect(second.events.map(\.event.id) == ["e2", "e1", "e0"] && second.next == nil)
+    }
+
+    @Test(arguments: ["a", "with space", " 1 2 ", "ä😀", "e\u{301}", "a/b+c=", String(repeating: "x", count: 128)])
+    func aCursorIsReadBackAndSafeInAURL(id: String) throws {
+        for time in [Timestamp.earliest, .latest, Timestamp(milliseconds: -1), noon] {
+            let cursor = EventCursor(position: EventPosition(timestamp: time, id: id))
+            #expect(
+                cursor.text.utf8.allSatisfy { byte in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8.contains(byte)
+                })
+            let read = try #require(EventCursor(cursor.text))
+            #expect(read == cursor && Array(read.position.id.utf8) == Array(id.utf8))
+        }
+    }
+
+    @Test(arguments: ["", "x", "%%%", "MQ", "MSAx", "MiAxIGE", "MSB4IGE", "MSAxIA", "////", "MSAxIGH_", "ä", "MSAxIGE=x", "null"])
+    func whatIsNoCursorIsNone(text: String) {
+        #expect(EventCursor(text) == nil)
+    }
+}
+
+struct DataConditionTests {
+    @Test(
+        arguments: [
+            ("42", [.integer(42)]), ("-7", [.integer(-7)]), ("42.0", [.double(42)]), ("1e3", [.double(1_000)]), ("-0.5", [.double(-0.5)]),
+            ("99999999999999999999", [.double(1e20)]), ("true", [.boolean(true)]), ("false", [.boolean(false)]), ("null", [.null]),
+            ("", []), ("abc", []), ("True", []), ("+1", []), ("0x10", []), ("01", []), ("-01", []), ("1.", []), (".5", []), ("1e400", []),
+            ("nan", []), ("-inf", []), ("Infinity", []), ("1 ", []), (" 1", []), ("1,2", []), ("-", []), ("1e", []), ("1}", []),
+            ("0b1", []),
+        ] as [(String, [DataCondition.Scalar])])
+    func aTextStandsForItselfAndForWhatJSONWritesSo(text: String, others: [DataCondition.Scalar]) {
+        #expect(DataCondition.scalars(of: text) == [.string(text)] + others)
+    }
+}
+
+struct CountsCodecTests {
+    @Test func countsAreReadBack() {
+        let names = ["", "a", "\"quoted\" \\", "ä", "e\u{301}", "\u{E9}", "__other__", "😀"]
+        for counts in [
+            [:], Dictionary(uniqueKeysWithValues: names.enumerated().map { (ExactText($1), Int64($0)) }), [ExactText("x"): Int64.max],
+        ] {
+            let counts = Counts(exact: counts)
+            #expect(CountsCodec.decode(CountsCodec.encode(counts)) == counts)
+        }
+    }
+
+    @Test(arguments: ["", "null", "[]", "{", #"{"a":"1"}"#, #"{"a":1.5}"#, #"{"a":{}}"#, #"{"a":1}x"#])
+    func nonsenseIsNothing(text: String) {
+        #expect(CountsCodec.decode(Array(text.utf8)) == nil)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1)))
+struct SingleFlightTests {
+    private struct Failure: Error {}
+
+    @Test func callersThatAskAtTheSameTimeShareOneComputation() async throws {
+        let flights = SingleFlight<String, Int>()
+        let (computed, asked) = (Counting(), Counting())
+        let values = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    asked.next()
+                    return try await flights.value(for: "key") {
+                        while asked.value < 50 { await Task.yield() }
+                        for _ in 0..<50 { await Task.yield() }
+                        return computed.next()
+                    }
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        // All had asked before the first computation ended; one that had only just asked may have come a moment too late.
+        #expect(computed.value <= 2 && values.count == 50)
+    }
+
+    @Test func otherKeysAreComputedByThemselvesAndLaterCallersAnew() async throws {
+        let flights = SingleFlight<String, Int>()
+        let computed = Counting()
+        for key in ["a", "b", "a"] { _ = try await flights.value(for: key) { computed.next() } }
+        #expect(computed.value == 3)
+    }
+
+    @Test func aFailureIsEveryCallersAndIsForgotten() async throws {
+        let flights = SingleFlight<String, Int>()
+        await #expect(throws: Failure.self) { try await flights.value(for: "a") { throw Failure() } }
+        #expect(try await flights.value(for: "a") { 7 } == 7)
+    }
+
+    @Test func aCallerThatIsCancelledTakesNobodyElsesAnswer() async throws {
+        let flights = SingleFlight<String, Int>()
+        let gate = Flag()
+        let first = Task {
+            try await flights.value(for: "a") {
+                while !gate.isTaken { await Task.yield() }
+                return Task.isCancelled ? -1 : 1
+            }
+        }
+        for _ in 0..<100 { await Task.yield() }
+        let second = Task { try await flights.value(for: "a") { 2 } }
+        first.cancel()
+        gate.isTaken = true
+        #expect(try await [1, 2].contains(second.value))
+    }
+}

@@ -1,0 +1,219 @@
+import Testing
+
+@testable import AnalyticsCore
+
+@Suite(.timeLimit(.minutes(1)))
+struct ReconciliationTests {
+    private let store = MemoryStore()
+    private let minute = BucketKey(project: Project.default, index: noon.minute)
+
+    private func reconcile(_ limits: EventLimits = EventLimits(), now: Timestamp = noon) async throws -> Reconciliation.Report {
+        try await Reconciliation(store: store, limits: limits, clock: .fixed(now), pause: .zero).run()
+    }
+
+    private func fill() async throws {
+        let events = (0..<300).map { index in
+            sample(
+                "e\(index)", type: "t\(index % 3)", at: noon + .seconds(index * 97), project: index % 5 == 0 ? "another" : Project.default)
+        }
+        try await write(events + [sample("old", at: noon - .seconds(40 * 86_400))], to: store)
+        try await roller(store).finish()
+    }
+
+    @Test func findsNothingWhereEverythingIsRolled() async throws {
+        try await fill()
+        let report = try await reconcile()
+        #expect(report.differences.isEmpty && report.marked == 0 && report.events == 301)
+        #expect(report.minutes == store.buckets(.minute).count && report.hours == store.buckets(.hour).count)
+    }
+
+    @Test func findsNothingInAnEmptyStore() async throws {
+        #expect(try await reconcile() == Reconciliation.Report())
+    }
+
+    enum Damage: CaseIterable {
+        case minuteCountsTooMany
+        case minuteLost
+        case groupTooMany
+        case groupMissing
+        case hourCountsTooMany
+        case hourLost
+        case hourWithoutMinutes
+        case eventUnmarked
+        case eventLost
+
+        func plant(in store: MemoryStore) async throws {
+            let minute = BucketKey(project: Project.default, index: (noon + .seconds(97)).minute)
+            switch self {
+            case .minuteCountsTooMany: store.edit(.minute, minute) { $0.groups[0].count += 1 }
+            case .minuteLost: store.remove(.minute, minute)
+            case .groupTooMany: store.edit(.minute, minute) { $0.groups.append(RollupGroup(type: "x", source: "x", count: 1)) }
+            case .groupMissing: store.edit(.minute, minute) { $0.groups.removeLast() }
+            case .hourCountsTooMany: store.edit(.hour, minute.hour) { $0.groups[0].count += 1 }
+            case .hourLost: store.remove(.hour, minute.hour)
+            case .hourWithoutMinutes:
+                let key = BucketKey(project: Project.default, index: minute.hour.index + 400)
+                let group = RollupGroup(type: "x", source: "x", count: 1, quarters: [1, 0, 0, 0])
+                store.plant(.hour, Rollup(key: key, version: 1, done: 1, dirty: false, groups: [group]))
+            case .eventUnmarked: _ = try await store.insert([stored(sample("unmarked", at: noon + .seconds(97)))])
+            case .eventLost: store.delete(id: "e1")
+            }
+        }
+    }
+
+    @Test(arguments: Damage.allCases)
+    func findsWhatWasPlantedAndARebuildRepairsIt(damage: Damage) async throws {
+        try await fill()
+        try await damage.plant(in: store)
+        let report = try await reconcile()
+        #expect(!report.differences.isEmpty)
+        #expect(report.differences.allSatisfy { $0.bucket.project == Project.default && $0.rollup != $0.events })
+        _ = try await Rebuild(store: store, roller: roller(store)).run()
+        #expect(try await reconcile().differences == [])
+        #expect(store.buckets(.minute).allSatisfy { !$0.dirty } && store.buckets(.hour).allSatisfy { !$0.dirty })
+    }
+
+    @Test func aDifferenceSaysWhatItIs() async throws {
+        try await write([sample("a")], to: store)
+        try await roller(store).finish()
+        store.edit(.minute, minute) { $0.groups[0].count = 7 }
+        let found = try await reconcile().differences
+        #expect(
+            found.map(\.description).contains("minute 2026-03-01T12:00:00.000Z project default type view source web: rollup 7, events 1"))
+        // The hour still says what the events say; its minutes do not.
+        #expect(Set(found.map(\.tier)) == [.minute, .hour])
+    }
+
+    @Test func whatIsMarkedIsToldAndNotCompared() async throws {
+        try await write([sample("a")], to: store)
+        let report = try await reconcile()
+        #expect(report.differences.isEmpty && report.marked == 2)
+    }
+
+    @Test func bucketsWhoseEventsMayHaveExpiredAreNotCompared() async throws {
+        let limits = EventLimits(retention: .seconds(30 * 86_400))
+        try await write([sample("a"), sample("b", at: noon + .seconds(40 * 86_400))], to: store)
+        try await roller(store).finish()
+        try await store.deleteEvents(before: noon + .seconds(86_400))
+        let now = noon + .seconds(40 * 86_400)
+        let report = try await reconcile(limits, now: now)
+        #expect(report.differences.isEmpty && report.expired == 1)
+        #expect(try await reconcile(EventLimits(), now: now).differences.count == 1, "without a retention nothing may be missing")
+    }
+
+    @Test func anEventThatIsMarkedAMomentLaterIsNoDifference() async throws {
+        try await fill()
+        let late = sample("late", at: noon + .seconds(97))
+        let store = store
+        let look = Counting()
+        store.beforeRead { name in
+            guard name == "countEvents" else { return }
+            // Inserted before the first look; the flush goes on before the second.
+            switch look.next() {
+            case 1: _ = try? await store.insert([stored(late)])
+            case 2: try? await write([late], to: store)
+            default: break
+            }
+        }
+        #expect(try await reconcile().differences == [])
+    }
+
+    @Test func findsNothingBesideAServiceAtWork() async throws {
+        try await fill()
+        let store = store
+        let number = Counting()
+        let other = roller(store)
+        // The roller reads, too.
+        let busy = Flag()
+        store.beforeRead { name in
+            guard !busy.isTaken, ["countEvents", "rollups minute", "rollups hour"].contains(name), number.value < 60 else { return }
+            busy.isTaken = true
+            defer { busy.isTaken = false }
+            let id = number.next()
+            try? await write([sample("w\(id)", at: noon + .seconds(id % 7 * 1_000))], to: store)
+            if id % 3 == 0 { try? await other.finish() }
+        }
+        #expect(try await reconcile().differences == [])
+    }
+
+    @Test func oneEventOfTheYearOneDoesNotMakeItEndless() async throws {
+        try await write([sample("a", at: Timestamp(milliseconds: noon.milliseconds - 400 * 365 * 86_400_000)), sample("b")], to: store)
+        try await roller(store).finish()
+        let before = store.queries
+        #expect(try await reconcile().differences.isEmpty)
+        #expect(store.queries - before < 50_000)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1)))
+struct RollerTests {
+    private let store = MemoryStore()
+    private let limits = EventLimits(retention: .seconds(30 * 86_400))
+
+    @Test func rollsMinutesAndThenHoursWithTheirQuarters() async throws {
+        let times = [0, 60, 14 * 60 + 59, 15 * 60, 59 * 60].map { noon + .seconds($0) }
+        try await write(times.enumerated().map { sample("e\($0)", at: $1) }, to: store)
+        try await roller(store).finish()
+        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[1], [1], [1], [1], [1]])
+        #expect(store.buckets(.hour).map(\.groups) == [[RollupGroup(type: "view", source: "web", count: 5, quarters: [3, 1, 0, 1])]])
+    }
+
+    @Test func aMinuteWhoseEventsMayHaveExpiredIsUnmarkedAsItIs() async throws {
+        try await write((0..<100).map { sample("e\($0)", at: noon + .milliseconds($0)) }, to: store)
+        try await roller(store, limits: limits).finish()
+        // Thirty-six days later all but one event have expired, and a late one marks the minute.
+        let late = noon + .seconds(36 * 86_400 + 60)
+        try await store.deleteEvents(before: noon + .milliseconds(99))
+        try await write([sample("late", at: noon)], to: store)
+        try await roller(store, limits: limits, now: late).finish()
+        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[100]])
+        #expect(store.buckets(.hour).map { $0.groups.map(\.count) } == [[100]])
+        #expect(store.buckets(.minute).allSatisfy { !$0.dirty } && store.buckets(.hour).allSatisfy { !$0.dirty })
+    }
+
+    @Test func aMinuteThatIsJustCountableIsCounted() async throws {
+        try await write([sample("a")], to: store)
+        try await roller(store, limits: limits, now: noon + .seconds(36 * 86_400)).finish()
+        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[1]])
+    }
+
+    @Test func aBackfillIsCountedInRanges() async throws {
+        try await write((0..<3_000).map { sample("e\($0)", at: noon + .seconds(60 * $0)) }, to: store)
+        try await roller(store).finish()
+        #expect(store.countedRanges.count <= 10)
+        #expect(store.buckets(.minute).allSatisfy { !$0.dirty && $0.groups.map(\.count) == [1] })
+    }
+
+    @Test func aMinuteThatLostItsEventsIsCountedEmpty() async throws {
+        try await write([sample("a")], to: store)
+        try await roller(store).finish()
+        store.delete(id: "a")
+        try await store.mark(.minute, [BucketKey(project: Project.default, index: noon.minute)])
+        try await store.mark(.hour, [BucketKey(project: Project.default, index: noon.hour)])
+        try await roller(store).finish()
+        #expect(store.buckets(.minute).map(\.groups) == [[]] && store.buckets(.hour).map(\.groups) == [[]])
+    }
+
+    @Test func finishingEndsBesideAMinuteThatIsMarkedAgainAndAgain() async throws {
+        try await write([sample("quiet", at: noon - .seconds(86_400))], to: store)
+        let store = store
+        let number = Counting()
+        store.beforeRead { name in
+            if name == "countEvents" { try? await write([sample("hot\(number.next())")], to: store) }
+        }
+        try await write([sample("hot")], to: store)
+        try await roller(store).finish()
+        #expect(store.buckets(.minute).first?.dirty == false && store.buckets(.hour).first?.dirty == false)
+    }
+
+    @Test func finishingStopsWhenCancelled() async throws {
+        try await write([sample("a")], to: store)
+        let store = store
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            try await roller(store).finish()
+        }
+        #expect(await ends(task))
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+}
