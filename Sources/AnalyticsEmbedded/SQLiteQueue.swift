@@ -52,9 +52,8 @@ public final class SQLiteQueue: Broker {
 
     /// Takes nothing more, ends all deliveries, commits what was published and acknowledged, and closes the file.
     public func shutdown() async {
-        let (streams, worker) = state.withLock { $0.close() }
-        for stream in streams { stream.finish() }
-        await worker?.value
+        for stream in state.withLock({ $0.close() }) { stream.finish() }
+        while let worker = state.withLock({ $0.stop() }) { await worker.value }
         do {
             try file.close()
         } catch {
@@ -69,7 +68,7 @@ public final class SQLiteQueue: Broker {
             let entry = SQLiteQueueBacklog.Entry(messages: messages, queue: queue, bytes: bytes) { continuation.resume(returning: $0) }
             let refusal = state.withLock { state in
                 let refusal = state.admit(entry)
-                if refusal == nil { wake(&state) }
+                if refusal == nil { state.wake(startWorker) }
                 return refusal
             }
             if let refusal { continuation.resume(returning: .unconfirmed(refusal)) }
@@ -82,7 +81,7 @@ public final class SQLiteQueue: Broker {
         let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self)
         let consumer = state.withLock { state in
             let consumer = state.addConsumer(continuation, prefetch: prefetch)
-            wake(&state)
+            state.wake(startWorker)
             return consumer
         }
         guard let consumer else {
@@ -92,7 +91,7 @@ public final class SQLiteQueue: Broker {
         continuation.onTermination = { [self] _ in
             state.withLock { state in
                 state.removeConsumer(consumer)
-                wake(&state)
+                state.wake(startWorker)
             }
         }
         return stream
@@ -102,16 +101,15 @@ public final class SQLiteQueue: Broker {
     public func acknowledge(_ handles: [DeliveryHandle]) async {
         state.withLock { state in
             state.ledger.acknowledge(handles)
-            wake(&state)
+            state.wake(startWorker)
         }
     }
 
     public func depths() async throws(BrokerError) -> QueueDepths {
-        let depths = state.withLock { state in
-            state.isClosed ? nil : QueueDepths(ready: state.ledger.readyCount, unacknowledged: state.ledger.outCount, dead: state.deadLetters)
+        try state.withLock { state throws(BrokerError) in
+            if state.isClosed { throw BrokerError(.unavailable, State.closedReason) }
+            return QueueDepths(ready: state.ledger.readyCount, unacknowledged: state.ledger.outCount, dead: state.deadLetters)
         }
-        guard let depths else { throw BrokerError(.unavailable, State.closedReason) }
-        return depths
     }
 
     /// After a failed write it tries one; otherwise it costs nothing.
@@ -119,16 +117,16 @@ public final class SQLiteQueue: Broker {
         let (failure, busy) = try state.withLock { state throws(BrokerError) in
             if state.isClosed { throw BrokerError(.unavailable, State.closedReason) }
             if state.backlog.isFull { throw BrokerError(.blocked, State.fullReason) }
-            return (state.failure, state.isWriting)
+            return (state.health.failure, state.isWriting)
         }
         guard let failure else { return }
         // Behind a write that hangs a probe would hang too.
         if busy { throw BrokerError(.unavailable, failure) }
         do {
             try await file.probe()
-            succeeded()
+            succeeded(.append)
         } catch {
-            throw BrokerError(.unavailable, failed(error))
+            throw BrokerError(.unavailable, failed(.append, error))
         }
     }
 }

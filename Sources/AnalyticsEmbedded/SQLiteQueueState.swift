@@ -16,11 +16,12 @@ extension SQLiteQueue {
         var ledger: SQLiteQueueLedger
         var backlog: SQLiteQueueBacklog
         var deadLetters: Int
-        /// Why the last write failed; `nil` when it did not.
-        var failure: String?
+        var health = SQLiteQueueHealth()
+        /// Takes nothing new, but finishes what it has.
         private(set) var isClosed = false
+        private var isStopped = false
         private(set) var isWriting = false
-        var worker: Task<Void, Never>?
+        private(set) var worker: Task<Void, Never>?
         private(set) var streams: [UInt64: AsyncStream<Delivery>.Continuation] = [:]
         private var lastConsumer: UInt64
         private var mayShrink = true
@@ -56,9 +57,20 @@ extension SQLiteQueue {
             if !isClosed { ledger.removeConsumer(consumer) }
         }
 
-        mutating func close() -> (streams: [AsyncStream<Delivery>.Continuation], worker: Task<Void, Never>?) {
+        mutating func close() -> [AsyncStream<Delivery>.Continuation] {
             isClosed = true
-            return (Array(streams.values), worker)
+            return Array(streams.values)
+        }
+
+        /// The worker to wait for before asking again; `nil` when there is none, and none will be.
+        mutating func stop() -> Task<Void, Never>? {
+            isStopped = worker == nil
+            return worker
+        }
+
+        /// To be called after anything that may be work.
+        mutating func wake(_ start: () -> Task<Void, Never>) {
+            if worker == nil, !isStopped { worker = start() }
         }
 
         /// Publishes and deliveries take turns; `nil` ends the worker.
@@ -82,7 +94,7 @@ extension SQLiteQueue {
 
         private mutating func append() -> Step? {
             let group = backlog.takeGroup()
-            return group.isEmpty ? nil : .append(group, firstID: ledger.nextID, afterFailure: failure != nil)
+            return group.isEmpty ? nil : .append(group, firstID: ledger.nextID, afterFailure: health.failure != nil)
         }
 
         private mutating func settle(_ limit: Int, _ settles: Bool) -> Step? {

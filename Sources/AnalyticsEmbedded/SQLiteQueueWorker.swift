@@ -4,10 +4,8 @@ import Synchronization
 
 /// The one task that writes. It runs while there is something to do, and carries out what the state decides.
 extension SQLiteQueue {
-    /// To be called under the lock, after anything that may be work.
-    func wake(_ state: inout State) {
-        guard state.worker == nil else { return }
-        state.worker = Task { await work() }
+    func startWorker() -> Task<Void, Never> {
+        Task { await work() }
     }
 
     private func work() async {
@@ -37,11 +35,11 @@ extension SQLiteQueue {
             for (consumer, deliveries) in handed {
                 for delivery in deliveries { streams[consumer]?.yield(delivery) }
             }
-            succeeded()
+            succeeded(.settle)
             return true
         } catch {
             state.withLock { $0.ledger.restore(settlement) }
-            _ = failed(error)
+            _ = failed(.settle, error)
             return false
         }
     }
@@ -55,10 +53,10 @@ extension SQLiteQueue {
         let outcome: PublishOutcome
         do {
             try await file.append(group, firstID: firstID, afterFailure: afterFailure)
-            succeeded()
+            succeeded(.append)
             outcome = .confirmed
         } catch {
-            outcome = .unconfirmed(failed(error))
+            outcome = .unconfirmed(failed(.append, error))
         }
         let answered = state.withLock { state in
             if outcome == .confirmed {
@@ -73,33 +71,24 @@ extension SQLiteQueue {
     /// The disk hangs: whoever waits learns it now. What is in the transaction may yet be committed.
     private func expire() {
         let reason = "no commit within \(limits.confirmTimeout)"
-        let expired = state.withLock { state in
-            state.failure = reason
-            return state.backlog.expire()
+        let (expired, isNew) = state.withLock { state in
+            (state.backlog.expire(), state.health.failed(.append, reason, at: .now))
         }
         for entry in expired { entry.answer(.unconfirmed(reason)) }
-        logger.error("the queue's file hangs", metadata: ["unconfirmed": "\(expired.count)"])
+        if isNew { logger.error("the queue's file hangs", metadata: ["unconfirmed": "\(expired.count)"]) }
     }
 
     private func count(_ group: [SQLiteQueueBacklog.Entry], _ queue: QueueName) -> Int {
         group.reduce(0) { $0 + ($1.queue == queue ? $1.messages.count : 0) }
     }
 
-    func succeeded() {
-        let recovered = state.withLock { state in
-            defer { state.failure = nil }
-            return state.failure != nil
-        }
-        if recovered { logger.notice("the queue's file can be written again") }
+    func succeeded(_ operation: SQLiteQueueHealth.Operation) {
+        if state.withLock({ $0.health.succeeded(operation) }) { logger.notice("the queue's file can be written again") }
     }
 
-    /// Logged where it begins, not at every attempt.
-    func failed(_ error: any Error) -> String {
+    func failed(_ operation: SQLiteQueueHealth.Operation, _ error: any Error) -> String {
         let reason = "the queue's file cannot be written: \(error)"
-        let isNew = state.withLock { state in
-            defer { state.failure = reason }
-            return state.failure == nil
-        }
+        let isNew = state.withLock { $0.health.failed(operation, reason, at: .now) }
         if isNew { logger.error("the queue's file cannot be written", metadata: ["error": "\(error)"]) }
         return reason
     }

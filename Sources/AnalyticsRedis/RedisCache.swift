@@ -26,8 +26,10 @@ public final class RedisCache: CountCache {
         var idle: [RedisConnection] = []
         /// Calls given to the threads and not yet through.
         var calls = 0
-        /// What was logged last and still holds; `nil` while Redis answers.
+        /// What was logged last and still holds; `nil` while Redis can be reached.
         var reported: String?
+        /// The kinds of refusals that were logged: OOM, READONLY and the like, which may come with every other command.
+        var refusals: Set<Substring> = []
         var isClosed = false
     }
 
@@ -147,6 +149,8 @@ public final class RedisCache: CountCache {
         switch note {
         case .trouble(let message):
             logger.warning("the cache is not available", metadata: ["host": "\(host)", "port": "\(port)", "error": "\(message)"])
+        case .refused(let message):
+            logger.warning("the cache refuses a command", metadata: ["host": "\(host)", "port": "\(port)", "error": "\(message)"])
         case .recovered:
             logger.notice("the cache is available again", metadata: ["host": "\(host)", "port": "\(port)"])
         case nil: break
@@ -158,6 +162,7 @@ extension RedisCache.State {
     /// Worth a line in the log: what is new, not every failure.
     enum Note {
         case trouble(String)
+        case refused(String)
         case recovered
     }
 
@@ -171,27 +176,24 @@ extension RedisCache.State {
     mutating func answered(_ reply: RedisConnection.Reply, _ attempt: RedisBreaker.Attempt) -> Note? {
         calls -= 1
         breaker.succeeded(attempt)
-        if case .refused(let message) = reply { return trouble(message) }
         defer { reported = nil }
-        return reported == nil ? nil : .recovered
+        if reported != nil { return .recovered }
+        guard case .refused(let message) = reply, refusals.count < 16 else { return nil }
+        return refusals.insert(message.prefix { $0 != " " }).inserted ? .refused(message) : nil
     }
 
     mutating func failed(_ message: String, _ attempt: RedisBreaker.Attempt) -> Note? {
         calls -= 1
         breaker.failed(attempt, at: .now)
-        return trouble(message)
+        // One outage, many messages (refused, reset, timed out); but a wrong password behind it is news.
+        let kind = ["WRONGPASS", "NOAUTH", "ERR"].contains { message.hasPrefix($0) } ? message : "away"
+        defer { reported = kind }
+        return reported == kind ? nil : .trouble(message)
     }
 
     mutating func abandoned(_ attempt: RedisBreaker.Attempt) {
         calls -= 1
         breaker.abandoned(attempt, at: .now)
-    }
-
-    private mutating func trouble(_ message: String) -> Note? {
-        // One outage, many messages (refused, reset, timed out); but a wrong password behind it is news.
-        let kind = message.hasPrefix("WRONGPASS") || message.hasPrefix("NOAUTH") || message.hasPrefix("ERR") ? message : "away"
-        defer { reported = kind }
-        return reported == kind ? nil : .trouble(message)
     }
 }
 

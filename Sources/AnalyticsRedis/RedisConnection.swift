@@ -41,7 +41,10 @@ final class RedisConnection: @unchecked Sendable {
 
     func command(_ arguments: [[UInt8]]) throws -> Reply {
         let lengths = arguments.map(\.count)
-        let flat = Array(arguments.joined()) + [0]
+        var flat: [UInt8] = []
+        flat.reserveCapacity(lengths.reduce(1, +))
+        for argument in arguments { flat += argument }
+        flat.append(0)
         let raw = flat.withUnsafeBufferPointer { bytes in
             bytes.withMemoryRebound(to: CChar.self) { characters in
                 var offset = 0

@@ -7,8 +7,8 @@ struct CacheContractTests {
     @Test("What was never stored is a miss", arguments: CacheBackend.available)
     func missesTheUnknown(_ backend: CacheBackend) async throws {
         try await withCache(backend) { cache in
-            #expect(await cache.value(for: "unknown") == .miss)
-            #expect(await cache.isAvailable())
+            #expect(try await answer(cache, for: "unknown") == .miss)
+            try await eventually("it is available") { await cache.isAvailable() }
         }
     }
 
@@ -17,10 +17,10 @@ struct CacheContractTests {
         try await withCache(backend) { cache in
             let values: [[UInt8]] = [[], [0], Array(0...255), (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }]
             for (number, value) in values.enumerated() {
-                await cache.store(value, for: "key \(number)\r\n\0ü", timeToLive: .seconds(60))
+                try await keep(value, for: "key \(number)\r\n\0ü", in: cache)
             }
             for (number, value) in values.enumerated() {
-                #expect(await cache.value(for: "key \(number)\r\n\0ü") == .hit(value))
+                #expect(try await answer(cache, for: "key \(number)\r\n\0ü") == .hit(value))
             }
         }
     }
@@ -28,20 +28,20 @@ struct CacheContractTests {
     @Test("The last value stored under a key is the one", arguments: CacheBackend.available)
     func replaces(_ backend: CacheBackend) async throws {
         try await withCache(backend) { cache in
-            await cache.store([1], for: "key", timeToLive: .seconds(60))
-            await cache.store([2, 3], for: "key", timeToLive: .seconds(60))
-            #expect(await cache.value(for: "key") == .hit([2, 3]))
-            #expect(await cache.value(for: "ke") == .miss)
+            try await keep([1], for: "key", in: cache)
+            try await keep([2, 3], for: "key", in: cache)
+            #expect(try await answer(cache, for: "key") == .hit([2, 3]))
+            #expect(try await answer(cache, for: "ke") == .miss)
         }
     }
 
     @Test("A value is gone after its time", arguments: CacheBackend.available)
     func expires(_ backend: CacheBackend) async throws {
         try await withCache(backend) { cache in
-            await cache.store([1], for: "long", timeToLive: .seconds(60))
-            await cache.store([2], for: "short", timeToLive: .milliseconds(30))
+            try await keep([1], for: "long", in: cache)
+            try await keep([2], for: "short", in: cache, timeToLive: .milliseconds(500))
             try await eventually("the value expires") { await cache.value(for: "short") == .miss }
-            #expect(await cache.value(for: "long") == .hit([1]))
+            #expect(try await answer(cache, for: "long") == .hit([1]))
         }
     }
 
@@ -49,17 +49,16 @@ struct CacheContractTests {
     func ignoresDeadOnArrival(_ backend: CacheBackend) async throws {
         try await withCache(backend) { cache in
             await cache.store([1], for: "key", timeToLive: .zero)
-            #expect(await cache.value(for: "key") == .miss)
+            #expect(try await answer(cache, for: "key") == .miss)
         }
     }
 
     @Test("A value over a mebibyte is not kept", arguments: CacheBackend.available)
     func refusesTheHuge(_ backend: CacheBackend) async throws {
         try await withCache(backend) { cache in
-            await cache.store(Array(repeating: 7, count: 1 << 20), for: "largest", timeToLive: .seconds(60))
+            try await keep(Array(repeating: 7, count: 1 << 20), for: "largest", in: cache)
             await cache.store(Array(repeating: 7, count: (1 << 20) + 1), for: "larger", timeToLive: .seconds(60))
-            #expect(await cache.value(for: "largest") == .hit(Array(repeating: 7, count: 1 << 20)))
-            #expect(await cache.value(for: "larger") == .miss)
+            #expect(try await answer(cache, for: "larger") == .miss)
         }
     }
 
@@ -82,4 +81,21 @@ struct CacheContractTests {
             }
         }
     }
+}
+
+/// Stores until it is kept: a cache on a busy machine may give up on a call.
+private func keep(_ value: [UInt8], for key: String, in cache: any CountCache, timeToLive: Duration = .seconds(60)) async throws {
+    try await eventually("the value is kept") {
+        await cache.store(value, for: key, timeToLive: timeToLive)
+        return await cache.value(for: key) == .hit(value)
+    }
+}
+
+private func answer(_ cache: any CountCache, for key: String) async throws -> CacheLookup {
+    var answer = CacheLookup.unavailable
+    try await eventually("an answer") {
+        answer = await cache.value(for: key)
+        return answer != .unavailable
+    }
+    return answer
 }

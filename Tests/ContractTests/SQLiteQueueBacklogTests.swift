@@ -1,8 +1,21 @@
 import AnalyticsCore
-import Synchronization
 import Testing
 
 @testable import AnalyticsEmbedded
+
+/// By reference, for the sake of the test macros.
+private final class Backlog {
+    private var backlog: SQLiteQueueBacklog
+
+    init(limits: SQLiteQueue.Limits) { backlog = SQLiteQueueBacklog(limits: limits) }
+
+    var isFull: Bool { backlog.isFull }
+    func hasRoom(messages: Int, bytes: Int) -> Bool { backlog.hasRoom(messages: messages, bytes: bytes) }
+    func add(_ entry: SQLiteQueueBacklog.Entry) { backlog.add(entry) }
+    func takeGroup() -> [SQLiteQueueBacklog.Entry] { backlog.takeGroup() }
+    func finishGroup() -> [SQLiteQueueBacklog.Entry] { backlog.finishGroup() }
+    func expire() -> [SQLiteQueueBacklog.Entry] { backlog.expire() }
+}
 
 @Suite("SQLite queue: backlog")
 struct SQLiteQueueBacklogTests {
@@ -11,7 +24,7 @@ struct SQLiteQueueBacklogTests {
         var limits = SQLiteQueue.Limits()
         limits.groupMessages = 10
         limits.groupBytes = 100
-        var backlog = SQLiteQueueBacklog(limits: limits)
+        let backlog = Backlog(limits: limits)
         for (messages, bytes) in [(4, 1), (6, 2), (1, 3), (1, 97), (1, 1), (50, 4)] { backlog.add(entry(messages, bytes: bytes)) }
         #expect(backlog.takeGroup().map(\.bytes) == [1, 2])
         _ = backlog.finishGroup()
@@ -29,7 +42,7 @@ struct SQLiteQueueBacklogTests {
         var limits = SQLiteQueue.Limits()
         limits.pendingMessages = 5
         limits.pendingBytes = 100
-        var backlog = SQLiteQueueBacklog(limits: limits)
+        let backlog = Backlog(limits: limits)
         backlog.add(entry(5, bytes: 10))
         #expect(backlog.isFull)
         #expect(backlog.takeGroup().count == 1)
@@ -41,14 +54,15 @@ struct SQLiteQueueBacklogTests {
 
     @Test("What has waited too long is answered then, and not again by its commit")
     func expires() {
-        var backlog = SQLiteQueueBacklog(limits: SQLiteQueue.Limits())
+        let backlog = Backlog(limits: SQLiteQueue.Limits())
         backlog.add(entry(1, bytes: 1))
         _ = backlog.takeGroup()
         backlog.add(entry(1, bytes: 2))
         #expect(backlog.expire().map(\.bytes) == [1, 2])
         #expect(backlog.finishGroup().isEmpty)
         #expect(backlog.takeGroup().isEmpty)
-        #expect(backlog.hasRoom(messages: backlog.limits.pendingMessages, bytes: backlog.limits.pendingBytes))
+        let limits = SQLiteQueue.Limits()
+        #expect(backlog.hasRoom(messages: limits.pendingMessages, bytes: limits.pendingBytes))
     }
 
     private func entry(_ messages: Int, bytes: Int) -> SQLiteQueueBacklog.Entry {
