@@ -74,7 +74,7 @@ extension Session {
         var projects: [String] = []
         while true {
             // Documents compare by their fields' types first, so this is behind every `_id` of the project.
-            let next: [(String, BSON)] = projects.last.map { [("_id", ["$gt": ["project": .string($0), "": .maxKey]])] } ?? []
+            let next: [(String, BSON)] = projects.last.map { [("_id", ["$gt": ["project": .string($0), "_": .maxKey]])] } ?? []
             var found: String?
             try find(collection, next, [("sort", ["_id": 1]), ("limit", 1), ("projection", ["_id": 1])]) { row in
                 found = row["_id"]?.document?["project"]?.string
