@@ -16,7 +16,7 @@ public final class RabbitMQBroker: Broker {
     }
 
     private let address: BrokerAddress
-    private let names: Topology
+    private let topology: TopologyDeclaration
     private let settings: LinkSettings
     private let logger: Logger
     private let publisher: Link<PublisherRole>
@@ -35,11 +35,12 @@ public final class RabbitMQBroker: Broker {
             throw BrokerError(.misconfigured, "names of queues and exchanges have 1 to 255 bytes")
         }
         address = try BrokerAddress(url: url)
-        self.names = names
+        let topology = TopologyDeclaration(names)
+        self.topology = topology
         self.settings = settings
         self.logger = logger
         publisher = Link(name: "analytics publisher", address: address, settings: settings, logger: logger) {
-            PublisherRole(names: names, settings: settings)
+            PublisherRole(topology: topology, settings: settings)
         }
     }
 
@@ -106,9 +107,11 @@ extension RabbitMQBroker {
         let gauge = ConsumerGauge()
         let key = links.withLock { links -> Int? in
             guard !links.isShutDown else { return nil }
-            let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger) { [names, epochs] in
+            let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger) {
+                [topology, settings, epochs] in
                 ConsumerRole(
-                    names: names, prefetch: UInt16(clamping: prefetch), stream: continuation, gauge: gauge, makeEpoch: epochs.next)
+                    topology: topology, prefetch: UInt16(clamping: max(prefetch, 1)), settings: settings, stream: continuation,
+                    gauge: gauge, makeEpoch: epochs.next)
             }
             links.consumers[links.nextConsumer] = (link, gauge)
             links.nextConsumer += 1
@@ -161,8 +164,8 @@ extension RabbitMQBroker {
         links.withLock { links in
             guard !links.isShutDown else { return nil }
             if let inspector = links.inspector { return inspector }
-            let link = Link(name: "analytics inspector", address: address, settings: settings, logger: logger) { [names] in
-                InspectorRole(names: names)
+            let link = Link(name: "analytics inspector", address: address, settings: settings, logger: logger) { [topology] in
+                InspectorRole(topology: topology)
             }
             links.inspector = link
             return link

@@ -87,9 +87,9 @@ extension Connection {
         try check(analytics_bind(state, FrameWriter.channel, queue, exchange, key), "binding the queue \(queue)")
     }
 
-    /// `prefetch` 0 would mean no limit.
+    /// `prefetch` 0 means no limit.
     func consume(_ queue: String, prefetch: UInt16) throws(BrokerError) {
-        try check(analytics_consume(state, FrameWriter.channel, queue, max(prefetch, 1)), "consuming from \(queue)")
+        try check(analytics_consume(state, FrameWriter.channel, queue, prefetch), "consuming from \(queue)")
     }
 
     /// For tests, which leave nothing behind.

@@ -14,7 +14,7 @@ enum Frame {
     case body(UnsafeRawBufferPointer)
     case blocked(String)
     case unblocked
-    case queueDeclared(messages: Int)
+    case queueDeclared(messages: Int, consumers: Int)
     /// The broker ended the consumer: its queue is gone.
     case consumerCancelled
     case channelClosed(String)
@@ -59,7 +59,8 @@ extension Frame {
         case analytics_connection_blocked: self = .blocked(String(method.as(amqp_connection_blocked_t.self).reason))
         case analytics_connection_unblocked: self = .unblocked
         case analytics_queue_declare_ok:
-            self = .queueDeclared(messages: Int(method.as(amqp_queue_declare_ok_t.self).message_count))
+            let declared = method.as(amqp_queue_declare_ok_t.self)
+            self = .queueDeclared(messages: Int(declared.message_count), consumers: Int(declared.consumer_count))
         case analytics_basic_cancel: self = .consumerCancelled
         case analytics_channel_close: self = .channelClosed(method.closeReason.text)
         case analytics_connection_close: self = .connectionClosed(method.closeReason.text)

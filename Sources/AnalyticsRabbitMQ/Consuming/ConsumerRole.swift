@@ -16,22 +16,25 @@ struct ConsumerRole: LinkRole {
         var body: [UInt8] = []
     }
 
-    private let names: Topology
+    private let topology: TopologyDeclaration
     private let prefetch: UInt16
+    private let settings: LinkSettings
     private let stream: AsyncStream<Delivery>.Continuation
     private let gauge: ConsumerGauge
     /// One for each connection, across all consumers of the process.
     private let makeEpoch: () -> UInt64
     private var epoch: UInt64 = 0
     private var acks = AckCoalescer()
+    private var check = StallCheck()
     private var incoming: Incoming?
 
     init(
-        names: Topology, prefetch: UInt16, stream: AsyncStream<Delivery>.Continuation, gauge: ConsumerGauge,
-        makeEpoch: @escaping () -> UInt64
+        topology: TopologyDeclaration, prefetch: UInt16, settings: LinkSettings, stream: AsyncStream<Delivery>.Continuation,
+        gauge: ConsumerGauge, makeEpoch: @escaping () -> UInt64
     ) {
-        self.names = names
+        self.topology = topology
         self.prefetch = prefetch
+        self.settings = settings
         self.stream = stream
         self.gauge = gauge
         self.makeEpoch = makeEpoch
@@ -41,9 +44,9 @@ struct ConsumerRole: LinkRole {
     var isDrained: Bool { true }
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {
-        try connection.declare(names)
+        try topology.declare(on: connection)
         epoch = makeEpoch()
-        try connection.consume(names.events, prefetch: prefetch)
+        try connection.consume(topology.names.events, prefetch: prefetch)
     }
 
     mutating func accept(_ handles: [DeliveryHandle], now: Instant) {
@@ -60,6 +63,8 @@ struct ConsumerRole: LinkRole {
         case .body(let bytes):
             incoming?.body.append(contentsOf: bytes)
             deliverIfComplete()
+        case .queueDeclared(let messages, let consumers):
+            try check.seen(ready: messages, consumers: consumers, hasRoom: acks.outstanding < prefetch)
         case .consumerCancelled: throw BrokerError(.unavailable, "the broker ended the consumer: the queue is gone")
         default: break
         }
@@ -68,6 +73,7 @@ struct ConsumerRole: LinkRole {
     private mutating func deliverIfComplete() {
         guard let incoming, let header = incoming.header, incoming.body.count >= header.bodySize else { return }
         self.incoming = nil
+        check.delivered()
         acks.delivered()
         let handle = DeliveryHandle(epoch: epoch, tag: incoming.tag)
         stream.yield(Delivery(handle: handle, body: incoming.body, redeliveries: header.deliveryCount))
@@ -76,11 +82,13 @@ struct ConsumerRole: LinkRole {
     mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
         for ack in acks.flush() { output.acknowledge(ack.tag, multiple: ack.multiple) }
         gauge.outstanding.store(acks.outstanding, ordering: .relaxed)
-        return LinkWish()
+        if check.isDue(now: now, every: settings.consumerCheckInterval) { output.inspect(queue: topology.names.events) }
+        return LinkWish(deadline: check.due)
     }
 
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {
         acks = AckCoalescer()
+        check = StallCheck()
         incoming = nil
         epoch = 0
         gauge.outstanding.store(0, ordering: .relaxed)

@@ -19,21 +19,21 @@ struct InspectorRole: LinkRole {
         case down(BrokerError)
     }
 
-    private let names: Topology
+    private let topology: TopologyDeclaration
     private var state = State.connecting
     private var unasked: Deque<Command> = []
     private var asked: Deque<Command> = []
     /// The first answer of the pair that each question gets.
     private var ready: Int?
 
-    init(names: Topology) {
-        self.names = names
+    init(topology: TopologyDeclaration) {
+        self.topology = topology
     }
 
     var isDrained: Bool { unasked.isEmpty && asked.isEmpty }
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {
-        try connection.declare(names)
+        try topology.declare(on: connection)
         state = .connected
     }
 
@@ -42,7 +42,7 @@ struct InspectorRole: LinkRole {
     }
 
     mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError) {
-        guard case .queueDeclared(let messages) = frame else { return }
+        guard case .queueDeclared(let messages, _) = frame else { return }
         guard let ready else {
             self.ready = messages
             return
@@ -53,8 +53,8 @@ struct InspectorRole: LinkRole {
 
     mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
         while let command = unasked.popFirst() {
-            output.inspect(queue: names.events)
-            output.inspect(queue: names.deadLetters)
+            output.inspect(queue: topology.names.events)
+            output.inspect(queue: topology.names.deadLetters)
             asked.append(command)
         }
         if let first = asked.first, first.deadline <= now {

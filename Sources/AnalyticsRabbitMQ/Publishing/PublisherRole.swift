@@ -23,7 +23,7 @@ struct PublisherRole: LinkRole {
         var index: Int
     }
 
-    private let names: Topology
+    private let topology: TopologyDeclaration
     private let settings: LinkSettings
     private var state = State.connecting
     private var frameSize = 4096
@@ -38,15 +38,15 @@ struct PublisherRole: LinkRole {
     /// Something was returned: the queue or its binding is gone. They are declared again on a new connection, once this one is owed nothing.
     private var isUnroutable = false
 
-    init(names: Topology, settings: LinkSettings) {
-        self.names = names
+    init(topology: TopologyDeclaration, settings: LinkSettings) {
+        self.topology = topology
         self.settings = settings
     }
 
     var isDrained: Bool { waiting.isEmpty && tracker.isEverybodyTold }
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {
-        try connection.declare(names)
+        try topology.declare(on: connection)
         try connection.selectConfirms()
         frameSize = connection.frameSize
         state = .connected
@@ -123,8 +123,8 @@ struct PublisherRole: LinkRole {
             guard output.count < settings.outputBytes else { return true }
             let sequence = tracker.published(
                 Token(call: call, index: index), bytes: message.body.count, now: now, deadline: call.deadline)
-            output.publish(
-                message, sequence: sequence, exchange: names.name(of: call.queue), routingKey: Topology.routingKey, frameSize: frameSize)
+            let exchange = topology.names.name(of: call.queue)
+            output.publish(message, sequence: sequence, exchange: exchange, routingKey: Topology.routingKey, frameSize: frameSize)
             call.advance()
         }
         return false

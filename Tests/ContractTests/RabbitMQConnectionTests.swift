@@ -1,0 +1,93 @@
+import AnalyticsCore
+import Testing
+
+@testable import AnalyticsRabbitMQ
+
+@Suite("RabbitMQ: addresses")
+struct RabbitMQAddressTests {
+    @Test(
+        "An address is read with its defaults and percent-encoding",
+        arguments: [
+            ("amqp://localhost", "localhost 5672 guest guest /"),
+            ("amqp://localhost/", "localhost 5672 guest guest /"),
+            ("amqp://10.0.0.1:5673/%2F", "10.0.0.1 5673 guest guest /"),
+            ("amqp://me:p%40ss:word@mq.example:1/a%2fb", "mq.example 1 me p@ss:word a/b"),
+            ("amqp://me@mq", "mq 5672 me guest /"),
+            ("amqp://me:@mq", "mq 5672 me  /"),
+            ("amqp://[::1]:5673/v", "::1 5673 guest guest v"),
+            ("amqp://[::1]", "::1 5672 guest guest /"),
+        ])
+    func reads(_ url: String, _ expected: String) throws {
+        let address = try BrokerAddress(url: url)
+        #expect("\(address.host) \(address.port) \(address.user) \(address.password) \(address.vhost)" == expected)
+    }
+
+    @Test(
+        "An address that cannot work is refused, and its password is not repeated",
+        arguments: [
+            "", "localhost:5672", "http://secret@mq", "amqps://me:secret@mq", "amqp://", "amqp://me:secret@", "amqp://me:secret@mq:0",
+            "amqp://me:secret@mq:65536", "amqp://me:secret@mq:", "amqp://me:secret@mq:x", "amqp://me:secret@mq/a/b",
+            "amqp://me:secret@mq/?heartbeat=1", "amqp://me:secret%@mq", "amqp://me:secret%G0@mq", "amqp://me:secret%00@mq",
+            "amqp://me:secret%FF@mq", "amqp://me:secret@[::1", "amqp://me:secret@[::1]x",
+        ])
+    func refuses(_ url: String) {
+        let error = #expect(throws: BrokerError.self) { _ = try BrokerAddress(url: url) }
+        #expect(error?.code == .misconfigured)
+        #expect(error?.message.contains("secret") == false)
+    }
+}
+
+@Suite("RabbitMQ: keeping a connection")
+struct RabbitMQLivenessTests {
+    private let start = ContinuousClock.now
+
+    @Test("A heartbeat is due after half of the interval without sending, however much is received")
+    func beats() {
+        var liveness = Liveness(heartbeat: .seconds(10), now: start)
+        liveness.received(now: start + .seconds(4))
+        #expect(liveness.action(now: start + .seconds(4)) == .none)
+        #expect(liveness.due == start + .seconds(5))
+        #expect(liveness.action(now: start + .seconds(5)) == .beat)
+        liveness.sent(now: start + .seconds(5))
+        #expect(liveness.action(now: start + .seconds(9)) == .none)
+    }
+
+    @Test("Two intervals without a byte end it, however much is sent")
+    func givesUp() {
+        var liveness = Liveness(heartbeat: .seconds(10), now: start)
+        liveness.sent(now: start + .seconds(19))
+        #expect(liveness.action(now: start + .seconds(19)) == .none)
+        #expect(liveness.due == start + .seconds(20))
+        #expect(liveness.action(now: start + .seconds(20)) == .giveUp)
+    }
+
+    @Test("A broker that wants no heartbeats gets none")
+    func isOff() {
+        let liveness = Liveness(heartbeat: .zero, now: start)
+        #expect(liveness.due == nil)
+        #expect(liveness.action(now: start + .seconds(1000)) == .none)
+    }
+
+    @Test("After a loss the first attempt follows at once; then the delay doubles from 0.2 s to 5 s")
+    func backsOff() {
+        var backoff = Backoff()
+        #expect(backoff.delay(afterLifetime: .seconds(60), random: 0) == .zero)
+        let delays = (0..<7).map { _ in backoff.delay(afterLifetime: nil, random: 0).milliseconds }
+        #expect(delays == [200, 400, 800, 1600, 3200, 5000, 5000])
+        #expect(backoff.delay(afterLifetime: .seconds(60), random: 0) == .zero)
+        #expect(backoff.delay(afterLifetime: nil, random: 0).milliseconds == 200)
+    }
+
+    @Test("A connection that breaks as soon as it is made does not begin the delays again")
+    func doesNotSpin() {
+        var backoff = Backoff()
+        let delays = (0..<4).map { _ in backoff.delay(afterLifetime: .milliseconds(10), random: 0).milliseconds }
+        #expect(delays == [0, 200, 400, 800])
+    }
+
+    @Test("Chance shortens a delay by up to a half")
+    func jitters() {
+        var backoff = Backoff()
+        #expect(backoff.delay(afterLifetime: nil, random: 0.5).milliseconds == 150)
+    }
+}
