@@ -12,17 +12,41 @@ public struct EventReader: Sendable {
         try await store.event(project: project, id: id)
     }
 
-    /// A page, newest first, and where the next one begins (`nil` when this is the last).
+    /// Bytes of JSON after which a page ends, however few events it has.
+    private static let pageBytes = 8 * 1024 * 1024
+    /// Events first asked for when there may be many: enough to learn how large they are.
+    private static let firstSlice = 128
+
+    /// A page of at most `limit`, newest first, and where the next one begins (`nil` when this is the last). Large events make it
+    /// shorter, so what a page takes in memory is bounded.
     ///
     /// A page never skips or repeats an event while others arrive: it goes on behind a position, not behind a number of events.
     public func page(
         _ filter: EventFilter, after cursor: EventCursor?, limit: Int
     ) async throws(StoreError) -> (events: [StoredEvent], next: EventCursor?) {
-        var events = try await store.events(matching: filter, after: cursor?.position, limit: limit + 1)
-        guard events.count > limit, limit > 0 else { return (events, nil) }
-        events.removeLast(events.count - limit)
-        let last = events[limit - 1].event
-        return (events, EventCursor(position: EventPosition(timestamp: last.timestamp, id: last.id)))
+        var events: [StoredEvent] = []
+        var bytes = 0
+        // One event more than the page holds tells whether there is a next page.
+        var slice = min(limit + 1, Self.firstSlice)
+        repeat {
+            let more = try await store.events(matching: filter, after: events.last?.position ?? cursor?.position, limit: slice)
+            events += more
+            bytes += more.reduce(0) { $0 + $1.size }
+            guard more.count == slice else { return (events, nil) }
+            let fitting = max(1, (Self.pageBytes - bytes) / (bytes / events.count))
+            slice = min(limit + 1 - events.count, fitting)
+        } while slice > 0 && bytes < Self.pageBytes
+        if events.count > limit { events.removeLast() }
+        return (events, events.last.map { EventCursor(position: $0.position) })
+    }
+}
+
+extension StoredEvent {
+    fileprivate var position: EventPosition { EventPosition(timestamp: event.timestamp, id: event.id) }
+
+    /// About the bytes that it has as JSON.
+    fileprivate var size: Int {
+        256 + (event.data?.text.utf8.count ?? 0) + (event.metadata?.text.utf8.count ?? 0) + (context?.text.utf8.count ?? 0)
     }
 }
 

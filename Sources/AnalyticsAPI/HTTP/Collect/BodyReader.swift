@@ -81,6 +81,7 @@ struct BodyReader: Sendable {
             case .truncated: "The gzip stream ends too soon. Nothing was taken in."
             case .memory: "The body could not be decompressed for want of memory."
             }
-        return Problem(error == .memory ? .overloaded : .invalidContentEncoding, detail).closingConnection()
+        let problem = Problem(error == .memory ? .overloaded : .invalidContentEncoding, detail)
+        return error == .truncated ? problem : problem.closingConnection()
     }
 }

@@ -87,7 +87,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in
             context.close(mode: .output, promise: nil)
-            closeLater(context)
+            closeLater(context, after: pace.limits.rest)
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
@@ -110,11 +110,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func deliveredAnswer(_ context: ChannelHandlerContext) {
         pace.deliveredAnswer(at: clock.now)
-        guard closesAfterAnswer, pace.unanswered == 0, !isClosing else { return }
+        guard closesAfterAnswer, pace.unanswered == 0 else { return }
         if pace.isReadingBody {
+            guard !isClosing else { return }
             isClosing = true
             context.close(mode: .output, promise: nil)
-            closeLater(context)
+            closeLater(context, after: pace.limits.rest)
         } else {
             close(context)
         }
@@ -122,15 +123,23 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: Closing
 
+    /// The server is done with the connection, and waits for the client to close it.
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode == .output, !isClosing {
+            isClosing = true
+            closeLater(context, after: pace.isDelivering ? pace.limits.answer : pace.limits.rest)
+        }
+        context.close(mode: mode, promise: promise)
+    }
+
     private func close(_ context: ChannelHandlerContext) {
         isClosing = true
         context.close(promise: nil)
     }
 
     /// What still comes is thrown away until then, so that the client gets to read the answer (see ``ConnectionPace/Limits/rest``).
-    private func closeLater(_ context: ChannelHandlerContext) {
-        let delay = TimeAmount(pace.limits.rest)
-        context.eventLoop.assumeIsolated().scheduleTask(in: delay) { context.close(promise: nil) }
+    private func closeLater(_ context: ChannelHandlerContext, after delay: Duration) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { context.close(promise: nil) }
     }
 
     /// Looks at the deadline now and then: nothing is scheduled for a request.

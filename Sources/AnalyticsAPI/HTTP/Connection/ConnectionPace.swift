@@ -55,6 +55,7 @@ public struct ConnectionPace {
     }
 
     var isReadingBody: Bool { inbound == .body }
+    var isDelivering: Bool { writtenSince != nil }
 
     /// Any bytes, before they are read as HTTP.
     mutating func receivedBytes(at now: ContinuousClock.Instant) {

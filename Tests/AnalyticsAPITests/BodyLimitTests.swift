@@ -1,0 +1,66 @@
+import GzipCodec
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import NIOCore
+import Synchronization
+import Testing
+
+@testable import AnalyticsAPI
+
+@Suite struct BodyLimitTests {
+    private func service(limit: Int, inMemory: Int = 1 << 20) -> TestService {
+        var service = TestService()
+        service.settings.maximumBodyBytes = limit
+        service.settings.maximumBodyBytesInMemory = inMemory
+        return service
+    }
+
+    @Test func `a body at the limit is read, one beyond it is answered 413`() async throws {
+        let event = Sample.event("a")
+        try await service(limit: event.utf8.count).run { client in
+            #expect(try await client.post("/api/v1/events", event).status == .accepted)
+            let response = try await client.post("/api/v1/events", event + " ")
+            #expect(response.status == .contentTooLarge && response.isProblem && response.code == "body_too_large")
+            #expect(response.headers[.connection] == "close")
+        }
+    }
+
+    @Test func `the limit is counted after decompression`() async throws {
+        let bomb = try Gzip.compress([UInt8](repeating: 0x20, count: 4 << 20))
+        #expect(bomb.count < 64 << 10)
+        let service = service(limit: 64 << 10)
+        try await service.run { client in
+            let response = try await client.post("/api/v1/events/batch", bomb, [.contentEncoding: "gzip"])
+            #expect(response.status == .contentTooLarge && response.code == "body_too_large")
+        }
+    }
+
+    @Test func `compressed bytes that come to nothing are limited, too`() async throws {
+        // Members of no content each: 20 bytes that decompress to none.
+        let empty = try Gzip.compress([])
+        let endless = Array(repeatElement(empty, count: 5_000).joined())
+        try await service(limit: 10_000).run { client in
+            let response = try await client.post("/api/v1/events/batch", endless, [.contentEncoding: "gzip"])
+            #expect(response.status == .contentTooLarge)
+        }
+    }
+
+    @Test func `bodies beyond the budget are answered 503, and what was held is given back`() async throws {
+        let reader = BodyReader(limit: 1_000, budget: BodyBudget(limit: 1_500))
+        func request(_ count: Int) -> Request {
+            Request(
+                head: HTTPRequest(method: .post, scheme: "http", authority: "x", path: "/"),
+                body: RequestBody(buffer: ByteBuffer(repeating: 0x20, count: count)))
+        }
+        try await reader.read(request(900)) { _ in
+            #expect(reader.budget.bytesInUse == 900)
+            let problem = await #expect(throws: Problem.self) { try await reader.read(request(700)) { _ in } }
+            #expect(problem?.code == "overloaded" && problem?.status == .serviceUnavailable && problem?.headers[.retryAfter] == "1")
+            try await reader.read(request(600)) { _ in #expect(reader.budget.bytesInUse == 1_500) }
+        }
+        #expect(reader.budget.bytesInUse == 0)
+        _ = await #expect(throws: Problem.self) { try await reader.read(request(1_001)) { _ in } }
+        #expect(reader.budget.bytesInUse == 0)
+    }
+}

@@ -1,0 +1,37 @@
+import HTTPTypes
+import Testing
+
+@testable import AnalyticsAPI
+
+@Suite struct ClientAddressTests {
+    private func address(_ peer: String?, _ forwarded: [String] = [], keep: Bool = true, trust: Bool = true) -> String? {
+        var headers = HTTPFields()
+        headers[values: .xForwardedFor] = forwarded
+        return ClientAddress(keepsWhole: keep, trustsProxy: trust).address(peer: peer, headers: headers)
+    }
+
+    @Test(arguments: [
+        ("203.0.113.77", "203.0.113.0"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"), ("::ffff:203.0.113.77", "203.0.113.0"), ("::1", "::"),
+    ])
+    func `an address is cut to its network unless it is to be kept`(whole: String, cut: String) {
+        #expect(address(whole, keep: false) == cut)
+        #expect(address(whole, keep: true) == whole)
+    }
+
+    @Test func `a forwarded address counts only behind a trusted proxy`() {
+        #expect(address("10.0.0.1", ["198.51.100.7"], trust: false) == "10.0.0.1")
+        #expect(address("10.0.0.1", ["198.51.100.7"]) == "198.51.100.7")
+        #expect(address("10.0.0.1") == "10.0.0.1")
+    }
+
+    @Test(arguments: [
+        // The client may write what it likes on the left.
+        (["1.2.3.4, 198.51.100.7"], "198.51.100.7"), (["1.2.3.4", "198.51.100.7, 10.0.0.9"], "198.51.100.7"),
+        (["198.51.100.7:4711"], "198.51.100.7"), (["[2001:db8::7]:4711"], "2001:db8::7"), (["10.1.1.1, 10.0.0.9"], "10.0.0.9"),
+        (["unknown, 198.51.100.7 , 127.0.0.1"], "198.51.100.7"), (["nonsense"], "10.0.0.1"), ([""], "10.0.0.1"),
+        (["172.20.0.1,fd00::1,fe80::1"], "fe80::1"),
+    ])
+    func `the right-most address that is not a private network's is the client's`(forwarded: [String], expected: String) {
+        #expect(address("10.0.0.1", forwarded) == expected)
+    }
+}

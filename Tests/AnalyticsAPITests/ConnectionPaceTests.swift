@@ -1,0 +1,70 @@
+import Testing
+
+@testable import AnalyticsAPI
+
+@Suite struct ConnectionPaceTests {
+    private let start = ContinuousClock.now
+    private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .milliseconds(Int64(seconds * 1000)) }
+
+    private func pace() -> ConnectionPace {
+        let limits = ConnectionPace.Limits(
+            headers: .seconds(8), body: .seconds(8), bodyBytesPerSecond: 1000, keepAlive: .seconds(75), answer: .seconds(60),
+            rest: .seconds(2))
+        return ConnectionPace(limits: limits, now: start)
+    }
+
+    @Test func `headers must be there in time, however they trickle`() {
+        var pace = pace()
+        #expect(pace.deadline == at(8))
+        pace.receivedBytes(at: at(1))
+        pace.receivedBytes(at: at(7))
+        #expect(pace.deadline == at(8))
+    }
+
+    @Test func `a body gets more time as it grows`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        #expect(pace.deadline == at(9))
+        pace.receivedBody(500)
+        #expect(pace.deadline == at(9.5))
+    }
+
+    @Test func `while the service is at work nothing runs out`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        pace.receivedEnd(at: at(1))
+        #expect(pace.deadline == nil)
+        // The next request of a pipeline is held up behind the first.
+        pace.receivedBytes(at: at(2))
+        #expect(pace.deadline == nil)
+        pace.receivedHead(at: at(3))
+        #expect(pace.deadline == nil)
+        pace.wroteAnswer(at: at(20))
+        pace.deliveredAnswer(at: at(21))
+        #expect(pace.deadline == at(29))
+    }
+
+    @Test func `an answer must be taken, and a connection between requests may idle`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        pace.receivedEnd(at: at(1))
+        pace.wroteAnswer(at: at(2))
+        #expect(pace.deadline == at(62))
+        pace.deliveredAnswer(at: at(3))
+        #expect(pace.deadline == at(78))
+        pace.receivedBytes(at: at(70))
+        #expect(pace.deadline == at(78))
+    }
+
+    @Test func `the rest of a body that was answered already has little time`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        pace.receivedBody(10)
+        pace.wroteAnswer(at: at(2))
+        pace.deliveredAnswer(at: at(2))
+        pace.receivedBody(5_000)
+        #expect(pace.deadline == at(4) && pace.restBytes == 5_000)
+        pace.receivedEnd(at: at(3))
+        #expect(pace.deadline == at(78))
+    }
+}

@@ -1,0 +1,148 @@
+import Synchronization
+
+@testable import AnalyticsCore
+
+/// Keeps what is published, and may refuse it, all of it or from some message on.
+final class FakePublisher: EventPublisher {
+    struct State {
+        var messages: [OutgoingMessage] = []
+        /// Messages of each publish that are confirmed; all when `nil`.
+        var confirmed: Int?
+        /// Where confirmed events go, as if a processor had stored them at once.
+        var store: FakeStore?
+        var gate: AsyncStream<Void>?
+    }
+
+    let state = Mutex(State())
+
+    func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
+        if let gate = state.withLock({ $0.gate }) { for await _ in gate {} }
+        return state.withLock { state in
+            let confirmed = min(messages.count, state.confirmed ?? messages.count)
+            state.messages += messages.prefix(confirmed)
+            if let store = state.store { store.insert(chunks: messages.prefix(confirmed)) }
+            return messages.indices.map { $0 < confirmed ? .confirmed : .unconfirmed("no route to the broker") }
+        }
+    }
+
+    /// The events of what was confirmed.
+    var events: [Event] {
+        get throws { try state.withLock { try $0.messages.flatMap { try ChunkDecoder().decode($0.body).events } } }
+    }
+
+    var sender: Sender? {
+        get throws { try state.withLock { try $0.messages.last.map { try ChunkDecoder().decode($0.body).sender } } }
+    }
+}
+
+/// Events in a dictionary; every minute and hour is marked, so counts come from the events.
+final class FakeStore: AnalyticsCore.Store {
+    struct State {
+        var events: [String: StoredEvent] = [:]
+        var isAway = false
+        var isBroken = false
+        var lastFilter: EventFilter?
+    }
+
+    let state = Mutex(State())
+
+    func insert(chunks: some Sequence<OutgoingMessage>) {
+        for chunk in chunks {
+            guard let events = try? ChunkDecoder().decode(chunk.body).events else { continue }
+            state.withLock { state in
+                for event in events where state.events[event.id] == nil {
+                    state.events[event.id] = StoredEvent(event: event, processedAt: event.receivedAt, context: nil, fingerprint: 0)
+                }
+            }
+        }
+    }
+
+    private func read<R>(_ operation: String, _ body: (inout State) -> R) throws(StoreError) -> R {
+        let result: Result<R, StoreError> = state.withLock { state in
+            if state.isAway { return .failure(StoreError(.unavailable, operation: operation, "no primary")) }
+            if state.isBroken { return .failure(StoreError(.refused, operation: operation, "secret detail")) }
+            return .success(body(&state))
+        }
+        return try result.get()
+    }
+
+    func prepare() async throws(StoreError) {}
+    func checkHealth() async throws(StoreError) { try read("checkHealth") { _ in } }
+    func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
+        try read("insert") { state in
+            for event in events { state.events[event.event.id] = event }
+            return events.map { _ in .stored }
+        }
+    }
+
+    func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+        try read("event") { state in state.events[id].flatMap { $0.event.project == project ? $0 : nil } }
+    }
+
+    func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+        try read("events") { state in
+            state.lastFilter = filter
+            func key(_ position: EventPosition) -> (Timestamp, String) { (position.timestamp, position.id) }
+            let matching = state.events.values.filter { stored in
+                let event = stored.event
+                return (filter.types.isEmpty || filter.types.contains(event.type))
+                    && (filter.sources.isEmpty || filter.sources.contains(event.source))
+                    && (filter.from.map { event.timestamp >= $0 } ?? true) && (filter.to.map { event.timestamp < $0 } ?? true)
+                    && (position.map { (event.timestamp, event.id) < key($0) } ?? true)
+            }
+            return Array(matching.sorted { ($0.event.timestamp, $0.event.id) > ($1.event.timestamp, $1.event.id) }.prefix(limit))
+        }
+    }
+
+    func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
+        try read("receipts") { state in
+            Dictionary(uniqueKeysWithValues: Set(ids).compactMap { id in state.events[id].map { (id, $0.event.receipt) } })
+        }
+    }
+
+    func deleteEvents(before: Timestamp) async throws(StoreError) {}
+    func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {}
+    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {}
+    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+        try read("generation") { Int64($0.events.count) }
+    }
+
+    func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
+    func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int { 0 }
+    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+        try read("rollups") { state in
+            let indexes = Set(state.events.values.map { $0.event.timestamp.index(of: tier.milliseconds) })
+            return indexes.sorted().filter { index in ranges.contains { $0.contains(index) } }.map {
+                Rollup(key: BucketKey(project: project, index: $0), version: Int64(state.events.count), done: 0, dirty: true, groups: [])
+            }
+        }
+    }
+
+    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+        try read("countEvents") { state in
+            let events = state.events.values.map(\.event).filter { event in ranges.contains { $0.contains(event.timestamp) } }
+            return Dictionary(grouping: events, by: \.timestamp.minute).map { minute, events in
+                MinuteCounts(minute: minute, groups: events.map { RollupGroup(type: $0.type, source: $0.source, count: 1) })
+            }
+        }
+    }
+
+    func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
+    func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+        try read("extent") { state in
+            let times = state.events.values.map(\.event.timestamp)
+            guard let first = times.min(), let last = times.max() else { return nil }
+            return first..<last + .milliseconds(1)
+        }
+    }
+
+    func projects() async throws(StoreError) -> [String] { [Project.default] }
+}
+
+final class FakeCache: CountCache {
+    private let entries = Mutex<[String: [UInt8]]>([:])
+
+    func value(for key: String) async -> CacheLookup { entries.withLock { $0[key].map { .hit($0) } ?? .miss } }
+    func store(_ value: [UInt8], for key: String, timeToLive: Duration) async { entries.withLock { $0[key] = value } }
+    func isAvailable() async -> Bool { true }
+}

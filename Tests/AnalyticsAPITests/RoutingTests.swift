@@ -1,0 +1,146 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import NIOCore
+import Testing
+
+@testable import AnalyticsAPI
+@testable import AnalyticsCore
+
+@Suite struct RoutingTests {
+    @Test(arguments: ["/", "/api", "/api/v1", "/api/v2/events", "/api/v1/events/a/b", "/favicon.ico", "/API/v1/events", "/%2e%2e/x"])
+    func `an unknown path is answered 404`(uri: String) async throws {
+        try await TestService().run { client in
+            for method in [HTTPRequest.Method.get, .post, .delete, .options] {
+                let response = try await client.executeRequest(uri: uri, method: method, headers: [:], body: nil)
+                #expect(response.status == .notFound && response.isProblem && response.code == "not_found")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("/api/v1/events", "DELETE", "POST, GET, HEAD, OPTIONS"), ("/api/v1/events/batch", "GET", "POST, OPTIONS"),
+        ("/api/v1/events/counts", "POST", "GET, HEAD, OPTIONS"), ("/api/v1/events/some-id", "PUT", "GET, HEAD, OPTIONS"),
+        ("/health/live", "POST", "GET, HEAD, OPTIONS"), ("/metrics", "PROPFIND", "GET, HEAD, OPTIONS"),
+    ])
+    func `another method at a known path is answered 405 with what is allowed`(uri: String, method: String, allow: String) async throws {
+        try await TestService().run { client in
+            let response = try await client.executeRequest(uri: uri, method: .init(method)!, headers: [:], body: nil)
+            #expect(response.status == .methodNotAllowed && response.isProblem && response.code == "method_not_allowed")
+            #expect(response.headers[.allow] == allow)
+            let options = try await client.executeRequest(uri: uri, method: .options, headers: [:], body: nil)
+            #expect(options.status == .noContent && options.headers[.allow] == allow)
+        }
+    }
+
+    @Test(arguments: ["/api/v1/events", "/health/live", "/nothing", "/api/v1/events/nothing", "/api/v1/events/batch"])
+    func `HEAD is GET without the body`(uri: String) async throws {
+        try await TestService().run(.live) { client in
+            let get = try await client.get(uri)
+            let head = try await client.executeRequest(uri: uri, method: .head, headers: [:], body: nil)
+            #expect(head.status == get.status)
+            #expect(head.headers[.contentLength] == get.headers[.contentLength] && head.headers[.contentType] == get.headers[.contentType])
+            #expect(head.body.readableBytes == 0)
+            #expect(try await client.get("/health/live").status == .ok)
+        }
+    }
+
+    // MARK: Health and metrics
+
+    @Test func `a service with its dependencies is ready`() async throws {
+        try await TestService().run { client in
+            #expect(try await client.get("/health/live").text == #"{"status":"live"}"#)
+            let ready = try await client.get("/health/ready")
+            #expect(ready.status == .ok && ready.json["status"] as? String == "ready")
+            #expect(ready.text.contains(#""broker":{"status":"up","required":true}"#))
+        }
+    }
+
+    @Test func `a service without its store is not ready, and says so`() async throws {
+        var service = TestService()
+        service.readiness = Readiness([.init(name: "broker"), .init(name: "store", fault: "no primary")])
+        try await service.run { client in
+            let response = try await client.get("/health/ready")
+            #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "not_ready")
+            #expect(response.text.contains(#""store":{"status":"down","required":true,"message":"no primary"}"#))
+            #expect(response.text.contains(#""broker":{"status":"up","required":true}"#))
+            #expect(try await client.get("/health/live").status == .ok)
+        }
+    }
+
+    @Test func `a service without its cache is ready`() async throws {
+        var service = TestService()
+        service.readiness = Readiness([.init(name: "cache", fault: "refused", isRequired: false)])
+        try await service.run { client in
+            let response = try await client.get("/health/ready")
+            #expect(response.status == .ok)
+            #expect(response.text.contains(#""cache":{"status":"down","required":false,"message":"refused"}"#))
+        }
+    }
+
+    @Test func `metrics are served as text, and not when they are off`() async throws {
+        var service = TestService()
+        try await service.run { client in
+            let response = try await client.get("/metrics")
+            #expect(response.status == .ok && response.text == "# nothing\n")
+            #expect(response.headers[.contentType] == "text/plain; version=0.0.4; charset=utf-8")
+        }
+        service.metrics = nil
+        try await service.run { client in
+            let response = try await client.get("/metrics")
+            #expect(response.status == .notFound)
+        }
+    }
+
+    @Test func `a processor serves health and metrics only`() async throws {
+        let services = APIServices(readiness: { Readiness([]) }, metrics: nil)
+        let application = makeApplication(services: services, settings: APISettings(), logger: TestService.quiet)
+        try await application.test(.router) { client in
+            let ready = try await client.get("/health/ready")
+            let event = try await client.post("/api/v1/events", Sample.event("a"))
+            #expect(ready.status == .ok && event.status == .notFound)
+        }
+    }
+
+    // MARK: The document
+
+    @Test func `every route is in the document, and the other way round`() async throws {
+        let service = TestService()
+        let routes = RouteTable(services: service.services, settings: service.settings).routes
+        try await service.run { client in
+            let response = try await client.get("/openapi.json")
+            #expect(response.status == .ok && response.json["openapi"] as? String == "3.1.0")
+            let paths = try #require(response.json["paths"] as? [String: [String: Any]])
+            let documented = paths.flatMap { path, methods in methods.keys.map { "\($0.uppercased()) \(path)" } }
+            #expect(documented.sorted() == routes.map { "\($0.method.rawValue) \($0.path)" }.sorted())
+        }
+    }
+
+    @Test func `every code is in the document with its status, and the other way round`() async throws {
+        try await TestService().run { client in
+            let components = try await client.get("/openapi.json").json["components"] as? [String: Any]
+            let schemas = try #require(components?["schemas"] as? [String: [String: Any]])
+            #expect((schemas["ProblemCode"]?["enum"] as? [String])?.sorted() == ProblemCode.allCases.map(\.rawValue).sorted())
+            #expect((schemas["RejectionCode"]?["enum"] as? [String])?.sorted() == RejectionCode.allCases.map(\.rawValue).sorted())
+            let problems = try #require(schemas["Problem"]?["x-problems"] as? [String: [String: Any]])
+            #expect(problems.count == ProblemCode.allCases.count)
+            for code in ProblemCode.allCases {
+                #expect(problems[code.rawValue]?["status"] as? Int == code.status.code)
+                #expect(problems[code.rawValue]?["title"] as? String == code.title)
+            }
+        }
+    }
+
+    @Test func `the document names the version, and there is a page`() async throws {
+        var service = TestService()
+        service.settings.serverVersion = "1.2.3"
+        try await service.run { client in
+            let info = try await client.get("/openapi.json").json["info"] as? [String: Any]
+            #expect(info?["version"] as? String == "1.2.3")
+            let page = try await client.get("/docs")
+            #expect(page.status == .ok && page.headers[.contentType] == "text/html; charset=utf-8")
+            #expect(page.text.contains("fetch(\"openapi.json\")") && !page.text.contains("http"))
+        }
+    }
+}
