@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOFoundationCompat
+import NIOHTTP1
 import Testing
 
 /// The built executable as a process of its own.
@@ -23,7 +24,7 @@ final class ServiceProcess: Sendable {
     init(_ arguments: [String], backends: TestBackends, settings: [String: String] = [:]) throws {
         port = try Self.freePort()
         log = backends.directory.appending(path: "log-\(port).txt")
-        FileManager.default.createFile(atPath: log.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         process = Process()
         process.executableURL = Self.executable
         process.arguments = arguments
@@ -148,7 +149,7 @@ enum Command {
                         defer {
                             for file in files { try? FileManager.default.removeItem(at: file) }
                         }
-                        for file in files { FileManager.default.createFile(atPath: file.path, contents: nil) }
+                        for file in files { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
                         process.standardInput = FileHandle.nullDevice
                         process.standardOutput = try FileHandle(forWritingTo: files[0])
                         process.standardError = try FileHandle(forWritingTo: files[1])
