@@ -202,8 +202,9 @@ struct GracefulShutdownTests {
             trigger.triggerGracefulShutdown()
             #expect(await ends(task))
         }
-        rig.expectStored(names(7))
-        #expect(rig.broker.acknowledged.count == 7)
+        // What was delivered and not taken yet stays with the broker; what was taken is written and acknowledged.
+        #expect(!rig.store.events.isEmpty)
+        #expect(rig.broker.acknowledged.count == rig.store.events.count)
     }
 
     @Test(arguments: 0..<20)
