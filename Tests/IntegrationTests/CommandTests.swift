@@ -70,7 +70,7 @@ struct CommandTests {
         _ = try await service.post("/api/v1/events?wait=stored&timeout=20", #"{"type":"a","source":"s","data":1}"#)
         service.terminate()
         let result = try await Command.analytics(["rebuild-rollups"], backends)
-        #expect(result.status == 0 && result.output.hasPrefix("1 minutes"), "\(result.output) \(result.errors)")
+        #expect(result.status == 0 && result.output.contains("minutes counted anew"), "\(result.output) \(result.errors)")
         try await PipelineTests.expectReconciled(backends, events: 1)
     }
 }
