@@ -2,7 +2,7 @@ import Testing
 
 /// Polls until it holds; fails, instead of hanging, after `limit`.
 func eventually(
-    _ what: Comment, within limit: Duration = .seconds(10), location: SourceLocation = #_sourceLocation, _ holds: () async -> Bool
+    _ what: Comment, within limit: Duration = .seconds(60), location: SourceLocation = #_sourceLocation, _ holds: () async -> Bool
 ) async {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {
@@ -13,7 +13,7 @@ func eventually(
 }
 
 /// Whether a task ends in time; one that hangs is left behind.
-func ends(_ task: Task<Void, any Error>, within limit: Duration = .seconds(10)) async -> Bool {
+func ends(_ task: Task<Void, any Error>, within limit: Duration = .seconds(60)) async -> Bool {
     await withCheckedContinuation { continuation in
         let first = Once()
         Task {

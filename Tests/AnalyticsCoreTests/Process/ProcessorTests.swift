@@ -44,7 +44,7 @@ private func bodies(_ ids: [String]) -> [[UInt8]] { ids.map { message([sample($0
 
 private func names(_ count: Int) -> [String] { (0..<count).map { "e\($0)" } }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ProcessorTests {
     @Test func writesInsertsMarksBuriesAndOnlyThenAcknowledges() async throws {
         let rig = Rig()
@@ -188,7 +188,7 @@ struct ProcessorTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct GracefulShutdownTests {
     @Test func writesAndAcknowledgesWhatIsHeld() async {
         let rig = Rig()
@@ -228,7 +228,7 @@ struct GracefulShutdownTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct DeadLetterTests {
     @Test func onePoisonEventInFiveHundredIsBuriedAndTheOthersAreStored() async throws {
         let rig = Rig()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import AnalyticsCore
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct CountCacheTests {
     private let store = MemoryStore()
     private let cache = MemoryCache()

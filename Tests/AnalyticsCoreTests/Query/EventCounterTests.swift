@@ -15,7 +15,7 @@ func roller(_ store: MemoryStore, limits: EventLimits = EventLimits(), now: Time
     Roller(store: store, limits: limits, clock: .fixed(now), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct EventCounterTests {
     private let store = MemoryStore()
     private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache()) }

@@ -91,7 +91,7 @@ struct CountsCodecTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SingleFlightTests {
     private struct Failure: Error {}
 

@@ -23,7 +23,7 @@ private final class FakeClock: Clock, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct StoredWaitTests {
     private let store = MemoryStore()
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import AnalyticsCore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ReconciliationTests {
     private let store = MemoryStore()
     private let minute = BucketKey(project: Project.default, index: noon.minute)
@@ -145,7 +145,7 @@ struct ReconciliationTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RollerTests {
     private let store = MemoryStore()
     private let limits = EventLimits(retention: .seconds(30 * 86_400))

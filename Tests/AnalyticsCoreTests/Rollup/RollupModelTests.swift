@@ -44,6 +44,8 @@ struct RollupModelTests {
     @Test func everyScheduleComesToRestWithRollupsThatEqualTheEvents() async throws {
         let marks = try await Self.marks()
         for seed in 0..<UInt64(Self.schedules) {
+            // Others share these few threads, and some of them wait with a deadline.
+            if seed % 20 == 0 { await Task.yield() }
             if let failure = Self.run(.production, seed: seed, marks) {
                 Issue.record("seed \(seed): \(failure)")
                 return
@@ -55,7 +57,11 @@ struct RollupModelTests {
     @Test(arguments: RollupModel.Variant.allCases.dropFirst())
     func findsWhatIsWrongWith(variant: RollupModel.Variant) async throws {
         let marks = try await Self.marks()
-        let wrong = (0..<1_000 as Range<UInt64>).count { Self.run(variant, seed: $0, marks) != nil }
+        var wrong = 0
+        for seed in 0..<UInt64(1_000) {
+            if seed % 20 == 0 { await Task.yield() }
+            if Self.run(variant, seed: seed, marks) != nil { wrong += 1 }
+        }
         #expect(wrong > 0)
     }
 
