@@ -1,4 +1,5 @@
 import AnalyticsCore
+import Foundation
 import Synchronization
 
 /// The names of what the service declares on the broker, all under one prefix: for each of the two queues a durable direct exchange
@@ -27,24 +28,43 @@ public struct Topology: Sendable, Equatable {
     static let routingKey = "analytics"
 }
 
-/// Declares a topology for the connections of one broker, one at a time: while a quorum queue is being made, RabbitMQ 3.10 tells a
-/// second connection that it is there already, and then refuses what that publishes and fails what it consumes.
+/// Declares a topology for the connections of one broker, with two precautions against what RabbitMQ 3.10 does to quorum queues.
+///
+/// One at a time: while a queue is being made, a second connection is told that it is there already; what that publishes is then
+/// refused, and consuming fails. And not at once after it has gone missing: a consumer's channel that hears of the end of its queue
+/// only when there is a new one subscribes to that by itself, sends no basic.cancel, and drops what it delivers (rabbit_channel,
+/// handle_eol).
 final class TopologyDeclaration: Sendable {
+    /// What every channel of the broker needs to hear of the end, many times over.
+    private static let patience = Duration.seconds(1)
+
     let names: Topology
+    private let missingSince = Mutex<Instant?>(nil)
     private let turn = Mutex(())
 
     init(_ names: Topology) {
         self.names = names
     }
 
+    /// A queue has turned out not to be there.
+    func reportMissing(now: Instant) {
+        missingSince.withLock { $0 = now }
+    }
+
+    /// Declares what is missing; what is there has to be alike, or it throws ``BrokerError/Code/misconfigured`` with the broker's words.
     func declare(on connection: Connection) throws(BrokerError) {
-        try turn.withLock { _ throws(BrokerError) in try connection.declare(names) }
+        try turn.withLock { _ throws(BrokerError) in
+            let wait = missingSince.withLock { since in
+                defer { since = nil }
+                return since.map { $0 + Self.patience - .now } ?? .zero
+            }
+            if wait > .zero { Thread.sleep(forTimeInterval: wait.seconds) }
+            try connection.declare(names)
+        }
     }
 }
 
 extension Connection {
-    /// Declares what is missing; what is there has to be alike, or it throws ``BrokerError/Code/misconfigured`` with the broker's words.
-    ///
     /// No TTL, no maximum length and no delivery limit: nothing may make the broker drop an accepted event. Quorum queues have no
     /// limit up to 3.13, where a negative one is refused; from 4.0 on the default is 20 and -1 stands for none
     /// (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). A queue that comes from 3.x needs a policy there.

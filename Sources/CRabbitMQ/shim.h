@@ -93,17 +93,12 @@ static inline amqp_rpc_reply_t analytics_bind(amqp_connection_state_t state, amq
     return amqp_get_rpc_reply(state);
 }
 
-// When a queue is deleted and declared again at once, as a publisher does after a returned message, RabbitMQ 3.10 subscribes the
-// channel to the new queue by itself, sends no basic.cancel, and then drops what that delivers (rabbit_channel, handle_eol). This
-// argument has it cancel the consumer instead: https://www.rabbitmq.com/docs/3.13/ha#cancellation
 static inline amqp_rpc_reply_t analytics_consume(amqp_connection_state_t state, amqp_channel_t channel, const char *queue,
                                                  uint16_t prefetch) {
     amqp_basic_qos(state, channel, 0, prefetch, 0);
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(state);
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) return reply;
-    amqp_table_entry_t entry = analytics_true("x-cancel-on-ha-failover");
-    amqp_table_t arguments = {1, &entry};
-    amqp_basic_consume(state, channel, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0, arguments);
+    amqp_basic_consume(state, channel, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
     return amqp_get_rpc_reply(state);
 }
 

@@ -104,11 +104,12 @@ final class Link<Role: LinkRole>: Sendable {
             try connection.keepAlive(now: now)
             try connection.flush()
             connection.wait(for: mailbox.wakeUp, until: [deadline, closing ?? stopping].compactMap(\.self).min())
+            let received = Instant.now
             try connection.read { frame throws(BrokerError) in
                 if case .closeConfirmed = frame { isClosed = true }
                 if case .connectionClosed(let reason) = frame { throw BrokerError(.unavailable, "closed by the broker: \(reason)") }
                 if case .channelClosed(let reason) = frame { throw BrokerError(.unavailable, "channel closed: \(reason)") }
-                try role.receive(frame, now: now)
+                try role.receive(frame, now: received)
             }
         }
     }

@@ -11,7 +11,7 @@ struct LinkSettings: Sendable {
     /// How long messages that are on their way may still be confirmed after the broker has said that it is blocked.
     var blockedGrace = Duration.seconds(2)
     /// Between two looks of a consumer at whether its queue still knows it.
-    var consumerCheckInterval = Duration.seconds(3000)
+    var consumerCheckInterval = Duration.seconds(3)
     /// At the end, for confirms still expected.
     var drainTimeout = Duration.seconds(5)
     /// After that, for the broker's goodbye.

@@ -65,7 +65,9 @@ struct ConsumerRole: LinkRole {
             deliverIfComplete()
         case .queueDeclared(let messages, let consumers):
             try check.seen(ready: messages, consumers: consumers, hasRoom: acks.outstanding < prefetch)
-        case .consumerCancelled: throw BrokerError(.unavailable, "the broker ended the consumer: the queue is gone")
+        case .consumerCancelled:
+            topology.reportMissing(now: now)
+            throw BrokerError(.unavailable, "the broker ended the consumer: the queue is gone")
         default: break
         }
     }

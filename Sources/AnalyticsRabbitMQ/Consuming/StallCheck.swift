@@ -2,10 +2,9 @@ import AnalyticsCore
 
 /// Notices a consumer that the queue does not know any more.
 ///
-/// When a quorum queue is deleted and declared again at once, which a publisher does after its first returned message, RabbitMQ 3.10
-/// takes it for a change of leader: it sends no basic.cancel, and the consumer would wait for ever. So the queue is looked at from
-/// time to time: no consumers at all, or messages that wait while there is room for them and twice in a row none has come, end the
-/// connection.
+/// The broker may lose a consumer without telling it, see ``TopologyDeclaration``; it would wait for ever. So the queue is looked at
+/// from time to time: no consumers at all, or messages that wait while there is room for them and twice in a row none has come, end
+/// the connection.
 struct StallCheck {
     private(set) var due: Instant?
     private var hasDelivered = false

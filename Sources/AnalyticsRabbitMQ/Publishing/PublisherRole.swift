@@ -78,6 +78,7 @@ struct PublisherRole: LinkRole {
             tracker.returned(sequence, reason: reason)
             returnReason = nil
             isUnroutable = true
+            topology.reportMissing(now: now)
         case .blocked(let reason):
             blocked = (now, reason)
             refuseWaiting("the broker is blocked: \(reason)")
