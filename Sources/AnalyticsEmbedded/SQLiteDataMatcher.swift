@@ -49,14 +49,13 @@ extension SQLiteDataMatcher {
 
         /// Numbers are compared by what they are worth, exactly: 2⁵³ + 1 is not 2⁵³ because a double cannot tell them apart.
         func holds(number text: some Sequence<UInt8>) -> Bool {
-            let integers = integers.map { Double($0) }; if let d = Double(String(decoding: Array(text), as: UTF8.self)) { return integers.contains(d) || doubles.contains(d) }
             guard !integers.isEmpty || !doubles.isEmpty else { return false }
             let text = String(decoding: Array(text), as: UTF8.self)
             if let integer = Int64(text) {
-                return integers.contains(Double(integer)) || doubles.contains(Double(integer))
+                return integers.contains(integer) || doubles.contains { Int64(exactly: $0) == integer }
             }
             guard let double = Double(text) else { return false }
-            return doubles.contains(double) || integers.contains { double == $0 }
+            return doubles.contains(double) || integers.contains { Int64(exactly: double) == $0 }
         }
     }
 

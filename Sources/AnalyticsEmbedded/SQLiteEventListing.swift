@@ -74,9 +74,9 @@ struct SQLiteEventListing {
     private func addRange(_ query: inout Query) {
         if let from = filter.from { query.and("timestamp >= ?", from.milliseconds) }
         if let position, filter.to.map({ position.timestamp < $0 }) ?? true {
-            query.and("(timestamp, id) <= (?, CAST(? AS TEXT))", position.timestamp.milliseconds, SQLiteText(position.id))
+            query.and("(timestamp, id) < (?, CAST(? AS TEXT))", position.timestamp.milliseconds, SQLiteText(position.id))
         } else if let to = filter.to {
-            query.and("timestamp <= ?", to.milliseconds)
+            query.and("timestamp < ?", to.milliseconds)
         }
     }
 

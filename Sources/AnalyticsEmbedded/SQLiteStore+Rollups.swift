@@ -72,7 +72,7 @@ extension SQLiteStore {
             let statement = try db.cachedStatement(
                 sql: """
                     UPDATE buckets SET groups = ?1, done = ?2, dirty = (version <> ?2)
-                    WHERE tier = ?3 AND project = CAST(?4 AS TEXT) AND bucket = ?5 AND done <= ?2
+                    WHERE tier = ?3 AND project = CAST(?4 AS TEXT) AND bucket = ?5 AND done < ?2
                     """)
             var applied = 0
             for bucket in buckets {

@@ -34,7 +34,7 @@ enum SQLiteStoreSchema {
             type TEXT NOT NULL,
             source TEXT NOT NULL,
             timestamp INTEGER NOT NULL,
-            minute INTEGER NOT NULL AS (timestamp / 60000) VIRTUAL,
+            minute INTEGER NOT NULL AS (timestamp / 60000 - (timestamp % 60000 < 0)) VIRTUAL,
             clientTimestamp INTEGER,
             data TEXT,
             correlationId TEXT,
