@@ -30,16 +30,17 @@ extension EventStore {
         try await events(matching: filter, after: position, limit: limit).map(\.event.id)
     }
 
-    /// Every id of a listing, read page by page.
+    /// Every id of a listing, read page by page; ends on a store that gives the same page for ever.
     func ids(_ filter: EventFilter, pagesOf limit: Int) async throws -> [String] {
         var ids: [String] = []
         var position: EventPosition?
-        while true {
+        while ids.count < 5000 {
             let page = try await events(matching: filter, after: position, limit: limit)
             ids += page.map(\.event.id)
             guard page.count == limit, let last = page.last?.event else { return ids }
             position = EventPosition(timestamp: last.timestamp, id: last.id)
         }
+        return ids
     }
 }
 

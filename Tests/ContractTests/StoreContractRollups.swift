@@ -132,7 +132,7 @@ struct StoreContractRollups {
             #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 100).map(\.key) == keys)
             for limit in [1, 3, 34, 35] {
                 var paged: [BucketKey] = []
-                while true {
+                while paged.count <= keys.count {
                     let page = try await store.dirtyBuckets(.minute, after: paged.last, limit: limit).map(\.key)
                     paged += page
                     if page.count < limit { break }
