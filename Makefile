@@ -37,7 +37,7 @@ test: ## Lint, then all tests, with real services of their own
 
 .PHONY: test-faults
 test-faults: ## The tests that hurt RabbitMQ itself (killed, stopped, out of memory); slow, and they want an idle machine
-	@TEST_FAULTS=1 scripts/test.sh --filter 'RabbitMQ(Broker|Fault)Tests' $(TEST_ARGS)
+	@TEST_FAULTS=1 scripts/test.sh --filter 'RabbitMQ(Broker|Fault)Tests|ProcessorKillTests|MonitoringTests' $(TEST_ARGS)
 
 .PHONY: unit
 unit: deps ## The tests that need no services

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite(.serialized, .enabled(if: TestServices.areThere), .timeLimit(.minutes(5)))
+@Suite(.serialized, .enabled(if: TestServices.runsFaults), .timeLimit(.minutes(5)))
 struct MonitoringTests {
     @Test("promtool finds nothing to say about /metrics")
     func lint() async throws {
