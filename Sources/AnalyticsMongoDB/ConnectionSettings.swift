@@ -11,7 +11,7 @@ struct TimeLimits: Sendable {
     static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
 
     /// What the server is told, so that it gives up before its client does.
-    var serverTime: Int32 { socket / 6 * 5 }
+    var serverTime: Int32 { max(1, socket - socket / 6) }
 }
 
 /// A checked connection string. Owns a `mongoc_uri_t`.
@@ -32,11 +32,15 @@ final class ConnectionSettings {
         }
         self.uri = uri
         self.database = database ?? mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "analytics"
-        var limits = TimeLimits()
-        limits.serverSelection = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, limits.serverSelection)
-        limits.connect = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, limits.connect)
-        limits.socket = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, limits.socket)
-        self.limits = limits
+        // Zero would mean no limit at all, and everything here has one.
+        func limit(_ option: String, _ standard: Int32) -> Int32 {
+            let wanted = mongoc_uri_get_option_as_int32(uri, option, standard)
+            return wanted > 0 ? wanted : standard
+        }
+        let standard = TimeLimits()
+        limits = TimeLimits(
+            serverSelection: limit(MONGOC_URI_SERVERSELECTIONTIMEOUTMS, standard.serverSelection),
+            connect: limit(MONGOC_URI_CONNECTTIMEOUTMS, standard.connect), socket: limit(MONGOC_URI_SOCKETTIMEOUTMS, standard.socket))
         try checkWriteConcern()
     }
 

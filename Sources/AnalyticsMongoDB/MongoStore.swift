@@ -1,6 +1,7 @@
 public import AnalyticsCore
 import CMongoC
 public import Logging
+import Synchronization
 
 /// Keeps events and rollups in MongoDB 5.0 or newer: a standalone server, a replica set or a sharded cluster. No transactions.
 ///
@@ -20,6 +21,8 @@ public final class MongoStore: Store {
     /// A client of its own with short limits, so that a health check is not behind what it should tell of.
     private let healthPool: ClientPool
     private let expireEventsAfter: Duration?
+    /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
+    let sawRetries = Mutex(false)
 
     /// Connects lazily: a server that is away is no error here.
     ///

@@ -50,7 +50,8 @@ struct MongoDecisionTests {
     func limits() throws {
         let settings = try ConnectionSettings("mongodb://h/?socketTimeoutMS=900", database: nil)
         #expect(settings.limits.socket == 900 && settings.limits.serverSelection == 5000)
-        #expect(settings.limits.serverTime < 900)
+        #expect((1..<900).contains(settings.limits.serverTime))
+        #expect(try ConnectionSettings("mongodb://h/?socketTimeoutMS=0", database: nil).limits.socket == 30_000)
     }
 
     static func duplicate(_ index: Int64) -> BSON {
@@ -121,6 +122,19 @@ struct MongoDecisionTests {
         ])
         #expect(
             insertion.outcomes == [.redelivered, .duplicate, .conflict, .refused("object to insert too large (10334)"), .stored])
+    }
+
+    @Test("what is known to be stored is not sent again, but for one that waits for the journal")
+    func skipping() throws {
+        func id(_ id: String) -> [UInt8] { BSONDocument([("project", "p"), ("id", .string(id))])?.bytes ?? [] }
+        var insertion = Insertion((0..<4).map { stored("\($0)", fingerprint: 1) })
+        insertion.skip(["0", "1", "3"].reduce(into: [:]) { $0[id($1)] = .init(receipt: "r-\($1)", fingerprint: 1) })
+        let batch = insertion.nextBatch() ?? []
+        #expect(batch.map(\.index) == [2, 3])
+        try insertion.settle(batch, Self.reply([("nInserted", 1), ("writeErrors", [Self.duplicate(1)])]))
+        #expect(insertion.taken.isEmpty)
+        try insertion.settleTaken([:])
+        #expect(insertion.outcomes == [.redelivered, .redelivered, .stored, .redelivered])
     }
 
     @Test("what is not known to be settled is an outage")

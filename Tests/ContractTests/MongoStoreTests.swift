@@ -70,6 +70,21 @@ struct MongoStoreTests {
         }
     }
 
+    @Test("an import that is run again, and again with something new in it")
+    func again() async throws {
+        try await withMongoDatabase { store async throws in
+            let events = (0..<2500).map { stored("\($0)") }
+            try await store.add(events)
+            for _ in 0..<2 {
+                #expect(try await store.insert(events) == Array(repeating: .redelivered, count: 2500))
+            }
+            let more = events.prefix(2000) + [stored("0", receipt: "x"), stored("1", receipt: "x", fingerprint: 2), stored("new")]
+            #expect(try await store.insert(Array(more)).suffix(4) == [.redelivered, .duplicate, .conflict, .stored])
+            #expect(try await store.insert([stored("newer")]) == [.stored])
+            #expect(try await store.ids(EventFilter(project: "p"), pagesOf: 1000).count == 2502)
+        }
+    }
+
     @Test("a duplicate key of another unique index is no duplicate event")
     func otherUniqueIndex() async throws {
         try await withMongoDatabase { store async throws in
