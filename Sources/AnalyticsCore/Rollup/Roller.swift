@@ -21,6 +21,8 @@ public actor Roller: Service {
     private static let pageSize = 5_000
     /// Minutes that one query counts at the most: each may come back with ``GroupFolding/limit`` groups.
     private static let minutesAtATime: Int64 = 2_000
+    /// Counts and writes under way at a time.
+    private static let lanes = 3
     /// Minutes between two marked ones that are counted with them: a range more costs more than a few minutes.
     private static let gap: Int64 = 30
     /// Passes that ``finish()`` makes at the most.
@@ -65,23 +67,24 @@ public actor Roller: Service {
             try Task.checkCancellation()
             minutes = RollPlanner()
             hours = RollPlanner()
-            if try await !pass() { return }
+            let hasFound = try await pass()
+            if !hasFound { return }
         }
     }
 
     /// Goes once over all marked buckets. Returns whether there were any.
     @discardableResult
-    func pass() async throws(StoreError) -> Bool {
+    func pass() async throws -> Bool {
         minutes.beginPass()
         hours.beginPass()
         var waiting: Set<BucketKey> = []
-        let markedMinutes = try await eachPage(.minute) { (page) throws(StoreError) in
+        let markedMinutes = try await eachPage(.minute) { page in
             let due = page.filter { minutes.isDue($0, now: .now) }
             let isDue = Set(due.map(\.key))
             for bucket in page where !isDue.contains(bucket.key) { waiting.insert(bucket.key.hour) }
             try await rollMinutes(due, around: Set(page.map(\.key)).subtracting(isDue))
         }
-        let markedHours = try await eachPage(.hour) { (page) throws(StoreError) in
+        let markedHours = try await eachPage(.hour) { page in
             let candidates = page.filter { !waiting.contains($0.key) && hours.isDue($0, now: .now) }
             try await rollHours(candidates)
         }
@@ -97,8 +100,8 @@ public actor Roller: Service {
 
     /// Returns how many marked buckets there were.
     private func eachPage(
-        _ tier: RollupTier, _ body: ([BucketVersion]) async throws(StoreError) -> Void
-    ) async throws(StoreError) -> Int {
+        _ tier: RollupTier, _ body: ([BucketVersion]) async throws -> Void
+    ) async throws -> Int {
         var count = 0
         var last: BucketKey?
         while !Task.isCancelled {
@@ -114,26 +117,50 @@ public actor Roller: Service {
 
     // MARK: Minutes
 
+    /// Marked minutes that one query counts.
+    private struct Slice {
+        var project: String
+        var ranges: [Range<Int64>]
+        var buckets: ArraySlice<BucketVersion>
+    }
+
     /// `hot`: marked minutes that are not due, and are not to be counted in passing either.
-    private func rollMinutes(_ buckets: [BucketVersion], around hot: Set<BucketKey>) async throws(StoreError) {
+    private func rollMinutes(_ buckets: [BucketVersion], around hot: Set<BucketKey>) async throws {
         let (expired, countable) = split(buckets)
         try await settle(expired)
+        var parts: [Slice] = []
         for project in Set(countable.map(\.key.project)) {
             let own = countable.filter { $0.key.project == project }
             var start = 0
             let spans = coalesce(own.map(\.key.index), acrossGapsOf: Self.gap) { !hot.contains(BucketKey(project: project, index: $0)) }
             for ranges in slices(spans, length: Self.minutesAtATime) {
-                let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
-                let counted = try await store.countEvents(project: project, in: times)
-                let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
                 let end = own[start...].firstIndex { $0.key.index >= ranges[ranges.count - 1].upperBound } ?? own.endIndex
-                // Every marked minute is written, one without events too: they may have been deleted.
-                let rolled = own[start..<end].map {
-                    RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? [])
-                }
+                parts.append(Slice(project: project, ranges: ranges, buckets: own[start..<end]))
                 start = end
-                try await write(.minute, rolled)
             }
+        }
+        try await Self.each(parts) { part in try await self.roll(part) }
+    }
+
+    private func roll(_ slice: Slice) async throws {
+        let times = slice.ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
+        let counted = try await store.countEvents(project: slice.project, in: times)
+        let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
+        // Every marked minute is written, one without events too: they may have been deleted.
+        let rolled = slice.buckets.map { RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? []) }
+        try await write(.minute, rolled)
+    }
+
+    /// Runs `body` for each, ``lanes`` at a time: the store has other work to wait for, its journal most of all.
+    private static func each<Element: Sendable>(
+        _ elements: [Element], _ body: @escaping @Sendable (Element) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, element) in elements.enumerated() {
+                if index >= lanes { try await group.next() }
+                group.addTask { try await body(element) }
+            }
+            try await group.waitForAll()
         }
     }
 
@@ -144,7 +171,7 @@ public actor Roller: Service {
     }
 
     /// Unmarks buckets as they are.
-    private func settle(_ buckets: [BucketVersion]) async throws(StoreError) {
+    private func settle(_ buckets: [BucketVersion]) async throws {
         guard !buckets.isEmpty else { return }
         logger.error("Marked minutes are too old to be counted again", metadata: ["count": "\(buckets.count)"])
         for bucket in buckets {
@@ -156,21 +183,24 @@ public actor Roller: Service {
 
     // MARK: Hours
 
-    private func rollHours(_ buckets: [BucketVersion]) async throws(StoreError) {
+    private func rollHours(_ buckets: [BucketVersion]) async throws {
         for project in Set(buckets.map(\.key.project)) {
             let own = buckets.filter { $0.key.project == project }
-            for slice in stride(from: 0, to: own.count, by: 100).map({ own[$0..<min($0 + 100, own.count)] }) {
-                let ranges = coalesce(slice.map(\.key.index)).map { $0.lowerBound * 60..<$0.upperBound * 60 }
-                let minutes = try await store.rollups(.minute, project: project, in: ranges)
-                let byHour = Dictionary(grouping: minutes, by: \.key.hour)
-                let rolled = slice.compactMap { bucket -> RolledBucket? in
-                    let minutes = byHour[bucket.key] ?? []
-                    guard !minutes.contains(where: \.dirty) else { return nil }
-                    return RolledBucket(key: bucket.key, version: bucket.version, groups: Self.sum(minutes))
-                }
-                try await write(.hour, rolled)
-            }
+            let parts = stride(from: 0, to: own.count, by: 100).map { own[$0..<min($0 + 100, own.count)] }
+            try await Self.each(parts) { part in try await self.rollHours(part, of: project) }
         }
+    }
+
+    private func rollHours(_ buckets: ArraySlice<BucketVersion>, of project: String) async throws {
+        let ranges = coalesce(buckets.map(\.key.index)).map { $0.lowerBound * 60..<$0.upperBound * 60 }
+        let minutes = try await store.rollups(.minute, project: project, in: ranges)
+        let byHour = Dictionary(grouping: minutes, by: \.key.hour)
+        let rolled = buckets.compactMap { bucket -> RolledBucket? in
+            let minutes = byHour[bucket.key] ?? []
+            guard !minutes.contains(where: \.dirty) else { return nil }
+            return RolledBucket(key: bucket.key, version: bucket.version, groups: Self.sum(minutes))
+        }
+        try await write(.hour, rolled)
     }
 
     /// An hour's groups, with a count for each quarter.
@@ -192,7 +222,7 @@ public actor Roller: Service {
         return GroupFolding.fold(Array(sums.values))
     }
 
-    private func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws(StoreError) {
+    private func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws {
         guard !rolled.isEmpty else { return }
         let applied = try await store.roll(tier, rolled)
         Counter(label: "analytics_rollup_rolled_total", dimensions: [("tier", tier.rawValue)]).increment(by: applied)
