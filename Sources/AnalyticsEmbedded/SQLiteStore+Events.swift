@@ -36,19 +36,6 @@ extension SQLiteStore {
         }
     }
 
-    public func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
-        guard !ids.isEmpty else { return [:] }
-        return try await read("receipts") { db in
-            let statement = try db.cachedStatement(
-                sql: "SELECT receipt FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
-            var receipts: [String: String] = [:]
-            for id in ids {
-                receipts[id] = try SQLiteText.fetchOne(statement, arguments: [SQLiteText(project), SQLiteText(id)])?.string
-            }
-            return receipts
-        }
-    }
-
     /// In transactions of 5,000 events, so that insertion waits for none of them long.
     public func deleteEvents(before: Timestamp) async throws(StoreError) {
         for project in try await projects() {

@@ -34,14 +34,6 @@ extension SQLiteStore {
         }
     }
 
-    public func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
-        try await read("dirtyCount") { db in
-            let statement = try db.cachedStatement(
-                sql: "SELECT count(*) FROM (SELECT 1 FROM buckets INDEXED BY buckets_dirty WHERE dirty = 1 AND tier = ? LIMIT ?)")
-            return try Int.fetchOne(statement, arguments: [tier.number, limit]) ?? 0
-        }
-    }
-
     public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
         guard !ranges.isEmpty else { return [] }
         return try await read("rollups") { db in
@@ -91,10 +83,10 @@ extension SQLiteStore {
         try await write("bumpGenerations") { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    INSERT INTO days (project, day, generation) VALUES (CAST(? AS TEXT), ?, 1)
+                    INSERT INTO days (project, day, generation) VALUES (CAST(? AS TEXT), ?, ?)
                     ON CONFLICT DO UPDATE SET generation = generation + 1
                     """)
-            for day in days { try statement.execute(arguments: [SQLiteText(day.project), day.index]) }
+            for day in days { try statement.execute(arguments: [SQLiteText(day.project), day.index, Generation.first()]) }
         }
     }
 

@@ -73,6 +73,18 @@ enum SQLiteStoreSchema {
             PRIMARY KEY (project, day)
         ) STRICT, WITHOUT ROWID;
 
+        CREATE TABLE reports (
+            project TEXT NOT NULL,
+            request TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            stored INTEGER NOT NULL,
+            duplicates INTEGER NOT NULL,
+            refused INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (project, request, first)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX reports_at ON reports (at);
+
         CREATE TABLE health (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             checks INTEGER NOT NULL

@@ -10,7 +10,7 @@ enum Index {
     static let byCorrelation = "by_correlation"
     /// Buckets that are marked, in the order of their keys; holds those alone.
     static let marked = "marked"
-    /// The server's deletion of old events.
+    /// The server's deletion of what is old.
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
@@ -23,6 +23,9 @@ enum Index {
     ]
 
     static let ofBuckets: [BSON] = [spec(marked, ["dirty": 1, "_id": 1], where: ["dirty": true])]
+
+    /// Reports are of use for as long as somebody waits for them.
+    static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
 
     static func ofExpiry(_ seconds: Int64) -> BSON {
         ["name": .string(expiry), "key": ["timestamp": 1], "expireAfterSeconds": .integer(seconds)]
@@ -39,6 +42,7 @@ extension Session {
         try create(Index.ofEvents, on: .events)
         try create(Index.ofBuckets, on: .minutes)
         try create(Index.ofBuckets, on: .hours)
+        try create([Index.ofReports], on: .reports)
         try setExpiry(expiry)
     }
 

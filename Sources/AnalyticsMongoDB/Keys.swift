@@ -1,14 +1,19 @@
 import AnalyticsCore
 
 enum CollectionName: String {
-    case events, minutes, hours, days
+    case events, minutes, hours, days, reports
 }
 
-/// The four kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are
+/// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are
 /// dates, so that a person can read and write them.
 enum Key {
     static func event(_ project: String, _ id: String) -> BSON {
         .document([("project", .string(project)), ("id", .string(id))])
+    }
+
+    /// `first` as a value, so that it can be a bound.
+    static func report(_ project: String, _ request: String, _ first: BSON) -> BSON {
+        .document([("project", .string(project)), ("request", .string(request)), ("first", first)])
     }
 
     static func bucket(_ kind: BucketKind, _ key: BucketKey) -> BSON {

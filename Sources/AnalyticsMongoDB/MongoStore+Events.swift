@@ -27,21 +27,6 @@ extension MongoStore {
         }
     }
 
-    public func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
-        guard !ids.isEmpty else { return [:] }
-        return try await run("receipts") { session throws(StoreError) in
-            var receipts: [String: String] = [:]
-            for chunk in ids.chunks(ofCount: 1000) {
-                let keys = chunk.map { Key.event(project, $0) }
-                try session.find(.events, [("_id", ["$in": .array(keys)])], [("projection", ["receipt": 1])]) { row in
-                    guard let id = row["_id"]?.document?["id"]?.string else { return }
-                    receipts[id] = row["receipt"]?.string
-                }
-            }
-            return receipts
-        }
-    }
-
     /// Deletes by itself, besides what the TTL index does: a thousand events at a time, so that nothing else waits for long.
     public func deleteEvents(before time: Timestamp) async throws(StoreError) {
         let projects = try await run("deleteEvents") { session throws(StoreError) in try session.projects(of: .events) }

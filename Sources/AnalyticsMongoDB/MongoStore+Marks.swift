@@ -43,7 +43,7 @@ private enum Counter: Sendable {
     var new: [(String, BSON)] {
         switch self {
         case .bucket: [("v", 1), ("done", 0), ("dirty", true), ("groups", [])]
-        case .generation: [("v", 1)]
+        case .generation: [("v", .integer(Generation.first()))]
         }
     }
 

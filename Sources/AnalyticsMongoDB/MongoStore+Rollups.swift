@@ -35,18 +35,6 @@ extension MongoStore {
         }
     }
 
-    public func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
-        guard limit > 0 else { return 0 }
-        return try await run("dirtyCount") { session throws(StoreError) in
-            var count: Int64 = 0
-            let stages: [BSON] = [["$match": ["dirty": true]], ["$limit": .integer(Int64(limit))], ["$count": "n"]]
-            try session.aggregate(BucketKind(tier).collection, stages, [("hint", .string(Index.marked))]) { row in
-                count = row["n"]?.integer ?? 0
-            }
-            return Int(count)
-        }
-    }
-
     public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
         guard !days.isEmpty else { return 0 }
         return try await run("generation") { session throws(StoreError) in

@@ -9,7 +9,8 @@ import Synchronization
 /// - `events`: `{_id: {project, id}, type, source, timestamp, …}`, what ``StoredEvent`` holds;
 /// - `minutes`, `hours`: `{_id: {project, minute|hour: Date}, v, done, dirty, groups: [{type, source, n, q?}]}`, mark and rollup in
 ///   one (`q`: the four quarters of an hour);
-/// - `days`: `{_id: {project, day: Date}, v}`, generations.
+/// - `days`: `{_id: {project, day: Date}, v}`, generations;
+/// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for requests that wait; gone after 10 minutes.
 ///
 /// Every write is w:majority and j:true, and harmless when a server does it late, after the client has given up on it: an insert
 /// is settled by its key, a mark is one more, a roll is a compare-and-set.

@@ -39,6 +39,7 @@ final class FakePublisher: EventPublisher {
 final class FakeStore: AnalyticsCore.Store {
     struct State {
         var events: [String: StoredEvent] = [:]
+        var reports: [DeliveryReport] = []
         var isAway = false
         var isBroken = false
         var lastFilter: EventFilter?
@@ -48,11 +49,16 @@ final class FakeStore: AnalyticsCore.Store {
 
     func insert(chunks: some Sequence<OutgoingMessage>) {
         for chunk in chunks {
-            guard let events = try? ChunkDecoder().decode(chunk.body).events else { continue }
+            guard let chunk = try? ChunkDecoder().decode(chunk.body), let first = chunk.events.first else { continue }
             state.withLock { state in
-                for event in events where state.events[event.id] == nil {
+                var report = DeliveryReport(
+                    project: first.project, request: chunk.waitingRequest ?? "", first: first.receiptParts.index, at: first.receivedAt)
+                for event in chunk.events {
+                    if state.events[event.id] == nil { report.stored += 1 } else { report.duplicates += 1 }
+                    guard state.events[event.id] == nil else { continue }
                     state.events[event.id] = StoredEvent(event: event, processedAt: event.receivedAt, context: nil, fingerprint: 0)
                 }
+                if chunk.waitingRequest != nil { state.reports.append(report) }
             }
         }
     }
@@ -94,10 +100,9 @@ final class FakeStore: AnalyticsCore.Store {
         }
     }
 
-    func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
-        try read("receipts") { state in
-            Dictionary(uniqueKeysWithValues: Set(ids).compactMap { id in state.events[id].map { (id, $0.event.receipt) } })
-        }
+    func add(_ reports: [DeliveryReport]) async throws(StoreError) {}
+    func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+        try read("reports") { state in state.reports.filter { $0.request == request } }
     }
 
     func deleteEvents(before: Timestamp) async throws(StoreError) {}
@@ -108,7 +113,6 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
-    func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int { 0 }
     func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
         try read("rollups") { state in
             let indexes = Set(state.events.values.map { $0.event.timestamp.index(of: tier.milliseconds) })

@@ -210,7 +210,7 @@ struct MongoStoreTests {
             let groups = (0..<200).map { RollupGroup(type: "\($0)\(long)", source: long, count: 1) }
             let rolled = keys.map { RolledBucket(key: $0, version: 1, groups: groups + [.init(type: "\($0)", source: "", count: 1)]) }
             #expect(try await store.roll(.minute, rolled) == 150)
-            #expect(try await store.dirtyCount(.minute, limit: 1) == 0)
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 1).isEmpty)
             for (index, key) in keys.enumerated() where index.isMultiple(of: 17) {
                 #expect(try await store.rollup(.minute, key)?.groups == rolled[index].groups)
             }

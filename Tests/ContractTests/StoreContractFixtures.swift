@@ -1,4 +1,5 @@
 import AnalyticsCore
+import Foundation
 
 /// 2026-03-01T12:00:00Z: the start of an hour.
 let noon = Timestamp(milliseconds: 1_772_366_400_000)
@@ -16,6 +17,16 @@ func stored(
         processedAt: timestamp, context: nil, fingerprint: fingerprint
     )
 }
+
+/// Of now: a store may drop what is old at any time.
+func report(
+    project: String = "p", request: String = "r", first: Int = 0, stored: Int = 0, duplicates: Int = 0, refused: Int = 0
+) -> DeliveryReport {
+    DeliveryReport(
+        project: project, request: request, first: first, stored: stored, duplicates: duplicates, refused: refused, at: testStart)
+}
+
+private let testStart = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
 
 extension EventStore {
     /// Inserts events that must all be new.

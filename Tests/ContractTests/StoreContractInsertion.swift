@@ -79,14 +79,17 @@ struct StoreContractInsertion {
         }
     }
 
-    @Test("receipts tell what is stored", arguments: StoreBackend.available)
-    func receipts(backend: StoreBackend) async throws {
+    @Test("reports of a request's deliveries are kept, the first of each", arguments: StoreBackend.available)
+    func reports(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            try await store.add([stored("a", receipt: "ra"), stored("b", receipt: "rb"), stored("a", project: "q", receipt: "qa")])
-            #expect(try await store.receipts(project: "p", ids: ["a", "b", "c"]) == ["a": "ra", "b": "rb"])
-            #expect(try await store.receipts(project: "q", ids: ["a", "b"]) == ["a": "qa"])
-            #expect(try await store.receipts(project: "p", ids: []) == [:])
-            #expect(try await store.receipts(project: "p", ids: ["a", "a"]) == ["a": "ra"])
+            let first = report(stored: 90, duplicates: 9, refused: 1)
+            let second = report(first: 100, stored: 7)
+            try await store.add([second])
+            try await store.add([first, report(request: "other", stored: 5)])
+            try await store.add([report(stored: 1), second])
+            try await store.add([])
+            #expect(try await store.reports(project: "p", request: "r") == [first, second])
+            #expect(try await store.reports(project: "p", request: "R") == [])
         }
     }
 

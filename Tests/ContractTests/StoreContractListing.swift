@@ -118,7 +118,6 @@ struct StoreContractListing {
             #expect(try await store.ids(EventFilter(project: "p")) == ["3", "2"])
             #expect(try await store.ids(EventFilter(project: "q")) == ["3", "2"])
             #expect(try await store.event(project: "p", id: "1") == nil)
-            #expect(try await store.receipts(project: "p", ids: ["0", "2"]) == ["2": "r-2"])
             #expect(try await store.rollup(.minute, key(noon.minute)) != nil)
             #expect(try await store.insert([stored("0")]) == [.stored])
             #expect(try await store.ids(EventFilter(project: "p", types: ["view"])) == ["3", "2", "0"])

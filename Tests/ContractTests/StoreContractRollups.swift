@@ -23,7 +23,7 @@ struct StoreContractRollups {
     func markMany(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             try await store.mark(.minute, (0..<3000).map { key($0) })
-            #expect(try await store.dirtyCount(.minute, limit: 10_000) == 3000)
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 10_000).count == 3000)
             #expect(try await store.rollups(.minute, project: "p", in: [0..<3000]).map(\.key.index) == Array(0..<3000))
         }
     }
@@ -143,19 +143,6 @@ struct StoreContractRollups {
             _ = try await store.roll(.minute, keys.dropFirst(3).map { RolledBucket(key: $0, version: 1, groups: []) })
             #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 100).map(\.key) == Array(keys.prefix(3)))
             #expect(try await store.dirtyBuckets(.hour, after: nil, limit: 100) == [BucketVersion(key: key(0, "a"), version: 1, done: 0)])
-        }
-    }
-
-    @Test("marked buckets are counted no further than the limit", arguments: StoreBackend.available)
-    func dirtyCount(backend: StoreBackend) async throws {
-        try await withStore(backend) { store async throws in
-            #expect(try await store.dirtyCount(.minute, limit: 10) == 0)
-            try await store.mark(.minute, (0..<20).map { key($0, $0 % 2 == 0 ? "p" : "q") })
-            #expect(try await store.dirtyCount(.minute, limit: 10) == 10)
-            #expect(try await store.dirtyCount(.minute, limit: 100) == 20)
-            #expect(try await store.dirtyCount(.hour, limit: 100) == 0)
-            _ = try await store.roll(.minute, [RolledBucket(key: key(0), version: 1, groups: [])])
-            #expect(try await store.dirtyCount(.minute, limit: 100) == 19)
         }
     }
 

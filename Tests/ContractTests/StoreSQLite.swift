@@ -24,6 +24,22 @@ struct StoreSQLite {
         }
     }
 
+    @Test("reports are dropped ten minutes after they were of use")
+    func oldReports() async throws {
+        try await withPath { path async throws in
+            let store = try SQLiteStore(path: path, logger: quiet)
+            try await store.prepare()
+            func report(_ request: String, after seconds: Int) -> DeliveryReport {
+                DeliveryReport(project: "p", request: request, first: 0, stored: 1, at: noon + .seconds(seconds))
+            }
+            try await store.add([report("a", after: 0), report("b", after: 1)])
+            try await store.add([report("c", after: 601)])
+            #expect(try await store.reports(project: "p", request: "a") == [])
+            #expect(try await store.reports(project: "p", request: "b").count == 1)
+            #expect(try await store.reports(project: "p", request: "c").count == 1)
+        }
+    }
+
     @Test("what was stored is there after the file is opened again")
     func reopening() async throws {
         try await withPath { path async throws in

@@ -1,9 +1,11 @@
 /// What one message on the queue holds: some events of one request.
 ///
 /// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,
-/// "events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own.
+/// "waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own.
 struct EventChunk: Equatable {
     var sender: Sender
+    /// The request that waits for a ``DeliveryReport``.
+    var waitingRequest: String?
     var events: [Event]
 }
 
@@ -16,13 +18,15 @@ struct ChunkEncoder {
 
     private let request: String
     private let sender: Sender
+    private let isAwaited: Bool
     private var writer: JSONWriter
     private var count = 0
     private(set) var messages: [OutgoingMessage] = []
 
-    init(request: String, sender: Sender) {
+    init(request: String, sender: Sender, isAwaited: Bool = false) {
         self.request = request
         self.sender = sender
+        self.isAwaited = isAwaited
         writer = JSONWriter()
     }
 
@@ -59,6 +63,7 @@ struct ChunkEncoder {
         writer.member("receivedAt", event.receivedAt.milliseconds)
         writer.member("address", sender.address)
         writer.member("userAgent", sender.userAgent)
+        if isAwaited { writer.member("waits", 1) }
         writer.key("events")
         writer.beginArray()
     }
@@ -82,7 +87,9 @@ struct ChunkDecoder {
             var header = Header()
             while let (key, value) = try next(&raw) {
                 if key == "events" {
-                    return EventChunk(sender: header.sender, events: try events(value, header))
+                    return EventChunk(
+                        sender: header.sender, waitingRequest: header.isAwaited ? header.request : nil,
+                        events: try events(value, header))
                 }
                 try header.read(key, value)
             }
@@ -150,6 +157,7 @@ struct ChunkDecoder {
         var request = ""
         var receivedAt = Timestamp(milliseconds: 0)
         var sender = Sender()
+        var isAwaited = false
 
         mutating func read(_ key: String, _ value: JSONSlice) throws(ChunkError) {
             switch key {
@@ -161,6 +169,7 @@ struct ChunkDecoder {
                 receivedAt = Timestamp(milliseconds: milliseconds)
             case "address": sender.address = try string(value)
             case "userAgent": sender.userAgent = try string(value)
+            case "waits": isAwaited = value.string == "1"
             default: break
             }
         }

@@ -22,7 +22,7 @@ public struct Collector: Sendable {
         let stamp = EventDecoder.Stamp(receivedAt: clock.now(), request: ids.next())
         let decoded = try decode(submission, stamp)
         EventMetrics.rejected(decoded.rejected)
-        var result = SubmissionResult(rejected: decoded.rejected)
+        var result = SubmissionResult(request: stamp.request, rejected: decoded.rejected)
         guard !decoded.events.isEmpty else { return result }
 
         let outcomes = await publisher.publish(decoded.messages, to: .events)
@@ -46,12 +46,12 @@ public struct Collector: Sendable {
         _ submission: Submission, _ stamp: EventDecoder.Stamp
     ) throws(SubmissionError) -> (events: [AcceptedEvent], rejected: [Rejection], messages: [OutgoingMessage]) {
         let output = try EventDecoder(limits: limits, ids: ids).decode(submission, stamp: stamp)
-        var encoder = ChunkEncoder(request: stamp.request, sender: submission.sender)
+        var encoder = ChunkEncoder(request: stamp.request, sender: submission.sender, isAwaited: submission.isAwaited)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)
         for (index, event) in output.events {
             encoder.append(event, index: index)
-            events.append(AcceptedEvent(index: index, id: event.id, receipt: event.receipt, timestamp: event.timestamp))
+            events.append(AcceptedEvent(index: index, id: event.id))
         }
         return (events, output.rejected, encoder.finish())
     }

@@ -7,6 +7,8 @@ public struct Submission: Sendable {
     public var idempotencyKey: String?
     /// Who sent it: an enrichment falls back on these when the event itself says nothing.
     public var sender: Sender
+    /// Whether its sender waits until the events are stored, and so for ``DeliveryReport``s.
+    public var isAwaited: Bool
 
     public enum Format: Sendable, Equatable {
         /// One native event.
@@ -24,13 +26,15 @@ public struct Submission: Sendable {
     }
 
     public init(
-        project: String = Project.default, format: Format, body: PaddedBytes, idempotencyKey: String? = nil, sender: Sender = Sender()
+        project: String = Project.default, format: Format, body: PaddedBytes, idempotencyKey: String? = nil, sender: Sender = Sender(),
+        isAwaited: Bool = false
     ) {
         self.project = project
         self.format = format
         self.body = body
         self.idempotencyKey = idempotencyKey
         self.sender = sender
+        self.isAwaited = isAwaited
     }
 }
 
@@ -48,6 +52,8 @@ public struct Sender: Sendable, Equatable {
 
 /// What became of a submission.
 public struct SubmissionResult: Sendable, Equatable {
+    /// What the events' receipts begin with.
+    public var request: String
     /// Confirmed by the broker, in the order of the request.
     public var accepted: [AcceptedEvent]
     /// Refused for what they are: sending them again does not help.
@@ -58,8 +64,10 @@ public struct SubmissionResult: Sendable, Equatable {
     public var unconfirmedReason: String?
 
     public init(
-        accepted: [AcceptedEvent] = [], rejected: [Rejection] = [], unconfirmed: [AcceptedEvent] = [], unconfirmedReason: String? = nil
+        request: String, accepted: [AcceptedEvent] = [], rejected: [Rejection] = [], unconfirmed: [AcceptedEvent] = [],
+        unconfirmedReason: String? = nil
     ) {
+        self.request = request
         self.accepted = accepted
         self.rejected = rejected
         self.unconfirmed = unconfirmed
@@ -72,13 +80,9 @@ public struct AcceptedEvent: Sendable, Equatable {
     /// Position in the request, from 0.
     public var index: Int
     public var id: String
-    public var receipt: String
-    public var timestamp: Timestamp
 
-    public init(index: Int, id: String, receipt: String, timestamp: Timestamp) {
+    public init(index: Int, id: String) {
         self.index = index
         self.id = id
-        self.receipt = receipt
-        self.timestamp = timestamp
     }
 }

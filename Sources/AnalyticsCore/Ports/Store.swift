@@ -22,8 +22,11 @@ public protocol EventStore: Sendable {
     /// Newest first by (timestamp, id), those strictly after `position` in that order.
     func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent]
 
-    /// Which of these ids are stored, and under which receipt.
-    func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String]
+    /// Keeps reports for some minutes, for whoever waits for them. One that is there already stays: a redelivery says the same.
+    func add(_ reports: [DeliveryReport]) async throws(StoreError)
+
+    /// The reports of a request's deliveries so far.
+    func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport]
 
     /// Deletes events older than this. Not for rollups, which stay. MongoDB leaves it to its TTL index.
     func deleteEvents(before: Timestamp) async throws(StoreError)
@@ -41,11 +44,40 @@ public enum InsertOutcome: Sendable, Equatable {
     case refused(String)
 }
 
+/// What came of one delivery, once its events can be queried and counted: for a request that waits (`?wait=stored`).
+public struct DeliveryReport: Sendable, Equatable {
+    public var project: String
+    public var request: String
+    /// Position in the request of the delivery's first event: tells the request's deliveries apart.
+    public var first: Int
+    public var stored: Int
+    /// Their ids were taken.
+    public var duplicates: Int
+    /// The store will never take them: they are in the dead letters.
+    public var refused: Int
+    public var at: Timestamp
+
+    public init(project: String, request: String, first: Int, stored: Int = 0, duplicates: Int = 0, refused: Int = 0, at: Timestamp) {
+        self.project = project
+        self.request = request
+        self.first = first
+        self.stored = stored
+        self.duplicates = duplicates
+        self.refused = refused
+        self.at = at
+    }
+
+    public var events: Int { stored + duplicates + refused }
+}
+
 public protocol RollupStore: Sendable {
     /// Marks buckets: for each `v += 1, dirty = true`, creating what is missing. Returns when that is durable.
     func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError)
 
     /// Raises the generation of days, creating what is missing. Returns when that is durable.
+    ///
+    /// A new day's generation is a number drawn at random, so that a store that was emptied, or another one, does not come to the
+    /// generations that were there before: counts are cached under them, in a cache that may outlive the store.
     func bumpGenerations(_ days: [BucketKey]) async throws(StoreError)
 
     /// The sum of the generations of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
@@ -53,9 +85,6 @@ public protocol RollupStore: Sendable {
 
     /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`.
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]
-
-    /// How many buckets are marked; counts no further than `limit`.
-    func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int
 
     /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes.
     func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup]

@@ -2,7 +2,8 @@ internal import CoreMetrics
 internal import Logging
 internal import Metrics
 
-/// Writes deliveries: insert the events → mark their buckets → publish what cannot be stored to the dead letters → acknowledge.
+/// Writes deliveries: insert the events → mark their buckets → publish what cannot be stored to the dead letters → acknowledge, and
+/// tell the requests that wait.
 ///
 /// Each step can be repeated, and nothing is acknowledged before all that comes before it is durable; so a crash between any two
 /// means a redelivery, and nothing else. A dependency that is away is waited for: the deliveries are held, not given back.
@@ -29,7 +30,8 @@ struct Flush: Sendable {
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
         try await buryWhatFailed(entries, outcomes)
         await broker.acknowledge(entries.map(\.handle))
-        report(events, outcomes, since: start)
+        measure(entries, outcomes, since: start)
+        await report(entries, outcomes)
     }
 
     /// Publishes a delivery to the dead letters and acknowledges it.
@@ -99,28 +101,62 @@ struct Flush: Sendable {
         }
     }
 
-    private func report(_ events: [StoredEvent], _ outcomes: [InsertOutcome], since start: ContinuousClock.Instant) {
+    /// To those who wait. One try: whoever misses a report is told that the events are accepted, which they are.
+    private func report(_ entries: [Entry], _ outcomes: [InsertOutcome]) async {
+        var reports: [DeliveryReport] = []
+        var rest = outcomes[...]
+        for entry in entries {
+            let own = rest.prefix(entry.events.count)
+            rest = rest.dropFirst(own.count)
+            guard let request = entry.waitingRequest, let first = entry.events.first?.event else { continue }
+            var report = DeliveryReport(project: first.project, request: request, first: first.receiptParts.index, at: clock.now())
+            for outcome in own {
+                switch outcome {
+                case .stored, .redelivered: report.stored += 1
+                case .duplicate, .conflict: report.duplicates += 1
+                case .refused: report.refused += 1
+                }
+            }
+            reports.append(report)
+        }
+        guard !reports.isEmpty else { return }
+        do throws(StoreError) {
+            try await store.add(reports)
+        } catch {
+            logger.info("Requests that wait are not told that their events are stored", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func measure(_ entries: [Entry], _ outcomes: [InsertOutcome], since start: ContinuousClock.Instant) {
         var stored = 0
         var duplicate = 0
         var conflicting = 0
         var redelivered = 0
-        for outcome in outcomes {
-            switch outcome {
-            case .stored: stored += 1
-            case .duplicate: duplicate += 1
-            case .conflict: conflicting += 1
-            case .redelivered: redelivered += 1
-            case .refused: break
+        var rest = outcomes[...]
+        for entry in entries {
+            for outcome in rest.prefix(entry.events.count) {
+                switch outcome {
+                case .stored: stored += 1
+                case .duplicate: duplicate += 1
+                case .conflict: conflicting += 1
+                // Delivered for the first time: this flush has stored it, in an attempt whose answer was lost.
+                case .redelivered where entry.redeliveries == 0: stored += 1
+                case .redelivered: redelivered += 1
+                case .refused: break
+                }
             }
+            rest = rest.dropFirst(entry.events.count)
         }
         EventMetrics.stored.increment(by: stored)
         EventMetrics.duplicate.increment(by: duplicate)
         EventMetrics.conflicting.increment(by: conflicting)
         EventMetrics.redelivered.increment(by: redelivered)
-        Self.size.record(events.count)
+        Self.size.record(outcomes.count)
         Self.duration.recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         let now = clock.now()
-        for event in events { Self.processing.recordNanoseconds(max(.zero, now - event.event.receivedAt).nanoseconds) }
+        for stored in entries.lazy.flatMap(\.events) {
+            Self.processing.recordNanoseconds(max(.zero, now - stored.event.receivedAt).nanoseconds)
+        }
     }
 }
 

@@ -124,7 +124,8 @@ public actor Processor: Service {
         do throws(ChunkError) {
             let chunk = try decoder.decode(delivery.body)
             let entry = Flush.Entry(
-                handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(chunk), sender: chunk.sender)
+                handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(chunk), sender: chunk.sender,
+                waitingRequest: chunk.waitingRequest)
             oldestBuffered = [oldestBuffered, chunk.events.first?.receivedAt].compactMap(\.self).min()
             if let entries = buffer.add(entry, now: .now) { await start(entries) }
         } catch {

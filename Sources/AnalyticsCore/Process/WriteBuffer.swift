@@ -6,6 +6,7 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         var redeliveries: Int
         var events: [StoredEvent]
         var sender: Sender
+        var waitingRequest: String?
     }
 
     struct Limits {

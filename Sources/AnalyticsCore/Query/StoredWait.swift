@@ -4,59 +4,53 @@ public struct StoredWait: Sendable {
         public var stored = 0
         /// Their ids were taken already.
         public var duplicates = 0
+        /// The store will never take them: they are in the dead letters.
+        public var refused = 0
         /// Not to be seen yet when the time was up.
         public var pending = 0
 
-        public init(stored: Int = 0, duplicates: Int = 0, pending: Int = 0) {
+        public init(stored: Int = 0, duplicates: Int = 0, refused: Int = 0, pending: Int = 0) {
             self.stored = stored
             self.duplicates = duplicates
+            self.refused = refused
             self.pending = pending
         }
     }
 
-    private let store: any Store
+    private let store: any EventStore
 
-    public init(store: any Store) {
+    public init(store: any EventStore) {
         self.store = store
     }
 
-    /// Polls the store, at growing intervals, for about `timeout`: what comes on top is at the most one operation of the store's. A store
-    /// that is away is waited for like one that is slow.
+    /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`: what comes on top is
+    /// at the most one operation of the store's. A store that is away is waited for like one that is slow.
     public func wait(
-        for events: [AcceptedEvent], project: String, timeout: Duration, clock: some Clock<Duration> = ContinuousClock()
+        for events: [AcceptedEvent], of request: String, project: String, timeout: Duration, clock: some Clock<Duration> = ContinuousClock()
     ) async -> Outcome {
         let deadline = clock.now.advanced(by: timeout)
+        // Deliveries that were not confirmed may have arrived too, and are none of those waited for.
+        let awaited = Set(events.map(\.index))
         var outcome = Outcome(pending: events.count)
-        var missing = events
         var interval: Duration = .milliseconds(5)
-        while !missing.isEmpty, !Task.isCancelled {
-            let receipts = (try? await store.receipts(project: project, ids: missing.map(\.id))) ?? [:]
-            if await mark(missing.filter { receipts[$0.id] != nil }, project: project) {
-                missing.removeAll { event in
-                    guard let receipt = receipts[event.id] else { return false }
-                    if receipt == event.receipt { outcome.stored += 1 } else { outcome.duplicates += 1 }
-                    return true
-                }
-                outcome.pending = missing.count
+        while outcome.pending > 0, !Task.isCancelled {
+            if let reports = try? await store.reports(project: project, request: request) {
+                outcome = Outcome(pending: events.count)
+                for report in reports where awaited.contains(report.first) { outcome.add(report) }
             }
-            guard !missing.isEmpty, clock.now.advanced(by: interval) < deadline else { break }
+            guard outcome.pending > 0, clock.now.advanced(by: interval) < deadline else { break }
             try? await clock.sleep(for: interval)
-            interval = min(interval * 2, .milliseconds(250))
+            interval = min(interval * 2, .milliseconds(100))
         }
         return outcome
     }
+}
 
-    /// An event can be seen in the store a moment before the processor has marked its minute, and counts would miss it. Marking is
-    /// harmless to repeat, so this does not wait for the processor: it marks, and then counts see the event for sure.
-    private func mark(_ events: [AcceptedEvent], project: String) async -> Bool {
-        guard !events.isEmpty else { return true }
-        var marks = BucketMarks()
-        for event in events { marks.touch(project: project, event.timestamp) }
-        do {
-            try await marks.write(to: store)
-            return true
-        } catch {
-            return false
-        }
+extension StoredWait.Outcome {
+    fileprivate mutating func add(_ report: DeliveryReport) {
+        stored += report.stored
+        duplicates += report.duplicates
+        refused += report.refused
+        pending -= report.events
     }
 }

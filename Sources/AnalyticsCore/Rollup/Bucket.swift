@@ -103,6 +103,12 @@ public struct MinuteCounts: Sendable, Equatable {
     }
 }
 
+public enum Generation {
+    /// What a new day's generation begins with: drawn anew for each. The sum of all days of the years 0 to 9999
+    /// stays in 63 bits.
+    public static func first() -> Int64 { .random(in: 1...(1 << 40)) }
+}
+
 extension Timestamp {
     /// The index of the span of `milliseconds` length that holds this moment.
     public func index(of milliseconds: Int64) -> Int64 { floorDivide(self.milliseconds, by: milliseconds) }

@@ -4,8 +4,9 @@ public struct TimedStore: EventStore, RollupStore {
     private let timers = OperationTimers(
         port: "store",
         operations: [
-            "prepare", "check_health", "insert", "event", "events", "receipts", "delete_events", "mark", "bump_generations", "generation",
-            "dirty_buckets", "dirty_count", "rollups", "count_events", "roll", "extent", "projects",
+            "prepare", "check_health", "insert", "event", "events", "add_reports", "reports", "delete_events", "mark", "bump_generations",
+            "generation",
+            "dirty_buckets", "rollups", "count_events", "roll", "extent", "projects",
         ])
 
     public init(_ store: any Store) {
@@ -36,8 +37,12 @@ public struct TimedStore: EventStore, RollupStore {
         }
     }
 
-    public func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
-        try await timers.time("receipts") { () throws(StoreError) in try await store.receipts(project: project, ids: ids) }
+    public func add(_ reports: [DeliveryReport]) async throws(StoreError) {
+        try await timers.time("add_reports") { () throws(StoreError) in try await store.add(reports) }
+    }
+
+    public func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+        try await timers.time("reports") { () throws(StoreError) in try await store.reports(project: project, request: request) }
     }
 
     public func deleteEvents(before: Timestamp) async throws(StoreError) {
@@ -60,10 +65,6 @@ public struct TimedStore: EventStore, RollupStore {
         try await timers.time("dirty_buckets") { () throws(StoreError) in
             try await store.dirtyBuckets(tier, after: key, limit: limit)
         }
-    }
-
-    public func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
-        try await timers.time("dirty_count") { () throws(StoreError) in try await store.dirtyCount(tier, limit: limit) }
     }
 
     public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {

@@ -29,12 +29,14 @@ struct ChunkCodecTests {
             address: random.chance(50) ? "192.0.2.0" : nil,
             userAgent: random.chance(70) ? "Mozilla \"\\\u{1}ä" + Self.texts[random.below(12)] : nil)
         let events = (0..<1 + random.below(250)).map { event(&random, index: $0) }
-        var encoder = ChunkEncoder(request: "request", sender: sender)
+        let isAwaited = random.chance(50)
+        var encoder = ChunkEncoder(request: "request", sender: sender, isAwaited: isAwaited)
         for (index, event) in events.enumerated() { encoder.append(event, index: index) }
         let messages = encoder.finish()
         let chunks = try messages.map { try ChunkDecoder().decode($0.body) }
         #expect(chunks.flatMap(\.events) == events, "seed \(seed)")
         #expect(chunks.allSatisfy { $0.sender == sender }, "seed \(seed)")
+        #expect(chunks.allSatisfy { $0.waitingRequest == (isAwaited ? "request" : nil) }, "seed \(seed)")
         #expect(messages.map(\.events) == chunks.map(\.events.count), "seed \(seed)")
         #expect(messages.dropLast().allSatisfy { $0.events == 100 || $0.body.count >= ChunkEncoder.targetBytes }, "seed \(seed)")
     }

@@ -11,6 +11,7 @@ final class Faults: Sendable {
         case bury
         case acknowledge
         case roll
+        case report
         case read
     }
 

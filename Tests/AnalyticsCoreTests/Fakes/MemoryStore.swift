@@ -23,6 +23,7 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
         var events: [Key: StoredEvent] = [:]
         var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:]]
         var generations: [BucketKey: Int64] = [:]
+        var reports: [DeliveryReport] = []
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []
@@ -112,12 +113,14 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
         }
     }
 
-    func receipts(project: String, ids: [String]) async throws(StoreError) -> [String: String] {
-        try await read("receipts") { state in
-            var receipts: [String: String] = [:]
-            for id in ids { receipts[id] = state.events[Key(project, id)]?.event.receipt }
-            return receipts
+    func add(_ reports: [DeliveryReport]) async throws(StoreError) {
+        try write(.report) { state in
+            for report in reports where !state.reports.contains(where: { $0.isSame(report) }) { state.reports.append(report) }
         }
+    }
+
+    func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+        try await read("reports") { $0.reports.filter { $0.project == project && $0.request == request } }
     }
 
     func deleteEvents(before: Timestamp) async throws(StoreError) {
@@ -147,7 +150,7 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
 
     func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
         try write(.bump) { state in
-            for day in days { state.generations[day, default: 0] += 1 }
+            for day in days { state.generations[day, default: Generation.first()] += 1 }
         }
     }
 
@@ -163,10 +166,6 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
             return dirty.sorted { $0.key < $1.key }.prefix(limit)
                 .map { BucketVersion(key: $0.key, version: $0.version, done: $0.done) }
         }
-    }
-
-    func dirtyCount(_ tier: RollupTier, limit: Int) async throws(StoreError) -> Int {
-        try await read("dirtyCount") { min(limit, $0.tiers[tier]!.values.count(where: \.dirty)) }
     }
 
     func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
@@ -259,6 +258,10 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
     }
 
     private func away(_ step: Faults.Step) -> StoreError { StoreError(.unavailable, operation: step.rawValue, "away") }
+}
+
+extension DeliveryReport {
+    fileprivate func isSame(_ other: Self) -> Bool { project == other.project && request == other.request && first == other.first }
 }
 
 private struct UncheckedBox<R>: @unchecked Sendable {

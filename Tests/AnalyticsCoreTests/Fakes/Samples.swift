@@ -36,8 +36,8 @@ func stored(_ event: Event) -> StoredEvent {
 }
 
 /// A message as the door publishes it.
-func message(_ events: [Event], request: String = "r") -> OutgoingMessage {
-    var encoder = ChunkEncoder(request: request, sender: Sender())
+func message(_ events: [Event], request: String = "r", isAwaited: Bool = false) -> OutgoingMessage {
+    var encoder = ChunkEncoder(request: request, sender: Sender(), isAwaited: isAwaited)
     for (index, event) in events.enumerated() { encoder.append(event, index: index) }
     let messages = encoder.finish()
     precondition(messages.count == 1, "more events than one message holds")

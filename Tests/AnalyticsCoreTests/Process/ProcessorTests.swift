@@ -58,6 +58,37 @@ struct ProcessorTests {
         rig.expectStored(["a", "taken"])
     }
 
+    @Test func tellsRequestsThatWaitWhatCameOfTheirDeliveriesOnceTheyCanBeCounted() async throws {
+        let rig = Rig()
+        _ = try await rig.store.insert([stored(sample("taken", type: "other"))])
+        rig.store.refuse(["never"])
+        let events = [sample("a"), sample("taken"), sample("b"), sample("never")]
+        rig.broker.enqueue([
+            message(events, request: "waiting", isAwaited: true).body, message([sample("c")], request: "not waiting").body,
+        ])
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        await eventually("the report") { rig.faults.trace.last == .report }
+        task.cancel()
+        _ = await task.result
+        let report = DeliveryReport(project: Project.default, request: "waiting", first: 0, stored: 2, duplicates: 1, refused: 1, at: noon)
+        #expect(try await rig.store.reports(project: Project.default, request: "waiting") == [report])
+        #expect(try await rig.store.reports(project: Project.default, request: "not waiting") == [])
+        let trace = rig.faults.trace
+        #expect(trace.firstIndex(of: .report)! > trace.firstIndex(of: .bump)!)
+    }
+
+    @Test func aReportThatIsLostHoldsNothingUp() async throws {
+        let rig = Rig()
+        rig.faults.away([.report])
+        rig.broker.enqueue([message([sample("a")], isAwaited: true).body, message([sample("b")]).body])
+        let task = rig.start(rig.processor(flushEvents: 1))
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a", "b"])
+    }
+
     /// Steps that write: insert, three marks, burial, acknowledgement; each can be cut before and after it took effect.
     @Test(arguments: 0..<12)
     func aCrashAnywhereLeadsToEachEventStoredOnceMarkedAndAcknowledged(moment: Int) async throws {

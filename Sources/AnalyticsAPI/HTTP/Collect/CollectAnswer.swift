@@ -9,6 +9,7 @@ enum CollectAnswer {
             switch outcome {
             case let outcome? where outcome.stored > 0: "stored"
             case let outcome? where outcome.duplicates > 0: "duplicate"
+            case let outcome? where outcome.refused > 0: "dead_lettered"
             default: "accepted"
             }
         return .json(outcome?.pending == 0 ? .ok : .accepted) { writer in
@@ -70,6 +71,7 @@ extension JSONWriter {
         guard let outcome else { return }
         member("stored", Int64(outcome.stored))
         member("duplicates", Int64(outcome.duplicates))
+        if outcome.refused > 0 { member("deadLettered", Int64(outcome.refused)) }
         if outcome.pending > 0 { member("pending", Int64(outcome.pending)) }
     }
 

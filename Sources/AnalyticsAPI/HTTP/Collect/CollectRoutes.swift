@@ -16,26 +16,26 @@ struct CollectRoutes: Sendable {
 
     private func single(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let timeout = try WaitOption.timeout(QueryParameters(request, allowed: WaitOption.parameters))
-        let result = try await submit(request, context, as: try BodyFormat.single(request.headers))
+        let result = try await submit(request, context, as: try BodyFormat.single(request.headers), isAwaited: timeout != nil)
         if let rejection = result.rejected.first { throw Problem(rejection) }
         if let event = result.unconfirmed.first { throw CollectAnswer.unconfirmed(event, reason: result.unconfirmedReason) }
-        let outcome = await wait(for: result.accepted, context.project, timeout)
+        let outcome = await wait(for: result, context.project, timeout)
         return CollectAnswer.single(result.accepted[0], outcome)
     }
 
     private func batch(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let timeout = try WaitOption.timeout(QueryParameters(request, allowed: WaitOption.parameters))
-        let result = try await submit(request, context, as: try BodyFormat.batch(request.headers))
+        let result = try await submit(request, context, as: try BodyFormat.batch(request.headers), isAwaited: timeout != nil)
         if !result.unconfirmed.isEmpty { throw CollectAnswer.unconfirmed(result) }
         if result.accepted.isEmpty { throw CollectAnswer.allRejected(result) }
-        let outcome = await wait(for: result.accepted, context.project, timeout)
+        let outcome = await wait(for: result, context.project, timeout)
         return CollectAnswer.batch(result, outcome)
     }
 
     /// Reading 20 MiB of JSON takes some 20 to 60 ms of processor time, on this request's task: short enough for a pool of a thread a core,
     /// and the budget of bodies in memory bounds how many can be at it.
     private func submit(
-        _ request: Request, _ context: APIRequestContext, as format: Submission.Format
+        _ request: Request, _ context: APIRequestContext, as format: Submission.Format, isAwaited: Bool
     ) async throws -> SubmissionResult {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
         let sender = Sender(
@@ -47,7 +47,9 @@ struct CollectRoutes: Sendable {
                 throw Problem(Rejection(code: .notAnObject, message: message))
             }
             return try await collector.submit(
-                Submission(project: context.project, format: format, body: body, idempotencyKey: idempotencyKey, sender: sender))
+                Submission(
+                    project: context.project, format: format, body: body, idempotencyKey: idempotencyKey, sender: sender,
+                    isAwaited: isAwaited))
         }
     }
 
@@ -62,9 +64,11 @@ struct CollectRoutes: Sendable {
     }
 
     /// `nil` when nobody asked to wait. A service that is shutting down does not wait any longer: what is accepted stays so.
-    private func wait(for events: [AcceptedEvent], _ project: String, _ timeout: Duration?) async -> StoredWait.Outcome? {
+    private func wait(for result: SubmissionResult, _ project: String, _ timeout: Duration?) async -> StoredWait.Outcome? {
         guard let timeout else { return nil }
-        return await cancelWhenGracefulShutdown { await storedWait.wait(for: events, project: project, timeout: timeout) }
+        return await cancelWhenGracefulShutdown {
+            await storedWait.wait(for: result.accepted, of: result.request, project: project, timeout: timeout)
+        }
     }
 }
 
