@@ -1,5 +1,6 @@
 import AnalyticsCore
 import AnalyticsEmbedded
+import AnalyticsRabbitMQ
 import Foundation
 import Logging
 import Synchronization
@@ -12,9 +13,6 @@ enum BrokerBackend: String, CaseIterable, CustomTestStringConvertible {
 
     /// Embedded always; RabbitMQ where TEST_RABBITMQ_URL says where it is.
     static let available: [BrokerBackend] = allCases.filter { $0 != .rabbitmq || rabbitMQURL != nil }
-
-    // RabbitMQ joins with its adapter: read TEST_RABBITMQ_URL here and open it in `BrokerUnderTest.open`.
-    static let rabbitMQURL: String? = nil
 
     var testDescription: String { rawValue }
 }
@@ -41,6 +39,7 @@ final class BrokerUnderTest {
 
     fileprivate func close() async {
         await opened.shutdown()
+        if backend == .rabbitmq, let rabbitMQURL { try? deleteTopology(Self.names(in: folder), at: rabbitMQURL) }
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -52,9 +51,13 @@ final class BrokerUnderTest {
             let queue = try SQLiteQueue(path: folder.appending(path: "queue.sqlite").path, logger: Logger(label: "test"))
             return (queue, { await queue.shutdown() })
         case .rabbitmq:
-            throw BrokerError(.misconfigured, "not wired into the contract")
+            let broker = try RabbitMQBroker(url: rabbitMQURL ?? "", names: names(in: folder), logger: Logger(label: "test"))
+            return (broker, { await broker.shutdown() })
         }
     }
+
+    /// Queues of one's own, named like the folder.
+    private static func names(in folder: URL) -> Topology { Topology(prefix: folder.lastPathComponent) }
 }
 
 func withBroker(_ backend: BrokerBackend, _ body: (BrokerUnderTest) async throws -> Void) async throws {
