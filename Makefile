@@ -35,10 +35,6 @@ run-stack: build stack-up ## Build, then serve on the real services that stack-u
 test: ## Lint, then all tests, with real services of their own
 	@scripts/test.sh $(TEST_ARGS)
 
-.PHONY: test-faults
-test-faults: ## The tests that hurt RabbitMQ itself (killed, stopped, out of memory); slow, and they want an idle machine
-	@TEST_FAULTS=1 scripts/test.sh --filter 'RabbitMQ(Broker|Fault)Tests|ProcessorKillTests|MonitoringTests' $(TEST_ARGS)
-
 .PHONY: unit
 unit: deps ## The tests that need no services
 	@env -u TEST_MONGODB_URI -u TEST_RABBITMQ_URL -u TEST_REDIS_HOST -u TEST_REDIS_PORT -u TEST_PROMETHEUS_URL \

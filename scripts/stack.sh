@@ -452,6 +452,7 @@ ${prefix}PROMETHEUS_URL=http://127.0.0.1:$prometheus_port
 ENV
     [[ -z $prefix ]] || cat <<ENV
 TEST_STACK_SCRIPT=$here/stack.sh
+TEST_MONGOD=$(find_mongod)
 STACK_DIR=$STACK_DIR
 STACK_PORT_OFFSET=$offset
 ENV

@@ -52,8 +52,6 @@ while IFS='=' read -r name value; do
 done < <(scripts/stack.sh env --test)
 
 status=0
-# One at a time: they share two cores and the services, and have deadlines. What hurts RabbitMQ itself is in `make test-faults`.
-skip=(--skip 'RabbitMQBrokerTests|RabbitMQFaultTests')
-[[ -z "${TEST_FAULTS:-}" ]] || skip=()
-swift test --skip-build --no-parallel "${skip[@]}" "$@" 9>&- || status=$?
+# One at a time: they share two cores and the services, and have deadlines.
+swift test --skip-build --no-parallel "$@" 9>&- || status=$?
 exit "$status"

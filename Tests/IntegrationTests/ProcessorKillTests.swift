@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite(.serialized, .enabled(if: TestServices.runsFaults), .timeLimit(.minutes(5)))
+@Suite(.serialized, .enabled(if: TestServices.areThere), .timeLimit(.minutes(5)))
 struct ProcessorKillTests {
     @Test("kill -9 of the processor, again and again in the middle of an import, changes no count")
     func killedProcessor() async throws {

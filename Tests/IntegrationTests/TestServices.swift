@@ -18,9 +18,6 @@ struct TestServices {
     }()
 
     static var areThere: Bool { current != nil }
-
-    /// Set by `make test-faults`.
-    static var runsFaults: Bool { areThere && ProcessInfo.processInfo.environment["TEST_FAULTS"] != nil }
 }
 
 /// The backends that a service under test runs on, fresh for each test.

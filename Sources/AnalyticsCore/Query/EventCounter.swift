@@ -20,6 +20,7 @@ public struct EventCounter: Sendable {
     public init(store: any RollupStore, cache: any CountCache) {
         self.store = store
         self.cache = cache
+        CacheMetrics.prepare()
     }
 
     /// The counts, and whether they came from the cache.
