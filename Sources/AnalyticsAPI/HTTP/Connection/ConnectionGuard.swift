@@ -76,6 +76,21 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    func channelInactive(context: ChannelHandlerContext) {
+        breakOff(context)
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed? = event as? ChannelEvent { breakOff(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Whoever reads the body would take its end for that of the whole: Hummingbird tells them apart by an error alone.
+    private func breakOff(_ context: ChannelHandlerContext) {
+        if pace.isReadingBody { context.fireErrorCaught(ChannelError.inputClosed) }
+    }
+
     private func refuse(_ context: ChannelHandlerContext, _ error: any Error) {
         let problem = (error as? HTTPParserError) == .headerOverflow ? Problem.headersTooLarge : Problem.malformedRequest
         let response = problem.content()
