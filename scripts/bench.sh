@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Measures rates and latencies of a service of its own, each kind of request beside its floor: /health/live, which is the HTTP server
+# and nothing else. `make demo` measures the whole way to stored and rolled up.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/common.sh
+source scripts/lib/common.sh
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/bench.sh [embedded|real...]
+
+With none named, both. Needs `make build`. BENCH_SECONDS: for each kind of request (10). BENCH_PORT: where the service listens (4200).
+The load, the service and its backends share this machine's cores.
+USAGE
+}
+
+binary=.build/release/analytics
+port="${BENCH_PORT:-4200}"
+url="http://127.0.0.1:$port"
+work="$PWD/.stack/bench"
+duration="${BENCH_SECONDS:-10}"
+pid=""
+
+cleanup() {
+    [[ -z $pid ]] || kill "$pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+    STACK_DIR="$work/stack" scripts/stack.sh down --wipe >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+# measure WHAT KIND CONNECTIONS [PATH]
+measure() {
+    local requests rate median slow worst failures
+    {
+        read -r requests rate median slow worst
+        read -r failures
+    } < <(wrk -t2 -c"$3" -d"${duration}s" --timeout 20s -s scripts/bench/requests.lua "$url${4:-/}" -- "$2" | tail -n 2)
+    printf '%-44s %4s %9s %9s %9s %9s' "$1" "$3" "$rate" "$median" "$slow" "$worst"
+    [[ $failures == 0 ]] && printf '\n' || printf '   %s of %s failed\n' "$failures" "$requests"
+}
+
+bench() {
+    rm -rf "$work/data"
+    mkdir -p "$work"
+    PORT="$port" DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" serve >"$work/serve.log" 2>&1 &
+    pid=$!
+    for _ in $(seq 300); do
+        ! "$binary" health --url "$url" >/dev/null 2>&1 || break
+        sleep 0.1
+    done
+    printf '%-44s %4s %9s %9s %9s %9s\n' "$1" "conn" "req/s" "p50 ms" "p99 ms" "max ms"
+    measure "floor: GET /health/live" get 32 /health/live
+    measure "POST an event, 202" event 32
+    measure "POST an event, wait=stored, one client" wait 2
+    measure "POST a batch of 500, 202 (x 500 events)" batch 8
+    measure "GET counts, all time, by type" get 16 /api/v1/events/counts
+    measure "GET the newest 50 events" get 16 "/api/v1/events?limit=50"
+    printf 'peak memory %s MB\n\n' "$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$pid/status")"
+    kill "$pid"
+    wait "$pid" 2>/dev/null || true
+    pid=""
+}
+
+[[ "${1:-}" != help ]] || {
+    usage
+    exit 0
+}
+[[ -x $binary ]] || die "$binary is missing: make build"
+apt_install wrk
+unset MONGODB_URI RABBITMQ_URL REDIS_HOST REDIS_PORT REDIS_PASSWORD
+[[ $# -gt 0 ]] || set -- embedded real
+for backends in "$@"; do
+    case "$backends" in
+        embedded) bench "SQLite and memory" ;;
+        real)
+            export STACK_DIR="$work/stack" STACK_PORT_OFFSET="${STACK_PORT_OFFSET:-2200}"
+            scripts/stack.sh start mongodb rabbitmq redis
+            set -a
+            # shellcheck disable=SC1090
+            source <(scripts/stack.sh env)
+            set +a
+            bench "MongoDB, RabbitMQ and Redis"
+            scripts/stack.sh down --wipe >/dev/null
+            ;;
+        *) die "unknown: $backends (embedded or real)" ;;
+    esac
+done

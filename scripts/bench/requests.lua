@@ -1,0 +1,43 @@
+-- What wrk sends: `wrk -s requests.lua URL -- KIND`, KIND being event, wait, batch or get.
+-- Every thread has a prefix of its own, so that no id comes twice.
+local thread = 0
+local run = os.time()
+
+function setup(t)
+  thread = thread + 1
+  t:set("prefix", run .. "-" .. thread)
+end
+
+local kind
+local count = 0
+
+local function event()
+  count = count + 1
+  return '{"id":"' .. prefix .. "-" .. count .. '","type":"page_view","source":"web","userId":"u' .. count % 1000
+    .. '","data":{"url":"https://example.com/pricing?utm_source=mail","referrer":"https://www.google.com/",'
+    .. '"title":"Pricing","load_ms":' .. count % 900 .. ',"plan":"team","seats":25,"trial":true}}'
+end
+
+function init(arguments)
+  kind = arguments[1]
+  wrk.headers["Content-Type"] = "application/json"
+end
+
+function request()
+  if kind == "event" then return wrk.format("POST", "/api/v1/events", nil, event()) end
+  if kind == "wait" then return wrk.format("POST", "/api/v1/events?wait=stored", nil, event()) end
+  if kind == "batch" then
+    local events = {}
+    for index = 1, 500 do events[index] = event() end
+    return wrk.format("POST", "/api/v1/events/batch", nil, "[" .. table.concat(events, ",") .. "]")
+  end
+  return wrk.format("GET")
+end
+
+-- Answers that are no success would make a rate look good.
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("%d %.0f %.2f %.2f %.2f\n", summary.requests, summary.requests / (summary.duration / 1e6),
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000))
+  io.write(string.format("%d\n", errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
