@@ -3,15 +3,21 @@ import Foundation
 import GRDB
 
 extension SQLiteStore {
-    public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
-        guard !buckets.isEmpty else { return }
+    public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
+        guard !marks.isEmpty else { return }
         try await write("mark") { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, 1, 0, 1, x'')
+                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, 1, ?, ?, ?)
                     ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1
                     """)
-            for key in buckets { try statement.execute(arguments: [tier.number, SQLiteText(key.project), key.index]) }
+            for mark in marks {
+                let isCounted = mark.groups != nil
+                try statement.execute(arguments: [
+                    tier.number, SQLiteText(mark.key.project), mark.key.index, isCounted ? 1 : 0, !isCounted,
+                    Data(SQLiteRollupGroups.encode(mark.groups ?? [])),
+                ])
+            }
         }
     }
 

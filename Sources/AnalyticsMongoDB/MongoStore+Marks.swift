@@ -1,20 +1,20 @@
 public import AnalyticsCore
 
 extension MongoStore {
-    public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
-        try await raise(.bucket(tier), buckets, "mark")
+    public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
+        try await raise(.bucket(tier), marks, "mark")
     }
 
     public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
-        try await raise(.generation, days, "bumpGenerations")
+        try await raise(.generation, days.map { BucketMark(key: $0) }, "bumpGenerations")
     }
 
-    private func raise(_ counter: Counter, _ keys: [BucketKey], _ operation: String) async throws(StoreError) {
-        guard !keys.isEmpty else { return }
+    private func raise(_ counter: Counter, _ marks: [BucketMark], _ operation: String) async throws(StoreError) {
+        guard !marks.isEmpty else { return }
+        // Of two marks of one bucket neither counts all.
+        let groups = Dictionary(marks.map { (Counter.Key(bucket: $0.key), $0.groups) }) { _, _ in nil }
         try await run(operation) { session throws(StoreError) in
-            for chunk in Set(keys.map { Counter.Key(bucket: $0) }).sorted().chunks(ofCount: 2000) {
-                try session.raise(counter, Array(chunk))
-            }
+            for chunk in groups.keys.sorted().chunks(ofCount: 2000) { try session.raise(counter, Array(chunk), groups) }
         }
     }
 }
@@ -40,9 +40,13 @@ private enum Counter: Sendable {
         }
     }
 
-    var new: [(String, BSON)] {
+    func new(_ groups: [RollupGroup]?) -> [(String, BSON)] {
         switch self {
-        case .bucket: [("v", 1), ("done", 0), ("dirty", true), ("groups", [])]
+        case .bucket:
+            [
+                ("v", 1), ("done", groups == nil ? 0 : 1), ("dirty", .boolean(groups == nil)),
+                ("groups", .array((groups ?? []).map(\.document))),
+            ]
         case .generation: [("v", .integer(Generation.first()))]
         }
     }
@@ -71,7 +75,7 @@ extension Session {
     ///
     /// An upsert a key does the same, but the server plans and commits each by itself: 14,000 a second, where this makes 45,000
     /// new ones and 24,000 old ones.
-    fileprivate func raise(_ counter: Counter, _ keys: [Counter.Key]) throws(StoreError) {
+    fileprivate func raise(_ counter: Counter, _ keys: [Counter.Key], _ groups: [Counter.Key: [RollupGroup]?]) throws(StoreError) {
         let kind = counter.kind
         var present: Set<Counter.Key> = []
         let ids = keys.map { Key.bucket(kind, $0.bucket) }
@@ -80,15 +84,17 @@ extension Session {
             if let key = row["_id"]?.document.flatMap(kind.key) { present.insert(Counter.Key(bucket: key)) }
         }
         let missing = keys.filter { !present.contains($0) }
-        present.formUnion(try insert(counter, missing))
+        present.formUnion(try insert(counter, missing, groups))
         try update(counter, Array(present))
     }
 
     /// Returns those that somebody else has inserted meanwhile.
-    private func insert(_ counter: Counter, _ keys: [Counter.Key]) throws(StoreError) -> [Counter.Key] {
+    private func insert(
+        _ counter: Counter, _ keys: [Counter.Key], _ groups: [Counter.Key: [RollupGroup]?]
+    ) throws(StoreError) -> [Counter.Key] {
         guard !keys.isEmpty else { return [] }
         let reply = try bulk(counter.kind.collection) { bulk throws(StoreError) in
-            for key in keys { try bulk.insert(encode([("_id", Key.bucket(counter.kind, key.bucket))] + counter.new)) }
+            for key in keys { try bulk.insert(encode([("_id", Key.bucket(counter.kind, key.bucket))] + counter.new(groups[key] ?? nil))) }
         }
         var taken: [Counter.Key] = []
         for failure in reply.writeErrors {

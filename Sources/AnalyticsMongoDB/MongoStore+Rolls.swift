@@ -77,7 +77,7 @@ enum Rolling {
 }
 
 extension RollupGroup {
-    fileprivate var document: BSON {
+    var document: BSON {
         let fields: [(String, BSON)] = [("type", .string(type)), ("source", .string(source)), ("n", .integer(count))]
         return .document(quarters.isEmpty ? fields : fields + [("q", .array(quarters.map(BSON.integer)))])
     }

@@ -19,6 +19,33 @@ struct StoreContractRollups {
         }
     }
 
+    @Test("a mark that brings a count creates a bucket with it, and is only a mark to one that is there", arguments: StoreBackend.available)
+    func countedMarks(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let groups = [RollupGroup(type: "a", source: "s", count: 2), RollupGroup(type: "é", source: "e\u{301}", count: 1)]
+            try await store.mark(.minute, [key(2)])
+            try await store.mark(
+                .minute, [BucketMark(key: key(1), groups: groups), BucketMark(key: key(2), groups: groups), BucketMark(key: key(3))])
+            let expected = [
+                Rollup(key: key(1), version: 1, done: 1, dirty: false, groups: groups),
+                Rollup(key: key(2), version: 2, done: 0, dirty: true, groups: []),
+                Rollup(key: key(3), version: 1, done: 0, dirty: true, groups: []),
+            ]
+            #expect(try await store.rollups(.minute, project: "p", in: [0..<9]) == expected)
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 9).map(\.key) == [key(2), key(3)])
+
+            // Its next mark is one like any other, and so is the roll after it.
+            try await store.mark(.minute, [BucketMark(key: key(1), groups: [RollupGroup(type: "z", source: "s", count: 9)])])
+            #expect(
+                try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 2, done: 1, dirty: true, groups: groups))
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 1, groups: [])]) == 0)
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 2, groups: [groups[0]])]) == 1)
+            #expect(
+                try await store.rollup(.minute, key(1))
+                    == Rollup(key: key(1), version: 2, done: 2, dirty: false, groups: [groups[0]]))
+        }
+    }
+
     @Test("many buckets are marked in one call", arguments: StoreBackend.available)
     func markMany(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

@@ -71,8 +71,9 @@ public struct DeliveryReport: Sendable, Equatable {
 }
 
 public protocol RollupStore: Sendable {
-    /// Marks buckets: for each `v += 1, dirty = true`, creating what is missing. Returns when that is durable.
-    func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError)
+    /// Marks buckets: for each `v += 1, dirty = true`. One that is missing is created: marked, or, where the mark brings groups, with
+    /// these as the count of its first version. Returns when that is durable.
+    func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
 
     /// Raises the generation of days, creating what is missing. Returns when that is durable.
     ///
@@ -102,6 +103,13 @@ public protocol RollupStore: Sendable {
 
     /// All projects that have events or buckets.
     func projects() async throws(StoreError) -> [String]
+}
+
+extension RollupStore {
+    /// Marks buckets of which nothing more is known.
+    public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
+        try await mark(tier, buckets.map { BucketMark(key: $0) })
+    }
 }
 
 public struct StoreError: Error, Sendable, CustomStringConvertible {

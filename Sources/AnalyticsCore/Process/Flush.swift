@@ -26,7 +26,7 @@ struct Flush: Sendable {
         let events = entries.flatMap(\.events)
         let outcomes = try await untilDone("insert") { () throws(StoreError) in try await insert(events) }
         var marks = BucketMarks()
-        for event in events { marks.touch(project: event.event.project, event.event.timestamp) }
+        for (stored, outcome) in zip(events, outcomes) { marks.touch(stored.event, isNew: outcome == .stored) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
         try await buryWhatFailed(entries, outcomes)
         await broker.acknowledge(entries.map(\.handle))

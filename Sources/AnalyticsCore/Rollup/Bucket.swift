@@ -29,6 +29,19 @@ public struct BucketKey: Sendable, Hashable, Comparable {
     }
 }
 
+/// Says that a bucket's count may have changed.
+public struct BucketMark: Sendable, Equatable {
+    public var key: BucketKey
+    /// The count of the events that this mark stands for, where every one of them is known to be new: they are then the first version of
+    /// a bucket that nobody has marked before.
+    public var groups: [RollupGroup]?
+
+    public init(key: BucketKey, groups: [RollupGroup]? = nil) {
+        self.key = key
+        self.groups = groups
+    }
+}
+
 /// A marked bucket as the roller sees it.
 public struct BucketVersion: Sendable, Equatable {
     public var key: BucketKey

@@ -1,15 +1,39 @@
 /// The buckets that a set of events touches.
 struct BucketMarks {
-    private(set) var minutes: Set<BucketKey> = []
+    private struct Minute {
+        struct Name: Hashable {
+            var type: ExactText
+            var source: ExactText
+        }
+
+        var counts: [Name: Int64] = [:]
+        /// Whether every event that touched it is new, and counted here.
+        var isWhole = true
+
+        var groups: [RollupGroup]? {
+            guard isWhole else { return nil }
+            return GroupFolding.fold(counts.map { RollupGroup(type: $0.key.type.text, source: $0.key.source.text, count: $0.value) })
+        }
+    }
+
+    private var marks: [BucketKey: Minute] = [:]
 
     init() {}
 
-    mutating func touch(project: String, _ timestamp: Timestamp) {
-        minutes.insert(BucketKey(project: project, index: timestamp.minute))
+    var minutes: some Collection<BucketKey> { marks.keys }
+
+    /// `isNew`: this very insert has stored the event, for the first time. Of any other it is not known whether it is counted already.
+    mutating func touch(_ event: Event, isNew: Bool) {
+        let key = BucketKey(project: event.project, index: event.timestamp.minute)
+        if isNew {
+            marks[key, default: Minute()].counts[.init(type: ExactText(event.type), source: ExactText(event.source)), default: 0] += 1
+        } else {
+            touch(key)
+        }
     }
 
     mutating func touch(_ minute: BucketKey) {
-        minutes.insert(minute)
+        marks[minute, default: Minute()].isWhole = false
     }
 
     /// Marks the minutes, then the hours, then raises the generations of the days, each durable before the next begins.
@@ -24,7 +48,7 @@ struct BucketMarks {
         let hours = Set(minutes.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 60)) })
         let days = Set(hours.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 24)) })
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
-        try await store.mark(.minute, minutes.sorted())
+        try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, groups: marks[$0]?.groups) })
         try await store.mark(.hour, hours.sorted())
         try await store.bumpGenerations(days.sorted())
     }

@@ -49,8 +49,8 @@ public struct TimedStore: EventStore, RollupStore {
         try await timers.time("delete_events") { () throws(StoreError) in try await store.deleteEvents(before: before) }
     }
 
-    public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
-        try await timers.time("mark") { () throws(StoreError) in try await store.mark(tier, buckets) }
+    public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
+        try await timers.time("mark") { () throws(StoreError) in try await store.mark(tier, marks) }
     }
 
     public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {

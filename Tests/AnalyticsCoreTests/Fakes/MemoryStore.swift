@@ -139,11 +139,16 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
 
     // MARK: Rollups
 
-    func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
+    func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         try write(tier == .minute ? .markMinute : .markHour) { state in
-            for key in buckets {
-                state.tiers[tier]![key, default: Rollup(key: key, version: 0, done: 0, dirty: false, groups: [])].version += 1
-                state.tiers[tier]![key]!.dirty = true
+            for mark in marks {
+                if state.tiers[tier]![mark.key] != nil {
+                    state.tiers[tier]![mark.key]!.version += 1
+                    state.tiers[tier]![mark.key]!.dirty = true
+                } else {
+                    state.tiers[tier]![mark.key] = Rollup(
+                        key: mark.key, version: 1, done: mark.groups == nil ? 0 : 1, dirty: mark.groups == nil, groups: mark.groups ?? [])
+                }
             }
         }
     }

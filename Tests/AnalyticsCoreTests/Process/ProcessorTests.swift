@@ -27,10 +27,12 @@ private struct Rig {
 
     func start(_ processor: Processor) -> Task<Void, any Error> { Task { try await processor.run() } }
 
-    /// What must hold once the queue is empty: each event once, and every bucket of each marked.
+    /// What must hold once the queue is empty: each event once, every minute marked or counted, and every hour marked.
     func expectStored(_ ids: [String], location: SourceLocation = #_sourceLocation) {
         #expect(store.events.map(\.event.id).sorted() == ids.sorted(), sourceLocation: location)
-        let minutes = Set(store.buckets(.minute).filter(\.dirty).map(\.key))
+        let events = Dictionary(grouping: store.events.map(\.event)) { BucketKey(project: $0.project, index: $0.timestamp.minute) }
+        let minutes = Set(
+            store.buckets(.minute).filter { $0.dirty || $0.groups.reduce(0) { $0 + $1.count } == events[$0.key]?.count ?? 0 }.map(\.key))
         let hours = Set(store.buckets(.hour).filter(\.dirty).map(\.key))
         for stored in store.events {
             let minute = BucketKey(project: stored.event.project, index: stored.event.timestamp.minute)
@@ -56,6 +58,25 @@ struct ProcessorTests {
         _ = await task.result
         #expect(rig.faults.trace.dropFirst() == [.insert, .markMinute, .markHour, .bump, .bury, .acknowledge])
         rig.expectStored(["a", "taken"])
+    }
+
+    @Test func countsANewMinuteItselfWhereAllOfItsEventsAreNew() async throws {
+        let rig = Rig()
+        let later = noon + .seconds(60)
+        _ = try await rig.store.insert([stored(sample("there", at: later))])
+        let events = [sample("a"), sample("b", type: "click"), sample("c"), sample("there", at: later), sample("d", at: later)]
+        rig.broker.enqueue([message(events).body, message([sample("a")]).body])
+        let task = rig.start(rig.processor(flushEvents: 5))
+        await rig.broker.untilIdle()
+        task.cancel()
+        _ = await task.result
+        let buckets = rig.store.buckets(.minute)
+        // A second flush has marked the first minute again, without counting anything twice.
+        #expect(buckets.map(\.version) == [2, 1] && buckets.map(\.dirty) == [true, true] && buckets.map(\.done) == [1, 0])
+        #expect(
+            buckets[0].groups == [
+                RollupGroup(type: "view", source: "web", count: 2), RollupGroup(type: "click", source: "web", count: 1),
+            ])
     }
 
     @Test func tellsRequestsThatWaitWhatCameOfTheirDeliveriesOnceTheyCanBeCounted() async throws {

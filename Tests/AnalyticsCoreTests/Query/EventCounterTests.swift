@@ -7,7 +7,7 @@ import Testing
 func write(_ events: [Event], to store: MemoryStore) async throws {
     _ = try await store.insert(events.map(stored))
     var marks = BucketMarks()
-    for event in events { marks.touch(project: event.project, event.timestamp) }
+    for event in events { marks.touch(BucketKey(project: event.project, index: event.timestamp.minute)) }
     try await marks.write(to: store)
 }
 

@@ -10,6 +10,7 @@ struct RollupModel {
         case hoursMarkedBeforeMinutes
         case markedBeforeInserted
         case rolledWithoutComparing
+        case countedOverExisting
     }
 
     enum Step: Equatable {
@@ -46,7 +47,7 @@ struct RollupModel {
     private let variant: Variant
 
     private enum Write {
-        case step(Step, [Int])
+        case step(Step, Writer)
         case roll(Int, Int64, [RollupGroup])
     }
 
@@ -63,6 +64,8 @@ struct RollupModel {
     struct Writer {
         var events: [Int]
         var steps: [Step]
+        /// What the insert says that it has stored for the first time.
+        var new: Set<Int> = []
         var at = 0
         var crashes = 2
         /// Whether a step may take effect once more, later. Not for what is deleted afterwards: that would be stored again, unmarked,
@@ -93,14 +96,15 @@ struct RollupModel {
             writer.crashes -= 1
             switch random.below(3) {
             case 0: break
-            case 1: apply(step, writer.events)
-            default: late.append(.step(step, writer.events))
+            case 1: apply(step, writer)
+            default: late.append(.step(step, writer))
             }
             writer.at = 0
             return
         }
-        apply(step, writer.events)
-        if writer.mayBeLate, random.chance(5) { late.append(.step(step, writer.events)) }
+        if step == .insert { writer.new = Set(writer.events.filter { !events[$0].isStored }) }
+        apply(step, writer)
+        if writer.mayBeLate, random.chance(5) { late.append(.step(step, writer)) }
         writer.at += 1
         if writer.isDone { for event in writer.events { events[event].isMarked = true } }
     }
@@ -177,20 +181,34 @@ struct RollupModel {
 
     // MARK: The store
 
-    private mutating func apply(_ step: Step, _ concerned: [Int]) {
+    private mutating func apply(_ step: Step, _ writer: Writer) {
         switch step {
-        case .insert: for event in concerned { events[event].isStored = true }
-        case .delete: for event in concerned { events[event].isStored = false }
-        case .markMinutes(let slots): for slot in slots { mark(slot) }
+        case .insert: for event in writer.events { events[event].isStored = true }
+        case .delete: for event in writer.events { events[event].isStored = false }
+        case .markMinutes(let slots): for slot in slots { mark(slot, counted(by: writer, slot)) }
         case .markHours(let slots): for slot in slots { mark(Self.minutes.count + slot) }
         case .bump: break
         }
     }
 
-    private mutating func mark(_ bucket: Int) {
+    /// The count that a mark brings: of the writer's events, where all of them are new.
+    private func counted(by writer: Writer, _ slot: Int) -> [RollupGroup]? {
+        let touching = writer.events.filter { events[$0].minute == slot }
+        guard !touching.isEmpty, touching.allSatisfy(writer.new.contains) else { return nil }
+        return groups(touching.map { events[$0] })
+    }
+
+    private mutating func mark(_ bucket: Int, _ groups: [RollupGroup]? = nil) {
+        let isFirst = !buckets[bucket].exists
         buckets[bucket].exists = true
         buckets[bucket].rollup.version += 1
-        buckets[bucket].rollup.dirty = true
+        if let groups, isFirst || variant == .countedOverExisting {
+            buckets[bucket].rollup.groups = groups
+            buckets[bucket].rollup.done = buckets[bucket].rollup.version
+            buckets[bucket].rollup.dirty = false
+        } else {
+            buckets[bucket].rollup.dirty = true
+        }
     }
 
     private func count(_ bucket: Int) -> [RollupGroup]? {
@@ -200,9 +218,11 @@ struct RollupModel {
         return minutes.contains(where: \.dirty) ? nil : Roller.sum(minutes)
     }
 
-    private func countEvents(_ slot: Int) -> [RollupGroup] {
+    private func countEvents(_ slot: Int) -> [RollupGroup] { groups(events.filter { $0.isStored && $0.minute == slot }) }
+
+    private func groups(_ events: [Event]) -> [RollupGroup] {
         var counts = [Int64](repeating: 0, count: Self.types.count)
-        for event in events where event.isStored && event.minute == slot { counts[event.type] += 1 }
+        for event in events { counts[event.type] += 1 }
         let groups = counts.indices.filter { counts[$0] > 0 }.map { RollupGroup(type: Self.types[$0], source: "s", count: counts[$0]) }
         return GroupFolding.fold(groups)
     }
@@ -219,7 +239,7 @@ struct RollupModel {
     mutating func happenLate(_ random: inout Seeded) {
         guard !late.isEmpty else { return }
         switch late.remove(at: random.below(late.count)) {
-        case .step(let step, let concerned): apply(step, concerned)
+        case .step(let step, let writer): apply(step, writer)
         case .roll(let bucket, let version, let groups): roll(bucket, version, groups)
         }
     }
