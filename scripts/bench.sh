@@ -77,6 +77,7 @@ for backends in "$@"; do
         embedded) bench "SQLite and memory" ;;
         real)
             export STACK_DIR="$work/stack" STACK_PORT_OFFSET="${STACK_PORT_OFFSET:-2200}"
+            scripts/stack.sh install
             scripts/stack.sh start mongodb rabbitmq redis
             set -a
             # shellcheck disable=SC1090

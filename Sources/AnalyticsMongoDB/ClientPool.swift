@@ -42,9 +42,14 @@ final class ClientPool: @unchecked Sendable {
         try enter(operation)
         defer { state.withLock { $0.operations -= 1 } }
         let result: Result<Value, StoreError>
+        let patience = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
         do {
             result = try await threads.runIfActive { [self] in
-                Result { () throws(StoreError) -> Value in try withClient(operation, body) }
+                Result { () throws(StoreError) -> Value in
+                    // Behind others that are slow, or wait for a server that is away: whoever asked has given up, or had better.
+                    guard .now < patience else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
+                    return try withClient(operation, body)
+                }
             }
         } catch {
             throw StoreError(.unavailable, operation: operation, "cancelled, or shut down")

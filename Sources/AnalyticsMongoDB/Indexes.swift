@@ -38,12 +38,11 @@ enum Index {
 
 extension Session {
     /// Creates what is missing, and the collections with it; the server answers at once for what is there.
-    func createIndexes(expiringEventsAfter expiry: Duration?) throws(StoreError) {
+    func createIndexes() throws(StoreError) {
         try create(Index.ofEvents, on: .events)
         try create(Index.ofBuckets, on: .minutes)
         try create(Index.ofBuckets, on: .hours)
         try create([Index.ofReports], on: .reports)
-        try setExpiry(expiry)
     }
 
     private func create(_ indexes: [BSON], on collection: CollectionName) throws(StoreError) {
@@ -51,7 +50,7 @@ extension Session {
     }
 
     /// Makes the TTL index what the settings say: one process may change what another has set, the last one stays.
-    private func setExpiry(_ expiry: Duration?) throws(StoreError) {
+    func setExpiry(_ expiry: Duration?) throws(StoreError) {
         // The server holds seconds in 32 bits. https://www.mongodb.com/docs/v6.0/core/index-ttl/
         let wanted = expiry.map { min($0.milliseconds / 1000, Int64(Int32.max)) }
         var present: Int64?

@@ -27,33 +27,11 @@ extension MongoStore {
         }
     }
 
-    /// Deletes by itself, besides what the TTL index does: a thousand events at a time, so that nothing else waits for long.
-    public func deleteEvents(before time: Timestamp) async throws(StoreError) {
-        let projects = try await run("deleteEvents") { session throws(StoreError) in try session.projects(of: .events) }
-        for project in projects {
-            while try await run("deleteEvents", { session throws(StoreError) in try session.deleteSome(project, before: time) }) {}
-        }
-    }
+    /// Nothing: the TTL index does it.
+    public func deleteEvents(before time: Timestamp) async throws(StoreError) {}
 }
 
 extension Session {
-    /// Whether there may be more.
-    fileprivate func deleteSome(_ project: String, before time: Timestamp) throws(StoreError) -> Bool {
-        let limit = 1000
-        var keys: [BSON] = []
-        let old: [(String, BSON)] = [("_id.project", .string(project)), ("timestamp", ["$lt": .date(time)])]
-        let options: [(String, BSON)] = [("projection", ["_id": 1]), ("limit", .integer(Int64(limit))), ("hint", .string(Index.byTime))]
-        try find(.events, old, options) { row in
-            if let id = row["_id"]?.document?["id"]?.string { keys.append(Key.event(project, id)) }
-        }
-        guard !keys.isEmpty else { return false }
-        // The time again: the id may have been deleted and taken anew meanwhile.
-        let filter = try encode([("_id", ["$in": .array(keys)]), ("timestamp", ["$lt": .date(time)])])
-        let reply = try bulk(.events) { bulk throws(StoreError) in try bulk.deleteMany(filter) }
-        if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
-        return keys.count == limit
-    }
-
     /// Projects in a collection, by leaping through the `_id` index from one to the next: as many steps as projects.
     func projects(of collection: CollectionName) throws(StoreError) -> [String] {
         var projects: [String] = []

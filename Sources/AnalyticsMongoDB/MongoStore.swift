@@ -21,9 +21,18 @@ public final class MongoStore: Store {
     private let pool: ClientPool
     /// A client of its own with short limits, so that a health check is not behind what it should tell of.
     private let healthPool: ClientPool
-    private let expireEventsAfter: Duration?
+    private let expiry: Expiry
     /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
     let sawRetries = Mutex(false)
+
+    /// What ``prepare()`` makes of the TTL index on events.
+    public enum Expiry: Sendable {
+        /// Leaves it as it is.
+        case unchanged
+        case never
+        /// The server deletes events this long after their timestamp.
+        case after(Duration)
+    }
 
     /// Connects lazily: a server that is away is no error here.
     ///
@@ -31,17 +40,16 @@ public final class MongoStore: Store {
     ///   - uri: A MongoDB connection string. One that asks for a weaker write concern than majority and journaled is refused.
     ///   - database: Where to keep everything; `nil` takes it from the string, or else "analytics".
     ///   - poolSize: Connections, and threads, at the most; one more is for health checks.
-    ///   - expireEventsAfter: How long after their timestamp the server deletes events, by a TTL index; `nil` keeps them.
     ///   - logger: For what the driver has to say; the first store's of the process.
     /// - Throws: ``StoreError/Code/misconfigured`` for a connection string that cannot work.
     public init(
-        uri: String, database: String? = nil, poolSize: Int = 8, expireEventsAfter: Duration? = nil, logger: Logger
+        uri: String, database: String? = nil, poolSize: Int = 8, expiry: Expiry = .unchanged, logger: Logger
     ) throws(StoreError) {
         Driver.start(logger: logger)
         let settings = try ConnectionSettings(uri, database: database)
         pool = try ClientPool(settings, size: poolSize, limits: settings.limits)
         healthPool = try ClientPool(settings, size: 1, limits: .health)
-        self.expireEventsAfter = expireEventsAfter
+        self.expiry = expiry
     }
 
     /// Waits for the operations that run and lets go of every connection. To be called before the last reference goes.
@@ -51,8 +59,14 @@ public final class MongoStore: Store {
     }
 
     public func prepare() async throws(StoreError) {
-        let expiry = expireEventsAfter
-        try await run("prepare") { session throws(StoreError) in try session.createIndexes(expiringEventsAfter: expiry) }
+        try await run("prepare") { [expiry] session throws(StoreError) in
+            try session.createIndexes()
+            switch expiry {
+            case .unchanged: return
+            case .never: try session.setExpiry(nil)
+            case .after(let time): try session.setExpiry(time)
+            }
+        }
     }
 
     /// Asks for a primary that takes writes, within 2 seconds or so.

@@ -25,8 +25,17 @@ import Testing
         var pace = pace()
         pace.receivedHead(at: at(1))
         #expect(pace.deadline == at(9))
-        pace.receivedBody(500)
+        pace.receivedBody(500, at: at(8))
         #expect(pace.deadline == at(9.5))
+    }
+
+    @Test func `a body that came fast buys no silence`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        pace.receivedBody(19_000_000, at: at(2))
+        #expect(pace.deadline == at(10))
+        pace.receivedBody(1, at: at(9))
+        #expect(pace.deadline == at(17))
     }
 
     @Test func `while the service is at work nothing runs out`() {
@@ -59,10 +68,10 @@ import Testing
     @Test func `the rest of a body that was answered already has little time`() {
         var pace = pace()
         pace.receivedHead(at: at(1))
-        pace.receivedBody(10)
+        pace.receivedBody(10, at: at(1))
         pace.wroteAnswer(at: at(2))
         pace.deliveredAnswer(at: at(2))
-        pace.receivedBody(5_000)
+        pace.receivedBody(5_000, at: at(2))
         #expect(pace.deadline == at(4) && pace.restBytes == 5_000)
         pace.receivedEnd(at: at(3))
         #expect(pace.deadline == at(78))

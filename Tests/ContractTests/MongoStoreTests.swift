@@ -152,8 +152,12 @@ struct MongoStoreTests {
         let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
         try await withMongoDatabase { store async throws in
             let database = try await store.run("test") { $0.database }
-            for expiry in [Duration.seconds(86_400), .seconds(864_000), .seconds(864_000), nil, nil] {
-                let other = try MongoStore(uri: uri, database: database, poolSize: 1, expireEventsAfter: expiry, logger: quiet)
+            let steps: [(MongoStore.Expiry, Int64?)] = [
+                (.unchanged, nil), (.after(.seconds(86_400)), 86_400), (.after(.seconds(864_000)), 864_000),
+                (.after(.seconds(864_000)), 864_000), (.unchanged, 864_000), (.never, nil), (.never, nil), (.unchanged, nil),
+            ]
+            for (expiry, expected) in steps {
+                let other = try MongoStore(uri: uri, database: database, poolSize: 1, expiry: expiry, logger: quiet)
                 try await other.prepare()
                 await other.shutdown()
                 let found = try await store.run("test") { session throws(StoreError) in
@@ -163,20 +167,8 @@ struct MongoStoreTests {
                     }
                     return found
                 }
-                #expect(found == expiry.map { $0.milliseconds / 1000 })
+                #expect(found == expected)
             }
-        }
-    }
-
-    @Test("older events are deleted in every project, and nothing else is")
-    func deletion() async throws {
-        try await withMongoDatabase { store async throws in
-            for project in ["p", "q"] {
-                try await store.add((0..<1500).map { stored("\($0)", project: project, at: noon + .milliseconds($0)) })
-            }
-            try await store.deleteEvents(before: noon + .milliseconds(1498))
-            #expect(try await store.ids(EventFilter(project: "p")) == ["1499", "1498"])
-            #expect(try await store.ids(EventFilter(project: "q")) == ["1499", "1498"])
         }
     }
 

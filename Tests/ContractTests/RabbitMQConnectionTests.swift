@@ -46,7 +46,7 @@ struct RabbitMQLivenessTests {
         var liveness = Liveness(heartbeat: .seconds(10), now: start)
         liveness.received(now: start + .seconds(4))
         #expect(liveness.action(now: start + .seconds(4)) == .none)
-        #expect(liveness.due == start + .seconds(5))
+        #expect(liveness.due(canSend: true) == start + .seconds(5))
         #expect(liveness.action(now: start + .seconds(5)) == .beat)
         liveness.sent(now: start + .seconds(5))
         #expect(liveness.action(now: start + .seconds(9)) == .none)
@@ -57,14 +57,22 @@ struct RabbitMQLivenessTests {
         var liveness = Liveness(heartbeat: .seconds(10), now: start)
         liveness.sent(now: start + .seconds(19))
         #expect(liveness.action(now: start + .seconds(19)) == .none)
-        #expect(liveness.due == start + .seconds(20))
+        #expect(liveness.due(canSend: true) == start + .seconds(20))
         #expect(liveness.action(now: start + .seconds(20)) == .giveUp)
+    }
+
+    @Test("While nothing can be sent no beat is due, so that nobody waits in circles for it; silence still ends the connection")
+    func waitsOnAFullSocket() {
+        var liveness = Liveness(heartbeat: .seconds(10), now: start)
+        liveness.received(now: start + .seconds(8))
+        #expect(liveness.due(canSend: true) == start + .seconds(5))
+        #expect(liveness.due(canSend: false) == start + .seconds(28))
     }
 
     @Test("A broker that wants no heartbeats gets none")
     func isOff() {
         let liveness = Liveness(heartbeat: .zero, now: start)
-        #expect(liveness.due == nil)
+        #expect(liveness.due(canSend: true) == nil)
         #expect(liveness.action(now: start + .seconds(1000)) == .none)
     }
 

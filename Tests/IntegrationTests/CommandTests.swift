@@ -8,6 +8,7 @@ struct CommandTests {
         arguments: [
             ("PORT", "http"), ("LOG_LEVEL", "loud"), ("MONGODB_URI", "localhost:27017"), ("RABBITMQ_URL", "http://x"),
             ("ENABLE_METRICS", "maybe"), ("RETENTION_DAYS", "-1"), ("MAX_BODY_BYTES", "1"), ("DATA_DIR", "/dev/null/x"),
+            ("REDIS_PORT", "x"),
         ])
     func wrongSetting(_ name: String, _ value: String) async throws {
         let backends = try TestBackends.embedded()
@@ -61,6 +62,21 @@ struct CommandTests {
         #expect(second.output.hasPrefix("0 accepted, 2500 duplicate, 1 rejected"), "\(second.output) \(second.errors)")
         #expect(try await service.total("?source=shop,%201") == 833)
         try await PipelineTests.expectReconciled(backends, events: 2_500)
+    }
+
+    @Test("Two files of one name without ids are two imports, and each of them twice is one")
+    func importOfTheSameName() async throws {
+        let backends = try TestBackends.embedded()
+        let service = try await ServiceProcess.serve(backends)
+        defer { service.terminate() }
+        let file = backends.directory.appending(path: "events.ndjson")
+        for (type, outcome) in [("a", "100 accepted, 0"), ("b", "100 accepted, 0"), ("a", "0 accepted, 100"), ("b", "0 accepted, 100")] {
+            let line = #"{"type":"\#(type)","source":"s","data":1,"timestamp":"2026-01-01T00:00:00Z"}"# + "\n"
+            try String(repeating: line, count: 100).write(to: file, atomically: true, encoding: .utf8)
+            let result = try await Command.analytics(["import", file.path, "--url", service.url], backends)
+            #expect(result.output.hasPrefix(outcome + " duplicate"), "\(result.output) \(result.errors)")
+        }
+        #expect(try await service.get("/api/v1/events/counts").json["counts"] as? [String: Int] == ["a": 100, "b": 100])
     }
 
     @Test("Rollups are rebuilt from the events")

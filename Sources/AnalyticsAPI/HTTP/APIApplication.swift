@@ -47,7 +47,7 @@ extension RouteTable {
         var routes: [Route] = []
         if let events = services.events {
             let body = BodyReader(limit: settings.maximumBodyBytes, budget: BodyBudget(limit: settings.maximumBodyBytesInMemory))
-            let clientAddress = ClientAddress(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
+            let clientAddress = ClientAddressRule(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
             routes +=
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress

@@ -66,8 +66,9 @@ struct QueryParameters {
     func timestamp(_ name: String) throws(Problem) -> Timestamp? {
         guard let text = try single(name) else { return nil }
         // An offset's '+' that the client forgot to encode arrives as a space.
-        let candidates = [text, String(text.reversed().map { $0 == " " ? "+" : $0 }.reversed())]
-        guard let timestamp = candidates.lazy.compactMap({ Timestamp(rfc3339: $0) }).first else {
+        var repaired = text
+        if let space = text.lastIndex(of: " ") { repaired.replaceSubrange(space...space, with: "+") }
+        guard let timestamp = Timestamp(rfc3339: text) ?? Timestamp(rfc3339: repaired) else {
             throw Self.invalid(name, "must be an RFC 3339 date-time such as 2026-03-01T12:34:56Z.")
         }
         return timestamp

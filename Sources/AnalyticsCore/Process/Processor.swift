@@ -27,6 +27,8 @@ public actor Processor: Service {
         }
     }
 
+    private static let flushBytes = 8 << 20
+
     private let broker: any EventPublisher & EventConsumer
     private let settings: Settings
     private let enrichments: [Enrichment]
@@ -55,7 +57,9 @@ public actor Processor: Service {
         self.logger = logger
         flush = Flush(store: store, broker: broker, clock: clock, logger: logger)
         buffer = WriteBuffer(
-            limits: .init(events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), interval: settings.flushInterval))
+            limits: .init(
+                events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), bytes: Self.flushBytes,
+                interval: settings.flushInterval))
         EventMetrics.prepareProcessor()
     }
 
@@ -82,7 +86,8 @@ public actor Processor: Service {
 
     private func consume() async {
         for await delivery in broker.deliveries(prefetch: settings.prefetch) {
-            guard !isDraining else { return }
+            // Not taken, and it comes again. To stop listening would end the consumer, and acknowledgements go the way of its deliveries.
+            if isDraining { continue }
             await take(delivery)
         }
     }
@@ -125,7 +130,7 @@ public actor Processor: Service {
             let chunk = try decoder.decode(delivery.body)
             let entry = Flush.Entry(
                 handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(chunk), sender: chunk.sender,
-                waitingRequest: chunk.waitingRequest)
+                waitingRequest: chunk.waitingRequest, bytes: delivery.body.count)
             oldestBuffered = [oldestBuffered, chunk.events.first?.receivedAt].compactMap(\.self).min()
             if let entries = buffer.add(entry, now: .now) { await start(entries) }
         } catch {

@@ -7,6 +7,8 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         var events: [StoredEvent]
         var sender: Sender
         var waitingRequest: String?
+        /// Of the delivery's body.
+        var bytes: Int
     }
 
     struct Limits {
@@ -14,6 +16,8 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         var events: Int
         /// Flushed at this many deliveries, so that a prefetch of small messages cannot run dry before a flush begins.
         var deliveries: Int
+        /// Flushed at this many bytes of bodies: a flush holds its events several times over.
+        var bytes: Int
         /// Flushed this long after its first entry.
         var interval: Duration
     }
@@ -21,6 +25,7 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
     private let limits: Limits
     private var entries: [Entry] = []
     private var events = 0
+    private var bytes = 0
     private var deadline: Instant?
 
     init(limits: Limits) {
@@ -32,7 +37,8 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         if entries.isEmpty { deadline = now.advanced(by: limits.interval) }
         entries.append(entry)
         events += entry.events.count
-        return events >= limits.events || entries.count >= limits.deliveries ? drain() : nil
+        bytes += entry.bytes
+        return events >= limits.events || entries.count >= limits.deliveries || bytes >= limits.bytes ? drain() : nil
     }
 
     /// Gives what is to be flushed now, if it has waited long enough.
@@ -47,6 +53,7 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         defer {
             entries = []
             events = 0
+            bytes = 0
             deadline = nil
         }
         return entries

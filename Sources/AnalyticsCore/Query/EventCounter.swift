@@ -10,7 +10,7 @@ public struct EventCounter: Sendable {
 
     /// Hours read at a time; bounds what a count over years holds in memory. Where there are none the step doubles, up to ``longestStep``:
     /// one event with a clock of the year 1 must not make every count take thousands of queries.
-    private static let hoursAtATime: Int64 = 1_000
+    private static let hoursAtATime: Int64 = 500
     private static let longestStep: Int64 = 16_000
     /// Minutes read, or counted from their events, at a time.
     private static let minutesAtATime: Int64 = 2_000

@@ -17,10 +17,12 @@ struct BucketMarks {
     }
 
     private var marks: [BucketKey: Minute] = [:]
+    private var otherHours: Set<BucketKey> = []
 
     init() {}
 
     var minutes: some Collection<BucketKey> { marks.keys }
+    var isEmpty: Bool { marks.isEmpty && otherHours.isEmpty }
 
     /// `isNew`: this very insert has stored the event, for the first time. Of any other it is not known whether it is counted already.
     mutating func touch(_ event: Event, isNew: Bool) {
@@ -36,6 +38,11 @@ struct BucketMarks {
         marks[minute, default: Minute()].isWhole = false
     }
 
+    /// An hour of which no minute is known.
+    mutating func touch(hour: BucketKey) {
+        otherHours.insert(hour)
+    }
+
     /// Marks the minutes, then the hours, then raises the generations of the days, each durable before the next begins.
     ///
     /// To be called after the events are stored and before their deliveries are acknowledged. The order is what makes rollups exact:
@@ -45,7 +52,7 @@ struct BucketMarks {
     ///
     /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
-        let hours = Set(minutes.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 60)) })
+        let hours = otherHours.union(minutes.map(\.hour))
         let days = Set(hours.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 24)) })
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
         try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, groups: marks[$0]?.groups) })

@@ -48,8 +48,8 @@ public struct Reconciliation: Sendable {
         self.pause = pause
     }
 
-    /// Walks every project, a few hours at a time. `progress` is called after each step with the share done, 0 to 1.
-    public func run(progress: (Double) -> Void = { _ in }) async throws -> Report {
+    /// Walks every project, a few hours at a time.
+    public func run() async throws -> Report {
         var report = Report()
         for project in try await store.projects() {
             guard let extent = try await store.extent(project: project) else { continue }
@@ -62,7 +62,6 @@ public struct Reconciliation: Sendable {
                 report.add(found)
                 step = found.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
                 hour = next
-                progress(Double(hour - start) / Double(end - start))
             }
         }
         return report
@@ -139,7 +138,11 @@ public struct Reconciliation: Sendable {
         var counts: [[ExactText]: (rollup: Int64, events: Int64)] = [:]
         for group in rollup { counts[[ExactText(group.type), ExactText(group.source)], default: (0, 0)].rollup += group.count }
         for group in events { counts[[ExactText(group.type), ExactText(group.source)], default: (0, 0)].events += group.count }
-        return counts.filter { $0.value.rollup != $0.value.events }.map { name, count in
+        // An hour's quarters may be wrong although their sum is right.
+        let quarters = Dictionary(events.map { ([ExactText($0.type), ExactText($0.source)], $0.quarters) }) { first, _ in first }
+        let wrongQuarters = Set(
+            rollup.map { ([ExactText($0.type), ExactText($0.source)], $0.quarters) }.filter { quarters[$0.0] != $0.1 }.map(\.0))
+        return counts.filter { $0.value.rollup != $0.value.events || wrongQuarters.contains($0.key) }.map { name, count in
             Difference(tier: tier, bucket: key, type: name[0].text, source: name[1].text, rollup: count.rollup, events: count.events)
         }
     }
@@ -162,18 +165,22 @@ extension Reconciliation.Report {
 public struct Rebuild: Sendable {
     private let store: any RollupStore
     private let roller: Roller
+    private let limits: EventLimits
+    private let clock: WallClock
 
     /// Days marked at a time where there is nothing.
     private static let longestStep: Int64 = 16
 
-    public init(store: any RollupStore, roller: Roller) {
+    public init(store: any RollupStore, roller: Roller, limits: EventLimits, clock: WallClock) {
         self.store = store
         self.roller = roller
+        self.limits = limits
+        self.clock = clock
     }
 
     /// Marks every bucket that has events, or that exists, and rolls until none is marked. May run beside a service at work.
     /// Returns how many minutes were counted.
-    public func run(progress: (Double) -> Void = { _ in }) async throws -> Int {
+    public func run() async throws -> Int {
         var total = 0
         for project in try await store.projects() {
             guard let extent = try await store.extent(project: project) else { continue }
@@ -183,25 +190,29 @@ public struct Rebuild: Sendable {
             while day < end {
                 let next = min(day + step, end)
                 let marks = try await marks(of: project, days: day..<next)
-                if !marks.minutes.isEmpty { try await marks.write(to: store) }
+                if !marks.isEmpty { try await marks.write(to: store) }
                 total += marks.minutes.count
-                step = marks.minutes.isEmpty ? min(step * 2, Self.longestStep) : 1
+                step = marks.isEmpty ? min(step * 2, Self.longestStep) : 1
                 day = next
-                progress(Double(day - start) / Double(end - start))
             }
         }
         try await roller.finish()
         return total
     }
+
+    /// A minute whose events may have expired is not marked: while it was, counts would be taken from events that are gone.
     private func marks(of project: String, days: Range<Int64>) async throws -> BucketMarks {
         let minutes = days.lowerBound * 1440..<days.upperBound * 1440
+        let oldest = limits.oldestCountableMinute(at: clock.now()) ?? .min
         var marks = BucketMarks()
-        for rollup in try await store.rollups(.minute, project: project, in: [minutes]) { marks.touch(rollup.key) }
+        for rollup in try await store.rollups(.minute, project: project, in: [minutes]) where rollup.key.index >= oldest {
+            marks.touch(rollup.key)
+        }
         for rollup in try await store.rollups(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) {
-            marks.touch(BucketKey(project: project, index: rollup.key.index * 60))
+            if rollup.key.index * 60 + 59 >= oldest { marks.touch(hour: rollup.key) }
         }
         let times = Timestamp(minute: minutes.lowerBound)..<Timestamp(minute: minutes.upperBound)
-        for minute in try await store.countEvents(project: project, in: [times]) {
+        for minute in try await store.countEvents(project: project, in: [times]) where minute.minute >= oldest {
             marks.touch(BucketKey(project: project, index: minute.minute))
         }
         return marks

@@ -19,8 +19,8 @@ public actor Roller: Service {
     /// Between two passes over the marked buckets.
     private static let interval: Duration = .milliseconds(500)
     private static let pageSize = 5_000
-    /// Minutes that one query counts at the most: each may come back with ``GroupFolding/limit`` groups.
-    private static let minutesAtATime: Int64 = 2_000
+    /// Minutes that one query counts at the most: each may come back with ``GroupFolding/limit`` groups, and ``lanes`` queries are under way.
+    private static let minutesAtATime: Int64 = 600
     /// Counts and writes under way at a time.
     private static let lanes = 3
     /// Minutes between two marked ones that are counted with them: a range more costs more than a few minutes.

@@ -26,10 +26,10 @@ public struct StateReporter: Service {
     }
 
     private func report() async {
-        if let depths = try? await broker.depths() {
-            for (state, count) in [("ready", depths.ready), ("unacked", depths.unacknowledged), ("dead", depths.dead)] {
-                Gauge(label: "analytics_queue_messages", dimensions: [("state", state)]).record(count)
-            }
+        let depths = try? await broker.depths()
+        for (state, count) in [("ready", depths?.ready), ("unacked", depths?.unacknowledged), ("dead", depths?.dead)] {
+            // Not the last known number, which would look as if all were well.
+            Gauge(label: "analytics_queue_messages", dimensions: [("state", state)]).record(count.map(Double.init) ?? .nan)
         }
         for (name, state) in await Dependencies(store: store, broker: broker, cache: cache).check() {
             Gauge(label: "analytics_dependency_up", dimensions: [("dependency", name)]).record(state.isUp ? 1 : 0)

@@ -128,7 +128,7 @@ extension Connection {
 
     /// Waits until the socket can be read (or written, when there is output), `wakeUp` can be read, or a heartbeat or `deadline` is due.
     func wait(for wakeUp: Int32, until deadline: Instant?) {
-        let due = [deadline, liveness.due].compactMap(\.self).min()
+        let due = [deadline, liveness.due(canSend: output.isEmpty)].compactMap(\.self).min()
         var descriptors = [
             pollfd(fd: descriptor, events: Int16(output.isEmpty ? POLLIN : POLLIN | POLLOUT), revents: 0),
             pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),

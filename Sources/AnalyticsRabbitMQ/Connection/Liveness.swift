@@ -21,9 +21,12 @@ struct Liveness {
     mutating func sent(now: Instant) { lastSent = now }
     mutating func received(now: Instant) { lastReceived = now }
 
-    /// When ``action(now:)`` has something to say next.
-    var due: Instant? {
-        heartbeat > .zero ? min(lastSent + heartbeat / 2, lastReceived + heartbeat * 2) : nil
+    /// When ``action(now:)`` has something to say next. While the socket is full (an alarm on the broker) no beat can be sent, and none is
+    /// due: waiting for one would be waiting in circles.
+    func due(canSend: Bool) -> Instant? {
+        guard heartbeat > .zero else { return nil }
+        let silence = lastReceived + heartbeat * 2
+        return canSend ? min(lastSent + heartbeat / 2, silence) : silence
     }
 
     func action(now: Instant) -> Action {

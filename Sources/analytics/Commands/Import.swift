@@ -8,7 +8,8 @@ struct Import: AsyncParsableCommand {
         discussion: """
             Reads NDJSON (an event a line) or CSV (a row an event, see --map), and sends batches to /api/v1/events/batch, several at a time. \
             An import that ended in the middle goes on where it was when it is started again with the same file and options. Events without \
-            an id get one from the file's name and their place in it, so importing the same file twice stores nothing twice.
+            an id get one made of the file's name, their place in it and the bytes of their batch, so importing the same file twice, with the \
+            same --batch, stores nothing twice.
 
             A mapping is field=template: {column}, {column:.14} (its first 14 characters), {column:02} (filled with zeros to 2), {#} (the \
             row's number), and text:
@@ -44,7 +45,7 @@ struct Import: AsyncParsableCommand {
     var batchSize = 1_000
 
     @Option(name: .customLong("in-flight"), help: "Requests under way at a time.")
-    var inFlight = 4
+    var inFlight = 8
 
     @Flag(inversion: .prefixedNo, help: "Compress the requests.")
     var gzip = true
@@ -70,7 +71,7 @@ struct Import: AsyncParsableCommand {
             reader: RecordReader(handle, format: recordFormat()),
             sender: BatchSender(
                 url: url ?? "http://127.0.0.1:\(settings.server.port)", compresses: gzip, waitsForStored: wait, attempts: 12),
-            identity: ([name, String(size ?? 0), String(batchSize)] + mappings).joined(separator: "|"),
+            name: name, identity: ([name, String(size ?? 0), separator] + mappings + nulls).joined(separator: "|"),
             batchSize: batchSize, inFlight: inFlight, statePath: file == "-" && state == nil ? nil : state ?? file + ".import",
             progress: ProgressLine(totalBytes: size))
         let (tally, seconds) = try await run()

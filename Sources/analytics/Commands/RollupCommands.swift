@@ -24,12 +24,15 @@ struct Reconcile: AsyncParsableCommand {
 struct RebuildRollups: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make all rollups anew from the events.",
-        discussion: "Counts stay right meanwhile: what is not rolled yet is counted from its events. May run beside a service at work.")
+        discussion: """
+            Counts stay right meanwhile: what is not rolled yet is counted from its events. Minutes whose events may have expired, by \
+            RETENTION_DAYS, stay as they are: start it with the service's settings. May run beside a service at work.
+            """)
 
     func run() async throws {
         try await CommandSettings.withStore { store, settings, logger in
             let roller = Roller(store: store, limits: settings.events, clock: .system, logger: logger)
-            let minutes = try await Rebuild(store: store, roller: roller).run()
+            let minutes = try await Rebuild(store: store, roller: roller, limits: settings.events, clock: .system).run()
             print("\(minutes) minutes counted anew")
         }
     }

@@ -14,11 +14,12 @@ struct Service: Sendable {
     var logger: Logger
 
     func run(_ role: Serve.Role) async throws {
-        try await prepareStore()
         var services: [any ServiceLifecycle.Service] = []
+        // The door stays open while the store is away; who asks is told 503 meanwhile. A processor has nothing to do without it.
+        if role == .api { services.append(StorePreparation(prepare: prepareStore)) } else { try await prepareStore() }
         if role != .api { services += processing() }
         services.append(StateReporter(store: backends.store, broker: backends.broker, cache: backends.cache))
-        services.append(api(takesEvents: role != .processor))
+        services.append(api(role))
         // Ended in reverse: the API first, so that nothing more is accepted while the processor drains.
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -41,17 +42,19 @@ struct Service: Sendable {
         return services
     }
 
-    private func api(takesEvents: Bool) -> any ServiceLifecycle.Service {
+    private func api(_ role: Serve.Role) -> any ServiceLifecycle.Service {
         let dependencies = Dependencies(store: backends.store, broker: backends.broker, cache: backends.cache)
         let readiness: @Sendable () async -> Readiness = {
             Readiness(
                 await dependencies.check().sorted { $0.key < $1.key }.map { name, state in
                     Readiness.Dependency(
-                        name: name, fault: state.isUp ? nil : state.message ?? "does not answer", isRequired: !state.isOptional)
+                        name: name, fault: state.isUp ? nil : state.message ?? "does not answer",
+                        // An API that takes events in is of use without the store.
+                        isRequired: !state.isOptional && (role != .api || name != "store"))
                 })
         }
         let services =
-            takesEvents
+            role != .processor
             ? APIServices(
                 collector: Collector(
                     publisher: backends.broker, limits: settings.events, clock: .system, ids: .uuid7(clock: .system)),
@@ -62,8 +65,20 @@ struct Service: Sendable {
             services: services,
             settings: APISettings(
                 host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
+                maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
                 serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy),
             logger: logger)
+    }
+
+    private struct StorePreparation: ServiceLifecycle.Service {
+        var prepare: @Sendable () async throws -> Void
+
+        func run() async throws {
+            try await cancelWhenGracefulShutdown {
+                try await prepare()
+                try? await gracefulShutdown()
+            }
+        }
     }
 
     /// A store that is away at the start is waited for: containers start in any order. One that is set up wrongly ends the start.

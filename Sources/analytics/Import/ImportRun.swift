@@ -5,7 +5,10 @@ internal import Foundation
 struct ImportRun {
     var reader: RecordReader
     let sender: BatchSender
-    /// Names the input and how it is read; part of every batch's key, so that the same input gives the same ids.
+    /// Names the input; part of every batch's key, together with its place and its bytes: the same file gives the same ids again, and
+    /// another one under the same name does not.
+    let name: String
+    /// Names the input and how it is read: what is gone on with.
     let identity: String
     let batchSize: Int
     let inFlight: Int
@@ -51,8 +54,9 @@ struct ImportRun {
                 let records = try await reader.next(batchSize)
                 if records.isEmpty { break }
                 if flying == inFlight { try await land() }
-                group.addTask { [first, sender, identity] in
-                    let key = "import-" + Digest.hexadecimal(of: [identity, String(first)])
+                group.addTask { [first, sender, name] in
+                    let texts = records.map { String(decoding: $0, as: UTF8.self) }
+                    let key = "import-" + Digest.hexadecimal(of: [name, String(first)] + texts)
                     return Landed(first: first, count: records.count, outcome: try await sender.send(records, key: key))
                 }
                 flying += 1

@@ -71,9 +71,10 @@ struct BackendSettings: Sendable {
             throw SettingsError(
                 "RABBITMQ_URL", Self.withoutSecrets(url), allowed: "an address of the form amqp://user:password@host:port/virtual-host")
         }
+        let redisPort = try reader.integer("REDIS_PORT", default: 6_379, in: 1...65_535)
         if let host = reader.text("REDIS_HOST") {
             redis = Redis(
-                host: host, port: try reader.integer("REDIS_PORT", default: 6_379, in: 1...65_535),
+                host: host, port: redisPort,
                 password: reader.text("REDIS_PASSWORD", isSecret: true))
         }
     }

@@ -120,7 +120,16 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
             Self.pump(&state)
             return state.nextConsumer
         }
-        continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.consumers[id] = nil } }
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { state in
+                state.consumers[id] = nil
+                let held = state.unacknowledged.filter { $0.value.consumer == id }.sorted { $0.key < $1.key }
+                for (tag, _) in held { state.unacknowledged[tag] = nil }
+                state.ready.insert(
+                    contentsOf: held.map { Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1) }, at: 0)
+                Self.pump(&state)
+            }
+        }
         return stream
     }
 

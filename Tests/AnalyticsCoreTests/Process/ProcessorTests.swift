@@ -259,6 +259,25 @@ struct GracefulShutdownTests {
         #expect(rig.broker.acknowledged.count == rig.store.events.count)
     }
 
+    @Test func acknowledgesWhatItHoldsThoughMoreIsDeliveredMeanwhile() async {
+        let rig = Rig()
+        rig.faults.away([.insert])
+        let attempts = rig.faults.attempts(at: .insert)
+        rig.broker.enqueue(bodies(["held"]))
+        await testGracefulShutdown { trigger in
+            let task = rig.start(rig.processor(flushEvents: 1))
+            await eventually("an attempt") { attempts.value >= 1 }
+            trigger.triggerGracefulShutdown()
+            for _ in 0..<1_000 { await Task.yield() }
+            rig.broker.enqueue(bodies(["late"]))
+            for _ in 0..<1_000 { await Task.yield() }
+            rig.faults.away([])
+            #expect(await ends(task))
+        }
+        #expect(rig.store.events.map(\.event.id) == ["held"])
+        #expect(rig.broker.acknowledged.count == 1 && rig.broker.ready == 1)
+    }
+
     @Test(arguments: 0..<20)
     func finishesEveryFlushAndLeavesNoneBehind(round: Int) async {
         let rig = Rig()

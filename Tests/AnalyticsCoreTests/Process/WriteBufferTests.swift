@@ -15,14 +15,21 @@ struct FakeInstant: InstantProtocol {
 struct WriteBufferTests {
     private typealias Buffer = WriteBuffer<FakeInstant>
 
-    private func entry(_ tag: UInt64, events: Int = 1) -> Buffer.Entry {
+    private func entry(_ tag: UInt64, events: Int = 1, bytes: Int = 100) -> Buffer.Entry {
         Buffer.Entry(
             handle: DeliveryHandle(epoch: 1, tag: tag), redeliveries: 0,
-            events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, sender: Sender())
+            events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, sender: Sender(), bytes: bytes)
     }
 
     private func buffer(events: Int = 10, deliveries: Int = 5) -> Buffer {
-        Buffer(limits: .init(events: events, deliveries: deliveries, interval: .milliseconds(100)))
+        Buffer(limits: .init(events: events, deliveries: deliveries, bytes: 10_000, interval: .milliseconds(100)))
+    }
+
+    @Test func isFlushedWhenItHoldsEnoughBytes() {
+        var buffer = buffer()
+        #expect(buffer.add(entry(1, bytes: 9_999), now: .at(0)) == nil)
+        #expect(buffer.add(entry(2, bytes: 1), now: .at(0))?.count == 2)
+        #expect(buffer.add(entry(3, bytes: 9_999), now: .at(0)) == nil)
     }
 
     @Test func isFlushedWhenItHoldsEnoughEvents() {

@@ -37,6 +37,7 @@ struct ReconciliationTests {
         case groupTooMany
         case groupMissing
         case hourCountsTooMany
+        case quarterMoved
         case hourLost
         case hourWithoutMinutes
         case eventUnmarked
@@ -50,6 +51,8 @@ struct ReconciliationTests {
             case .groupTooMany: store.edit(.minute, minute) { $0.groups.append(RollupGroup(type: "x", source: "x", count: 1)) }
             case .groupMissing: store.edit(.minute, minute) { $0.groups.removeLast() }
             case .hourCountsTooMany: store.edit(.hour, minute.hour) { $0.groups[0].count += 1 }
+            case .quarterMoved:
+                store.edit(.hour, minute.hour) { $0.groups[0].quarters = Array($0.groups[0].quarters.reversed()) }
             case .hourLost: store.remove(.hour, minute.hour)
             case .hourWithoutMinutes:
                 let key = BucketKey(project: Project.default, index: minute.hour.index + 400)
@@ -67,8 +70,9 @@ struct ReconciliationTests {
         try await damage.plant(in: store)
         let report = try await reconcile()
         #expect(!report.differences.isEmpty)
-        #expect(report.differences.allSatisfy { $0.bucket.project == Project.default && $0.rollup != $0.events })
-        _ = try await Rebuild(store: store, roller: roller(store)).run()
+        #expect(
+            report.differences.allSatisfy { $0.bucket.project == Project.default && ($0.rollup != $0.events || damage == .quarterMoved) })
+        _ = try await Rebuild(store: store, roller: roller(store), limits: EventLimits(), clock: .fixed(noon)).run()
         #expect(try await reconcile().differences == [])
         #expect(store.buckets(.minute).allSatisfy { !$0.dirty } && store.buckets(.hour).allSatisfy { !$0.dirty })
     }
@@ -99,6 +103,17 @@ struct ReconciliationTests {
         let report = try await reconcile(limits, now: now)
         #expect(report.differences.isEmpty && report.expired == 1)
         #expect(try await reconcile(EventLimits(), now: now).differences.count == 1, "without a retention nothing may be missing")
+    }
+
+    @Test func aRebuildLeavesBucketsAloneWhoseEventsMayHaveExpired() async throws {
+        let limits = EventLimits(retention: .seconds(30 * 86_400))
+        try await write([sample("a"), sample("b", at: noon + .seconds(40 * 86_400))], to: store)
+        try await roller(store).finish()
+        try await store.deleteEvents(before: noon + .seconds(86_400))
+        let before = (store.buckets(.minute).first, store.buckets(.hour).first)
+        let clock = WallClock.fixed(noon + .seconds(40 * 86_400))
+        #expect(try await Rebuild(store: store, roller: roller(store), limits: limits, clock: clock).run() == 1)
+        #expect(store.buckets(.minute).first == before.0 && store.buckets(.hour).first == before.1)
     }
 
     @Test func anEventThatIsMarkedAMomentLaterIsNoDifference() async throws {

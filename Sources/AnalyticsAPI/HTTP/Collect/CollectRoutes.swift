@@ -8,7 +8,7 @@ struct CollectRoutes: Sendable {
     let collector: Collector
     let storedWait: StoredWait
     let body: BodyReader
-    let clientAddress: ClientAddress
+    let clientAddress: ClientAddressRule
 
     var routes: [Route] {
         [Route(.post, "/api/v1/events", single), Route(.post, "/api/v1/events/batch", batch)]

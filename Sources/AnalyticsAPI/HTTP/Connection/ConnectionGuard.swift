@@ -50,7 +50,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
         case .body(let bytes):
-            pace.receivedBody(bytes.readableBytes)
+            pace.receivedBody(bytes.readableBytes, at: clock.now)
             if pace.restBytes > maximumBodyBytes { return close(context) }
         case .end:
             pace.receivedEnd(at: clock.now)

@@ -8,7 +8,8 @@ public struct ConnectionPace {
         /// From the first byte of a request, or the start of the connection, to the end of its headers. What is late is noticed within a
         /// quarter of this.
         public var headers: Duration
-        /// A body may take this long, and more as it grows by `bodyBytesPerSecond`.
+        /// A body may take this long, and more as it grows by `bodyBytesPerSecond`; and no longer than this without a byte, or what was
+        /// sent fast would buy hours of silence.
         public var body: Duration
         public var bodyBytesPerSecond: Int
         /// Between requests.
@@ -42,6 +43,7 @@ public struct ConnectionPace {
     private var inbound = Inbound.headers
     private var inboundSince: ContinuousClock.Instant
     private var bodyBytes = 0
+    private var bodySince: ContinuousClock.Instant
     /// Requests whose headers came and whose answer is not with the client yet.
     private(set) var unanswered = 0
     /// When the answer under way was written whole.
@@ -52,6 +54,7 @@ public struct ConnectionPace {
     init(limits: Limits, now: ContinuousClock.Instant) {
         self.limits = limits
         inboundSince = now
+        bodySince = now
     }
 
     var isReadingBody: Bool { inbound == .body }
@@ -68,11 +71,13 @@ public struct ConnectionPace {
         inbound = .body
         inboundSince = now
         bodyBytes = 0
+        bodySince = now
         restBytes = 0
         unanswered += 1
     }
 
-    mutating func receivedBody(_ count: Int) {
+    mutating func receivedBody(_ count: Int, at now: ContinuousClock.Instant) {
+        bodySince = now
         if unanswered == 0 { restBytes += count } else { bodyBytes += count }
     }
 
@@ -91,6 +96,7 @@ public struct ConnectionPace {
         unanswered = max(0, unanswered - 1)
         // What came in meanwhile may have been held up behind this answer.
         inboundSince = now
+        bodySince = now
     }
 
     /// When to close the connection, should nothing happen until then; `nil` while it is the service's turn.
@@ -101,7 +107,8 @@ public struct ConnectionPace {
         case .headers: return unanswered == 0 ? inboundSince + limits.headers : nil
         case .body where unanswered == 0: return inboundSince + limits.rest
         case .body where unanswered == 1:
-            return inboundSince + limits.body + .milliseconds(Int64(bodyBytes) * 1000 / Int64(max(1, limits.bodyBytesPerSecond)))
+            let earned = Duration.milliseconds(Int64(bodyBytes) * 1000 / Int64(max(1, limits.bodyBytesPerSecond)))
+            return min(inboundSince + limits.body + earned, bodySince + limits.body)
         case .body: return nil
         }
     }

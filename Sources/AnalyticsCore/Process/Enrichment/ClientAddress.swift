@@ -30,6 +30,17 @@ public struct ClientAddress: Sendable, Equatable {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// Whether it is of no use to anyone outside: RFC 1918, 3927, 4193, 4291, 6598 and loopback.
+    public var isPrivate: Bool {
+        guard bytes.count == 16 else {
+            return switch (bytes[0], bytes[1]) {
+            case (10, _), (127, _), (192, 168), (169, 254), (172, 16...31), (100, 64...127): true
+            default: false
+            }
+        }
+        return bytes[0] & 0xFE == 0xFC || (bytes[0] == 0xFE && bytes[1] & 0xC0 == 0x80) || bytes.dropLast().allSatisfy { $0 == 0 }
+    }
+
     /// The first 24 bits of an IPv4 address, the first 48 of an IPv6 address, the rest zero.
     public var truncated: String {
         var copy = self
