@@ -82,7 +82,7 @@ struct PipelineTests {
         try await Self.expectReconciled(backends, events: accepted)
     }
 
-    @Test("SIGTERM drains: what is stored is acknowledged, the rest is stored after the next start, and the process ends with 0", arguments: Kind.available)
+    @Test("SIGTERM drains: what is stored is acknowledged, the rest waits, and the process ends with 0", arguments: Kind.available)
     func drains(_ kind: Kind) async throws {
         let backends = try await kind.backends()
         let service = try await ServiceProcess.serve(backends)

@@ -7,6 +7,7 @@ public struct EventCounter: Sendable {
     private let cache: any CountCache
     private let flights = SingleFlight<String, Counts>()
     private let liveMinutes = LiveMinutes()
+    private let minuteFlights = SingleFlight<LiveMinute, [RollupGroup]>()
 
     /// Hours read at a time; bounds what a count over years holds in memory. Where there are none the step doubles, up to ``longestStep``:
     /// one event with a clock of the year 1 must not make every count take thousands of queries.
@@ -111,6 +112,10 @@ public struct EventCounter: Sendable {
         for rollup in marked {
             if let groups = await liveMinutes.groups(of: rollup) { tally.add(groups) } else { unknown.append(rollup) }
         }
+        if unknown.count <= Self.sharedMinutes {
+            for rollup in unknown { tally.add(try await shared(rollup)) }
+            return
+        }
         let versions = Dictionary(uniqueKeysWithValues: unknown.map { ($0.key.index, $0) })
         for ranges in slices(coalesce(unknown.map(\.key.index)), length: Self.minutesAtATime) {
             let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
@@ -118,6 +123,29 @@ public struct EventCounter: Sendable {
                 tally.add(minute.groups)
                 if let rollup = versions[minute.minute] { await liveMinutes.remember(minute.groups, of: rollup) }
             }
+        }
+    }
+}
+
+extension EventCounter {
+    /// A version of a minute that is marked.
+    private struct LiveMinute: Hashable {
+        var key: BucketKey
+        var version: Int64
+    }
+
+    /// Marked minutes up to which each is counted by itself, once for all who ask at the same time, whatever their filters: the live ones.
+    private static let sharedMinutes = 3
+
+    /// All who share have read this version, so the count holds every event that any of them has to see.
+    private func shared(_ rollup: Rollup) async throws -> [RollupGroup] {
+        try await minuteFlights.value(for: LiveMinute(key: rollup.key, version: rollup.version)) { [store, liveMinutes] in
+            let minute = rollup.key.index
+            let counted = try await store.countEvents(
+                project: rollup.key.project, in: [Timestamp(minute: minute)..<Timestamp(minute: minute + 1)])
+            let groups = counted.first?.groups ?? []
+            await liveMinutes.remember(groups, of: rollup)
+            return groups
         }
     }
 }

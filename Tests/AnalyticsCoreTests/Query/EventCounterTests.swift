@@ -128,6 +128,32 @@ struct EventCounterTests {
         #expect(store.countedRanges.count == 2)
     }
 
+    @Test func manyWhoAskForAHotMinuteAtOnceShareOneCount() async throws {
+        try await write([sample("a")], to: store)
+        let counter = counter
+        let readers = Counting()
+        store.beforeRead { name in
+            if name == "rollups minute" { _ = readers.next() }
+            guard name == "countEvents" else { return }
+            // Not before all have come; those who do not share would be counted below.
+            for _ in 0..<100_000 where readers.value < 10 { await Task.yield() }
+            for _ in 0..<1_000 { await Task.yield() }
+        }
+        let totals = try await withThrowingTaskGroup(of: Int64.self) { group in
+            for reader in 0..<10 {
+                group.addTask {
+                    // Different questions, so that nothing but the minute is shared.
+                    var query = CountQuery(project: Project.default, from: noon, to: noon + .seconds(60))
+                    query.types = ["view", "type \(reader)"]
+                    return try await counter.counts(query).counts.total
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(totals == Array(repeating: 1, count: 10))
+        #expect(store.countedRanges.count == 1)
+    }
+
     @Test func aRangeOfTenThousandYearsCostsNoMoreThanWhatIsInIt() async throws {
         try await write([sample("a"), sample("b", at: noon - .seconds(86_400))], to: store)
         let before = store.queries
