@@ -64,6 +64,10 @@ stack-status: ## What runs where
 stack-wipe: ## Stop them and remove the data
 	@scripts/stack.sh down --wipe
 
+.PHONY: fuzz
+fuzz: deps ## A million inputs for the JSON and BSON shims, under sanitizers (wants g++)
+	@scripts/fuzz-json.sh
+
 .PHONY: demo
 demo: build ## Import 336,776 real flights and compare every count with the source
 	@scripts/demo.sh
