@@ -28,16 +28,28 @@ struct Flush: Sendable {
         var marks = BucketMarks()
         for (stored, outcome) in zip(events, outcomes) { marks.touch(stored.event, isNew: outcome == .stored) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
-        try await buryWhatFailed(entries, outcomes)
+        let results = Self.results(of: entries, outcomes)
+        try await buryWhatFailed(results)
         await broker.acknowledge(entries.map(\.handle))
-        measure(entries, outcomes, since: start)
-        await report(entries, outcomes)
+        measure(results, since: start)
+        await report(results)
     }
 
     /// Publishes a delivery to the dead letters and acknowledges it.
     func giveUp(_ handle: DeliveryHandle, _ letter: DeadLetter) async throws {
         try await bury([letter])
         await broker.acknowledge([handle])
+    }
+
+    /// A delivery, and what came of each of its events.
+    private typealias DeliveryResult = (entry: Entry, outcomes: ArraySlice<InsertOutcome>)
+
+    private static func results(of entries: [Entry], _ outcomes: [InsertOutcome]) -> [DeliveryResult] {
+        var rest = outcomes[...]
+        return entries.map { entry in
+            defer { rest = rest.dropFirst(entry.events.count) }
+            return (entry, rest.prefix(entry.events.count))
+        }
     }
 
     // MARK: Steps
@@ -53,14 +65,12 @@ struct Flush: Sendable {
         }
     }
 
-    private func buryWhatFailed(_ entries: [Entry], _ outcomes: [InsertOutcome]) async throws {
+    private func buryWhatFailed(_ results: [DeliveryResult]) async throws {
         var letters: [DeadLetter] = []
-        var index = 0
-        for entry in entries {
-            for stored in entry.events {
-                defer { index += 1 }
+        for (entry, outcomes) in results {
+            for (stored, outcome) in zip(entry.events, outcomes) {
                 let (reason, error): (DeadLetterReason, String)
-                switch outcomes[index] {
+                switch outcome {
                 case .stored, .duplicate, .redelivered: continue
                 case .conflict: (reason, error) = (.conflict, "The id is taken by an event with other content.")
                 case .refused(let message): (reason, error) = (.refused, message)
@@ -102,15 +112,12 @@ struct Flush: Sendable {
     }
 
     /// To those who wait. One try: whoever misses a report is told that the events are accepted, which they are.
-    private func report(_ entries: [Entry], _ outcomes: [InsertOutcome]) async {
+    private func report(_ results: [DeliveryResult]) async {
         var reports: [DeliveryReport] = []
-        var rest = outcomes[...]
-        for entry in entries {
-            let own = rest.prefix(entry.events.count)
-            rest = rest.dropFirst(own.count)
+        for (entry, outcomes) in results {
             guard let request = entry.waitingRequest, let first = entry.events.first?.event else { continue }
             var report = DeliveryReport(project: first.project, request: request, first: first.receiptParts.index, at: clock.now())
-            for outcome in own {
+            for outcome in outcomes {
                 switch outcome {
                 case .stored, .redelivered: report.stored += 1
                 case .duplicate, .conflict: report.duplicates += 1
@@ -127,14 +134,13 @@ struct Flush: Sendable {
         }
     }
 
-    private func measure(_ entries: [Entry], _ outcomes: [InsertOutcome], since start: ContinuousClock.Instant) {
+    private func measure(_ results: [DeliveryResult], since start: ContinuousClock.Instant) {
         var stored = 0
         var duplicate = 0
         var conflicting = 0
         var redelivered = 0
-        var rest = outcomes[...]
-        for entry in entries {
-            for outcome in rest.prefix(entry.events.count) {
+        for (entry, outcomes) in results {
+            for outcome in outcomes {
                 switch outcome {
                 case .stored: stored += 1
                 case .duplicate: duplicate += 1
@@ -145,16 +151,15 @@ struct Flush: Sendable {
                 case .refused: break
                 }
             }
-            rest = rest.dropFirst(entry.events.count)
         }
         EventMetrics.stored.increment(by: stored)
         EventMetrics.duplicate.increment(by: duplicate)
         EventMetrics.conflicting.increment(by: conflicting)
         EventMetrics.redelivered.increment(by: redelivered)
-        Self.size.record(outcomes.count)
+        Self.size.record(results.reduce(0) { $0 + $1.outcomes.count })
         Self.duration.recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         let now = clock.now()
-        for stored in entries.lazy.flatMap(\.events) {
+        for stored in results.lazy.flatMap(\.entry.events) {
             Self.processing.recordNanoseconds(max(.zero, now - stored.event.receivedAt).nanoseconds)
         }
     }

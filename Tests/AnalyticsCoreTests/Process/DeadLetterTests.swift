@@ -1,0 +1,121 @@
+import Testing
+
+@testable import AnalyticsCore
+
+@Suite(.timeLimit(.minutes(5)))
+struct DeadLetterTests {
+    @Test func onePoisonEventInFiveHundredIsBuriedAndTheOthersAreStored() async throws {
+        let rig = ProcessorRig()
+        let events = (0..<500).map {
+            sample("e\($0)", at: noon + .seconds($0), data: #"{"n":\#($0),"t":"ä\"\\"}"#, receipt: "r\($0 / 100):\($0 % 100)")
+        }
+        rig.store.poison(["e250"])
+        rig.broker.enqueue((0..<5).map { message(Array(events[$0 * 100..<($0 + 1) * 100]), request: "r\($0)").body })
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(names(500).filter { $0 != "e250" })
+        #expect(rig.broker.dead.count == 1)
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        #expect(letter.reason == "refused_by_store")
+        #expect(letter.error == "poison")
+        #expect(letter.attempts == 1)
+        #expect(letter.eventId == "e250" && letter.project == Project.default)
+        #expect(letter.event == events[250])
+        // Halving finds one among 500 in about 2 × log2(500) inserts, not in 500.
+        #expect(rig.store.insertions.count < 40)
+    }
+
+    @Test func anEventThatTheStoreNeverTakesIsBuriedByItself() async throws {
+        let rig = ProcessorRig()
+        rig.store.refuse(["b"])
+        rig.broker.enqueue([message([sample("a"), sample("b", receipt: "r:1"), sample("c")]).body], redeliveries: 3)
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a", "c"])
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        #expect(letter.reason == "refused_by_store" && letter.error == "never" && letter.attempts == 4)
+        #expect(letter.event == sample("b", receipt: "r:1"))
+    }
+
+    @Test func theSameIdWithOtherContentStaysAndTheOtherIsBuried() async throws {
+        let rig = ProcessorRig()
+        rig.broker.enqueue([
+            message([sample("a", data: "1")], request: "first").body, message([sample("a", data: "2")], request: "second").body,
+        ])
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        #expect(rig.store.events.map(\.event.data?.text) == ["1"])
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        #expect(letter.reason == "conflicting_id" && letter.event?.data?.text == "2" && rig.broker.dead.count == 1)
+    }
+
+    @Test func theSameIdWithTheSameContentIsOnlyADuplicate() async throws {
+        let rig = ProcessorRig()
+        rig.broker.enqueue([message([sample("a")], request: "first").body, message([sample("a")], request: "second").body])
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a"])
+        #expect(rig.broker.dead.isEmpty)
+    }
+
+    @Test(arguments: ["garbage", "", "{", "[]", "{}", #"{"v":1,"events":[{"n":0}]}"#, "\u{0}", #"{"v":2,"events":[]}"#])
+    func aDeliveryThatIsNoChunkIsBuriedWithItsBytes(body: String) async throws {
+        let rig = ProcessorRig()
+        rig.broker.enqueue([Array(body.utf8)] + bodies(["a"]))
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a"])
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        #expect(letter.reason == "undecodable" && letter.original == Array(body.utf8) && rig.broker.dead.count == 1)
+    }
+
+    @Test func aDeliveryThatKeepsComingBackIsGivenUpWithItsBytesWhateverTheyAre() async throws {
+        let rig = ProcessorRig()
+        let killer: [UInt8] = [0x7B, 0xFF, 0x00, 0x22]
+        rig.broker.enqueue([killer], redeliveries: PoisonGuard.giveUpAfter + 1)
+        rig.broker.enqueue(bodies(["a"]))
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a"])
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init), "a dead letter is JSON")
+        #expect(letter.reason == "too_many_deliveries" && letter.original == killer)
+        #expect(letter.attempts == PoisonGuard.giveUpAfter + 2)
+    }
+
+    @Test func aDeliveryUnderSuspicionIsWrittenAloneWithThoseBeforeItDoneWith() async {
+        let rig = ProcessorRig()
+        rig.broker.enqueue(bodies(["a", "b"]))
+        rig.broker.enqueue(bodies(["suspect"]), redeliveries: PoisonGuard.isolateFrom)
+        rig.broker.enqueue(bodies(["c"]))
+        let task = rig.start(rig.processor(flushInterval: .milliseconds(500)))
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        #expect(rig.store.insertions == [2, 1, 1])
+        rig.expectStored(["a", "b", "suspect", "c"])
+    }
+
+    @Test func anUnconfirmedDeadLetterIsPublishedAgainBeforeItsDeliveryIsAcknowledged() async {
+        let rig = ProcessorRig()
+        let attempts = Counting()
+        rig.broker.answer { _, _ in attempts.next() <= 2 ? .lose : .confirm }
+        rig.broker.enqueue([Array("garbage".utf8)])
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        #expect(rig.broker.dead.count == 1 && attempts.value == 3)
+    }
+}
