@@ -9,12 +9,12 @@ extension SQLiteStore {
         return try await write("insert") { db in
             let insertion = try db.cachedStatement(sql: EventRow.insertion)
             let taken = try db.cachedStatement(
-                sql: "SELECT receipt, fingerprint FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
+                sql: "SELECT receipt, fingerprint, timestamp FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
             return try events.map { stored in
                 try insertion.execute(arguments: EventRow.arguments(stored))
                 if db.changesCount == 1 { return .stored }
                 let outcome = try taken.first([SQLiteText(stored.event.project), SQLiteText(stored.event.id)]) { row in
-                    Self.outcome(for: stored, receipt: row[0], fingerprint: row[1])
+                    Self.outcome(for: stored, receipt: row[0], fingerprint: row[1], heldAt: Timestamp(milliseconds: row[2]))
                 }
                 guard let outcome else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event") }
                 return outcome
@@ -22,10 +22,12 @@ extension SQLiteStore {
         }
     }
 
-    /// What it means that the id is taken, by an event of this receipt and fingerprint.
-    private static func outcome(for stored: StoredEvent, receipt: SQLiteText, fingerprint: Int64) -> InsertOutcome {
+    /// What it means that the id is taken, by an event of this receipt, fingerprint and timestamp.
+    private static func outcome(
+        for stored: StoredEvent, receipt: SQLiteText, fingerprint: Int64, heldAt: Timestamp
+    ) -> InsertOutcome {
         if receipt.string.utf8.elementsEqual(stored.event.receipt.utf8) { return .redelivered }
-        return fingerprint == stored.fingerprint ? .duplicate : .conflict
+        return fingerprint == stored.fingerprint ? .duplicate(heldAt: heldAt) : .conflict(heldAt: heldAt)
     }
 
     public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {

@@ -29,9 +29,12 @@ extension Session {
         var stored: [[UInt8]: Insertion.Stored] = [:]
         for chunk in events.chunks(ofCount: 1000) {
             let keys = chunk.map { Key.event($0.event.project, $0.event.id) }
-            try find(.events, [("_id", ["$in": .array(keys)])], [("projection", ["receipt": 1, "fingerprint": 1])]) { row in
-                guard let id = row["_id"]?.document, let receipt = row["receipt"]?.string else { return }
-                stored[id.identity] = Insertion.Stored(receipt: receipt, fingerprint: row["fingerprint"]?.integer)
+            try find(.events, [("_id", ["$in": .array(keys)])], [("projection", ["receipt": 1, "fingerprint": 1, "timestamp": 1])]) { row in
+                guard let id = row["_id"]?.document, let receipt = row["receipt"]?.string, let timestamp = row["timestamp"]?.date else {
+                    return
+                }
+                stored[id.identity] = Insertion.Stored(
+                    receipt: receipt, fingerprint: row["fingerprint"]?.integer, timestamp: timestamp)
             }
         }
         return stored
@@ -48,6 +51,7 @@ struct Insertion {
     struct Stored: Equatable {
         var receipt: String
         var fingerprint: Int64?
+        var timestamp: Timestamp
     }
 
     /// Events and bytes of one bulk: well inside one message of the server's (48 MB), so that a bulk is one command, and small
@@ -147,7 +151,9 @@ struct Insertion {
             if holder.receipt == event.receipt {
                 settled[index] = .redelivered
             } else {
-                settled[index] = holder.fingerprint == events[index].fingerprint ? .duplicate : .conflict
+                settled[index] =
+                    holder.fingerprint == events[index].fingerprint
+                    ? .duplicate(heldAt: holder.timestamp) : .conflict(heldAt: holder.timestamp)
             }
         }
     }

@@ -79,7 +79,8 @@ struct MongoStoreTests {
                 #expect(try await store.insert(events) == Array(repeating: .redelivered, count: 2500))
             }
             let more = events.prefix(2000) + [stored("0", receipt: "x"), stored("1", receipt: "x", fingerprint: 2), stored("new")]
-            #expect(try await store.insert(Array(more)).suffix(4) == [.redelivered, .duplicate, .conflict, .stored])
+            #expect(
+                try await store.insert(Array(more)).suffix(4) == [.redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .stored])
             #expect(try await store.insert([stored("newer")]) == [.stored])
             #expect(try await store.ids(EventFilter(project: "p"), pagesOf: 1000).count == 2502)
         }

@@ -24,9 +24,10 @@ struct StoreContractInsertion {
         try await withStore(backend) { store async throws in
             let first = stored("a", receipt: "r1", fingerprint: 7)
             try await store.add([first])
-            #expect(try await store.insert([stored("a", receipt: "r2", fingerprint: 7)]) == [.duplicate])
+            let later = noon + .seconds(3_600)
+            #expect(try await store.insert([stored("a", at: later, receipt: "r2", fingerprint: 7)]) == [.duplicate(heldAt: noon)])
             #expect(try await store.insert([first]) == [.redelivered])
-            #expect(try await store.insert([stored("a", type: "other", receipt: "r3", fingerprint: 8)]) == [.conflict])
+            #expect(try await store.insert([stored("a", type: "other", receipt: "r3", fingerprint: 8)]) == [.conflict(heldAt: noon)])
             #expect(try await store.event(project: "p", id: "a") == first)
             #expect(try await store.ids(EventFilter(project: "p")) == ["a"])
         }
@@ -39,7 +40,7 @@ struct StoreContractInsertion {
             let outcomes = try await store.insert([
                 first, stored("b"), stored("a", receipt: "r2", fingerprint: 7), stored("a", receipt: "r3", fingerprint: 8), first,
             ])
-            #expect(outcomes == [.stored, .stored, .duplicate, .conflict, .redelivered])
+            #expect(outcomes == [.stored, .stored, .duplicate(heldAt: noon), .conflict(heldAt: noon), .redelivered])
             #expect(try await store.event(project: "p", id: "a") == first)
         }
     }
@@ -52,7 +53,7 @@ struct StoreContractInsertion {
                 stored("new0"), stored("old0"), stored("old1", receipt: "again"), stored("old2", receipt: "again", fingerprint: 2),
                 stored("new1"), stored("old0", project: "q"),
             ])
-            #expect(outcomes == [.stored, .redelivered, .duplicate, .conflict, .stored, .stored])
+            #expect(outcomes == [.stored, .redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .stored, .stored])
         }
     }
 
@@ -112,7 +113,7 @@ struct StoreContractInsertion {
             let ids = try await store.ids(EventFilter(project: "p"), pagesOf: 100)
             #expect(ids.count == 420 && Set(ids).count == 420)
             #expect(outcomes.count { $0.1 == .stored } == 420)
-            #expect(outcomes.allSatisfy { [.stored, .duplicate, .redelivered].contains($0.1) })
+            #expect(outcomes.allSatisfy { [.stored, .duplicate(heldAt: noon), .redelivered].contains($0.1) })
         }
     }
 }

@@ -93,7 +93,7 @@ struct StoreSQLite {
                 return try await group.reduce(into: []) { $0 += $1 }
             }
             #expect(outcomes.count { $0 == .stored } == 100)
-            #expect(outcomes.count { $0 == .duplicate } == 300)
+            #expect(outcomes.count { $0 == .duplicate(heldAt: noon) } == 300)
         }
     }
 

@@ -13,8 +13,8 @@ public protocol EventStore: Sendable {
 
     /// Inserts events, durably, each at most once by `(project, id)`; one outcome an event, in their order.
     ///
-    /// Throws ``StoreError/Code/unavailable`` when it is not known that all of them are settled (some may be in), and
-    /// ``StoreError/Code/refused`` when the store will not take this set as it is: halve it and try again.
+    /// An event that the store names as one that it does not take is an outcome, ``InsertOutcome/refused(_:)``. Whatever else fails is
+    /// thrown, says nothing about any one event, and leaves open which of them are in.
     func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome]
 
     func event(project: String, id: String) async throws(StoreError) -> StoredEvent?
@@ -34,13 +34,14 @@ public protocol EventStore: Sendable {
 
 public enum InsertOutcome: Sendable, Equatable {
     case stored
-    /// The id is taken by an event with the same content: a client's retry.
-    case duplicate
-    /// This very receipt is stored already: the broker delivered it again.
+    /// The id is taken by an event with the same content: a client's retry. `heldAt` is the timestamp of the event that holds the id,
+    /// which differs where the client sent none and the time of receipt stands in.
+    case duplicate(heldAt: Timestamp)
+    /// This very receipt is stored already: the broker delivered it again. The receipt names one event, so its timestamp is the same.
     case redelivered
-    /// The id is taken by an event with other content, which stays.
-    case conflict
-    /// The store will never take this event.
+    /// The id is taken by an event with other content, which stays; `heldAt` is its timestamp.
+    case conflict(heldAt: Timestamp)
+    /// The store will never take this event: it named it, and not merely the set that it was part of.
     case refused(String)
 }
 
@@ -116,7 +117,7 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// Away, too slow or between two primaries: try again later.
         case unavailable
-        /// The store does not take this input as it is.
+        /// The store was reached and failed the operation as a whole: its set-up or the input may be the cause.
         case refused
         /// Set up in a way that cannot work.
         case misconfigured

@@ -24,13 +24,18 @@ struct BucketMarks {
     var minutes: some Collection<BucketKey> { marks.keys }
     var isEmpty: Bool { marks.isEmpty && otherHours.isEmpty }
 
-    /// `isNew`: this very insert has stored the event, for the first time. Of any other it is not known whether it is counted already.
-    mutating func touch(_ event: Event, isNew: Bool) {
-        let key = BucketKey(project: event.project, index: event.timestamp.minute)
-        if isNew {
+    /// Touches the minute in which the event's id is stored: its own, or that of the event that holds the id.
+    ///
+    /// Only an event that this very insert has stored brings a count: of any other it is not known whether it is counted already.
+    mutating func touch(_ event: Event, _ outcome: InsertOutcome) {
+        switch outcome {
+        case .stored:
+            let key = BucketKey(project: event.project, index: event.timestamp.minute)
             marks[key, default: Minute()].counts[.init(type: ExactText(event.type), source: ExactText(event.source)), default: 0] += 1
-        } else {
-            touch(key)
+        case .duplicate(let heldAt), .conflict(let heldAt):
+            touch(BucketKey(project: event.project, index: heldAt.minute))
+        case .redelivered, .refused:
+            touch(BucketKey(project: event.project, index: event.timestamp.minute))
         }
     }
 

@@ -92,7 +92,8 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
             return .stored
         }
         if present.event.receipt == event.event.receipt { return .redelivered }
-        return present.fingerprint == event.fingerprint ? .duplicate : .conflict
+        let heldAt = present.event.timestamp
+        return present.fingerprint == event.fingerprint ? .duplicate(heldAt: heldAt) : .conflict(heldAt: heldAt)
     }
 
     func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {

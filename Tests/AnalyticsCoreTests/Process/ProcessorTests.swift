@@ -35,6 +35,24 @@ struct ProcessorTests {
             ])
     }
 
+    /// The holder's processor stored it and died before the mark.
+    @Test(arguments: ["same", "other"])
+    func aDuplicateMarksTheMinuteOfTheEventThatHoldsItsID(data: String) async throws {
+        let rig = ProcessorRig()
+        var holder = sample("a", data: "\"same\"", receipt: "first:0")
+        holder.clientTimestamp = nil
+        _ = try await rig.store.insert([stored(holder)])
+        var retry = sample("a", at: noon + .seconds(3_600), data: "\"\(data)\"", receipt: "second:0")
+        retry.clientTimestamp = nil
+        rig.broker.enqueue([message([retry], request: "second").body])
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        _ = await task.result
+        rig.expectStored(["a"])
+        #expect(rig.store.buckets(.minute).map(\.key.index) == [noon.minute])
+    }
+
     @Test func tellsRequestsThatWaitWhatCameOfTheirDeliveriesOnceTheyCanBeCounted() async throws {
         let rig = ProcessorRig()
         _ = try await rig.store.insert([stored(sample("taken", type: "other"))])
