@@ -168,6 +168,7 @@ let package = Package(
             name: "ContractTests",
             dependencies: [
                 "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "AnalyticsRedis",
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict

@@ -7,11 +7,17 @@ extension SQLiteStore {
     public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
         guard !events.isEmpty else { return [] }
         return try await write("insert") { db in
-            let insertion = try db.cachedStatement(sql: EventRow.insertion)
+            var insertion = try db.cachedStatement(sql: EventRow.insertion)
             let taken = try db.cachedStatement(
                 sql: "SELECT receipt, fingerprint, timestamp FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
             return try events.map { stored in
-                try insertion.execute(arguments: EventRow.arguments(stored))
+                do {
+                    try insertion.execute(arguments: EventRow.arguments(stored))
+                } catch let error as DatabaseError where Self.blamesRow(error) {
+                    // A statement that has failed cannot be used again; GRDB has dropped it from its cache.
+                    insertion = try db.cachedStatement(sql: EventRow.insertion)
+                    return .refused(error.description)
+                }
                 if db.changesCount == 1 { return .stored }
                 let outcome = try taken.first([SQLiteText(stored.event.project), SQLiteText(stored.event.id)]) { row in
                     Self.outcome(for: stored, receipt: row[0], fingerprint: row[1], heldAt: Timestamp(milliseconds: row[2]))
@@ -20,6 +26,12 @@ extension SQLiteStore {
                 return outcome
             }
         }
+    }
+
+    /// Whether the row itself is what SQLite does not take: these undo the statement and leave the transaction as it is
+    /// (https://www.sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
+    private static func blamesRow(_ error: DatabaseError) -> Bool {
+        [.SQLITE_TOOBIG, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH].contains(error.resultCode)
     }
 
     /// What it means that the id is taken, by an event of this receipt, fingerprint and timestamp.

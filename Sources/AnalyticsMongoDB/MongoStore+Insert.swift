@@ -132,7 +132,7 @@ struct Insertion {
     private mutating func settle(_ index: Int, _ failure: BulkReply.WriteError) throws(StoreError) {
         if failure.isTakenId {
             takenIndexes.append(index)
-        } else if failure.error.verdict == .refused {
+        } else if failure.error.blamesDocument {
             settled[index] = .refused("\(failure.error.message) (\(failure.error.code))")
         } else {
             throw failure.error.storeError(in: "insert")

@@ -36,8 +36,12 @@ struct ServerError: Equatable {
         }
     }
 
+    /// Whether a write error of this code says that its document can never be stored. Of a whole command it says no such thing: a server
+    /// without a journal answers each insert with BadValue.
+    var blamesDocument: Bool { verdict == .refused }
+
     private var serverVerdict: StoreError.Code {
-        if Self.blamesDocument.contains(code) { return .refused }
+        if Self.inputCodes.contains(code) { return .refused }
         if Self.blamesSetUp.contains(code) { return .misconfigured }
         return .unavailable
     }
@@ -50,7 +54,7 @@ struct ServerError: Equatable {
     /// InvalidBSON, DollarPrefixedFieldName, InvalidIdField, NotSingleValueField, InvalidDBRef, EmptyFieldName,
     /// DottedFieldName, CannotCreateIndex/IndexKey, DocumentValidationFailure, BSONObjectTooLarge, the key too long and the
     /// update too large of older servers, parallel arrays in an index, DuplicateKey (of an index that somebody added).
-    static let blamesDocument: Set<UInt32> = [
+    private static let inputCodes: Set<UInt32> = [
         2, 9, 14, 15, 16, 22, 52, 53, 54, 55, 56, 57, 121, 171, 10334, 17280, 17419, 17420, 11000, 16766,
     ]
 

@@ -90,13 +90,21 @@ struct MongoDecisionTests {
         #expect(Self.reply([]).failure(.server(11000, "?")) != nil)
     }
 
-    @Test("codes that pass are outages, codes that blame the document are refusals")
-    func verdicts() {
+    @Test("codes that pass are outages, codes of the input are refusals; only a document's own write error blames it")
+    func verdicts() throws {
         for code: UInt32 in [6, 7, 8, 24, 50, 64, 89, 91, 112, 133, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031, 424_242] {
             #expect(ServerError.server(code, "").verdict == .unavailable, "\(code)")
         }
         for code: UInt32 in [2, 9, 14, 22, 53, 56, 121, 10334, 11000, 17280] {
             #expect(ServerError.server(code, "").verdict == .refused, "\(code)")
+            // Of the whole command: thrown, and no outcome of any event.
+            let failure = Self.reply([("nInserted", 0)]).failure(.server(code, "whole"))
+            #expect(failure?.storeError(in: "insert").code == .refused, "\(code)")
+            var insertion = Insertion([stored("a"), stored("b")])
+            let batch = insertion.nextBatch() ?? []
+            let blamed: BSON = ["index": 1, "code": .integer(Int64(code)), "errmsg": "no", "keyPattern": ["other": 1]]
+            try insertion.settle(batch, Self.reply([("nInserted", 1), ("writeErrors", [blamed])]))
+            #expect(insertion.outcomes == [.stored, .refused("no (\(code))")])
         }
         for code: UInt32 in [13, 18, 85, 86] { #expect(ServerError.server(code, "").verdict == .misconfigured, "\(code)") }
         for domain in [MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_STREAM, MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_POOL] {

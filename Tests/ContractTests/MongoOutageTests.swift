@@ -67,10 +67,36 @@ struct MongoOutageTests {
         }
     }
 
-    private func withServer(_ body: (MongoServer) async throws -> Void) async throws {
+    @Test("a server without a journal fails every insert as a whole, and no event is blamed")
+    func withoutJournal() async throws {
+        try await withServer(["--nojournal"]) { server in
+            let store = try MongoStore(uri: server.uri, poolSize: 2, logger: quiet)
+            let events = (0..<3).map { stored("\($0)") }
+            let deadline = ContinuousClock.now + .seconds(30)
+            var failures: [StoreError] = []
+            while failures.count < 6, ContinuousClock.now < deadline {
+                do throws(StoreError) {
+                    let outcomes = try await store.insert(events)
+                    Issue.record("\(outcomes)")
+                } catch {
+                    if error.code != .unavailable { failures.append(error) }
+                }
+            }
+            #expect(failures.count == 6 && failures.allSatisfy { $0.code == .refused }, "\(failures)")
+            try server.kill()
+            try server.start()
+            try await untilAvailable {
+                let outcomes = try await store.insert(events)
+                #expect(outcomes == [.stored, .stored, .stored])
+            }
+            await store.shutdown()
+        }
+    }
+
+    private func withServer(_ options: [String] = [], _ body: (MongoServer) async throws -> Void) async throws {
         let server = try MongoServer(program: #require(ProcessInfo.processInfo.environment["TEST_MONGOD"]))
         defer { server.remove() }
-        try server.start()
+        try server.start(options)
         try await body(server)
     }
 
@@ -103,12 +129,14 @@ private final class MongoServer: Sendable {
         port = try Self.freePort()
     }
 
-    func start() throws {
+    func start(_ options: [String] = []) throws {
         let process = Process()
         process.executableURL = URL(filePath: program)
-        process.arguments = [
-            "--dbpath", folder.path(), "--port", "\(port)", "--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25",
-        ]
+        process.arguments =
+            [
+                "--dbpath", folder.path(), "--port", "\(port)", "--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB",
+                "0.25",
+            ] + options
         process.standardOutput = FileHandle.nullDevice
         try process.run()
         self.process.withLock { $0 = process }

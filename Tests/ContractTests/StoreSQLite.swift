@@ -1,5 +1,6 @@
 import AnalyticsCore
 import Foundation
+import GRDB
 import Testing
 
 @testable import AnalyticsEmbedded
@@ -21,6 +22,23 @@ struct StoreSQLite {
             return nil
         } catch {
             return (error as? StoreError)?.code
+        }
+    }
+
+    @Test("an event that breaks a constraint is refused alone")
+    func refusedAlone() async throws {
+        try await withPath { path async throws in
+            let store = try SQLiteStore(path: path, logger: quiet)
+            try await store.prepare()
+            try await store.write("test") { db in
+                try db.execute(
+                    sql: "CREATE TRIGGER rule BEFORE INSERT ON events WHEN NEW.type = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
+            }
+            let outcomes = try await store.insert([stored("a"), stored("b", type: "bad"), stored("c")])
+            guard case .refused(let reason) = outcomes[1] else { throw UnexpectedOutcome(outcome: outcomes[1]) }
+            #expect(reason.contains("no"))
+            #expect([outcomes[0], outcomes[2]] == [.stored, .stored])
+            #expect(try await store.ids(EventFilter(project: "p")) == ["c", "a"])
         }
     }
 
