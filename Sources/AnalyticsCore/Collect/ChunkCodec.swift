@@ -176,10 +176,11 @@ struct ChunkDecoder {
 
         /// A raw string; only a user agent may hold escapes, so the plain case is quick.
         private func string(_ value: JSONSlice) throws(ChunkError) -> String {
-            let raw = value.string
-            guard raw.count >= 2, raw.first == "\"", raw.last == "\"" else { throw ChunkError("a string is expected in the header") }
-            guard raw.utf8.contains(UInt8(ascii: "\\")) else { return String(raw.dropFirst().dropLast()) }
-            let decoded = PaddedBytes("{\"s\":\(raw)}").withUnsafeBytes { slice in
+            let raw = value.bytes
+            let quote = UInt8(ascii: "\"")
+            guard raw.count >= 2, raw.first == quote, raw.last == quote else { throw ChunkError("a string is expected in the header") }
+            guard raw.contains(UInt8(ascii: "\\")) else { return String(decoding: raw.dropFirst().dropLast(), as: UTF8.self) }
+            let decoded = PaddedBytes("{\"s\":\(value.string)}").withUnsafeBytes { slice in
                 JSONParser.withMembers(of: slice, maximumDepth: 1) { $0["s"]?.string }
             }
             guard let decoded else { throw ChunkError("a string is expected in the header") }

@@ -14,6 +14,7 @@ struct Flush: Sendable {
     let broker: any EventPublisher & EventConsumer
     let clock: WallClock
     let logger: Logger
+    let successes = InsertSuccesses()
 
     private static let duration = Metrics.Timer(label: "analytics_flush_duration_seconds")
     private static let size = Recorder(label: "analytics_flush_events")
@@ -24,21 +25,15 @@ struct Flush: Sendable {
         try Task.checkCancellation()
         let start = ContinuousClock.now
         let events = entries.flatMap(\.events)
-        let outcomes = try await untilDone("insert") { () throws(StoreError) in try await insert(events) }
+        let outcomes = try await insert(events)
         var marks = BucketMarks()
-        for (stored, outcome) in zip(events, outcomes) { marks.touch(stored.event, isNew: outcome == .stored) }
+        for (stored, outcome) in zip(events, outcomes) { marks.touch(stored.event, outcome) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
         let results = Self.results(of: entries, outcomes)
         try await buryWhatFailed(results)
         await broker.acknowledge(entries.map(\.handle))
         measure(results, since: start)
         await report(results)
-    }
-
-    /// Publishes a delivery to the dead letters and acknowledges it.
-    func giveUp(_ handle: DeliveryHandle, _ letter: DeadLetter) async throws {
-        try await bury([letter])
-        await broker.acknowledge([handle])
     }
 
     /// A delivery, and what came of each of its events.
@@ -54,15 +49,28 @@ struct Flush: Sendable {
 
     // MARK: Steps
 
-    /// Halves what the store refuses as a whole, down to the event that it refuses.
-    private func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
-        do {
-            return try await store.insert(events)
-        } catch  where error.code == .refused {
-            guard events.count > 1 else { return [.refused(error.message)] }
-            let middle = events.count / 2
-            return try await insert(Array(events[..<middle])) + insert(Array(events[middle...]))
+    /// Follows an ``InsertPlan`` until each event is settled. Throws only when cancelled.
+    private func insert(_ events: [StoredEvent]) async throws -> [InsertOutcome] {
+        var plan = InsertPlan(count: events.count)
+        var backoff = Backoff()
+        while let step = plan.next(successes: successes.value) {
+            switch step {
+            case .insert(let range):
+                do throws(StoreError) {
+                    let outcomes = try await store.insert(Array(events[range]))
+                    successes.add()
+                    plan.succeeded(outcomes)
+                } catch {
+                    plan.failed(error, successes: successes.value)
+                    logHeld("insert", error)
+                }
+            case .probe(let index):
+                if (try? await store.insert([events[index]])) != nil { successes.add() }
+            case .pause:
+                try await Task.sleep(for: backoff.next())
+            }
         }
+        return plan.outcomes
     }
 
     private func buryWhatFailed(_ results: [DeliveryResult]) async throws {
@@ -85,30 +93,39 @@ struct Flush: Sendable {
         try await bury(letters)
     }
 
-    private func bury(_ letters: [DeadLetter]) async throws {
-        var messages = letters.map { $0.message() }
-        var backoff = Backoff()
-        while !messages.isEmpty {
-            let outcomes = await broker.publish(messages, to: .deadLetters)
-            messages = zip(messages, outcomes).compactMap { $1 == .confirmed ? nil : $0 }
-            if !messages.isEmpty { try await Task.sleep(for: backoff.next()) }
-        }
+    func bury(_ letters: [DeadLetter]) async throws {
+        try await publish(letters.map { $0.message() }, to: .deadLetters)
         for (reason, group) in Dictionary(grouping: letters, by: \.reason) {
             EventMetrics.deadLettered(reason, count: group.count)
             logger.warning("Events went to the dead letters", metadata: ["reason": "\(reason.rawValue)", "count": "\(group.count)"])
         }
     }
 
-    private func untilDone<R>(_ step: String, _ body: () async throws(StoreError) -> R) async throws -> R {
+    /// Returns when the broker holds all of them. Throws only when cancelled.
+    func publish(_ messages: [OutgoingMessage], to queue: QueueName) async throws {
+        var messages = messages
+        var backoff = Backoff()
+        while !messages.isEmpty {
+            let outcomes = await broker.publish(messages, to: queue)
+            messages = zip(messages, outcomes).compactMap { $1 == .confirmed ? nil : $0 }
+            if !messages.isEmpty { try await Task.sleep(for: backoff.next()) }
+        }
+    }
+
+    func untilDone<R>(_ step: String, _ body: () async throws(StoreError) -> R) async throws -> R {
         var backoff = Backoff()
         while true {
             do {
                 return try await body()
             } catch {
-                logger.warning("The store is away; the events are held", metadata: ["step": "\(step)", "error": "\(error)"])
+                logHeld(step, error)
                 try await Task.sleep(for: backoff.next())
             }
         }
+    }
+
+    private func logHeld(_ step: String, _ error: StoreError) {
+        logger.warning("Store unavailable, events are held", metadata: ["step": "\(step)", "error": "\(error)"])
     }
 
     /// To those who wait. One try: whoever misses a report is told that the events are accepted, which they are.
@@ -162,16 +179,6 @@ struct Flush: Sendable {
         for stored in results.lazy.flatMap(\.entry.events) {
             Self.processing.recordNanoseconds(max(.zero, now - stored.event.receivedAt).nanoseconds)
         }
-    }
-}
-
-/// Growing pauses between attempts: from 50 ms to 5 s, doubled each time, and varied by a quarter so that processes do not march in step.
-struct Backoff {
-    private var pause: Duration = .milliseconds(50)
-
-    mutating func next() -> Duration {
-        defer { pause = min(pause * 2, .seconds(5)) }
-        return pause * Double.random(in: 0.75...1.25)
     }
 }
 

@@ -39,7 +39,7 @@ public actor Processor: Service {
     private let decoder = ChunkDecoder()
     private let parser = JSONParser()
     private var buffer: WriteBuffer<ContinuousClock.Instant>
-    private var poison = PoisonGuard()
+    private var poison = PoisonDetector()
     private var flights: [Int: (oldest: Timestamp, task: Task<Void, Never>)] = [:]
     private var flightNumber = 0
     private var oldestBuffered: Timestamp?
@@ -116,15 +116,17 @@ public actor Processor: Service {
     // MARK: A delivery
 
     private func take(_ delivery: Delivery) async {
-        let verdict = poison.judge(redeliveries: delivery.redeliveries)
-        if verdict != .process {
+        let disposition = poison.disposition(redeliveries: delivery.redeliveries)
+        if disposition != .process {
             if let entries = buffer.drain() { await start(entries) }
             await finishFlights()
             // Not taken: it comes again.
             guard !isDraining else { return }
         }
-        guard verdict != .giveUp else {
-            return await giveUp(delivery, .redelivered, "Delivered \(delivery.redeliveries + 1) times and never finished.")
+        switch disposition {
+        case .salvage: return await giveUp { [flush] in try await flush.salvage(delivery) }
+        case .discard: return await giveUp { [flush] in try await flush.discard(delivery) }
+        case .process, .isolate: break
         }
         do throws(ChunkError) {
             let chunk = try decoder.decode(delivery.body)
@@ -134,9 +136,9 @@ public actor Processor: Service {
             oldestBuffered = [oldestBuffered, chunk.events.first?.receivedAt].compactMap(\.self).min()
             if let entries = buffer.add(entry, now: .now) { await start(entries) }
         } catch {
-            await giveUp(delivery, .undecodable, error.message)
+            await giveUp { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
         }
-        if verdict == .isolate {
+        if disposition == .isolate {
             if let entries = buffer.drain() { await start(entries) }
             await finishFlights()
         }
@@ -152,14 +154,11 @@ public actor Processor: Service {
         }
     }
 
-    private func giveUp(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async {
-        let letter = DeadLetter(
-            reason: reason, error: error, attempts: delivery.redeliveries + 1, at: clock.now(), project: nil, eventId: nil,
-            original: delivery.body)
+    private func giveUp(_ body: @Sendable () async throws -> Void) async {
         do {
-            try await flush.giveUp(delivery.handle, letter)
+            try await body()
         } catch {
-            logger.warning("A dead letter was not published; its delivery comes again", metadata: ["reason": "\(reason.rawValue)"])
+            logger.info("A delivery was not given up before the end; it comes again")
         }
     }
 

@@ -59,30 +59,3 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         return entries
     }
 }
-
-/// Tells a delivery that may be what kills its processor from its neighbours, whose counts rise with it at every crash.
-struct PoisonGuard {
-    enum Verdict: Equatable {
-        case process
-        /// By itself, with everything before it written and acknowledged: if it kills, it kills alone.
-        case isolate
-        case giveUp
-    }
-
-    /// Redeliveries after which a delivery is handled alone, and after which one is given up. Far above what restarts and lost connections
-    /// bring about: those raise the counts too.
-    static let isolateFrom = 10
-    static let giveUpAfter = 50
-
-    private var hasGivenUp = false
-
-    /// At most one is given up in a process's life: the killer is the first that comes again after a crash, and those behind it deserve
-    /// another try without it.
-    mutating func judge(redeliveries: Int) -> Verdict {
-        if redeliveries > Self.giveUpAfter, !hasGivenUp {
-            hasGivenUp = true
-            return .giveUp
-        }
-        return redeliveries >= Self.isolateFrom ? .isolate : .process
-    }
-}

@@ -19,12 +19,28 @@ struct DeadLetterTests {
         #expect(rig.broker.dead.count == 1)
         let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
         #expect(letter.reason == "refused_by_store")
-        #expect(letter.error == "poison")
+        #expect(letter.error.hasSuffix("poison"))
         #expect(letter.attempts == 1)
         #expect(letter.eventId == "e250" && letter.project == Project.default)
         #expect(letter.event == events[250])
         // Halving finds one among 500 in about 2 × log2(500) inserts, not in 500.
         #expect(rig.store.insertions.count < 40)
+    }
+
+    @Test func aStoreThatFailsEveryInsertIsWaitedForAndNoEventIsBlamed() async throws {
+        let rig = ProcessorRig()
+        rig.store.poison(Set(names(3)))
+        let attempts = rig.faults.attempts(at: .insert)
+        rig.broker.enqueue([message(names(3).map { sample($0) }).body])
+        let task = rig.start(rig.processor())
+        await eventually("many attempts") { attempts.value >= 2 * InsertPlan.equalFailures }
+        #expect(rig.broker.dead.isEmpty && rig.broker.acknowledged.isEmpty)
+        rig.store.poison([])
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(names(3))
+        #expect(rig.broker.dead.isEmpty)
     }
 
     @Test func anEventThatTheStoreNeverTakesIsBuriedByItself() async throws {
@@ -82,7 +98,7 @@ struct DeadLetterTests {
     @Test func aDeliveryThatKeepsComingBackIsGivenUpWithItsBytesWhateverTheyAre() async throws {
         let rig = ProcessorRig()
         let killer: [UInt8] = [0x7B, 0xFF, 0x00, 0x22]
-        rig.broker.enqueue([killer], redeliveries: PoisonGuard.giveUpAfter + 1)
+        rig.broker.enqueue([killer], redeliveries: PoisonDetector.salvageAfter + 1)
         rig.broker.enqueue(bodies(["a"]))
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
@@ -91,13 +107,81 @@ struct DeadLetterTests {
         rig.expectStored(["a"])
         let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init), "a dead letter is JSON")
         #expect(letter.reason == "too_many_deliveries" && letter.original == killer)
-        #expect(letter.attempts == PoisonGuard.giveUpAfter + 2)
+        #expect(letter.attempts == PoisonDetector.salvageAfter + 2)
+    }
+
+    /// Each of 51 processors stored the events and died before the mark.
+    @Test func aDeliveryThatIsGivenUpIsSplitByEventAndEveryStoredEventIsMarked() async throws {
+        let rig = ProcessorRig()
+        let events = (0..<40).map { sample("e\($0)", at: noon + .seconds($0 * 45), receipt: "r:\($0)") }
+        _ = try await rig.store.insert(events.prefix(30).map(stored))
+        rig.broker.enqueue([message(events).body], redeliveries: PoisonDetector.salvageAfter + 1)
+        rig.broker.enqueue(bodies(["a"]))
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(events.map(\.id) + ["a"])
+        #expect(rig.broker.dead.isEmpty)
+    }
+
+    @Test func aSingleEventThatIsGivenUpIsMarkedBeforeItIsPublishedToTheDeadLetters() async throws {
+        let rig = ProcessorRig()
+        _ = try await rig.store.insert([stored(sample("killer"))])
+        rig.broker.enqueue(bodies(["killer"]), redeliveries: PoisonDetector.discardAfter)
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["killer"])
+        #expect(rig.faults.trace.dropFirst() == [.markMinute, .markHour, .bump, .bury, .acknowledge])
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        #expect(letter.reason == "too_many_deliveries" && letter.original == bodies(["killer"])[0])
+    }
+
+    @Test func aDeliveryWhoseGivingUpWasTriedBeforeIsPublishedUnread() async throws {
+        let rig = ProcessorRig()
+        rig.broker.enqueue(bodies(["killer"]), redeliveries: PoisonDetector.discardAfter + 1)
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        #expect(rig.faults.trace == [.bury, .acknowledge])
+        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        #expect(letter.reason == "too_many_deliveries" && letter.error.contains("reconcile") && letter.original == bodies(["killer"])[0])
+    }
+
+    /// Another version stored the events of an envelope that this one cannot read.
+    @Test func anUndecodableDeliveryHasItsMinutesMarkedWhereTheyCanBeRead() async throws {
+        let rig = ProcessorRig()
+        _ = try await rig.store.insert([stored(sample("a"))])
+        let body = #"{"v":7,"project":"default","events":[{"id":"a","timestamp":\#(noon.milliseconds),"new":[1]}]}"#
+        rig.broker.enqueue([Array(body.utf8)])
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a"])
+        #expect(rig.broker.dead.first.flatMap(ReadDeadLetter.init)?.reason == "undecodable")
+    }
+
+    @Test func aSplitThatTheBrokerDoesNotConfirmIsPublishedAgainBeforeTheAcknowledgement() async {
+        let rig = ProcessorRig()
+        let attempts = Counting()
+        rig.broker.answer { queue, _ in queue == .events && attempts.next() <= 7 ? .lose : .confirm }
+        let events = (0..<5).map { sample("e\($0)", receipt: "r:\($0)") }
+        rig.broker.enqueue([message(events).body], redeliveries: PoisonDetector.salvageAfter + 1)
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(events.map(\.id))
     }
 
     @Test func aDeliveryUnderSuspicionIsWrittenAloneWithThoseBeforeItDoneWith() async {
         let rig = ProcessorRig()
         rig.broker.enqueue(bodies(["a", "b"]))
-        rig.broker.enqueue(bodies(["suspect"]), redeliveries: PoisonGuard.isolateFrom)
+        rig.broker.enqueue(bodies(["suspect"]), redeliveries: PoisonDetector.isolateFrom)
         rig.broker.enqueue(bodies(["c"]))
         let task = rig.start(rig.processor(flushInterval: .milliseconds(500)))
         await rig.broker.untilIdle()

@@ -73,20 +73,25 @@ struct WriteBufferTests {
     }
 }
 
-struct PoisonGuardTests {
-    @Test func processesIsolatesAndGivesUpByTheNumberOfRedeliveries() {
-        var poison = PoisonGuard()
-        #expect(poison.judge(redeliveries: 0) == .process)
-        #expect(poison.judge(redeliveries: PoisonGuard.isolateFrom - 1) == .process)
-        #expect(poison.judge(redeliveries: PoisonGuard.isolateFrom) == .isolate)
-        #expect(poison.judge(redeliveries: PoisonGuard.giveUpAfter) == .isolate)
-        #expect(poison.judge(redeliveries: PoisonGuard.giveUpAfter + 1) == .giveUp)
+struct PoisonDetectorTests {
+    @Test func processesIsolatesSalvagesAndDiscardsByTheNumberOfRedeliveries() {
+        func disposition(_ redeliveries: Int) -> PoisonDetector.Disposition {
+            var detector = PoisonDetector()
+            return detector.disposition(redeliveries: redeliveries)
+        }
+        #expect(disposition(0) == .process)
+        #expect(disposition(PoisonDetector.isolateFrom - 1) == .process)
+        #expect(disposition(PoisonDetector.isolateFrom) == .isolate)
+        #expect(disposition(PoisonDetector.salvageAfter) == .isolate)
+        #expect(disposition(PoisonDetector.salvageAfter + 1) == .salvage)
+        #expect(disposition(PoisonDetector.discardAfter) == .salvage)
+        #expect(disposition(PoisonDetector.discardAfter + 1) == .discard)
     }
 
     @Test func givesUpOneOnlySoThatItsNeighboursGetAnotherTry() {
-        var poison = PoisonGuard()
-        #expect(poison.judge(redeliveries: 99) == .giveUp)
-        #expect(poison.judge(redeliveries: 99) == .isolate)
+        var detector = PoisonDetector()
+        #expect(detector.disposition(redeliveries: 99) == .discard)
+        #expect(detector.disposition(redeliveries: 99) == .isolate)
     }
 }
 

@@ -1,0 +1,134 @@
+internal import FoundationEssentials
+
+/// What can be read of a delivery that the service gave up on, without the parser that may be what failed on it.
+///
+/// Pure Swift and Foundation's decoder, nothing of the shim over simdjson. It reads the project and the times, so that the minutes can be
+/// marked, and cuts the message into one per event, so that one event takes no other with it. Of what ``ChunkDecoder`` can read it finds
+/// every event with its time; of anything else it finds what it can. It reads envelopes of any version that keep these members.
+struct EnvelopeSalvage {
+    /// The project that the header names.
+    private(set) var project = Project.default
+    /// The minutes in which the message's events may be stored.
+    private(set) var minutes: Set<Int64> = []
+    /// One message per event, each with the whole header; none when the message cannot be cut.
+    private(set) var messages: [OutgoingMessage] = []
+
+    private struct Header: Decodable {
+        var project: String
+    }
+
+    private struct Times: Decodable {
+        var timestamp: Int64?
+    }
+
+    init(_ body: [UInt8]) {
+        var reader = ByteReader(bytes: body[...])
+        guard reader.take(UInt8(ascii: "{")) else { return }
+        var header: [UInt8] = [UInt8(ascii: "{")]
+        // The events are behind the header, as in a message that ``ChunkDecoder`` reads.
+        while let (key, value) = reader.member() {
+            guard !key.elementsEqual(#""events""#.utf8) else {
+                read(events: value, header: header)
+                return
+            }
+            let member = key + [UInt8(ascii: ":")] + value
+            // By itself: another member that is broken hides nothing.
+            if key.elementsEqual(#""project""#.utf8),
+                let named = Self.decode(Header.self, [UInt8(ascii: "{")] + member + [UInt8(ascii: "}")])
+            {
+                project = named.project
+            }
+            header += member + [UInt8(ascii: ",")]
+        }
+    }
+
+    private static func decode<Value: Decodable>(_ type: Value.Type, _ text: some Collection<UInt8>) -> Value? {
+        try? JSONDecoder().decode(type, from: Data(text))
+    }
+
+    private mutating func read(events: ArraySlice<UInt8>, header: [UInt8]) {
+        var reader = ByteReader(bytes: events)
+        guard reader.take(UInt8(ascii: "[")) else { return }
+        while let event = reader.element() {
+            if let time = Self.decode(Times.self, event)?.timestamp {
+                let timestamp = Timestamp(milliseconds: time)
+                if (Timestamp.earliest...Timestamp.latest).contains(timestamp) { minutes.insert(timestamp.minute) }
+            }
+            messages.append(OutgoingMessage(body: header + Array(#""events":["#.utf8) + event + Array("]}".utf8), events: 1))
+        }
+    }
+
+    /// ``minutes`` as buckets of the project.
+    var buckets: [BucketKey] { minutes.map { BucketKey(project: project, index: $0) } }
+}
+
+/// Cuts JSON text into members and elements by following strings and brackets. Total: it ends on any bytes, with `nil`.
+private struct ByteReader {
+    var bytes: ArraySlice<UInt8>
+
+    mutating func take(_ byte: UInt8) -> Bool {
+        skipSpace()
+        guard bytes.first == byte else { return false }
+        bytes.removeFirst()
+        return true
+    }
+
+    /// The next member: its key with the quotes, and its value.
+    mutating func member() -> (key: ArraySlice<UInt8>, value: ArraySlice<UInt8>)? {
+        _ = take(UInt8(ascii: ","))
+        skipSpace()
+        guard let key = string(), take(UInt8(ascii: ":")), let value = value() else { return nil }
+        return (key, value)
+    }
+
+    mutating func element() -> ArraySlice<UInt8>? {
+        _ = take(UInt8(ascii: ","))
+        return value()
+    }
+
+    private mutating func string() -> ArraySlice<UInt8>? {
+        guard bytes.first == UInt8(ascii: "\"") else { return nil }
+        var isEscaped = false
+        for index in bytes.indices.dropFirst() {
+            if isEscaped {
+                isEscaped = false
+            } else if bytes[index] == UInt8(ascii: "\\") {
+                isEscaped = true
+            } else if bytes[index] == UInt8(ascii: "\"") {
+                defer { bytes = bytes[(index + 1)...] }
+                return bytes[...index]
+            }
+        }
+        return nil
+    }
+
+    /// Up to the comma or bracket that ends it; `nil` when there is none, or nothing before it.
+    private mutating func value() -> ArraySlice<UInt8>? {
+        skipSpace()
+        var rest = self
+        var depth = 0
+        while let byte = rest.bytes.first {
+            switch byte {
+            case UInt8(ascii: "\""):
+                guard rest.string() != nil else { return nil }
+                continue
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if depth == 0 {
+                    let value = bytes[..<rest.bytes.startIndex]
+                    guard !value.isEmpty else { return nil }
+                    bytes = rest.bytes
+                    return value
+                }
+                if byte != UInt8(ascii: ",") { depth -= 1 }
+            default: break
+            }
+            rest.bytes.removeFirst()
+        }
+        return nil
+    }
+
+    private mutating func skipSpace() {
+        bytes = bytes.drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    }
+}

@@ -1,0 +1,55 @@
+internal import Logging
+
+/// Ends deliveries that cannot be processed. Nothing is acknowledged unmarked: an earlier attempt may have stored the events and ended
+/// before it marked their minutes.
+extension Flush {
+    /// A delivery that is no envelope: marks what minutes can be read of it, publishes it to the dead letters, acknowledges it.
+    ///
+    /// Throws only when cancelled: then the broker delivers again.
+    func deadLetter(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async throws {
+        try await mark(EnvelopeSalvage(delivery.body))
+        try await publishAndAcknowledge(delivery, reason, error)
+    }
+
+    /// A delivery that came again and again and was never finished: cuts it into one message per event, which are published to the events
+    /// queue in its place; of a single event marks the minute and publishes it to the dead letters.
+    func salvage(_ delivery: Delivery) async throws {
+        let salvage = EnvelopeSalvage(delivery.body)
+        guard salvage.messages.count > 1 else {
+            try await mark(salvage)
+            return try await publishAndAcknowledge(delivery, .redelivered, Self.neverFinished(delivery))
+        }
+        try await publish(salvage.messages, to: .events)
+        await broker.acknowledge([delivery.handle])
+        logger.warning(
+            "A delivery that was never finished was split",
+            metadata: ["deliveries": "\(delivery.redeliveries + 1)", "events": "\(salvage.messages.count)"])
+    }
+
+    /// A delivery of which even ``salvage(_:)`` was never finished: publishes the bytes to the dead letters without reading them.
+    func discard(_ delivery: Delivery) async throws {
+        logger.error("A delivery was given up unread; `analytics reconcile` says whether minutes are to be counted again")
+        try await publishAndAcknowledge(
+            delivery, .redelivered,
+            Self.neverFinished(delivery) + " Nothing was read of it: if its events are stored, `analytics reconcile` names their range.")
+    }
+
+    private static func neverFinished(_ delivery: Delivery) -> String {
+        "Delivered \(delivery.redeliveries + 1) times and never finished."
+    }
+
+    private func mark(_ salvage: EnvelopeSalvage) async throws {
+        var marks = BucketMarks()
+        for minute in salvage.buckets { marks.touch(minute) }
+        guard !marks.isEmpty else { return }
+        try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
+    }
+
+    private func publishAndAcknowledge(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async throws {
+        let letter = DeadLetter(
+            reason: reason, error: error, attempts: delivery.redeliveries + 1, at: clock.now(), project: nil, eventId: nil,
+            original: delivery.body)
+        try await bury([letter])
+        await broker.acknowledge([delivery.handle])
+    }
+}

@@ -1,0 +1,92 @@
+import Testing
+
+@testable import AnalyticsCore
+
+struct EnvelopeSalvageTests {
+    private static let texts = ["a", "e\u{301}", "\u{301}", "\"", "\\", "]}", "{\"timestamp\":1}", "\u{0}", "😀", "\u{600}", ","]
+
+    private static func text(_ random: inout Seeded) -> String {
+        (0..<1 + random.below(4)).map { _ in texts[random.below(texts.count)] }.joined()
+    }
+
+    private static func envelope(_ random: inout Seeded) -> (body: [UInt8], events: [Event], sender: Sender) {
+        let project = random.chance(50) ? Project.default : text(&random)
+        let sender = Sender(address: random.chance(50) ? "192.0.2.0" : nil, userAgent: random.chance(70) ? text(&random) : nil)
+        var encoder = ChunkEncoder(request: "r\(random.below(10))", sender: sender, isAwaited: random.chance(50))
+        let events = (0..<1 + random.below(20)).map { index in
+            let time = noon + .milliseconds(Int64(random.below(1 << 30)) - 1 << 29)
+            let data = [
+                "null", "{}", #"{"timestamp":5,"a":["]}",{"b":"\"}"}]}"#, "[[[1]]]", #"" , ""#,
+            ][random.below(5)]
+            return Event(
+                project: project, id: text(&random), type: text(&random), source: text(&random), timestamp: time,
+                data: JSONText(normalised: data), userId: random.chance(50) ? text(&random) : nil, receivedAt: noon, receipt: "r:\(index)")
+        }
+        for (index, event) in events.enumerated() { encoder.append(event, index: index) }
+        return (encoder.finish()[0].body, events, sender)
+    }
+
+    @Test(arguments: 0..<300 as Range<UInt64>)
+    func everyEventOfAnEnvelopeIsFoundWithItsMinuteAndCutIntoAMessageOfItsOwn(seed: UInt64) throws {
+        var random = Seeded(seed)
+        let (body, _, sender) = Self.envelope(&random)
+        let decoded = try ChunkDecoder().decode(body)
+        let salvage = EnvelopeSalvage(body)
+        #expect(Set(salvage.buckets) == Set(decoded.events.map { BucketKey(project: $0.project, index: $0.timestamp.minute) }))
+        #expect(salvage.messages.count == decoded.events.count)
+        for (message, event) in zip(salvage.messages, decoded.events) {
+            let alone = try ChunkDecoder().decode(message.body)
+            #expect(alone.events == [event] && alone.sender == sender && alone.waitingRequest == decoded.waitingRequest)
+        }
+    }
+
+    /// Whatever the parser can read, the salvage finds: else stored events could stay unmarked.
+    @Test(arguments: 0..<40 as Range<UInt64>)
+    func whateverABrokenEnvelopeStillDecodesToIsFoundAndNothingTraps(seed: UInt64) {
+        var random = Seeded(seed)
+        for _ in 0..<250 {
+            var (body, _, _) = Self.envelope(&random)
+            for _ in 0..<1 + random.below(6) where !body.isEmpty {
+                let at = random.below(body.count)
+                switch random.below(5) {
+                case 0: body[at] = UInt8(random.below(256))
+                case 1: body.removeSubrange(at..<min(body.count, at + random.below(40)))
+                case 2: body.insert(contentsOf: body[at..<min(body.count, at + random.below(60))], at: random.below(body.count))
+                case 3: body.removeLast(body.count - at)
+                default: body.insert(contentsOf: [",", "{", "\"", "\\", "]", " ", "9", "-"][random.below(8)].utf8, at: at)
+                }
+            }
+            let salvage = EnvelopeSalvage(body)
+            guard let decoded = try? ChunkDecoder().decode(body) else { continue }
+            let stored = decoded.events.filter { event in
+                (Timestamp.earliest...Timestamp.latest).contains(event.timestamp)
+                    && (try? FieldRules.checked(event.project, "project", limit: 200)) != nil
+                    && !event.project.unicodeScalars.contains("\u{FFFD}")
+            }
+            let minutes = Set(stored.map { BucketKey(project: $0.project, index: $0.timestamp.minute) })
+            #expect(minutes.isSubset(of: salvage.buckets), "seed \(seed): \(String(decoding: body, as: UTF8.self))")
+        }
+    }
+
+    @Test(arguments: [
+        "", "{", "[]", "{}", "garbage", #"{"events":"#, #"{"events":["#, #"{"events":[{"#, #"{"events":[,,,]}"#, #"{"v":1,"events":{}}"#,
+        "\u{0}",
+    ])
+    func ofWhatIsNoEnvelopeNothingIsFound(body: String) {
+        let salvage = EnvelopeSalvage(Array(body.utf8))
+        #expect(salvage.buckets.isEmpty && salvage.messages.isEmpty)
+    }
+
+    @Test func aBrokenEventHidesNoOtherAndABrokenHeaderMemberHidesNoProject() {
+        let body = #"{"v":9,"userAgent":nonsense,"project":"p","events":[{"timestamp":60000},{"timestamp":tru},{"timestamp":120000}]}"#
+        let salvage = EnvelopeSalvage(Array(body.utf8))
+        #expect(Set(salvage.buckets) == [BucketKey(project: "p", index: 1), BucketKey(project: "p", index: 2)])
+        #expect(salvage.messages.count == 3)
+    }
+
+    @Test func timesOutsideOfTheYears1To9999AreNoMinutes() {
+        let times = [Int64.min, Timestamp.earliest.milliseconds - 1, Timestamp.latest.milliseconds + 1, Int64.max]
+        let events = times.map { "{\"timestamp\":\($0)}" }.joined(separator: ",")
+        #expect(EnvelopeSalvage(Array("{\"events\":[\(events)]}".utf8)).minutes.isEmpty)
+    }
+}
