@@ -43,7 +43,7 @@ let package = Package(
             dependencies: ["CJSON", "CLibMongoC"],
             linkerSettings: [.linkedLibrary("simdjson")]
         ),
-        .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CLibMongoC", pkgConfig: "libbson-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),

@@ -24,6 +24,8 @@ final class ConnectionSettings {
     let limits: TimeLimits
 
     init(_ text: String, database: String?) throws(StoreError) {
+        // Everything that calls the driver is made from these settings.
+        try Driver.start()
         var error = bson_error_t()
         guard let uri = mongoc_uri_new_with_error(text, &error) else {
             // libmongoc's message may quote what stands before the "@".

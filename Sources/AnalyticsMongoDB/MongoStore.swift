@@ -45,7 +45,7 @@ public final class MongoStore: Store {
     public init(
         uri: String, database: String? = nil, poolSize: Int = 8, expiry: Expiry = .unchanged, logger: Logger
     ) throws(StoreError) {
-        Driver.start(logger: logger)
+        Driver.log(to: logger)
         let settings = try ConnectionSettings(uri, database: database)
         pool = try ClientPool(settings, size: poolSize, limits: settings.limits)
         healthPool = try ClientPool(settings, size: 1, limits: .health)

@@ -67,6 +67,12 @@ final class ServiceProcess: Sendable {
         return process.terminationStatus
     }
 
+    /// Of a process that ends by itself; returns the exit status.
+    func waitUntilExit() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
     @Sendable func output() -> String {
         (try? String(contentsOf: log, encoding: .utf8)) ?? ""
     }

@@ -2,7 +2,7 @@
 /// (which would interpret a client's `{"$date": …}` or `{"$oid": …}`).
 #pragma once
 
-#include <mongoc/mongoc.h>
+#include <libmongoc-1.0/mongoc/mongoc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +10,10 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/// Loads libmongoc, by the name of its file. To be called once, before any other function of it: there is nothing behind them until then.
+/// Returns false when the file cannot be loaded or lacks a function; `failure`, of `size` bytes, then says which.
+bool cmongoc_load(const char *library, char *failure, size_t size);
 
 /// Appends JSON text (any value: object, array, string, number, true, false, null) to `document` under `key`.
 /// Keys with `$` and `.` and empty keys are taken as they are; integers become int64, other numbers doubles.
