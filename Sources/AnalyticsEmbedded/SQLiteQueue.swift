@@ -35,7 +35,8 @@ public final class SQLiteQueue: Broker {
 
     /// Opens or creates the file; its folder has to be there. Blocks while it reads the ids of what waits, so call it at the start.
     ///
-    /// Throws ``BrokerError/Code/misconfigured`` when the file cannot be used: no rights, no queue, or another process has it open.
+    /// Throws ``BrokerError/Code/misconfigured`` when the file cannot be used: no rights, no queue, a newer
+    /// version of it, or another process has it open.
     public init(path: String, limits: Limits = Limits(), logger: Logger) throws {
         do {
             let (file, contents) = try SQLiteQueueFile.open(path: path, maximumBytes: limits.fileBytes)
@@ -45,6 +46,8 @@ public final class SQLiteQueue: Broker {
             state = Mutex(State(contents, limits: limits))
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
             throw BrokerError(.misconfigured, "\(path) is open in another process")
+        } catch let error as BrokerError {
+            throw BrokerError(error.code, "\(path): \(error.message)")
         } catch {
             throw BrokerError(.misconfigured, "\(path) cannot be used: \(error)")
         }

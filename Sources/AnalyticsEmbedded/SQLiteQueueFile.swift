@@ -15,7 +15,8 @@ struct SQLiteQueueFile: Sendable {
     private let database: DatabaseQueue
     private static let pageSize = 4096
 
-    /// Blocks while it reads every id. Throws when the file is no queue, cannot be written, or is open in another process.
+    /// Blocks while it reads every id. Throws when the file is no queue, cannot be written, is open in another process,
+    /// or was written by a newer version.
     static func open(path: String, maximumBytes: Int) throws -> (SQLiteQueueFile, Contents) {
         var configuration = Configuration()
         configuration.label = "SQLiteQueue"
@@ -44,16 +45,8 @@ struct SQLiteQueueFile: Sendable {
             try db.execute(sql: "PRAGMA synchronous = FULL")
             var contents = Contents(events: RangeSet(), deadLetters: 0, opening: 0)
             try db.inTransaction(.immediate) {
-                // `body` is NULL where it is empty: SQLite binds an empty blob as NULL.
-                try db.execute(
-                    sql: """
-                        CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, redeliveries INTEGER NOT NULL, body BLOB);
-                        CREATE TABLE IF NOT EXISTS deadLetters (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB);
-                        CREATE TABLE IF NOT EXISTS out (first INTEGER PRIMARY KEY, next INTEGER NOT NULL);
-                        CREATE TABLE IF NOT EXISTS openings (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL);
-                        CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, filling BLOB);
-                        INSERT INTO openings VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1;
-                        """)
+                try SQLiteQueueSchema.prepare(db)
+                try db.execute(sql: "INSERT INTO openings VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1")
                 // What the process before had in hand when it went was delivered, and not acknowledged.
                 for row in try Row.fetchAll(db, sql: "SELECT first, next FROM out") {
                     try Self.raise(db, row["first"]..<row["next"])
