@@ -38,6 +38,7 @@ class Quotas:
     kills: int = 20
     late: int = 6
     primary_kills: int = 1
+    rabbitmq_kills: int = 3
     stops: int = 4
     wide: int = 3
     stop_seconds: float = 5
@@ -51,7 +52,7 @@ class Quotas:
 
 
 SHORT = Quotas(
-    kills=1, late=1, primary_kills=0, stops=1, wide=1, stop_seconds=1.5, lateness=5, pause=(0.0, 0.1), wide_pause=(0.2, 0.8), queries=40,
+    kills=1, late=1, primary_kills=0, rabbitmq_kills=1, stops=1, wide=1, stop_seconds=1.5, lateness=5, pause=(0.0, 0.1), wide_pause=(0.2, 0.8), queries=40,
     rest=40)
 
 
@@ -122,8 +123,12 @@ class Run:
         nemesis = faults.Nemesis(self.cluster, self.seed, self.quotas, self._is_too_late(2.5 * self.seconds))
         start = time.monotonic()
         nemesis.start()
+        looks = 0
         while not nemesis.is_done or time.monotonic() < start + self.seconds:
             time.sleep(0.1)
+            if time.monotonic() > start + 5 * looks:
+                looks += 1
+                nemesis.note(f"queue: {check.left(self.cluster)}")
         nemesis.end()
         self._say("no more faults")
         time.sleep(2)

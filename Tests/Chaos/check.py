@@ -32,20 +32,21 @@ class Findings:
 
 def at_rest(cluster, seconds):
     """Waits until no message is left and nothing is marked. Returns None, or what is left when the time is up."""
-    deadline, quiet, left = time.monotonic() + seconds, 0, "not known"
+    deadline, quiet, rest = time.monotonic() + seconds, 0, "not known"
     while time.monotonic() < deadline:
-        left = _left(cluster)
-        quiet = 0 if left else quiet + 1
+        rest = left(cluster)
+        quiet = 0 if rest else quiet + 1
         if quiet >= 3:
-            left = _unacknowledged(cluster)
-            if not left:
+            rest = _unacknowledged(cluster)
+            if not rest:
                 return None
             quiet = 0
         time.sleep(0.4)
-    return left
+    return rest
 
 
-def _left(cluster):
+def left(cluster):
+    """What is not done yet, or None."""
     try:
         client = amqp.Client(cluster.rabbit_port)
         ready = client.ready(EVENTS)

@@ -1,6 +1,7 @@
 """What goes wrong, and when. Lanes of faults run beside one another, each through a list that the seed has shuffled."""
 
 import collections
+import os
 import random
 import threading
 import time
@@ -28,15 +29,18 @@ class Lane(threading.Thread):
         self.nemesis, self.faults, self.pause = nemesis, collections.deque(faults), pause
         self.random = random.Random(f"{nemesis.seed}/{name}")
         self.missed = []
+        self.seconds = 0.0
 
     def run(self):
-        tries = collections.Counter()
+        tries, began = collections.Counter(), time.monotonic()
         while self.faults and not self.nemesis.is_over():
             name, fault = self.faults.popleft()
+            self.nemesis.note(f"{self.name}: {name}")
             try:
                 took_place = fault()
             except (OSError, mongo.MongoError, ValueError):
                 took_place = False
+            self.nemesis.note(f"{self.name}: {name}: {'done' if took_place else 'did not take place'}")
             if took_place:
                 self.nemesis.count(name)
             else:
@@ -44,6 +48,7 @@ class Lane(threading.Thread):
                 (self.faults if tries[name] <= 5 else self.missed).append((name, fault))
             time.sleep(self.random.uniform(*self.pause))
         self.missed += self.faults
+        self.seconds = time.monotonic() - began
 
 
 class Nemesis:
@@ -51,6 +56,8 @@ class Nemesis:
         self.cluster, self.seed, self.quotas, self.is_over = cluster, seed, quotas, is_over
         self.counts = collections.Counter()
         self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._log = open(os.path.join(cluster.logs, "faults.log"), "w")
         draw = random.Random(f"{seed}/plan")
         self.random = random.Random(f"{seed}/nemesis")
         self.lanes = [
@@ -62,6 +69,12 @@ class Nemesis:
     def count(self, name):
         with self._lock:
             self.counts[name] += 1
+
+    def note(self, text):
+        """For whoever reads the logs: what went wrong when, by the clock that they have."""
+        with self._lock:
+            self._log.write(f"{time.strftime('%H:%M:%S')} {time.monotonic() - self._began:8.3f} {text}\n")
+            self._log.flush()
 
     def start(self):
         for lane in self.lanes:
@@ -119,12 +132,13 @@ class Nemesis:
             ("stepdown", self._step_down), ("partition of the primary", self._partition)] * wide
 
     def _at_the_rest(self):
-        drops = [self._drop(), self._drop(half_open=True)]
-        return [
-            ("kill RabbitMQ", self._kill_rabbitmq), ("kill RabbitMQ: publish, after", self._kill_rabbitmq_at("publish", "after")),
-            ("kill RabbitMQ: ack, before", self._kill_rabbitmq_at("ack", "before")), ("stop RabbitMQ", self._stop("rabbitmq")),
-            ("close all AMQP connections", self._close_all), ("kill Redis", self._kill_redis), ("stop Redis", self._stop("redis")),
-            ("connections cut", drops[0]), ("connections half open", drops[1]), ("link silent", self._condition("hold")),
+        # It takes up to ten seconds to come back.
+        kills = [
+            ("kill RabbitMQ: publish, after", self._kill_rabbitmq_at("publish", "after")),
+            ("kill RabbitMQ: ack, before", self._kill_rabbitmq_at("ack", "before")), ("kill RabbitMQ", self._kill_rabbitmq)]
+        return kills[: self.quotas.rabbitmq_kills] * self.quotas.wide + [
+            ("stop RabbitMQ", self._stop("rabbitmq")), ("close all AMQP connections", self._close_all), ("kill Redis", self._kill_redis), ("stop Redis", self._stop("redis")),
+            ("connections cut", self._drop()), ("connections half open", self._drop(half_open=True)), ("link silent", self._condition("hold")),
             ("link slow", self._condition("delay")), ("link refused", self._condition("refuse"))] * self.quotas.wide
 
     # ---- at a step

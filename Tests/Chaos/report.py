@@ -14,6 +14,7 @@ def show(run, nemesis, findings, left, seconds):
         print(f"  {name:<44} {0:>5}   missed {missed[name]}")
     starts = {name: process.starts - 1 for name, process in run.cluster.processes.items() if process.starts > 1}
     print(f"  all: {sum(nemesis.counts.values())}; restarts: " + ", ".join(f"{name} {n}" for name, n in sorted(starts.items())))
+    print("  lanes: " + ", ".join(f"{lane.name} {lane.seconds:.0f} s" for lane in nemesis.lanes))
     print("\nledger")
     for word in ("acknowledged", "indeterminate", "rejected"):
         print(f"  {word:<44} {totals[word]:>5}")
