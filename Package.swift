@@ -125,11 +125,22 @@ let package = Package(
             resources: [.embedInCode("Resources/openapi.json"), .embedInCode("Resources/docs.html")],
             swiftSettings: strict
         ),
+        .target(
+            name: "AnalyticsImport",
+            dependencies: [
+                "AnalyticsCore", "GzipCodec",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "analytics",
             dependencies: [
-                "AnalyticsCore", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsRabbitMQ", "AnalyticsMongoDB",
-                "AnalyticsRedis", "GzipCodec", "PrometheusExposition",
+                "AnalyticsCore", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsImport", "AnalyticsRabbitMQ", "AnalyticsMongoDB",
+                "AnalyticsRedis", "PrometheusExposition",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -153,6 +164,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "AnalyticsImportTests",
+            dependencies: ["AnalyticsCore", "AnalyticsImport"],
             swiftSettings: strict
         ),
         .testTarget(

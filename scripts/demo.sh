@@ -69,7 +69,7 @@ await_ready() {
 }
 
 import() {
-    "$binary" import "$flights" --url "$url" --state "$work/import.state" \
+    "$binary" import "$flights" --url "$url" --state "$work/import.state" --restart \
         --map type='{carrier}' --map source='{origin}' --map id='flight-{#}' --map timestamp='{time_hour:.14}{minute:02}:00Z' "$@"
 }
 

@@ -38,47 +38,6 @@ struct CommandTests {
         #expect(service.terminate() == 0)
     }
 
-    @Test("A CSV is imported through a mapping; a second time everything is a duplicate")
-    func importTwice() async throws {
-        let backends = try TestBackends.embedded()
-        let service = try await ServiceProcess.serve(backends)
-        defer { service.terminate() }
-        var csv = "when,who,what,amount\n"
-        for row in 0..<2_500 {
-            csv += "2026-01-\(10 + row % 20)T00:00:00Z,\"shop, \(row % 3)\",sale,\(row)\n"
-        }
-        csv += "never,x,sale,1\n"
-        let file = backends.directory.appending(path: "sales.csv")
-        try csv.write(to: file, atomically: true, encoding: .utf8)
-        let arguments = [
-            "import", file.path, "--url", service.url, "--batch", "300", "--map", "type={what}", "--map", "source={who}", "--map",
-            "timestamp={when}",
-        ]
-        let first = try await Command.analytics(arguments, backends)
-        #expect(first.output.hasPrefix("2500 accepted, 0 duplicate, 1 rejected"), "\(first.output) \(first.errors)")
-        #expect(first.errors.contains("record 2501: invalid_timestamp"), "\(first.errors)")
-        #expect(first.status == 1, "rejections are told by the exit status")
-        let second = try await Command.analytics(arguments, backends)
-        #expect(second.output.hasPrefix("0 accepted, 2500 duplicate, 1 rejected"), "\(second.output) \(second.errors)")
-        #expect(try await service.total("?source=shop,%201") == 833)
-        try await PipelineTests.expectReconciled(backends, events: 2_500)
-    }
-
-    @Test("Two files of one name without ids are two imports, and each of them twice is one")
-    func importOfTheSameName() async throws {
-        let backends = try TestBackends.embedded()
-        let service = try await ServiceProcess.serve(backends)
-        defer { service.terminate() }
-        let file = backends.directory.appending(path: "events.ndjson")
-        for (type, outcome) in [("a", "100 accepted, 0"), ("b", "100 accepted, 0"), ("a", "0 accepted, 100"), ("b", "0 accepted, 100")] {
-            let line = #"{"type":"\#(type)","source":"s","data":1,"timestamp":"2026-01-01T00:00:00Z"}"# + "\n"
-            try String(repeating: line, count: 100).write(to: file, atomically: true, encoding: .utf8)
-            let result = try await Command.analytics(["import", file.path, "--url", service.url], backends)
-            #expect(result.output.hasPrefix(outcome + " duplicate"), "\(result.output) \(result.errors)")
-        }
-        #expect(try await service.get("/api/v1/events/counts").json["counts"] as? [String: Int] == ["a": 100, "b": 100])
-    }
-
     @Test("Rollups are rebuilt from the events")
     func rebuild() async throws {
         let backends = try TestBackends.embedded()

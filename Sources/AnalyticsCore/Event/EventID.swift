@@ -21,12 +21,28 @@ public struct IDGenerator: Sendable {
 
     /// The id of the event at `index` of a request with an idempotency key: the same for every retry (RFC 9562, version 8).
     static func derived(project: String, key: String, index: Int) -> String {
-        let (high, low) = digest128 { hash in
-            hash.update(field: project)
-            hash.update(field: key)
-            hash.update(field: String(index))
-        }
-        return uuidText(high & ~0xF000 | 0x8000, low & ~(3 << 62) | 1 << 63)
+        uuid8(
+            digest128 { hash in
+                hash.update(field: project)
+                hash.update(field: key)
+                hash.update(field: String(index))
+            })
+    }
+
+    /// The id of an event of an import that brings none: a function of the import's name, the line at which the event begins and its
+    /// bytes, whatever it is sent together with (RFC 9562, version 8).
+    public static func derived(importName name: String, line: Int, bytes: [UInt8]) -> String {
+        uuid8(
+            digest128 { hash in
+                hash.update(field: "import")
+                hash.update(field: name)
+                hash.update(field: String(line))
+                bytes.withUnsafeBytes { hash.update(field: $0) }
+            })
+    }
+
+    private static func uuid8(_ digest: (high: UInt64, low: UInt64)) -> String {
+        uuidText(digest.high & ~0xF000 | 0x8000, digest.low & ~(3 << 62) | 1 << 63)
     }
 
     private static func uuidText(_ high: UInt64, _ low: UInt64) -> String {
@@ -81,8 +97,12 @@ extension SHA256 {
     /// Length first, so that no two lists of fields run together to the same bytes.
     fileprivate mutating func update(field: String?) {
         guard var field else { return withUnsafeBytes(of: Int64(-1)) { update(bufferPointer: $0) } }
-        withUnsafeBytes(of: Int64(field.utf8.count)) { update(bufferPointer: $0) }
-        field.withUTF8 { update(bufferPointer: UnsafeRawBufferPointer($0)) }
+        field.withUTF8 { update(field: UnsafeRawBufferPointer($0)) }
+    }
+
+    fileprivate mutating func update(field: UnsafeRawBufferPointer) {
+        withUnsafeBytes(of: Int64(field.count)) { update(bufferPointer: $0) }
+        update(bufferPointer: field)
     }
 }
 

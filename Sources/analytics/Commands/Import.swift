@@ -1,15 +1,20 @@
-internal import AnalyticsCore
+internal import AnalyticsImport
 internal import ArgumentParser
 internal import Foundation
+internal import NIOPosix
+internal import Synchronization
 
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send a file of events to a running service.",
         discussion: """
-            Reads NDJSON (an event a line) or CSV (a row an event, see --map), and sends batches to /api/v1/events/batch, several at a time. \
-            An import that ended in the middle goes on where it was when it is started again with the same file and options. Events without \
-            an id get one made of the file's name, their place in it and the bytes of their batch, so importing the same file twice, with the \
-            same --batch, stores nothing twice.
+            Reads NDJSON (an event a line) or CSV (a row an event, see --map), and sends batches to /api/v1/events/batch, several at a time.
+
+            Progress is kept beside the file. Started again with the same file and options, an import goes on where it ended: in the middle, or \
+            behind what has been added since. A file that has changed before that place is not sent; --restart sends all of it again.
+
+            Events without an id get one made of the import's name, their line and its bytes, so nothing is stored twice, however often and \
+            in whatever batches it is sent.
 
             A mapping is field=template: {column}, {column:.14} (its first 14 characters), {column:02} (filled with zeros to 2), {#} (the \
             row's number), and text:
@@ -53,28 +58,41 @@ struct Import: AsyncParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Wait until the events are stored. Without it, duplicates are not told from accepted events.")
     var wait = true
 
-    @Option(help: "Where progress is kept; by default beside the file. Removed at the end.")
+    @Option(help: "What the ids are made from; by default the file's name and a hash of its first line. Standard input needs one.")
+    var name: String?
+
+    @Option(help: "Where progress is kept; by default FILE.import, and nowhere for standard input.")
     var state: String?
+
+    @Flag(help: "Send all of it, whatever was sent before.")
+    var restart = false
 
     func validate() throws {
         guard (1...10_000).contains(batchSize) else { throw ValidationError("--batch must be 1 to 10000") }
         guard (1...64).contains(inFlight) else { throw ValidationError("--in-flight must be 1 to 64") }
         guard separator.utf8.count == 1 || separator == "\\t" else { throw ValidationError("--separator must be one character") }
+        guard name?.isEmpty != true else { throw ValidationError("--name must not be empty") }
     }
 
     func run() async throws {
         let settings = try await CommandSettings.read()
-        let handle = try open()
-        let size = file == "-" ? nil : try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
-        let name = file == "-" ? "-" : URL(fileURLWithPath: file).lastPathComponent
-        let run = ImportRun(
-            reader: RecordReader(handle, format: recordFormat()),
-            sender: BatchSender(
-                url: url ?? "http://127.0.0.1:\(settings.server.port)", compresses: gzip, waitsForStored: wait, attempts: 12),
-            name: name, identity: ([name, String(size ?? 0), separator] + mappings + nulls).joined(separator: "|"),
-            batchSize: batchSize, inFlight: inFlight, statePath: file == "-" && state == nil ? nil : state ?? file + ".import",
-            progress: ProgressLine(totalBytes: size))
-        let (tally, seconds) = try await run()
+        let isFile = file != "-"
+        guard isFile || name != nil else {
+            throw CommandFailure("standard input needs a --name: the ids of events without one are made from it")
+        }
+        let url = url ?? "http://127.0.0.1:\(settings.server.port)"
+        let start = ContinuousClock.now
+        let tally = try await FileImport(
+            FileImport.Options(
+                file: isFile ? file : "standard input", name: name, fileName: URL(fileURLWithPath: file).lastPathComponent, url: url,
+                format: inputFormat, mappings: mappings, nulls: nulls, batchSize: batchSize, inFlight: inFlight, restarts: restart),
+            source: ImportFiles.source(of: try open()),
+            sender: BatchSender(HTTPTransport(url: url, compresses: gzip, waitsForStored: wait)),
+            state: (state ?? (isFile ? file + ".import" : nil)).map(ImportFiles.state),
+            console: ImportFiles.console(
+                totalBytes: isFile ? try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int : nil)
+        ).run()
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
         print(
             "\(tally.accepted) accepted, \(wait ? "\(tally.duplicates) duplicate" : "duplicates not counted"), \(tally.rejected) rejected, "
                 + "in \(String(format: "%.1f", seconds)) s")
@@ -87,9 +105,48 @@ struct Import: AsyncParsableCommand {
         return handle
     }
 
-    private func recordFormat() -> RecordReader.Format {
+    private var inputFormat: ImportFormat {
         guard (format ?? (file.lowercased().hasSuffix(".csv") ? .csv : .ndjson)) == .csv else { return .lines }
-        let byte = separator == "\\t" ? UInt8(ascii: "\t") : separator.utf8.first ?? UInt8(ascii: ",")
-        return .csv(assignments: mappings, nulls: Set(nulls), separator: byte)
+        return .csv(separator: separator == "\\t" ? UInt8(ascii: "\t") : separator.utf8.first ?? UInt8(ascii: ","))
+    }
+}
+
+/// What an import reads and writes on this machine. Files and pipes block: not on the pool that everything else runs on.
+private enum ImportFiles {
+    static func source(of handle: FileHandle) -> @Sendable () async throws -> [UInt8] {
+        { try await NIOThreadPool.singleton.runIfActive { [UInt8](try handle.read(upToCount: 1 << 18) ?? Data()) } }
+    }
+
+    static func state(_ path: String) -> ImportStateFile {
+        ImportStateFile(name: path) {
+            try await NIOThreadPool.singleton.runIfActive {
+                FileManager.default.fileExists(atPath: path) ? try Data(contentsOf: URL(fileURLWithPath: path)) : nil
+            }
+        } write: { data in
+            try await NIOThreadPool.singleton.runIfActive {
+                // Always the same name: a process that is killed here leaves one file at the most.
+                try data.write(to: URL(fileURLWithPath: path + ".new"))
+                guard rename(path + ".new", path) == 0 else { throw CommandFailure(String(cString: strerror(errno))) }
+            }
+        }
+    }
+
+    static func console(totalBytes: Int?) -> ImportConsole {
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        let batches = Atomic(0)
+        return ImportConsole(totalBytes: totalBytes) { line in
+            write((isTerminal ? "\r" : "") + line + "\n")
+        } progress: { text in
+            // A terminal's line is written over; a log gets a line every hundred batches.
+            if isTerminal {
+                write("\r\(text)   ")
+            } else if batches.add(1, ordering: .relaxed).newValue % 100 == 0 {
+                write(text + "\n")
+            }
+        }
+    }
+
+    private static func write(_ text: String) {
+        FileHandle.standardError.write(Data(text.utf8))
     }
 }

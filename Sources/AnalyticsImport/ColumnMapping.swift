@@ -9,34 +9,37 @@ struct ColumnMapping {
     private let columns: [String]
     private let nulls: Set<String>
 
-    /// `assignments` are `field=template`. Throws a ``CommandFailure`` that names what is wrong.
-    init(columns: [String], assignments: [String], nulls: Set<String>) throws {
+    /// `assignments` are `field=template`. Throws an ``ImportFailure`` that names what is wrong.
+    init(columns: [String], assignments: [String], nulls: Set<String>) throws(ImportFailure) {
         self.columns = columns
         self.nulls = nulls
         for assignment in assignments {
             guard let equals = assignment.firstIndex(of: "="), Self.fields.contains(String(assignment[..<equals])) else {
-                throw CommandFailure(
+                throw ImportFailure(
                     "--map \(assignment): expected field=template, the field being one of \(Self.fields.joined(separator: ", "))")
             }
             let field = String(assignment[..<equals])
             templates.append((field, try Template(String(assignment[assignment.index(after: equals)...]), columns: columns)))
         }
         for required in ["type", "source"] where !templates.contains(where: { $0.field == required }) {
-            throw CommandFailure(
+            throw ImportFailure(
                 "CSV needs --map \(required)=…, for example --map \(required)='{\(columns.first ?? "column")}' or a fixed text")
         }
     }
 
-    /// The event of a row, as JSON. `row` counts from 1, the header not counted.
-    func event(_ cells: [String], row: Int) -> [UInt8] {
+    /// The event of a row, as JSON. `row` counts from 1, the header not counted; `id` makes the event's where the mapping gives none.
+    func event(_ cells: [String], row: Int, id: () -> String) -> [UInt8] {
         var writer = JSONWriter(reservingCapacity: 512)
         writer.beginObject()
+        var hasID = false
         for (field, template) in templates {
             let value = template.text(cells, row: row)
             guard !value.isEmpty else { continue }
+            hasID = hasID || field == "id"
             writer.key(field)
             if field == "timestamp", let milliseconds = Int64(value) { writer.integer(milliseconds) } else { writer.string(value) }
         }
+        if !hasID { writer.member("id", id()) }
         writer.key("data")
         writer.beginObject()
         for (column, cell) in zip(columns, cells) {
@@ -84,7 +87,7 @@ struct Template {
 
     private var parts: [Part] = []
 
-    init(_ source: String, columns: [String]) throws {
+    init(_ source: String, columns: [String]) throws(ImportFailure) {
         var rest = source[...]
         while let brace = rest.firstIndex(where: { $0 == "{" || $0 == "}" }) {
             parts.append(.text(String(rest[..<brace])))
@@ -95,7 +98,7 @@ struct Template {
                 continue
             }
             guard rest[brace] == "{", let end = rest[next...].firstIndex(of: "}") else {
-                throw CommandFailure("'\(source)': a brace is not closed or not opened; write {{ and }} for braces")
+                throw ImportFailure("'\(source)': a brace is not closed or not opened; write {{ and }} for braces")
             }
             parts.append(try Self.part(rest[next..<end], columns: columns))
             rest = rest[rest.index(after: end)...]
@@ -103,7 +106,7 @@ struct Template {
         parts.append(.text(String(rest)))
     }
 
-    private static func part(_ text: Substring, columns: [String]) throws -> Part {
+    private static func part(_ text: Substring, columns: [String]) throws(ImportFailure) -> Part {
         if text == "#" { return .row }
         if let index = columns.firstIndex(of: String(text)) { return .column(index, limit: nil, width: 0) }
         if let colon = text.lastIndex(of: ":"), let index = columns.firstIndex(of: String(text[..<colon])) {
@@ -111,7 +114,7 @@ struct Template {
             if format.hasPrefix("."), let limit = Int(format.dropFirst()) { return .column(index, limit: limit, width: 0) }
             if format.hasPrefix("0"), let width = Int(format), width <= 100 { return .column(index, limit: nil, width: width) }
         }
-        throw CommandFailure("{\(text)}: there is no such column; the columns are \(columns.joined(separator: ", "))")
+        throw ImportFailure("{\(text)}: there is no such column; the columns are \(columns.joined(separator: ", "))")
     }
 
     func text(_ cells: [String], row: Int) -> String {

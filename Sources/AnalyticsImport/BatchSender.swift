@@ -1,0 +1,113 @@
+/// Brings events to a service's `/api/v1/events/batch`.
+public protocol ImportTransport: Sendable {
+    /// Throws what may pass: there is no answer. Cancelled, it throws.
+    func post(_ events: [[UInt8]]) async throws -> ImportAnswer
+}
+
+/// What the service says of a request; the members that it does not have are `nil`.
+public struct ImportAnswer: Sendable, Decodable {
+    /// An event that the service refused.
+    public struct Refusal: Sendable, Decodable, Equatable {
+        public var index: Int
+        public var code: String
+        public var message: String
+
+        public init(index: Int, code: String, message: String) {
+            self.index = index
+            self.code = code
+            self.message = message
+        }
+    }
+
+    /// Of HTTP.
+    public var status = 0
+    public var accepted: Int?
+    public var duplicates: Int?
+    public var rejected: [Refusal]?
+    public var detail: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case accepted, duplicates, rejected, detail
+    }
+
+    public init(status: Int, accepted: Int? = nil, duplicates: Int? = nil, rejected: [Refusal]? = nil, detail: String? = nil) {
+        self.status = status
+        self.accepted = accepted
+        self.duplicates = duplicates
+        self.rejected = rejected
+        self.detail = detail
+    }
+}
+
+/// Sends a batch until each of its events is accepted or rejected.
+public struct BatchSender: Sendable {
+    struct Outcome: Sendable {
+        var tally = ImportTally()
+        var refusals: [ImportAnswer.Refusal] = []
+    }
+
+    private let transport: any ImportTransport
+    private let attempts: Int
+    private let pause: @Sendable (Duration) async throws -> Void
+
+    /// `attempts` at a batch that is not taken, before the import ends; `pause` waits between two.
+    public init(
+        _ transport: any ImportTransport, attempts: Int = 12,
+        pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    ) {
+        self.transport = transport
+        self.attempts = attempts
+        self.pause = pause
+    }
+
+    /// Events have ids, so a batch may always be sent again whole.
+    func send(_ events: [[UInt8]]) async throws -> Outcome {
+        var failures = 0
+        // Accepted by attempts that did not take the whole batch: those come back as duplicates, and are none.
+        var acceptedBefore = 0
+        while true {
+            let failure: String
+            do {
+                let answer = try await transport.post(events)
+                switch answer.status {
+                case 200, 202: return outcome(answer, acceptedBefore: acceptedBefore)
+                case 400 where answer.rejected != nil: return outcome(answer, acceptedBefore: acceptedBefore)
+                case 413: return try await sendHalves(events, answer)
+                case 429, 500..<600:
+                    acceptedBefore += answer.accepted ?? 0
+                    failure = "\(answer.status) \(answer.detail ?? "")"
+                default: throw ImportFailure("the service answers \(answer.status): \(answer.detail ?? "no reason given")")
+                }
+            } catch let error as ImportFailure {
+                throw error
+            } catch {
+                failure = "\(error)"
+            }
+            failures += 1
+            guard failures < attempts else { throw ImportFailure("the service does not take the events: \(failure)") }
+            try await pause(min(.milliseconds(100 << min(failures, 6)), .seconds(5)))
+        }
+    }
+
+    /// A body was larger than this service allows.
+    private func sendHalves(_ events: [[UInt8]], _ answer: ImportAnswer) async throws -> Outcome {
+        guard events.count > 1 else {
+            let refusal = ImportAnswer.Refusal(index: 0, code: "body_too_large", message: answer.detail ?? "The event is too large.")
+            return Outcome(tally: ImportTally(rejected: 1), refusals: [refusal])
+        }
+        let half = events.count / 2
+        var outcome = try await send(Array(events[..<half]))
+        let rest = try await send(Array(events[half...]))
+        outcome.tally += rest.tally
+        outcome.refusals += rest.refusals.map { ImportAnswer.Refusal(index: $0.index + half, code: $0.code, message: $0.message) }
+        return outcome
+    }
+
+    private func outcome(_ answer: ImportAnswer, acceptedBefore: Int) -> Outcome {
+        let refusals = answer.rejected ?? []
+        let duplicates = max(0, (answer.duplicates ?? 0) - acceptedBefore)
+        return Outcome(
+            tally: ImportTally(accepted: (answer.accepted ?? 0) - duplicates, duplicates: duplicates, rejected: refusals.count),
+            refusals: refusals)
+    }
+}

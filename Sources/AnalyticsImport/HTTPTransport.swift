@@ -1,0 +1,41 @@
+internal import AsyncHTTPClient
+internal import Foundation
+internal import GzipCodec
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Over HTTP, as NDJSON.
+public struct HTTPTransport: ImportTransport {
+    private let url: String
+    private let compresses: Bool
+    private let waitsForStored: Bool
+
+    /// `url` is the service's address. Only if it waits until the events are stored are duplicates known.
+    public init(url: String, compresses: Bool, waitsForStored: Bool) {
+        self.url = url
+        self.compresses = compresses
+        self.waitsForStored = waitsForStored
+    }
+
+    public func post(_ events: [[UInt8]]) async throws -> ImportAnswer {
+        var body = ByteBuffer()
+        body.reserveCapacity(events.reduce(0) { $0 + $1.count + 1 })
+        for event in events {
+            body.writeBytes(event)
+            body.writeInteger(UInt8(ascii: "\n"))
+        }
+        var request = HTTPClientRequest(url: url + "/api/v1/events/batch" + (waitsForStored ? "?wait=stored&timeout=30" : ""))
+        request.method = .POST
+        request.headers.add(name: "content-type", value: "application/x-ndjson")
+        if compresses {
+            request.headers.add(name: "content-encoding", value: "gzip")
+            body = ByteBuffer(bytes: try Gzip.compress(body.readableBytesView))
+        }
+        request.body = .bytes(body)
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        let bytes = try await response.body.collect(upTo: 16 * 1024 * 1024)
+        var answer = (try? JSONDecoder().decode(ImportAnswer.self, from: Data(bytes.readableBytesView))) ?? ImportAnswer(status: 0)
+        answer.status = Int(response.status.code)
+        return answer
+    }
+}

@@ -1,0 +1,8 @@
+/// Ends an import with one line.
+public struct ImportFailure: Error, CustomStringConvertible, Equatable {
+    public var description: String
+
+    public init(_ description: String) {
+        self.description = description
+    }
+}
