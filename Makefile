@@ -64,6 +64,11 @@ stack-status: ## What runs where
 stack-wipe: ## Stop them and remove the data
 	@scripts/stack.sh down --wipe
 
+.PHONY: chaos
+chaos: build ## Ten minutes of kills, stops and cut links on clusters of its own; loses and doubles nothing
+	@scripts/stack.sh install
+	@Tests/Chaos/chaos.py --binary $(binary)
+
 .PHONY: fuzz
 fuzz: deps ## A million inputs for the JSON and BSON shims, under sanitizers (wants g++)
 	@scripts/fuzz-json.sh

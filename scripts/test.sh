@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that is checked: the format, the alert rules, and all tests, with a stack of real services of their own that is
-# gone afterwards. Arguments go to `swift test`.
+# Everything that is checked: the format, the alert rules, a short chaos run, and all tests, with a stack of real services of
+# their own that is gone afterwards. Arguments go to `swift test`.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,6 +23,12 @@ scripts/install-deps.sh
 scripts/stack.sh install
 scripts/lint.sh
 swift build --build-tests
+
+# Before the tests, whose own last line is to be the last one. Arguments choose among the tests: then it is left out.
+status=0
+if (($# == 0)); then
+    Tests/Chaos/chaos.py --short --binary .build/debug/analytics 9>&- || status=$?
+fi
 
 # What a run that was killed has left behind.
 STACK_PORT_OFFSET="" scripts/stack.sh down --wipe 2>/dev/null || true
@@ -51,7 +57,6 @@ while IFS='=' read -r name value; do
     export "$name=$value"
 done < <(scripts/stack.sh env --test)
 
-status=0
 # One at a time: they share two cores and the services, and have deadlines.
 swift test --skip-build --no-parallel "$@" 9>&- || status=$?
 exit "$status"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """An independent test of the whole pipeline under faults: it shares no code with the service and believes nothing that it says.
 
-usage: chaos.py [--short] [--binary PATH] [--mongod PATH] [--keep]
+usage: chaos.py [--short | --storm] [--binary PATH] [--mongod PATH] [--keep]
 
   --short    each kind of fault once, in about a minute; otherwise 20 kills at each step, in about CHAOS_SECONDS (600)
+  --storm    processors are killed again before they have done anything, so that what waits is delivered dozens of times
   --keep     keep the logs and the ledger although all is well
 
 CHAOS_SEED (else drawn, and printed) decides what the clients send and which faults come in which order. Exit status 1 when an
@@ -43,8 +44,8 @@ class Quotas:
     wide: int = 3
     stop_seconds: float = 5
     lateness: float = 6
-    pause: tuple = (0.0, 0.5)
-    wide_pause: tuple = (1.0, 5.0)
+    pause: tuple = (0.3, 1.5)
+    wide_pause: tuple = (3.0, 14.0)
     clients: int = 6
     client_pause: float = 0.15
     queries: int = 200
@@ -55,30 +56,37 @@ SHORT = Quotas(
     kills=1, late=1, primary_kills=0, rabbitmq_kills=1, stops=1, wide=1, stop_seconds=1.5, lateness=5, pause=(0.0, 0.1), wide_pause=(0.2, 0.8), queries=40,
     rest=40)
 
+STORM = Quotas(pause=(0.0, 0.5), wide_pause=(1.0, 5.0))
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--storm", action="store_true")
     parser.add_argument("--binary", default=None)
     parser.add_argument("--mongod", default=None)
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit("error: chaos has not come to its end in time"))
     seed = os.environ.get("CHAOS_SEED") or str(random.SystemRandom().randrange(1_000_000))
     seconds = float(os.environ.get("CHAOS_SECONDS") or (30 if options.short else 600))
     print(f"chaos: seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="analytics-chaos-")
-    run = Run(folder, options.binary or find_binary(), options.mongod or find_mongod(), seed, seconds, SHORT if options.short else Quotas())
+    quotas = SHORT if options.short else STORM if options.storm else Quotas()
+    run = Run(folder, options.binary or find_binary(), options.mongod or find_mongod(), seed, seconds, quotas)
     is_well = False
+    signal.alarm(int(4 * seconds) + 300)
     try:
         is_well = run()
     finally:
+        signal.alarm(0)
         run.close()
         if not is_well or options.keep:
             kept = os.path.join(PROJECT, ".stack", "chaos", seed)
             shutil.rmtree(kept, ignore_errors=True)
             shutil.move(folder, kept)
-            mode = " --short" if options.short else ""
+            mode = " --short" if options.short else " --storm" if options.storm else ""
             print(f"logs and ledger: {kept}\nagain: CHAOS_SEED={seed} CHAOS_SECONDS={seconds:g} Tests/Chaos/chaos.py{mode}")
         shutil.rmtree(folder, ignore_errors=True)
     return 0 if is_well else 1
