@@ -49,26 +49,6 @@ extension SQLiteStore {
             return try statement.first([SQLiteText(project), SQLiteText(id)], EventRow.event)
         }
     }
-
-    /// In transactions of 5,000 events, so that insertion waits for none of them long.
-    public func deleteEvents(before: Timestamp) async throws(StoreError) {
-        for project in try await projects() {
-            while try await deleteSomeEvents(project: project, before: before) {}
-        }
-    }
-
-    private func deleteSomeEvents(project: String, before: Timestamp) async throws(StoreError) -> Bool {
-        try await write("deleteEvents") { db in
-            let chunk = 5000
-            try db.cachedStatement(
-                sql: """
-                    DELETE FROM events WHERE rowid IN
-                    (SELECT rowid FROM events WHERE project = CAST(? AS TEXT) AND timestamp < ? ORDER BY timestamp LIMIT ?)
-                    """
-            ).execute(arguments: [SQLiteText(project), before.milliseconds, chunk])
-            return db.changesCount == chunk
-        }
-    }
 }
 
 /// An event as a row of `events`.

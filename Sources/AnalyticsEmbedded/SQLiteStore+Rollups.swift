@@ -84,6 +84,17 @@ extension SQLiteStore {
         }
     }
 
+    public func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {
+        guard !buckets.isEmpty else { return }
+        try await write("unmark") { db in
+            let statement = try db.cachedStatement(
+                sql: "UPDATE buckets SET dirty = 0 WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket = ? AND version = ?")
+            for bucket in buckets {
+                try statement.execute(arguments: [tier.number, SQLiteText(bucket.key.project), bucket.key.index, bucket.version])
+            }
+        }
+    }
+
     public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
         guard !days.isEmpty else { return }
         try await write("bumpGenerations") { db in

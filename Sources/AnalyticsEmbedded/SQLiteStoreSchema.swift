@@ -1,23 +1,35 @@
 import AnalyticsCore
+import Foundation
 import GRDB
 
 /// The tables, and how a file gets from one version of them to the next.
 enum SQLiteStoreSchema {
-    /// One step a version, in order; a step that has been released never changes.
-    private static let steps = [version1]
+    /// One step per version, in order; a step that has been released never changes.
+    private static let steps: [@Sendable (Database) throws -> Void] = [
+        { try $0.execute(sql: version1) },
+        {
+            try $0.execute(sql: version2)
+            try raiseWatermarksAboveDeletedEvents($0)
+        },
+    ]
 
-    /// Brings the file to the newest version. To be called in a transaction.
+    /// The version that this program writes, in `PRAGMA user_version`.
+    static var version: Int { steps.count }
+
+    /// Brings the file to ``version``. To be called in a transaction.
     ///
     /// `PRAGMA user_version` and not GRDB's `DatabaseMigrator`: that one looks outside the transaction which steps are missing, so
     /// that of two processes that start at once on a new file one fails.
     static func prepare(_ db: Database) throws {
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-        guard version <= steps.count else {
-            throw StoreError(.misconfigured, operation: "prepare", "the file was written by a newer version (\(version) > \(steps.count))")
+        guard (0...self.version).contains(version) else {
+            throw StoreError(
+                .misconfigured, operation: "prepare",
+                "the store has schema version \(version), this program knows versions up to \(self.version): start a newer one")
         }
-        guard version < steps.count else { return }
-        for step in steps[version...] { try db.execute(sql: step) }
-        try db.execute(sql: "PRAGMA user_version = \(steps.count)")
+        guard version < self.version else { return }
+        for step in steps[version...] { try step(db) }
+        try db.execute(sql: "PRAGMA user_version = \(self.version)")
     }
 
     /// Events have a rowid, so that their bodies are appended; what is in the order of ids or times is in the indexes, whose entries
@@ -90,6 +102,36 @@ enum SQLiteStoreSchema {
             checks INTEGER NOT NULL
         ) STRICT;
         """
+}
+
+extension SQLiteStoreSchema {
+    private static let version2 = """
+        CREATE TABLE projects (
+            project TEXT NOT NULL PRIMARY KEY,
+            retentionDays INTEGER,
+            changedAt INTEGER,
+            closedBefore INTEGER,
+            watermark INTEGER
+        ) STRICT, WITHOUT ROWID;
+        """
+
+    /// Version 1 deleted old events and did not say up to when. The newest minute that counts more than it has events tells: minutes older
+    /// than it may have lost events too, and none that is newer has.
+    private static func raiseWatermarksAboveDeletedEvents(_ db: Database) throws {
+        let rows = try Row.fetchCursor(db, sql: "SELECT project, bucket, groups FROM buckets WHERE tier = 0 ORDER BY project, bucket DESC")
+        let events = try db.cachedStatement(
+            sql: "SELECT count(*) FROM events INDEXED BY events_minute WHERE project = CAST(? AS TEXT) AND minute = ?")
+        var done: SQLiteText?
+        while let row = try rows.next() {
+            let (project, minute): (SQLiteText, Int64) = (row[0], row[1])
+            if let done, done.string.utf8.elementsEqual(project.string.utf8) { continue }
+            let groups = try row.withUnsafeData(atIndex: 2) { try $0?.withUnsafeBytes(SQLiteRollupGroups.decode) ?? [] }
+            let counted = groups.reduce(0) { $0 + $1.count }
+            guard try Int64.fetchOne(events, arguments: [project, minute]) ?? 0 < counted else { continue }
+            try raise(db, ["closedBefore", "watermark"], of: project, to: Timestamp(minute: minute + 1))
+            done = project
+        }
+    }
 }
 
 extension RollupTier {

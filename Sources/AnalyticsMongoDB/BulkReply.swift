@@ -19,6 +19,7 @@ struct BulkReply {
     var inserted: Int64 = 0
     var matched: Int64 = 0
     var modified: Int64 = 0
+    var removed: Int64 = 0
     var writeErrors: [WriteError] = []
     var writeConcernErrors: [ServerError] = []
     /// Nothing came from a server: the failure is on this side, before or while sending.
@@ -31,6 +32,7 @@ struct BulkReply {
             case "nInserted": inserted = element.integer ?? 0
             case "nMatched": matched = element.integer ?? 0
             case "nModified": modified = element.integer ?? 0
+            case "nRemoved": removed = element.integer ?? 0
             case "writeErrors": writeErrors = (element.document.map(Array.init) ?? []).compactMap { $0.document.map(WriteError.init) }
             case "writeConcernErrors":
                 writeConcernErrors = (element.document.map(Array.init) ?? []).compactMap { $0.document.map(ServerError.init) }

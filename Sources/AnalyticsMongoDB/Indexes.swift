@@ -10,7 +10,7 @@ enum Index {
     static let byCorrelation = "by_correlation"
     /// Buckets that are marked, in the order of their keys; holds those alone.
     static let marked = "marked"
-    /// The server's deletion of what is old.
+    /// The server's deletion of reports, and in earlier versions of events.
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
@@ -26,10 +26,6 @@ enum Index {
 
     /// Reports are of use for as long as somebody waits for them.
     static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
-
-    static func ofExpiry(_ seconds: Int64) -> BSON {
-        ["name": .string(expiry), "key": ["timestamp": 1], "expireAfterSeconds": .integer(seconds)]
-    }
 
     private static func spec(_ name: String, _ key: BSON, where filter: BSON? = nil) -> BSON {
         .document([("name", .string(name)), ("key", key)] + (filter.map { [("partialFilterExpression", $0)] } ?? []))
@@ -49,21 +45,21 @@ extension Session {
         try command([("createIndexes", .string(collection.rawValue)), ("indexes", .array(indexes))], writes: true) { _ in }
     }
 
-    /// Makes the TTL index what the settings say: one process may change what another has set, the last one stays.
-    func setExpiry(_ expiry: Duration?) throws(StoreError) {
-        // The server holds seconds in 32 bits. https://www.mongodb.com/docs/v6.0/core/index-ttl/
-        let wanted = expiry.map { min($0.milliseconds / 1000, Int64(Int32.max)) }
-        var present: Int64?
+    /// After how long the TTL index of earlier versions deletes events; `nil` where it is not there.
+    func expiryOfEvents() throws(StoreError) -> Duration? {
+        var seconds: Int64?
         try indexes(of: .events) { index in
-            if index["name"]?.string == Index.expiry { present = index["expireAfterSeconds"]?.integer }
+            if index["name"]?.string == Index.expiry { seconds = index["expireAfterSeconds"]?.integer }
         }
-        switch (present, wanted) {
-        case (nil, let wanted?): try create([Index.ofExpiry(wanted)], on: .events)
-        case (let present?, let wanted?) where present != wanted:
-            let change: BSON = ["name": .string(Index.expiry), "expireAfterSeconds": .integer(wanted)]
-            try command([("collMod", "events"), ("index", change)], writes: true) { _ in }
-        case (_?, nil): try command([("dropIndexes", "events"), ("index", .string(Index.expiry))], writes: true) { _ in }
-        default: return
+        return seconds.map { .seconds($0) }
+    }
+
+    func dropExpiryOfEvents() throws(StoreError) {
+        do throws(StoreError) {
+            try command([("dropIndexes", "events"), ("index", .string(Index.expiry))], writes: true) { _ in }
+        } catch {
+            // Another process may have dropped it.
+            if try expiryOfEvents() != nil { throw error }
         }
     }
 }

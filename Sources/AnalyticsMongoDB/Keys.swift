@@ -1,7 +1,7 @@
 import AnalyticsCore
 
 enum CollectionName: String {
-    case events, minutes, hours, days, reports
+    case events, minutes, hours, days, reports, projects, meta
 }
 
 /// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are

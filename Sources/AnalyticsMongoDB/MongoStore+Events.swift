@@ -26,9 +26,6 @@ extension MongoStore {
             return events
         }
     }
-
-    /// Nothing: the TTL index does it.
-    public func deleteEvents(before time: Timestamp) async throws(StoreError) {}
 }
 
 extension Session {

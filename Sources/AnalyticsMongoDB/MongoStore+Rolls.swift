@@ -23,6 +23,25 @@ extension MongoStore {
     }
 }
 
+extension MongoStore {
+    public func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {
+        guard !buckets.isEmpty else { return }
+        try await run("unmark") { session throws(StoreError) in
+            let kind = BucketKind(tier)
+            for chunk in buckets.chunks(ofCount: Rolling.bulkCount) {
+                let reply = try session.bulk(kind.collection) { bulk throws(StoreError) in
+                    let update = try session.encode([("$set", ["dirty": false])])
+                    for bucket in chunk {
+                        let filter: [(String, BSON)] = [("_id", Key.bucket(kind, bucket.key)), ("v", .integer(bucket.version))]
+                        try bulk.updateMany(session.encode(filter), update)
+                    }
+                }
+                if let error = reply.writeErrors.first?.error { throw error.storeError(in: "unmark") }
+            }
+        }
+    }
+}
+
 /// The compare-and-set of many buckets in few statements.
 ///
 /// A statement a bucket, with its condition and its pipeline, costs the server 200 µs each, nearly all of it for planning. One

@@ -10,7 +10,9 @@ import Synchronization
 /// - `minutes`, `hours`: `{_id: {project, minute|hour: Date}, v, done, dirty, groups: [{type, source, n, q?}]}`, mark and rollup in
 ///   one (`q`: the four quarters of an hour);
 /// - `days`: `{_id: {project, day: Date}, v}`, generations;
-/// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for requests that wait; gone after 10 minutes.
+/// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for requests that wait; gone after 10 minutes;
+/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark}`, what ``ProjectRecord`` holds;
+/// - `meta`: `{_id: "schema", version}`, what ``prepare()`` brought the database to.
 ///
 /// Every write is w:majority and j:true, and harmless when a server does it late, after the client has given up on it: an insert
 /// is settled by its key, a mark is one more, a roll is a compare-and-set.
@@ -21,18 +23,8 @@ public final class MongoStore: Store {
     private let pool: ClientPool
     /// A client of its own with short limits, so that a health check is not behind what it should tell of.
     private let healthPool: ClientPool
-    private let expiry: Expiry
     /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
     let sawRetries = Mutex(false)
-
-    /// What ``prepare()`` makes of the TTL index on events.
-    public enum Expiry: Sendable {
-        /// Leaves it as it is.
-        case unchanged
-        case never
-        /// The server deletes events this long after their timestamp.
-        case after(Duration)
-    }
 
     /// Connects lazily: a server that is away is no error here.
     ///
@@ -42,31 +34,17 @@ public final class MongoStore: Store {
     ///   - poolSize: Connections, and threads, at the most; one more is for health checks.
     ///   - logger: For what the driver has to say; the first store's of the process.
     /// - Throws: ``StoreError/Code/misconfigured`` for a connection string that cannot work.
-    public init(
-        uri: String, database: String? = nil, poolSize: Int = 8, expiry: Expiry = .unchanged, logger: Logger
-    ) throws(StoreError) {
+    public init(uri: String, database: String? = nil, poolSize: Int = 8, logger: Logger) throws(StoreError) {
         Driver.log(to: logger)
         let settings = try ConnectionSettings(uri, database: database)
         pool = try ClientPool(settings, size: poolSize, limits: settings.limits)
         healthPool = try ClientPool(settings, size: 1, limits: .health)
-        self.expiry = expiry
     }
 
     /// Waits for the operations that run and lets go of every connection. To be called before the last reference goes.
     public func shutdown() async {
         await pool.shutdown()
         await healthPool.shutdown()
-    }
-
-    public func prepare() async throws(StoreError) {
-        try await run("prepare") { [expiry] session throws(StoreError) in
-            try session.createIndexes()
-            switch expiry {
-            case .unchanged: return
-            case .never: try session.setExpiry(nil)
-            case .after(let time): try session.setExpiry(time)
-            }
-        }
     }
 
     /// Asks for a primary that takes writes, within 2 seconds or so.

@@ -127,6 +127,12 @@ struct Bulk {
         }
     }
 
+    func removeMany(_ filter: BSONDocument) throws(StoreError) {
+        try check { error in
+            filter.withPointer { mongoc_bulk_operation_remove_many_with_opts(pointer, $0, nil, &error) }
+        }
+    }
+
     private func check(_ body: (inout bson_error_t) -> Bool) throws(StoreError) {
         var error = bson_error_t()
         guard body(&error) else { throw ServerError(error).storeError(in: session.operation) }

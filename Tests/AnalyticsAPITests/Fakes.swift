@@ -43,6 +43,7 @@ final class FakeStore: AnalyticsCore.Store {
         var isAway = false
         var isBroken = false
         var lastFilter: EventFilter?
+        var record = ProjectRecord(project: Project.default)
     }
 
     let state = Mutex(State())
@@ -105,7 +106,6 @@ final class FakeStore: AnalyticsCore.Store {
         try read("reports") { state in state.reports.filter { $0.request == request } }
     }
 
-    func deleteEvents(before: Timestamp) async throws(StoreError) {}
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
     func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {}
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
@@ -141,6 +141,15 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func projects() async throws(StoreError) -> [String] { [Project.default] }
+    func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {}
+
+    func projectRecords() async throws(StoreError) -> [ProjectRecord] { try read("projectRecords") { [$0.record] } }
+    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] { try read("newestRecords") { [$0.record] } }
+    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
+    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {}
+    func close(_ project: String, before time: Timestamp) async throws(StoreError) {}
+    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {}
+    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int { 0 }
 }
 
 final class FakeCache: CountCache {

@@ -14,7 +14,7 @@ struct TestService {
 
     let publisher = FakePublisher()
     let store = FakeStore()
-    var limits = EventLimits(retention: .seconds(30 * 86_400))
+    var limits = EventLimits()
     var settings = APISettings()
     var readiness = Readiness([.init(name: "broker"), .init(name: "store"), .init(name: "cache", isRequired: false)])
     var metrics: (@Sendable () -> [UInt8])? = { Array("# nothing\n".utf8) }
@@ -32,7 +32,10 @@ struct TestService {
             }
         }
         return APIServices(
-            collector: Collector(publisher: publisher, limits: limits, clock: WallClock { Self.now }, ids: ids),
+            collector: Collector(
+                publisher: publisher, limits: limits,
+                horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
+                clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store), counter: EventCounter(store: store, cache: FakeCache()),
             storedWait: StoredWait(store: store), readiness: { [readiness] in readiness }, metrics: metrics)
     }

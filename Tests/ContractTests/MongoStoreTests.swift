@@ -148,31 +148,6 @@ struct MongoStoreTests {
         }
     }
 
-    @Test("expiry is set, changed and taken away by preparing")
-    func expiry() async throws {
-        let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
-        try await withMongoDatabase { store async throws in
-            let database = try await store.run("test") { $0.database }
-            let steps: [(MongoStore.Expiry, Int64?)] = [
-                (.unchanged, nil), (.after(.seconds(86_400)), 86_400), (.after(.seconds(864_000)), 864_000),
-                (.after(.seconds(864_000)), 864_000), (.unchanged, 864_000), (.never, nil), (.never, nil), (.unchanged, nil),
-            ]
-            for (expiry, expected) in steps {
-                let other = try MongoStore(uri: uri, database: database, poolSize: 1, expiry: expiry, logger: quiet)
-                try await other.prepare()
-                await other.shutdown()
-                let found = try await store.run("test") { session throws(StoreError) in
-                    var found: Int64?
-                    try session.indexes(of: .events) { index in
-                        if index["name"]?.string == Index.expiry { found = index["expireAfterSeconds"]?.integer }
-                    }
-                    return found
-                }
-                #expect(found == expected)
-            }
-        }
-    }
-
     @Test("several processes prepare the same database at once")
     func preparing() async throws {
         try await withMongoDatabase { store async throws in

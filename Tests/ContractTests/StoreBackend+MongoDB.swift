@@ -10,12 +10,12 @@ func withMongoStore(_ body: (any Store) async throws -> Void) async throws {
 }
 
 /// As ``withMongoStore(_:)``, for what only MongoDB has.
-func withMongoDatabase(_ body: (MongoStore) async throws -> Void) async throws {
+func withMongoDatabase(isPrepared: Bool = true, _ body: (MongoStore) async throws -> Void) async throws {
     let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
     let database = "test_" + UUID().uuidString.prefix(18)
     let store = try MongoStore(uri: uri, database: database, poolSize: 4, logger: quiet)
     do {
-        try await store.prepare()
+        if isPrepared { try await store.prepare() }
         try await body(store)
     } catch {
         try? await store.dropDatabase()

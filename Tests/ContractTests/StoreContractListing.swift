@@ -105,22 +105,4 @@ struct StoreContractListing {
             }
         }
     }
-
-    @Test("older events are deleted in every project, and nothing else is", arguments: StoreBackend.available)
-    func deletion(backend: StoreBackend) async throws {
-        guard backend != .mongodb else { return }  // It leaves expiry to its TTL index.
-        try await withStore(backend) { store async throws in
-            for project in ["p", "q"] {
-                try await store.add((0..<4).map { stored("\($0)", project: project, at: noon + .milliseconds($0)) })
-            }
-            try await store.mark(.minute, [key(noon.minute)])
-            try await store.deleteEvents(before: noon + .milliseconds(2))
-            #expect(try await store.ids(EventFilter(project: "p")) == ["3", "2"])
-            #expect(try await store.ids(EventFilter(project: "q")) == ["3", "2"])
-            #expect(try await store.event(project: "p", id: "1") == nil)
-            #expect(try await store.rollup(.minute, key(noon.minute)) != nil)
-            #expect(try await store.insert([stored("0")]) == [.stored])
-            #expect(try await store.ids(EventFilter(project: "p", types: ["view"])) == ["3", "2", "0"])
-        }
-    }
 }

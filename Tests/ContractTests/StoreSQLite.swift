@@ -92,8 +92,9 @@ struct StoreSQLite {
             try file.seek(toOffset: 60)
             try file.write(contentsOf: Data([0, 0, 0, 99]))
             try file.close()
-            let newer = await code { try await SQLiteStore(path: path, logger: quiet).prepare() }
-            #expect(newer == .misconfigured)
+            await expectRefusal(of: 99, knowing: Int64(SQLiteStoreSchema.version)) {
+                try await SQLiteStore(path: path, logger: quiet).prepare()
+            }
         }
     }
 

@@ -4,12 +4,14 @@ internal import CoreMetrics
 public struct Collector: Sendable {
     private let publisher: any EventPublisher
     private let limits: EventLimits
+    private let horizons: IngestHorizons
     private let clock: WallClock
     private let ids: IDGenerator
 
-    public init(publisher: any EventPublisher, limits: EventLimits, clock: WallClock, ids: IDGenerator) {
+    public init(publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, clock: WallClock, ids: IDGenerator) {
         self.publisher = publisher
         self.limits = limits
+        self.horizons = horizons
         self.clock = clock
         self.ids = ids
         EventMetrics.prepareDoor()
@@ -45,7 +47,8 @@ public struct Collector: Sendable {
     private func decode(
         _ submission: Submission, _ stamp: EventDecoder.Stamp
     ) throws(SubmissionError) -> (events: [AcceptedEvent], rejected: [Rejection], messages: [OutgoingMessage]) {
-        let output = try EventDecoder(limits: limits, ids: ids).decode(submission, stamp: stamp)
+        let decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: submission.project), ids: ids)
+        let output = try decoder.decode(submission, stamp: stamp)
         var encoder = ChunkEncoder(request: stamp.request, sender: submission.sender, isAwaited: submission.isAwaited)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)

@@ -13,11 +13,13 @@ struct EventDecoder {
     }
 
     var limits: EventLimits
+    var horizon: IngestHorizon
     var ids: IDGenerator
     private let parser = JSONParser()
 
-    init(limits: EventLimits, ids: IDGenerator) {
+    init(limits: EventLimits, horizon: IngestHorizon = IngestHorizon(), ids: IDGenerator) {
         self.limits = limits
+        self.horizon = horizon
         self.ids = ids
     }
 
@@ -120,7 +122,8 @@ struct EventDecoder {
     private func event(
         _ draft: EventDraft, at index: Int, of submission: Submission, stamp: Stamp, sentAt: Timestamp?
     ) throws(Rejection) -> Event {
-        let timestamp = try EventTime.decide(client: draft.timestamp, sentAt: sentAt, receivedAt: stamp.receivedAt, limits: limits)
+        let timestamp = try EventTime.decide(
+            client: draft.timestamp, sentAt: sentAt, receivedAt: stamp.receivedAt, limits: limits, horizon: horizon)
         let id =
             draft.id
             ?? submission.idempotencyKey.map { IDGenerator.derived(project: submission.project, key: $0, index: index) } ?? ids.next()
@@ -137,7 +140,7 @@ enum EventTime {
     ///
     /// `receivedAt − (sentAt − timestamp)`: the age that the event had by its sender's clock, counted back from receipt by ours.
     static func decide(
-        client: Timestamp?, sentAt: Timestamp?, receivedAt: Timestamp, limits: EventLimits
+        client: Timestamp?, sentAt: Timestamp?, receivedAt: Timestamp, limits: EventLimits, horizon: IngestHorizon
     ) throws(Rejection) -> Timestamp {
         guard let client else { return receivedAt }
         let timestamp = sentAt.map { receivedAt - ($0 - client) } ?? client
@@ -150,13 +153,17 @@ enum EventTime {
                 message: "'timestamp' \(timestamp.rfc3339) lies more than \(limits.maximumFutureSkew.milliseconds / 1000) s ahead of "
                     + "the time of receipt, \(receivedAt.rfc3339).")
         }
-        if let retention = limits.retention, timestamp < receivedAt - retention {
-            throw Rejection(
-                field: "timestamp", code: .timestampTooOld,
-                message: "'timestamp' \(timestamp.rfc3339) is older than the retention window of "
-                    + "\(retention.milliseconds / 86_400_000) days.")
+        if let retention = horizon.retention, timestamp < receivedAt - retention {
+            throw tooOld(timestamp, "is older than the retention window of \(retention.milliseconds / 86_400_000) days.")
+        }
+        if let closed = horizon.closedBefore, timestamp < closed {
+            throw tooOld(timestamp, "lies before \(closed.rfc3339): events of that time are deleted.")
         }
         return timestamp
+    }
+
+    private static func tooOld(_ timestamp: Timestamp, _ why: String) -> Rejection {
+        Rejection(field: "timestamp", code: .timestampTooOld, message: "'timestamp' \(timestamp.rfc3339) \(why)")
     }
 }
 

@@ -2,7 +2,7 @@
 ///
 /// Two adapters, one contract: MongoDB, and SQLite for the service in one process. Every operation can be repeated, and does no
 /// harm when it takes effect late, after its caller has given up on it.
-public typealias Store = EventStore & RollupStore
+public typealias Store = EventStore & RollupStore & ProjectStore
 
 public protocol EventStore: Sendable {
     /// Creates what is missing (collections, tables, indexes). Can be repeated, and run by several processes at once.
@@ -27,9 +27,6 @@ public protocol EventStore: Sendable {
 
     /// The reports of a request's deliveries so far.
     func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport]
-
-    /// Deletes events older than this. Not for rollups, which stay. MongoDB leaves it to its TTL index.
-    func deleteEvents(before: Timestamp) async throws(StoreError)
 }
 
 public enum InsertOutcome: Sendable, Equatable {
@@ -43,6 +40,8 @@ public enum InsertOutcome: Sendable, Equatable {
     case conflict(heldAt: Timestamp)
     /// The store will never take this event: it named it, and not merely the set that it was part of.
     case refused(String)
+    /// Its time is closed: it is not stored, or not counted. No store answers so, only ``RetentionGate``.
+    case expired(before: Timestamp)
 }
 
 /// What came of one delivery, once its events can be queried and counted: for a request that waits (`?wait=stored`).
@@ -97,6 +96,10 @@ public protocol RollupStore: Sendable {
     /// For each: where `done < version`, sets `groups`, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket.
     /// Returns how many applied. One that does not apply is no error: a newer count is there already.
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int
+
+    /// Clears the marks of buckets that are still at these versions; their groups and `done` stay as they are. For minutes whose events may
+    /// be deleted.
+    func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError)
 
     /// The smallest and the largest index of a tier's buckets or, for minutes, of the stored events too; `nil` when there are none.
     /// For commands that walk everything.

@@ -22,6 +22,9 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
     case refused = "refused_by_store"
     /// The id was taken by an event with other content, which stays.
     case conflict = "conflicting_id"
+    /// The event came after its time was closed: it is older than the retention by more than the margin. It is not counted, unless an
+    /// earlier delivery of it was.
+    case expired
     /// The delivery came again and again without ever being finished: it may be what kills its processor.
     case redelivered = "too_many_deliveries"
 }
@@ -41,7 +44,7 @@ extension DeadLetter {
         writer.member("eventId", eventId)
         switch reason {
         case .undecodable, .redelivered: writer.member("originalBase64", Data(original).base64EncodedString())
-        case .refused, .conflict:
+        case .refused, .conflict, .expired:
             writer.key("original")
             writer.json(original)
         }

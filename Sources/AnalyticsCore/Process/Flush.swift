@@ -11,6 +11,7 @@ struct Flush: Sendable {
     typealias Entry = WriteBuffer<ContinuousClock.Instant>.Entry
 
     let store: any Store
+    let gate: RetentionGate
     let broker: any EventPublisher & EventConsumer
     let clock: WallClock
     let logger: Logger
@@ -25,10 +26,13 @@ struct Flush: Sendable {
         try Task.checkCancellation()
         let start = ContinuousClock.now
         let events = entries.flatMap(\.events)
-        let outcomes = try await insert(events)
+        let admission = try await untilDone("admit") { () throws(StoreError) in try await gate.admit(events) }
+        let inserted = try await insert(admission.open)
+        var outcomes = admission.outcomes(inserted)
         var marks = BucketMarks()
         for (stored, outcome) in zip(events, outcomes) { marks.touch(stored.event, outcome) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
+        outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await gate.confirm(events, outcomes) }
         let results = Self.results(of: entries, outcomes)
         try await buryWhatFailed(results)
         await broker.acknowledge(entries.map(\.handle))
@@ -82,6 +86,7 @@ struct Flush: Sendable {
                 case .stored, .duplicate, .redelivered: continue
                 case .conflict: (reason, error) = (.conflict, "The id is taken by an event with other content.")
                 case .refused(let message): (reason, error) = (.refused, message)
+                case .expired(let time): (reason, error) = (.expired, "Events before \(time.rfc3339) are not stored any more.")
                 }
                 letters.append(
                     DeadLetter(
@@ -138,7 +143,7 @@ struct Flush: Sendable {
                 switch outcome {
                 case .stored, .redelivered: report.stored += 1
                 case .duplicate, .conflict: report.duplicates += 1
-                case .refused: report.refused += 1
+                case .refused, .expired: report.refused += 1
                 }
             }
             reports.append(report)
@@ -165,7 +170,7 @@ struct Flush: Sendable {
                 // Delivered for the first time: this flush has stored it, in an attempt whose answer was lost.
                 case .redelivered where entry.redeliveries == 0: stored += 1
                 case .redelivered: redelivered += 1
-                case .refused: break
+                case .refused, .expired: break
                 }
             }
         }

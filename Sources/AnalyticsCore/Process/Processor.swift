@@ -46,16 +46,18 @@ public actor Processor: Service {
     private var isDraining = false
     private var isCancelled = false
 
+    /// `firstRetentionDays`: what a project that is new is given.
     public init(
         broker: any EventPublisher & EventConsumer, store: any Store, enrichments: [Enrichment], settings: Settings = Settings(),
-        clock: WallClock, logger: Logger
+        firstRetentionDays: Int = 0, clock: WallClock, logger: Logger
     ) {
         self.broker = broker
         self.settings = settings
         self.enrichments = enrichments
         self.clock = clock
         self.logger = logger
-        flush = Flush(store: store, broker: broker, clock: clock, logger: logger)
+        let gate = RetentionGate(store: store, firstRetentionDays: firstRetentionDays, clock: clock)
+        flush = Flush(store: store, gate: gate, broker: broker, clock: clock, logger: logger)
         buffer = WriteBuffer(
             limits: .init(
                 events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), bytes: Self.flushBytes,

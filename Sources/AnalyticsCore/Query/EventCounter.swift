@@ -1,9 +1,10 @@
 internal import CoreMetrics
 
 /// Answers counts: from the cache where the generation of the range still stands, else from hours, from the minutes of marked hours and
-/// of the sides, and from the events of marked minutes and of the edges.
+/// of the sides, and from the events of marked minutes and of the edges. Minutes below the watermark are answered from their rollups
+/// alone.
 public struct EventCounter: Sendable {
-    private let store: any RollupStore
+    private let store: any RollupStore & ProjectStore
     private let cache: any CountCache
     private let flights = SingleFlight<String, Counts>()
     private let liveMinutes = LiveMinutes()
@@ -18,13 +19,14 @@ public struct EventCounter: Sendable {
     /// A cached count is found again only while its generation stands; this only bounds what old generations take up.
     private static let timeToLive: Duration = .seconds(600)
 
-    public init(store: any RollupStore, cache: any CountCache) {
+    public init(store: any RollupStore & ProjectStore, cache: any CountCache) {
         self.store = store
         self.cache = cache
         CacheMetrics.prepare()
     }
 
-    /// The counts, and whether they came from the cache.
+    /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` where the range cuts a minute whose events may be
+    /// deleted.
     public func counts(_ query: CountQuery) async throws -> (counts: Counts, cached: Bool) {
         guard let range = try await range(of: query) else { return (Counts([:]), false) }
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
@@ -94,9 +96,21 @@ public struct EventCounter: Sendable {
         }
         try await addMinutes(cover.minutes, to: &tally)
         for edge in cover.edges {
-            for minute in try await store.countEvents(project: query.project, in: [edge]) { tally.add(minute.groups) }
+            for minute in try await counted(edge, of: query.project) { tally.add(minute.groups) }
         }
         return tally.counts
+    }
+
+    /// A part of a minute, which only its events can tell.
+    private func counted(_ edge: Range<Timestamp>, of project: String) async throws -> [MinuteCounts] {
+        let counted = try await store.countEvents(project: project, in: [edge])
+        // Read after the events: whatever was deleted before they were counted lies below it.
+        let record = try await store.newestRecords(of: [project]).first
+        let minute = edge.lowerBound.minute
+        guard let record, let watermark = record.watermark, minute < record.firstWholeMinute else { return counted }
+        let isEmpty = try await store.rollups(.minute, project: project, in: [minute..<minute + 1]).allSatisfy(\.groups.isEmpty)
+        guard isEmpty else { throw ExpiredRangeError(watermark: watermark) }
+        return []
     }
 
     private func addMinutes(_ minutes: [Range<Int64>], to tally: inout Tally) async throws {
@@ -118,8 +132,7 @@ public struct EventCounter: Sendable {
         }
         let versions = Dictionary(uniqueKeysWithValues: unknown.map { ($0.key.index, $0) })
         for ranges in slices(coalesce(unknown.map(\.key.index)), length: Self.minutesAtATime) {
-            let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
-            for minute in try await store.countEvents(project: tally.query.project, in: times) {
+            for minute in try await groups(of: tally.query.project, in: ranges) {
                 tally.add(minute.groups)
                 if let rollup = versions[minute.minute] { await liveMinutes.remember(minute.groups, of: rollup) }
             }
@@ -139,15 +152,33 @@ extension EventCounter {
 
     /// All who share have read this version, so the count holds every event that any of them has to see.
     private func shared(_ rollup: Rollup) async throws -> [RollupGroup] {
-        try await minuteFlights.value(for: LiveMinute(key: rollup.key, version: rollup.version)) { [store, liveMinutes] in
+        try await minuteFlights.value(for: LiveMinute(key: rollup.key, version: rollup.version)) { [self] in
             let minute = rollup.key.index
-            let counted = try await store.countEvents(
-                project: rollup.key.project, in: [Timestamp(minute: minute)..<Timestamp(minute: minute + 1)])
-            let groups = counted.first?.groups ?? []
+            let groups = try await groups(of: rollup.key.project, in: [minute..<minute + 1]).first?.groups ?? []
             await liveMinutes.remember(groups, of: rollup)
             return groups
         }
     }
+
+    /// Marked minutes, counted from their events; those below the watermark as their rollups say, which were complete when it rose past
+    /// them.
+    private func groups(of project: String, in ranges: [Range<Int64>]) async throws -> [MinuteCounts] {
+        let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
+        let counted = try await store.countEvents(project: project, in: times)
+        // Read after the events: whatever was deleted before they were counted lies below it.
+        let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
+        let expired = ranges.compactMap { $0.lowerBound < first ? $0.lowerBound..<min($0.upperBound, first) : nil }
+        guard !expired.isEmpty else { return counted }
+        // As they are now: what was read before may be older than the watermark.
+        let rollups = try await store.rollups(.minute, project: project, in: expired)
+        return rollups.map { MinuteCounts(minute: $0.key.index, groups: $0.groups) } + counted.filter { $0.minute >= first }
+    }
+}
+
+/// A range of a count begins or ends inside a minute whose events may be deleted: what lies on either side is not known any more.
+public struct ExpiredRangeError: Error, Sendable {
+    /// The first moment whose events are all there.
+    public var watermark: Timestamp
 }
 
 /// Adds groups up under the query's filters and grouping.

@@ -22,16 +22,14 @@ public struct Reconciliation: Sendable {
         public var hours = 0
         /// Marked buckets: not counted yet, and so neither right nor wrong.
         public var marked = 0
-        /// Minutes whose events may have expired: nothing is left to compare them with.
+        /// Minutes below the watermark: their events may be deleted, and nothing is left to compare them with.
         public var expired = 0
         public var differences: [Difference] = []
 
         public init() {}
     }
 
-    private let store: any RollupStore
-    private let limits: EventLimits
-    private let clock: WallClock
+    private let store: any RollupStore & ProjectStore
     private let pause: Duration
 
     /// Hours compared at a time; where there is nothing the step doubles, up to ``longestStep``.
@@ -41,10 +39,8 @@ public struct Reconciliation: Sendable {
     private static let looks = 3
 
     /// `pause`: time for a flush to mark what it has just inserted; what is found different is looked at again after it.
-    public init(store: any RollupStore, limits: EventLimits, clock: WallClock, pause: Duration = .seconds(1)) {
+    public init(store: any RollupStore & ProjectStore, pause: Duration = .seconds(1)) {
         self.store = store
-        self.limits = limits
-        self.clock = clock
         self.pause = pause
     }
 
@@ -81,7 +77,8 @@ public struct Reconciliation: Sendable {
 
     private func compare(_ project: String, hours range: Range<Int64>) async throws -> Report {
         var report = Report()
-        // Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared.
+        // Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared. The watermark
+        // last: whatever was deleted before the events were counted lies below it.
         let minuteRange = range.lowerBound * 60..<range.upperBound * 60
         let before = try await store.rollups(.minute, project: project, in: [minuteRange])
         let hours = try await store.rollups(.hour, project: project, in: [range])
@@ -90,7 +87,7 @@ public struct Reconciliation: Sendable {
         let after = try await store.rollups(.minute, project: project, in: [minuteRange])
         let versions = Dictionary(uniqueKeysWithValues: after.map { ($0.key, $0.version) })
         let events = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
-        let oldest = limits.oldestCountableMinute(at: clock.now()) ?? .min
+        let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
 
         var unsettled: Set<BucketKey> = []
         for minute in before {
@@ -105,10 +102,10 @@ public struct Reconciliation: Sendable {
             }
         }
         let known = Set(before.map(\.key.index))
-        for minute in counted {
+        for minute in counted where minute.minute >= oldest {
             report.events += minute.groups.reduce(0) { $0 + $1.count }
             let key = BucketKey(project: project, index: minute.minute)
-            guard !known.contains(minute.minute), minute.minute >= oldest else { continue }
+            guard !known.contains(minute.minute) else { continue }
             if versions[key] == nil { report.differences += differences(.minute, key, [], minute.groups) }
             unsettled.insert(key.hour)
         }
@@ -158,63 +155,5 @@ extension Reconciliation.Report {
         marked += other.marked
         expired += other.expired
         differences += other.differences
-    }
-}
-
-/// Makes all rollups anew from the events; but for those whose events may have expired, which stay as they are.
-public struct Rebuild: Sendable {
-    private let store: any RollupStore
-    private let roller: Roller
-    private let limits: EventLimits
-    private let clock: WallClock
-
-    /// Days marked at a time where there is nothing.
-    private static let longestStep: Int64 = 16
-
-    public init(store: any RollupStore, roller: Roller, limits: EventLimits, clock: WallClock) {
-        self.store = store
-        self.roller = roller
-        self.limits = limits
-        self.clock = clock
-    }
-
-    /// Marks every bucket that has events, or that exists, and rolls until none is marked. May run beside a service at work.
-    /// Returns how many minutes were counted.
-    public func run() async throws -> Int {
-        var total = 0
-        for project in try await store.projects() {
-            guard let extent = try await store.extent(project: project) else { continue }
-            let start = extent.lowerBound.day
-            let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1
-            var (day, step) = (start, Int64(1))
-            while day < end {
-                let next = min(day + step, end)
-                let marks = try await marks(of: project, days: day..<next)
-                if !marks.isEmpty { try await marks.write(to: store) }
-                total += marks.minutes.count
-                step = marks.isEmpty ? min(step * 2, Self.longestStep) : 1
-                day = next
-            }
-        }
-        try await roller.finish()
-        return total
-    }
-
-    /// A minute whose events may have expired is not marked: while it was, counts would be taken from events that are gone.
-    private func marks(of project: String, days: Range<Int64>) async throws -> BucketMarks {
-        let minutes = days.lowerBound * 1440..<days.upperBound * 1440
-        let oldest = limits.oldestCountableMinute(at: clock.now()) ?? .min
-        var marks = BucketMarks()
-        for rollup in try await store.rollups(.minute, project: project, in: [minutes]) where rollup.key.index >= oldest {
-            marks.touch(rollup.key)
-        }
-        for rollup in try await store.rollups(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) {
-            if rollup.key.index * 60 + 59 >= oldest { marks.touch(hour: rollup.key) }
-        }
-        let times = Timestamp(minute: minutes.lowerBound)..<Timestamp(minute: minutes.upperBound)
-        for minute in try await store.countEvents(project: project, in: [times]) where minute.minute >= oldest {
-            marks.touch(BucketKey(project: project, index: minute.minute))
-        }
-        return marks
     }
 }

@@ -8,9 +8,7 @@ public import ServiceLifecycle
 /// As many rollers as there are processors may run, without knowing of each other: a count is written only over an older one, so a
 /// slower roller, a write that arrives late or a crash can put nothing wrong in place, and what was missed is still marked.
 public actor Roller: Service {
-    private let store: any RollupStore
-    private let limits: EventLimits
-    private let clock: WallClock
+    private let store: any RollupStore & ProjectStore
     private let logger: Logger
     private var minutes = RollPlanner<ContinuousClock.Instant>()
     private var hours = RollPlanner<ContinuousClock.Instant>()
@@ -28,11 +26,12 @@ public actor Roller: Service {
     /// Passes that ``finish()`` makes at the most.
     private static let finishingPasses = 100
 
-    public init(store: any RollupStore, limits: EventLimits, clock: WallClock, logger: Logger) {
+    private static let expired = Counter(label: "analytics_rollup_expired_total")
+
+    public init(store: any RollupStore & ProjectStore, logger: Logger) {
         self.store = store
-        self.limits = limits
-        self.clock = clock
         self.logger = logger
+        _ = Self.expired
     }
 
     public func run() async throws {
@@ -126,8 +125,7 @@ public actor Roller: Service {
 
     /// `hot`: marked minutes that are not due, and are not to be counted in passing either.
     private func rollMinutes(_ buckets: [BucketVersion], around hot: Set<BucketKey>) async throws {
-        let (expired, countable) = split(buckets)
-        try await settle(expired)
+        let countable = try await withoutExpired(buckets)
         var parts: [Slice] = []
         for project in Set(countable.map(\.key.project)) {
             let own = countable.filter { $0.key.project == project }
@@ -146,8 +144,13 @@ public actor Roller: Service {
         let times = slice.ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
         let counted = try await store.countEvents(project: slice.project, in: times)
         let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
-        // Every marked minute is written, one without events too: they may have been deleted.
-        let rolled = slice.buckets.map { RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? []) }
+        // Read after the events: whatever was deleted before they were counted lies below it.
+        let records = ProjectRecords(try await store.newestRecords(of: [slice.project]))
+        let first = records.firstWholeMinute(of: slice.project)
+        // Every other marked minute is written, one without events too.
+        let rolled = slice.buckets.filter { $0.key.index >= first }.map {
+            RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? [])
+        }
         try await write(.minute, rolled)
     }
 
@@ -164,21 +167,20 @@ public actor Roller: Service {
         }
     }
 
-    /// A bucket whose events may have expired is never counted again: that would put the little that is left in place of the truth.
-    private func split(_ buckets: [BucketVersion]) -> (expired: [BucketVersion], countable: [BucketVersion]) {
-        guard let oldest = limits.oldestCountableMinute(at: clock.now()) else { return ([], buckets) }
-        return (buckets.filter { $0.key.index < oldest }, buckets.filter { $0.key.index >= oldest })
-    }
-
-    /// Unmarks buckets as they are.
-    private func settle(_ buckets: [BucketVersion]) async throws {
-        guard !buckets.isEmpty else { return }
-        logger.error("Marked minutes are too old to be counted again", metadata: ["count": "\(buckets.count)"])
-        for bucket in buckets {
-            let current = try await store.rollups(
-                .minute, project: bucket.key.project, in: [bucket.key.index..<bucket.key.index + 1])
-            try await write(.minute, [RolledBucket(key: bucket.key, version: bucket.version, groups: current.first?.groups ?? [])])
-        }
+    /// Unmarks the minutes below the watermark as they are, and returns the others: of the former events may be deleted, and what is left
+    /// would be counted in place of the truth.
+    private func withoutExpired(_ buckets: [BucketVersion]) async throws -> [BucketVersion] {
+        guard !buckets.isEmpty else { return [] }
+        let records = ProjectRecords(try await store.projectRecords())
+        let expired = buckets.filter { $0.key.index < records.firstWholeMinute(of: $0.key.project) }
+        guard let first = expired.first else { return buckets }
+        try await store.unmark(.minute, expired)
+        Self.expired.increment(by: expired.count)
+        let start = Timestamp(minute: first.key.index).rfc3339
+        logger.warning(
+            "Marked minutes below the watermark keep their counts",
+            metadata: ["count": "\(expired.count)", "project": "\(first.key.project)", "first": "\(start)"])
+        return buckets.filter { $0.key.index >= records.firstWholeMinute(of: $0.key.project) }
     }
 
     // MARK: Hours

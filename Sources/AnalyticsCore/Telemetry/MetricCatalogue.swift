@@ -54,6 +54,8 @@ public enum MetricCatalogue {
             "analytics_rollup_lag_seconds", "How long the marked bucket that waits longest has waited since it was last rolled, in seconds."
         ),
         counter("analytics_rollup_rolled_total", "Buckets rolled, by tier."),
+        counter("analytics_rollup_expired_total", "Marked minutes below the watermark, which keep the count that they have."),
+        counter("analytics_retention_deleted_events_total", "Events deleted below a watermark."),
         histogram("analytics_flush_events", sizes, "Events written by a flush."),
         histogram("analytics_flush_duration_seconds", latency, "Time of a flush, from insert to acknowledgement."),
         gauge("analytics_dependency_up", "1 when the store, the broker or the cache answers."),

@@ -1,12 +1,13 @@
 /// Any store, with every operation timed.
-public struct TimedStore: EventStore, RollupStore {
+public struct TimedStore: EventStore, RollupStore, ProjectStore {
     private let store: any Store
     private let timers = OperationTimers(
         port: "store",
         operations: [
-            "prepare", "check_health", "insert", "event", "events", "add_reports", "reports", "delete_events", "mark", "bump_generations",
+            "prepare", "check_health", "insert", "event", "events", "add_reports", "reports", "mark", "bump_generations",
             "generation",
-            "dirty_buckets", "rollups", "count_events", "roll", "extent", "projects",
+            "dirty_buckets", "rollups", "count_events", "roll", "unmark", "extent", "projects", "project_records", "newest_records",
+            "create_record", "set_retention", "close", "raise_watermark", "delete_expired",
         ])
 
     public init(_ store: any Store) {
@@ -45,10 +46,6 @@ public struct TimedStore: EventStore, RollupStore {
         try await timers.time("reports") { () throws(StoreError) in try await store.reports(project: project, request: request) }
     }
 
-    public func deleteEvents(before: Timestamp) async throws(StoreError) {
-        try await timers.time("delete_events") { () throws(StoreError) in try await store.deleteEvents(before: before) }
-    }
-
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         try await timers.time("mark") { () throws(StoreError) in try await store.mark(tier, marks) }
     }
@@ -79,11 +76,47 @@ public struct TimedStore: EventStore, RollupStore {
         try await timers.time("roll") { () throws(StoreError) in try await store.roll(tier, buckets) }
     }
 
+    public func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {
+        try await timers.time("unmark") { () throws(StoreError) in try await store.unmark(tier, buckets) }
+    }
+
     public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
         try await timers.time("extent") { () throws(StoreError) in try await store.extent(project: project) }
     }
 
     public func projects() async throws(StoreError) -> [String] {
         try await timers.time("projects") { () throws(StoreError) in try await store.projects() }
+    }
+}
+
+extension TimedStore {
+    public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
+        try await timers.time("project_records") { () throws(StoreError) in try await store.projectRecords() }
+    }
+
+    public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
+        try await timers.time("newest_records") { () throws(StoreError) in try await store.newestRecords(of: projects) }
+    }
+
+    public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+        try await timers.time("create_record") { () throws(StoreError) in
+            try await store.createRecord(of: project, retentionDays: retentionDays, at: time)
+        }
+    }
+
+    public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+        try await timers.time("set_retention") { () throws(StoreError) in try await store.setRetention(of: project, days: days, at: time) }
+    }
+
+    public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+        try await timers.time("close") { () throws(StoreError) in try await store.close(project, before: time) }
+    }
+
+    public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+        try await timers.time("raise_watermark") { () throws(StoreError) in try await store.raiseWatermark(of: project, to: time) }
+    }
+
+    public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+        try await timers.time("delete_expired") { () throws(StoreError) in try await store.deleteExpiredEvents(of: project, limit: limit) }
     }
 }

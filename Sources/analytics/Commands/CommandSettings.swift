@@ -15,6 +15,7 @@ enum CommandSettings {
         let (store, shutdown) = try Backends.openStoreOnly(settings, logger: logger)
         do {
             try await store.prepare()
+            try await RetentionNotice.log(settings, store, logger)
             try await body(store, settings, logger)
         } catch {
             await shutdown()

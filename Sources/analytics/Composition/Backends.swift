@@ -18,8 +18,7 @@ struct Backends: Sendable {
     var summary: String
 
     static func open(_ settings: Settings, logger: Logger) async throws -> Backends {
-        let store = try openStore(
-            settings, expiry: settings.events.retention.map { .after($0 + EventLimits.retentionMargin) } ?? .never, logger: logger)
+        let store = try openStore(settings, logger: logger)
         let broker = try openBroker(settings, logger: logger)
         let cache = openCache(settings, logger: logger)
         return Backends(
@@ -32,9 +31,9 @@ struct Backends: Sendable {
             summary: "broker \(broker.name), store \(store.name), cache \(cache.name)")
     }
 
-    /// The store alone, for commands that need nothing else. What expires when is the service's to say.
+    /// The store alone, for commands that need nothing else.
     static func openStoreOnly(_ settings: Settings, logger: Logger) throws -> (store: any Store, shutdown: @Sendable () async -> Void) {
-        let store = try openStore(settings, expiry: .unchanged, logger: logger)
+        let store = try openStore(settings, logger: logger)
         return (store.value, store.shutdown)
     }
 
@@ -46,11 +45,9 @@ struct Backends: Sendable {
         var shutdown: @Sendable () async -> Void
     }
 
-    private static func openStore(
-        _ settings: Settings, expiry: MongoStore.Expiry, logger: Logger
-    ) throws -> Opened<any Store> {
+    private static func openStore(_ settings: Settings, logger: Logger) throws -> Opened<any Store> {
         if let uri = settings.backends.mongoURI {
-            let store = try MongoStore(uri: uri, expiry: expiry, logger: logger)
+            let store = try MongoStore(uri: uri, logger: logger)
             return Opened(value: store, name: "MongoDB") { await store.shutdown() }
         }
         let store = try SQLiteStore(path: try file("events.sqlite", settings), logger: logger)

@@ -16,10 +16,16 @@ struct Service: Sendable {
     func run(_ role: Serve.Role) async throws {
         var services: [any ServiceLifecycle.Service] = []
         // The door stays open while the store is away; who asks is told 503 meanwhile. A processor has nothing to do without it.
-        if role == .api { services.append(StorePreparation(prepare: prepareStore)) } else { try await prepareStore() }
+        if role == .api {
+            services.append(StorePreparation { try await prepareStore(attempts: .max) })
+        } else {
+            try await prepareStore(attempts: 60)
+        }
+        let horizons = IngestHorizons(store: backends.store, firstRetentionDays: firstRetentionDays, logger: logger)
+        if role != .processor { services.append(horizons) }
         if role != .api { services += processing() }
         services.append(StateReporter(store: backends.store, broker: backends.broker, cache: backends.cache))
-        services.append(api(role))
+        services.append(api(role, horizons))
         // Ended in reverse: the API first, so that nothing more is accepted while the processor drains.
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -28,21 +34,19 @@ struct Service: Sendable {
     }
 
     private func processing() -> [any ServiceLifecycle.Service] {
-        var services: [any ServiceLifecycle.Service] = [
-            Roller(store: backends.store, limits: settings.events, clock: .system, logger: logger),
+        [
+            Roller(store: backends.store, logger: logger),
+            RetentionSweeper(store: backends.store, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
             Processor(
                 broker: backends.broker, store: backends.store,
                 enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress),
-                settings: settings.processor, clock: .system, logger: logger),
+                settings: settings.processor, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
         ]
-        if let retention = settings.events.retention {
-            services.append(
-                Expiry(store: backends.store, keep: retention + EventLimits.retentionMargin, clock: .system, logger: logger))
-        }
-        return services
     }
 
-    private func api(_ role: Serve.Role) -> any ServiceLifecycle.Service {
+    private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
+
+    private func api(_ role: Serve.Role, _ horizons: IngestHorizons) -> any ServiceLifecycle.Service {
         let dependencies = Dependencies(store: backends.store, broker: backends.broker, cache: backends.cache)
         let readiness: @Sendable () async -> Readiness = {
             Readiness(
@@ -57,7 +61,8 @@ struct Service: Sendable {
             role != .processor
             ? APIServices(
                 collector: Collector(
-                    publisher: backends.broker, limits: settings.events, clock: .system, ids: .uuid7(clock: .system)),
+                    publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
+                    ids: .uuid7(clock: .system)),
                 reader: EventReader(store: backends.store), counter: EventCounter(store: backends.store, cache: backends.cache),
                 storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
             : APIServices(readiness: readiness, metrics: metrics)
@@ -81,15 +86,16 @@ struct Service: Sendable {
         }
     }
 
-    /// A store that is away at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
-    private func prepareStore() async throws {
+    /// A store that is unavailable at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
+    private func prepareStore(attempts: Int) async throws {
         var attempt = 0
         while true {
             do throws(StoreError) {
-                return try await backends.store.prepare()
+                try await backends.store.prepare()
+                return try await RetentionNotice.log(settings, backends.store, logger)
             } catch {
-                guard error.code == .unavailable, attempt < 60 else { throw error }
                 attempt += 1
+                guard error.code == .unavailable, attempt < attempts else { throw error }
                 logger.warning("Waiting for the store", metadata: ["error": "\(error.message)"])
             }
             try await Task.sleep(for: .seconds(1))

@@ -6,6 +6,8 @@ struct Settings: Sendable {
     var server: ServerSettings
     var backends: BackendSettings
     var events: EventLimits
+    /// `RETENTION_DAYS`, where it is set: what a project that has no retention in the store gets.
+    var retentionDays: Int?
     var processor: Processor.Settings
     var logging: LoggingSettings
     /// Whether IP addresses are kept whole.
@@ -16,12 +18,11 @@ struct Settings: Sendable {
         backends = try BackendSettings(reader)
         logging = try LoggingSettings(reader)
         keepClientAddress = try reader.flag("KEEP_CLIENT_IP", default: false)
-        let retention = try reader.integer("RETENTION_DAYS", default: 0, in: 0...36_500)
+        retentionDays = try reader.integer("RETENTION_DAYS", in: 0...RetentionPlan.maximumDays)
         events = EventLimits(
             maximumEventBytes: try reader.integer("MAX_EVENT_BYTES", default: 256 * 1024, in: 256...8 * 1024 * 1024),
             maximumBatchEvents: try reader.integer("MAX_BATCH_EVENTS", default: 10_000, in: 1...100_000),
-            maximumFutureSkew: .seconds(try reader.integer("MAX_FUTURE_SKEW", default: 3_600, in: 0...31_536_000)),
-            retention: retention == 0 ? nil : .seconds(retention * 86_400))
+            maximumFutureSkew: .seconds(try reader.integer("MAX_FUTURE_SKEW", default: 3_600, in: 0...31_536_000)))
         processor = Processor.Settings(
             flushEvents: try reader.integer("FLUSH_EVENTS", default: 2_000, in: 1...20_000),
             flushInterval: .milliseconds(try reader.integer("FLUSH_INTERVAL_MS", default: 100, in: 1...60_000)),

@@ -39,7 +39,12 @@ struct SettingsReader {
     }
 
     func integer(_ name: String, default standard: Int, in range: ClosedRange<Int>) throws -> Int {
-        guard let text = text(name) else { return standard }
+        try integer(name, in: range) ?? standard
+    }
+
+    /// `nil` where it is not set.
+    func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+        guard let text = text(name) else { return nil }
         guard let value = Int(text), range.contains(value) else {
             throw SettingsError(name, text, allowed: "an integer from \(range.lowerBound) to \(range.upperBound)")
         }

@@ -7,7 +7,8 @@ struct CollectorTests {
 
     private func submit(_ count: Int, broken: Set<Int> = []) async throws -> SubmissionResult {
         let events = (0..<count).map { broken.contains($0) ? "{}" : #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
-        return try await Collector(publisher: broker, limits: EventLimits(), clock: .fixed(noon), ids: .counting("r"))
+        let horizons = IngestHorizons(store: MemoryStore(), firstRetentionDays: 0, logger: quiet)
+        return try await Collector(publisher: broker, limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting("r"))
             .submit(Submission(format: .batch, body: PaddedBytes("[\(events.joined(separator: ","))]")))
     }
 

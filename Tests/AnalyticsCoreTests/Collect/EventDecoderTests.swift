@@ -5,18 +5,18 @@ import Testing
 /// Decodes one body at noon.
 func decode(
     _ body: [UInt8], as format: Submission.Format = .event, key: String? = nil, project: String = Project.default,
-    limits: EventLimits = EventLimits(), request: String = "req"
+    limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
 ) throws(SubmissionError) -> EventDecoder.Output {
     let submission = Submission(project: project, format: format, body: PaddedBytes(body), idempotencyKey: key)
-    return try EventDecoder(limits: limits, ids: .counting("made"))
+    return try EventDecoder(limits: limits, horizon: horizon, ids: .counting("made"))
         .decode(submission, stamp: .init(receivedAt: noon, request: request))
 }
 
 func decode(
     _ body: String, as format: Submission.Format = .event, key: String? = nil, project: String = Project.default,
-    limits: EventLimits = EventLimits(), request: String = "req"
+    limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
 ) throws(SubmissionError) -> EventDecoder.Output {
-    try decode(Array(body.utf8), as: format, key: key, project: project, limits: limits, request: request)
+    try decode(Array(body.utf8), as: format, key: key, project: project, limits: limits, horizon: horizon, request: request)
 }
 
 struct Refused: CustomTestStringConvertible {
@@ -140,19 +140,26 @@ struct EventDecoderTests {
         #expect(event.timestamp == noon && event.clientTimestamp == nil)
     }
 
-    @Test func whatIsTooOldDependsOnTheRetention() throws {
-        let limits = EventLimits(retention: .seconds(86_400))
+    @Test func whatIsTooOldDependsOnTheRetentionAndOnTheTimeThatIsClosed() throws {
+        let day = Duration.seconds(86_400)
+        let horizons = [
+            IngestHorizon(retention: day), IngestHorizon(closedBefore: noon - day),
+            IngestHorizon(retention: day, closedBefore: noon - day * 2), IngestHorizon(retention: day * 9, closedBefore: noon - day),
+        ]
         let body = { (text: String) in #"{"type":"t","source":"s","data":1,"timestamp":"\#(text)"}"# }
-        #expect(try decode(body("2026-02-28T12:00:00Z"), limits: limits).events.count == 1)
-        #expect(try decode(body("2026-02-28T11:59:59.999Z"), limits: limits).rejected.first?.code == .timestampTooOld)
+        for horizon in horizons {
+            #expect(try decode(body("2026-02-28T12:00:00Z"), horizon: horizon).events.count == 1)
+            let rejected = try decode(body("2026-02-28T11:59:59.999Z"), horizon: horizon).rejected.first
+            #expect(rejected?.code == .timestampTooOld && rejected?.field == "timestamp")
+        }
         #expect(try decode(body("0001-01-01T00:00:00Z")).events.count == 1)
     }
 
-    @Test(arguments: [EventLimits(), EventLimits(retention: .seconds(86_400))])
-    func clocksAtBothEndsOfTimeAreRefusedAndNothingElse(limits: EventLimits) throws {
+    @Test(arguments: [IngestHorizon(), IngestHorizon(retention: .seconds(86_400))])
+    func clocksAtBothEndsOfTimeAreRefusedAndNothingElse(horizon: IngestHorizon) throws {
         for (sentAt, timestamp) in [("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"), ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")] {
             let body = #"{"sentAt":"\#(sentAt)","events":[{"type":"t","source":"s","data":1,"timestamp":"\#(timestamp)"}]}"#
-            let output = try decode(body, as: .batch, limits: limits)
+            let output = try decode(body, as: .batch, horizon: horizon)
             #expect(output.events.isEmpty && output.rejected.first?.field == "timestamp")
         }
     }

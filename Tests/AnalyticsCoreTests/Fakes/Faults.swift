@@ -11,6 +11,9 @@ final class Faults: Sendable {
         case bury
         case acknowledge
         case roll
+        case unmark
+        case record
+        case delete
         case report
         case read
     }

@@ -3,7 +3,7 @@ import Synchronization
 @testable import AnalyticsCore
 
 /// The store's contract in memory, to the letter of `Ports/Store.swift`.
-final class MemoryStore: EventStore, RollupStore, Sendable {
+final class MemoryStore: EventStore, RollupStore, ProjectStore, Sendable {
     struct Key: Hashable {
         var project: ExactText
         var id: ExactText
@@ -24,6 +24,7 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
         var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:]]
         var generations: [BucketKey: Int64] = [:]
         var reports: [DeliveryReport] = []
+        var records: [ExactText: ProjectRecord] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []
@@ -124,10 +125,6 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
         try await read("reports") { $0.reports.filter { $0.project == project && $0.request == request } }
     }
 
-    func deleteEvents(before: Timestamp) async throws(StoreError) {
-        state.withLock { $0.events = $0.events.filter { $0.value.event.timestamp >= before } }
-    }
-
     static func newestFirst(_ a: StoredEvent, _ b: StoredEvent) -> Bool {
         if a.event.timestamp != b.event.timestamp { return a.event.timestamp > b.event.timestamp }
         return b.event.id.utf8.lexicographicallyPrecedes(a.event.id.utf8)
@@ -219,6 +216,14 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
         }
     }
 
+    func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {
+        try write(.unmark) { state in
+            for bucket in buckets where state.tiers[tier]![bucket.key]?.version == bucket.version {
+                state.tiers[tier]![bucket.key]!.dirty = false
+            }
+        }
+    }
+
     func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
         try await read("extent") { state in
             let events = state.events.values.filter { $0.event.project == project }
@@ -237,6 +242,49 @@ final class MemoryStore: EventStore, RollupStore, Sendable {
             let keys = state.tiers.values.flatMap { $0.keys.map(\.project) }
             return Set(state.events.values.map(\.event.project) + keys).sorted()
         }
+    }
+
+    // MARK: Projects
+
+    func projectRecords() async throws(StoreError) -> [ProjectRecord] {
+        try await read("projectRecords") { Array($0.records.values) }
+    }
+
+    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
+        try await read("newestRecords") { state in projects.compactMap { state.records[ExactText($0)] } }
+    }
+
+    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+        try edit(project) { if $0.retentionDays == nil { ($0.retentionDays, $0.changedAt) = (retentionDays, time) } }
+    }
+
+    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+        try edit(project) { ($0.retentionDays, $0.changedAt) = (days, time) }
+    }
+
+    func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+        try edit(project) { $0.closedBefore = max($0.closedBefore ?? time, time) }
+    }
+
+    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+        try edit(project) {
+            $0.closedBefore = max($0.closedBefore ?? time, time)
+            $0.watermark = max($0.watermark ?? time, time)
+        }
+    }
+
+    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+        try write(.delete) { state in
+            guard let watermark = state.records[ExactText(project)]?.watermark else { return 0 }
+            let expired = state.events.filter { $0.key.project == ExactText(project) && $0.value.event.timestamp < watermark }
+            let oldest = expired.sorted { $0.value.event.timestamp < $1.value.event.timestamp }.prefix(limit)
+            for (key, _) in oldest { state.events[key] = nil }
+            return oldest.count
+        }
+    }
+
+    private func edit(_ project: String, _ body: (inout ProjectRecord) -> Void) throws(StoreError) {
+        try write(.record) { body(&$0.records[ExactText(project), default: ProjectRecord(project: project)]) }
     }
 
     // MARK: Faults

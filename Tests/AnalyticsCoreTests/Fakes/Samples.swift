@@ -1,9 +1,13 @@
+import Logging
 import Synchronization
 
 @testable import AnalyticsCore
 
 /// 2026-03-01T12:00:00Z, which begins an hour.
 let noon = Timestamp(milliseconds: 1_772_366_400_000)
+
+/// Says nothing.
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 extension WallClock {
     static func fixed(_ now: Timestamp) -> WallClock { WallClock { now } }

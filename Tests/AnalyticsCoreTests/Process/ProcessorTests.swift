@@ -12,7 +12,7 @@ struct ProcessorTests {
         await rig.broker.untilIdle()
         task.cancel()
         _ = await task.result
-        #expect(rig.faults.trace.dropFirst() == [.insert, .markMinute, .markHour, .bump, .bury, .acknowledge])
+        #expect(rig.faults.trace.dropFirst() == [.record, .insert, .markMinute, .markHour, .bump, .bury, .acknowledge])
         rig.expectStored(["a", "taken"])
     }
 

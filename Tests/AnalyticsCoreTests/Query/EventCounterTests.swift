@@ -11,8 +11,8 @@ func write(_ events: [Event], to store: MemoryStore) async throws {
     try await marks.write(to: store)
 }
 
-func roller(_ store: MemoryStore, limits: EventLimits = EventLimits(), now: Timestamp = noon) -> Roller {
-    Roller(store: store, limits: limits, clock: .fixed(now), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+func roller(_ store: MemoryStore) -> Roller {
+    Roller(store: store, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 }
 
 @Suite(.timeLimit(.minutes(5)))

@@ -7,8 +7,8 @@ struct ReconciliationTests {
     private let store = MemoryStore()
     private let minute = BucketKey(project: Project.default, index: noon.minute)
 
-    private func reconcile(_ limits: EventLimits = EventLimits(), now: Timestamp = noon) async throws -> Reconciliation.Report {
-        try await Reconciliation(store: store, limits: limits, clock: .fixed(now), pause: .zero).run()
+    private func reconcile() async throws -> Reconciliation.Report {
+        try await Reconciliation(store: store, pause: .zero).run()
     }
 
     private func fill() async throws {
@@ -72,7 +72,7 @@ struct ReconciliationTests {
         #expect(!report.differences.isEmpty)
         #expect(
             report.differences.allSatisfy { $0.bucket.project == Project.default && ($0.rollup != $0.events || damage == .quarterMoved) })
-        _ = try await Rebuild(store: store, roller: roller(store), limits: EventLimits(), clock: .fixed(noon)).run()
+        _ = try await Rebuild(store: store, roller: roller(store)).run()
         #expect(try await reconcile().differences == [])
         #expect(store.buckets(.minute).allSatisfy { !$0.dirty } && store.buckets(.hour).allSatisfy { !$0.dirty })
     }
@@ -94,26 +94,25 @@ struct ReconciliationTests {
         #expect(report.differences.isEmpty && report.marked == 2)
     }
 
-    @Test func bucketsWhoseEventsMayHaveExpiredAreNotCompared() async throws {
-        let limits = EventLimits(retention: .seconds(30 * 86_400))
-        try await write([sample("a"), sample("b", at: noon + .seconds(40 * 86_400))], to: store)
+    @Test func minutesBelowTheWatermarkAreNotComparedWhetherTheirEventsAreGoneOrNot() async throws {
+        try await write([sample("a"), sample("kept"), sample("b", at: noon + .seconds(86_400))], to: store)
         try await roller(store).finish()
-        try await store.deleteEvents(before: noon + .seconds(86_400))
-        let now = noon + .seconds(40 * 86_400)
-        let report = try await reconcile(limits, now: now)
-        #expect(report.differences.isEmpty && report.expired == 1)
-        #expect(try await reconcile(EventLimits(), now: now).differences.count == 1, "without a retention nothing may be missing")
+        store.delete(id: "a")
+        #expect(try await reconcile().differences.count == 1, "without a watermark nothing may be missing")
+        try await store.raiseWatermark(of: Project.default, to: noon + .seconds(60))
+        let report = try await reconcile()
+        #expect(report.differences.isEmpty && report.expired == 1 && report.events == 1)
     }
 
-    @Test func aRebuildLeavesBucketsAloneWhoseEventsMayHaveExpired() async throws {
-        let limits = EventLimits(retention: .seconds(30 * 86_400))
-        try await write([sample("a"), sample("b", at: noon + .seconds(40 * 86_400))], to: store)
+    @Test func aRebuildKeepsTheCountsBelowTheWatermark() async throws {
+        try await write([sample("a"), sample("kept"), sample("b", at: noon + .seconds(86_400))], to: store)
         try await roller(store).finish()
-        try await store.deleteEvents(before: noon + .seconds(86_400))
-        let before = (store.buckets(.minute).first, store.buckets(.hour).first)
-        let clock = WallClock.fixed(noon + .seconds(40 * 86_400))
-        #expect(try await Rebuild(store: store, roller: roller(store), limits: limits, clock: clock).run() == 1)
-        #expect(store.buckets(.minute).first == before.0 && store.buckets(.hour).first == before.1)
+        store.delete(id: "a")
+        try await store.raiseWatermark(of: Project.default, to: noon + .seconds(60))
+        store.edit(.hour, BucketKey(project: Project.default, index: noon.hour)) { $0.groups[0].count = 9 }
+        #expect(try await Rebuild(store: store, roller: roller(store)).run() == 1)
+        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[2], [1]])
+        #expect(store.buckets(.hour).map { $0.groups.map(\.count) } == [[2], [1]], "an hour is made anew from its minutes")
     }
 
     @Test func anEventThatIsMarkedAMomentLaterIsNoDifference() async throws {
@@ -163,8 +162,6 @@ struct ReconciliationTests {
 @Suite(.timeLimit(.minutes(5)))
 struct RollerTests {
     private let store = MemoryStore()
-    private let limits = EventLimits(retention: .seconds(30 * 86_400))
-
     @Test func rollsMinutesAndThenHoursWithTheirQuarters() async throws {
         let times = [0, 60, 14 * 60 + 59, 15 * 60, 59 * 60].map { noon + .seconds($0) }
         try await write(times.enumerated().map { sample("e\($0)", at: $1) }, to: store)
@@ -173,23 +170,39 @@ struct RollerTests {
         #expect(store.buckets(.hour).map(\.groups) == [[RollupGroup(type: "view", source: "web", count: 5, quarters: [3, 1, 0, 1])]])
     }
 
-    @Test func aMinuteWhoseEventsMayHaveExpiredIsUnmarkedAsItIs() async throws {
+    @Test func aMinuteBelowTheWatermarkIsUnmarkedAsItIs() async throws {
         try await write((0..<100).map { sample("e\($0)", at: noon + .milliseconds($0)) }, to: store)
-        try await roller(store, limits: limits).finish()
-        // Thirty-six days later all but one event have expired, and a late one marks the minute.
-        let late = noon + .seconds(36 * 86_400 + 60)
-        try await store.deleteEvents(before: noon + .milliseconds(99))
-        try await write([sample("late", at: noon)], to: store)
-        try await roller(store, limits: limits, now: late).finish()
-        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[100]])
-        #expect(store.buckets(.hour).map { $0.groups.map(\.count) } == [[100]])
+        try await roller(store).finish()
+        for id in 0..<99 { store.delete(id: "e\(id)") }
+        try await store.raiseWatermark(of: Project.default, to: noon + .seconds(60))
+        try await write([sample("late"), sample("next", at: noon + .seconds(60))], to: store)
+        try await roller(store).finish()
+        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[100], [1]])
+        #expect(store.buckets(.hour).map { $0.groups.map(\.count) } == [[101]])
         #expect(store.buckets(.minute).allSatisfy { !$0.dirty } && store.buckets(.hour).allSatisfy { !$0.dirty })
+        #expect(store.buckets(.minute)[0].done < store.buckets(.minute)[0].version, "its last version was not counted")
     }
 
-    @Test func aMinuteThatIsJustCountableIsCounted() async throws {
-        try await write([sample("a")], to: store)
-        try await roller(store, limits: limits, now: noon + .seconds(36 * 86_400)).finish()
-        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[1]])
+    /// The deletion comes between the count and its roll: what was counted is too little.
+    @Test func aCountDuringWhichTheWatermarkRosePastTheMinuteIsNotWritten() async throws {
+        try await write((0..<100).map { sample("e\($0)", at: noon + .milliseconds($0)) }, to: store)
+        try await roller(store).finish()
+        try await write([sample("late"), sample("next", at: noon + .seconds(60))], to: store)
+        let (store, once) = (store, Once())
+        store.beforeRead { name in
+            guard name == "countEvents", once.claim() else { return }
+            try? await store.raiseWatermark(of: Project.default, to: noon + .seconds(60))
+            for id in 0..<99 { store.delete(id: "e\(id)") }
+        }
+        try await roller(store).finish()
+        #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[100], [1]])
+    }
+
+    @Test func theWatermarkOfOneProjectIsNotThatOfAnother() async throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        try await write([sample("a", project: composed), sample("a", project: decomposed)], to: store)
+        try await store.raiseWatermark(of: composed, to: noon + .seconds(60))
+        #expect(ProjectRecords(try await store.projectRecords()).firstWholeMinute(of: decomposed) == .min)
     }
 
     @Test func aBackfillIsCountedInRanges() async throws {

@@ -10,6 +10,7 @@ enum ProblemCode: String, CaseIterable {
     case eventsRejected = "events_rejected"
     case invalidParameter = "invalid_parameter"
     case unknownParameter = "unknown_parameter"
+    case expiredRange = "expired_range"
     case invalidHeader = "invalid_header"
     case invalidContentEncoding = "invalid_content_encoding"
     case incompleteBody = "incomplete_body"
@@ -30,7 +31,7 @@ enum ProblemCode: String, CaseIterable {
     var status: HTTPResponse.Status {
         switch self {
         case .invalidJSON, .invalidEnvelope, .emptyBatch, .tooManyEvents, .eventsRejected, .invalidParameter, .unknownParameter,
-            .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
+            .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
         case .notFound, .eventNotFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
@@ -52,6 +53,7 @@ enum ProblemCode: String, CaseIterable {
         case .eventsRejected: "Every event was rejected"
         case .invalidParameter: "A query parameter is wrong"
         case .unknownParameter: "A query parameter is not known"
+        case .expiredRange: "The range cuts a minute whose events are deleted"
         case .invalidHeader: "A header is wrong"
         case .invalidContentEncoding: "The body is not what Content-Encoding says"
         case .incompleteBody: "The body ended too soon"

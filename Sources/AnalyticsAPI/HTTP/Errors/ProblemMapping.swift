@@ -12,6 +12,7 @@ extension Problem {
         case let error as StoreError where error.code != .refused:
             logger.warning("The store did not answer a request", metadata: ["error": "\(error)"])
             self = Problem(.storeUnavailable, "The store did not answer in time. Ask again in a moment.")
+        case let error as ExpiredRangeError: self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
         default:
@@ -20,6 +21,16 @@ extension Problem {
                 writer.member("requestId", requestID)
             }
         }
+    }
+}
+
+extension Problem {
+    init(_ error: ExpiredRangeError) {
+        let watermark = error.watermark.rfc3339
+        self.init(
+            .expiredRange,
+            "Events before \(watermark) are deleted and their counts are kept by the minute: 'from' and 'to' before it must be whole minutes."
+        ) { $0.member("watermark", watermark) }
     }
 }
 

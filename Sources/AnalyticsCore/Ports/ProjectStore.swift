@@ -1,0 +1,52 @@
+/// Keeps a record for each project, and deletes events that are no longer kept.
+///
+/// Two moments of a record only rise (docs/decisions/retention.md): events before `closedBefore` are not stored any more, and events
+/// before `watermark` may be deleted. Every operation can be repeated, and does no harm when it takes effect late.
+public protocol ProjectStore: Sendable {
+    /// The records of all projects. Nothing in them can be undone.
+    func projectRecords() async throws(StoreError) -> [ProjectRecord]
+
+    /// The records of these projects as they are now: what was durable before the call is in them, after a failover too. What is newer
+    /// may still be undone, so it may hold an action back and not justify one.
+    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord]
+
+    /// Writes the first retention of a project that has none. One that is there stays.
+    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError)
+
+    /// Writes the retention of a project, in days, 0 for ever. `time` becomes ``ProjectRecord/changedAt``.
+    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError)
+
+    /// Raises ``ProjectRecord/closedBefore``. A lower moment changes nothing. Returns when that is durable.
+    func close(_ project: String, before time: Timestamp) async throws(StoreError)
+
+    /// Raises ``ProjectRecord/watermark``, and ``ProjectRecord/closedBefore`` with it. A lower moment changes nothing. Returns when that
+    /// is durable.
+    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError)
+
+    /// Deletes events below the stored watermark, the oldest first, at most `limit`. Rollups stay. Returns how many it deleted: 0 when
+    /// none is left, or when another process deletes the same ones.
+    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int
+}
+
+/// What the store keeps about a project.
+public struct ProjectRecord: Sendable, Equatable {
+    public var project: String
+    /// Days that a caller may rely on events being kept, 0 for ever; `nil` until the first value is written.
+    public var retentionDays: Int?
+    /// When `retentionDays` was written.
+    public var changedAt: Timestamp?
+    /// Events before this moment are not stored any more; `nil` while any is.
+    public var closedBefore: Timestamp?
+    /// The first moment whose events are all there; `nil` while all events are. Never later than `closedBefore`.
+    public var watermark: Timestamp?
+
+    public init(
+        project: String, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil, watermark: Timestamp? = nil
+    ) {
+        self.project = project
+        self.retentionDays = retentionDays
+        self.changedAt = changedAt
+        self.closedBefore = closedBefore
+        self.watermark = watermark
+    }
+}

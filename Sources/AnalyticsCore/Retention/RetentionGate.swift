@@ -1,0 +1,111 @@
+/// Keeps a flush from storing events in time that is closed, and from acknowledging those whose time was closed while it stored them.
+///
+/// A sweeper closes time first and looks for marked minutes afterwards; a flush marks its minutes first and looks for closed time
+/// afterwards. One of the two sees the other, so no event is acknowledged that is neither counted nor in the dead letters
+/// (docs/decisions/retention.md).
+struct RetentionGate: Sendable {
+    let store: any RollupStore & ProjectStore
+    let firstRetentionDays: Int
+    let clock: WallClock
+
+    /// To be asked before the insert. Gives projects that are new their first retention.
+    func admit(_ events: [StoredEvent]) async throws(StoreError) -> Admission {
+        let projects = Set(events.map { ExactText($0.event.project) }).map(\.text)
+        let records = ProjectRecords(try await store.newestRecords(of: projects))
+        for project in projects where records[project]?.retentionDays == nil {
+            try await store.createRecord(of: project, retentionDays: firstRetentionDays, at: clock.now())
+        }
+        return Admission(events, records)
+    }
+
+    /// To be asked after the marks: makes ``InsertOutcome/expired(before:)`` of what is stored in a minute that was closed meanwhile and
+    /// will not be counted. Waits until each such minute is counted or below the watermark.
+    func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
+        var outcomes = outcomes
+        let projects = Set(events.map { ExactText($0.event.project) }).map(\.text)
+        var records = ProjectRecords(try await store.newestRecords(of: projects))
+        var pending = events.indices.filter { outcomes[$0].isWritten && events[$0].isClosed(by: records) }
+        var backoff = Backoff()
+        while !pending.isEmpty {
+            var buckets = try await self.buckets(of: pending.map { events[$0] })
+            records = ProjectRecords(try await store.newestRecords(of: projects))
+            let isCut = pending.contains { events[$0].minute.index < records.firstWholeMinute(of: events[$0].event.project) }
+            // A minute may have been counted between the two reads.
+            if isCut { buckets = try await self.buckets(of: pending.map { events[$0] }) }
+            pending = pending.filter { index in
+                let minute = events[index].minute
+                switch Self.fate(of: minute, buckets[minute], records[minute.project]) {
+                case .counted: return false
+                case .pending: return true
+                case .expired(let watermark):
+                    outcomes[index] = .expired(before: watermark)
+                    return false
+                }
+            }
+            if !pending.isEmpty, (try? await Task.sleep(for: backoff.next())) == nil {
+                throw StoreError(.unavailable, operation: "confirm", "cancelled")
+            }
+        }
+        return outcomes
+    }
+
+    enum Fate: Equatable {
+        case counted
+        case pending
+        case expired(before: Timestamp)
+    }
+
+    /// What became of events that were marked before their minute's bucket was read. A bucket whose last version is counted holds them; one
+    /// that is below the watermark and not counted never will.
+    static func fate(of minute: BucketKey, _ bucket: Rollup?, _ record: ProjectRecord?) -> Fate {
+        if let bucket, bucket.done == bucket.version { return .counted }
+        guard let watermark = record?.watermark, let record, minute.index < record.firstWholeMinute else { return .pending }
+        return .expired(before: watermark)
+    }
+
+    private func buckets(of events: [StoredEvent]) async throws(StoreError) -> [BucketKey: Rollup] {
+        var buckets: [BucketKey: Rollup] = [:]
+        for (project, own) in Dictionary(grouping: Set(events.map(\.minute)), by: { ExactText($0.project) }) {
+            let ranges = coalesce(own.map(\.index).sorted())
+            for bucket in try await store.rollups(.minute, project: project.text, in: ranges) { buckets[bucket.key] = bucket }
+        }
+        return buckets
+    }
+}
+
+/// The events of a flush, those apart whose time is closed.
+struct Admission: Sendable {
+    /// What may be inserted, in its order.
+    private(set) var open: [StoredEvent] = []
+    /// For each event the moment before which its project takes none; `nil` for those that are open.
+    private var closed: [Timestamp?]
+
+    init(_ events: [StoredEvent], _ records: ProjectRecords) {
+        closed = events.map { $0.isClosed(by: records) ? records[$0.event.project]?.closedBefore : nil }
+        open = zip(events, closed).filter { $1 == nil }.map(\.0)
+    }
+
+    /// The outcomes of all events, given those of the open ones.
+    func outcomes(_ inserted: [InsertOutcome]) -> [InsertOutcome] {
+        var inserted = inserted[...]
+        return closed.map { $0.map { .expired(before: $0) } ?? inserted.removeFirst() }
+    }
+}
+
+extension StoredEvent {
+    fileprivate var minute: BucketKey { BucketKey(project: event.project, index: event.timestamp.minute) }
+
+    fileprivate func isClosed(by records: ProjectRecords) -> Bool {
+        event.timestamp.minute < records[event.project]?.firstOpenMinute ?? .min
+    }
+}
+
+extension InsertOutcome {
+    /// Whether this event is in the store, under its own timestamp.
+    fileprivate var isWritten: Bool {
+        switch self {
+        case .stored, .redelivered: true
+        case .duplicate, .conflict, .refused, .expired: false
+        }
+    }
+}

@@ -1,0 +1,53 @@
+/// Makes all rollups anew from the events. Minutes below the watermark stay as they are.
+public struct Rebuild: Sendable {
+    private let store: any RollupStore & ProjectStore
+    private let roller: Roller
+
+    /// Days marked at a time where there is nothing.
+    private static let longestStep: Int64 = 16
+
+    public init(store: any RollupStore & ProjectStore, roller: Roller) {
+        self.store = store
+        self.roller = roller
+    }
+
+    /// Marks every bucket that has events, or that exists, and rolls until none is marked. May run beside a service at work.
+    /// Returns how many minutes were counted.
+    public func run() async throws -> Int {
+        var total = 0
+        for project in try await store.projects() {
+            guard let extent = try await store.extent(project: project) else { continue }
+            let start = extent.lowerBound.day
+            let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1
+            var (day, step) = (start, Int64(1))
+            while day < end {
+                let next = min(day + step, end)
+                let marks = try await marks(of: project, days: day..<next)
+                if !marks.isEmpty { try await marks.write(to: store) }
+                total += marks.minutes.count
+                step = marks.isEmpty ? min(step * 2, Self.longestStep) : 1
+                day = next
+            }
+        }
+        try await roller.finish()
+        return total
+    }
+
+    /// Not the minutes below the watermark, which keep their counts; but their hours, which are sums of minutes.
+    private func marks(of project: String, days: Range<Int64>) async throws -> BucketMarks {
+        let minutes = days.lowerBound * 1440..<days.upperBound * 1440
+        let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
+        var marks = BucketMarks()
+        for rollup in try await store.rollups(.minute, project: project, in: [minutes]) {
+            if rollup.key.index >= oldest { marks.touch(rollup.key) } else { marks.touch(hour: rollup.key.hour) }
+        }
+        for rollup in try await store.rollups(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) {
+            marks.touch(hour: rollup.key)
+        }
+        let times = Timestamp(minute: minutes.lowerBound)..<Timestamp(minute: minutes.upperBound)
+        for minute in try await store.countEvents(project: project, in: [times]) where minute.minute >= oldest {
+            marks.touch(BucketKey(project: project, index: minute.minute))
+        }
+        return marks
+    }
+}

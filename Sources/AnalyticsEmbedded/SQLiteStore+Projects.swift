@@ -1,0 +1,98 @@
+public import AnalyticsCore
+import GRDB
+
+extension SQLiteStore {
+    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark"
+
+    public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
+        try await read("projectRecords") { db in
+            try Self.records(db, db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects"), [])
+        }
+    }
+
+    /// One writer and one file: what was committed before is seen.
+    public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
+        try await read("newestRecords") { db in
+            let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects WHERE project = CAST(? AS TEXT)")
+            return try projects.flatMap { try Self.records(db, statement, [SQLiteText($0)]) }
+        }
+    }
+
+    public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+        try await setRetention("createRecord", project, retentionDays, time, where: "WHERE projects.retentionDays IS NULL")
+    }
+
+    public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+        try await setRetention("setRetention", project, days, time, where: "")
+    }
+
+    private func setRetention(
+        _ operation: String, _ project: String, _ days: Int, _ time: Timestamp, where condition: String
+    ) async throws(StoreError) {
+        try await write(operation) { db in
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO projects (project, retentionDays, changedAt) VALUES (CAST(? AS TEXT), ?, ?)
+                    ON CONFLICT DO UPDATE SET retentionDays = excluded.retentionDays, changedAt = excluded.changedAt \(condition)
+                    """
+            ).execute(arguments: [SQLiteText(project), days, time.milliseconds])
+        }
+    }
+
+    public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+        try await raise("close", ["closedBefore"], of: project, to: time)
+    }
+
+    public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+        try await raise("raiseWatermark", ["closedBefore", "watermark"], of: project, to: time)
+    }
+
+    private func raise(_ operation: String, _ columns: [String], of project: String, to time: Timestamp) async throws(StoreError) {
+        try await write(operation) { db in try SQLiteStoreSchema.raise(db, columns, of: SQLiteText(project), to: time) }
+    }
+
+    /// The watermark is read in the same transaction.
+    public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+        try await write("deleteExpiredEvents") { db in
+            try db.cachedStatement(
+                sql: """
+                    DELETE FROM events WHERE rowid IN (
+                        SELECT rowid FROM events
+                        WHERE project = CAST(?1 AS TEXT)
+                            AND timestamp < (SELECT watermark FROM projects WHERE project = CAST(?1 AS TEXT))
+                        ORDER BY timestamp LIMIT ?2)
+                    """
+            ).execute(arguments: [SQLiteText(project), limit])
+            return db.changesCount
+        }
+    }
+
+    private static func records(_ db: Database, _ statement: Statement, _ arguments: StatementArguments) throws -> [ProjectRecord] {
+        var records: [ProjectRecord] = []
+        let rows = try Row.fetchCursor(statement, arguments: arguments)
+        while let row = try rows.next() {
+            records.append(
+                ProjectRecord(
+                    project: (row[0] as SQLiteText).string, retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
+                    watermark: time(row[4])))
+        }
+        return records
+    }
+
+    private static func time(_ milliseconds: Int64?) -> Timestamp? { milliseconds.map(Timestamp.init(milliseconds:)) }
+}
+
+extension SQLiteStoreSchema {
+    /// Raises columns of a project's record that hold moments.
+    static func raise(_ db: Database, _ columns: [String], of project: SQLiteText, to time: Timestamp) throws {
+        // `max` of a NULL is NULL.
+        let updates = columns.map { "\($0) = max(coalesce(\($0), excluded.\($0)), excluded.\($0))" }.joined(separator: ", ")
+        let values = columns.map { _ in "?2" }.joined(separator: ", ")
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO projects (project, \(columns.joined(separator: ", "))) VALUES (CAST(?1 AS TEXT), \(values))
+                ON CONFLICT DO UPDATE SET \(updates)
+                """
+        ).execute(arguments: [project, time.milliseconds])
+    }
+}

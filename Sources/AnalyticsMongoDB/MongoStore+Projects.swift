@@ -1,0 +1,97 @@
+public import AnalyticsCore
+
+extension MongoStore {
+    public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
+        try await run("projectRecords") { session throws(StoreError) in try session.records([], []) }
+    }
+
+    /// A local read on the primary: a primary holds whatever a majority has had from its predecessors, before it knows that a majority has
+    /// it, and a majority read right after an election might not see that.
+    public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
+        guard !projects.isEmpty else { return [] }
+        return try await run("newestRecords") { session throws(StoreError) in
+            let ids = BSON.array(projects.map(BSON.string))
+            return try session.records([("_id", ["$in": ids])], [("readConcern", ["level": "local"])])
+        }
+    }
+
+    public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+        try await setRetention("createRecord", project, retentionDays, time, where: [("retentionDays", ["$exists": false])])
+    }
+
+    public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+        try await setRetention("setRetention", project, days, time, where: [])
+    }
+
+    private func setRetention(
+        _ operation: String, _ project: String, _ days: Int, _ time: Timestamp, where condition: [(String, BSON)]
+    ) async throws(StoreError) {
+        try await run(operation) { session throws(StoreError) in
+            let update: [(String, BSON)] = [("$set", ["retentionDays": .integer(Int64(days)), "changedAt": .date(time)])]
+            try session.updateRecord(of: project, where: condition, update, mustMatch: condition.isEmpty)
+        }
+    }
+
+    public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+        try await run("close") { session throws(StoreError) in
+            try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
+        }
+    }
+
+    public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+        try await run("raiseWatermark") { session throws(StoreError) in
+            try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time), "watermark": .date(time)])])
+        }
+    }
+
+    /// The watermark comes from a majority read, so what lies below it may be deleted whichever member is primary next.
+    public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+        try await run("deleteExpiredEvents") { session throws(StoreError) in
+            guard let watermark = try session.records([("_id", .string(project))], []).first?.watermark else { return 0 }
+            var ids: [BSON] = []
+            let filter: [(String, BSON)] = [("_id.project", .string(project)), ("timestamp", ["$lt": .date(watermark)])]
+            let options: [(String, BSON)] = [
+                ("sort", ["timestamp": 1, "_id.id": 1]), ("limit", .integer(Int64(limit))), ("hint", .string(Index.byTime)),
+                ("projection", ["_id.id": 1]),
+            ]
+            try session.find(.events, filter, options) { row in
+                if let id = row["_id"]?.document?["id"]?.string { ids.append(Key.event(project, id)) }
+            }
+            guard !ids.isEmpty else { return 0 }
+            let reply = try session.bulk(.events) { bulk throws(StoreError) in
+                try bulk.removeMany(session.encode([("_id", ["$in": .array(ids)])]))
+            }
+            if let error = reply.writeErrors.first?.error { throw error.storeError(in: session.operation) }
+            return Int(reply.removed)
+        }
+    }
+}
+
+extension Session {
+    fileprivate func records(_ filter: [(String, BSON)], _ options: [(String, BSON)]) throws(StoreError) -> [ProjectRecord] {
+        var records: [ProjectRecord] = []
+        try find(.projects, filter, options) { row in
+            guard let project = row["_id"]?.string else { return }
+            records.append(
+                ProjectRecord(
+                    project: project, retentionDays: row["retentionDays"]?.integer.flatMap(Int.init(exactly:)),
+                    changedAt: row["changedAt"]?.date, closedBefore: row["closedBefore"]?.date, watermark: row["watermark"]?.date))
+        }
+        return records
+    }
+
+    /// Inserts the record where it is not there, and updates it. Two statements: an upsert with a condition beside `_id` would fail on a
+    /// record that is there and does not meet it.
+    fileprivate func updateRecord(
+        of project: String, where condition: [(String, BSON)] = [], _ update: [(String, BSON)], mustMatch: Bool = true
+    ) throws(StoreError) {
+        let inserted = try bulk(.projects) { bulk throws(StoreError) in try bulk.insert(encode([("_id", .string(project))])) }
+        if let failure = inserted.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: operation) }
+        let filter = try encode([("_id", .string(project))] + condition)
+        let update = try encode(update)
+        let reply = try bulk(.projects) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
+        if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
+        // One that another's insert had made may have been rolled back with it.
+        guard reply.matched == 1 || !mustMatch else { throw StoreError(.unavailable, operation: operation, "the record is gone") }
+    }
+}

@@ -1,0 +1,169 @@
+import AnalyticsCore
+import Testing
+
+@Suite("Store contract: records of projects, watermarks and deletion")
+struct StoreContractProjects {
+    private static let day = Duration.seconds(86_400)
+
+    @Test("the first retention stays, a set one replaces it, and projects differ by bytes", arguments: StoreBackend.available)
+    func retention(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.projectRecords() == [])
+            #expect(try await store.newestRecords(of: ["p", "q"]) == [])
+            let names = ["p", "P", "caf\u{E9}", "cafe\u{301}", "a.b", "$where", "p\u{0}q"]
+            for (index, name) in names.enumerated() {
+                try await store.createRecord(of: name, retentionDays: index, at: noon)
+                try await store.createRecord(of: name, retentionDays: 99, at: noon + Self.day)
+            }
+            for (index, name) in names.enumerated() {
+                let expected = ProjectRecord(project: name, retentionDays: index, changedAt: noon)
+                #expect(try await store.newestRecords(of: [name, "unknown"]) == [expected])
+            }
+            #expect(try await Set(store.projectRecords().map { bytes($0.project) }) == Set(names.map(bytes)))
+
+            try await store.setRetention(of: "p", days: 36_500, at: noon + Self.day)
+            try await store.setRetention(of: "new", days: 0, at: noon)
+            try await store.createRecord(of: "new", retentionDays: 5, at: noon + Self.day)
+            let changed = ProjectRecord(project: "p", retentionDays: 36_500, changedAt: noon + Self.day)
+            #expect(try await store.newestRecords(of: ["p"]) == [changed])
+            #expect(try await store.newestRecords(of: ["new"]).map(\.retentionDays) == [0])
+        }
+    }
+
+    @Test("a first retention is written once, whoever is first", arguments: StoreBackend.available)
+    func racingCreation(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for round in 0..<5 {
+                let project = "p\(round)"
+                let seen = try await withThrowingTaskGroup(of: Int?.self) { group in
+                    for days in 1...8 {
+                        group.addTask {
+                            try await store.createRecord(of: project, retentionDays: days, at: noon)
+                            return try await store.newestRecords(of: [project]).first?.retentionDays
+                        }
+                    }
+                    return try await group.reduce(into: Set<Int?>()) { $0.insert($1) }
+                }
+                #expect(seen.count == 1 && seen.first.flatMap { $0 } != nil, "\(seen)")
+            }
+        }
+    }
+
+    @Test("a watermark only rises, closed time with it, and the retention stays", arguments: StoreBackend.available)
+    func rising(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            func record() async throws -> ProjectRecord? { try await store.newestRecords(of: ["p"]).first }
+            try await store.close("p", before: noon)
+            #expect(try await record() == ProjectRecord(project: "p", closedBefore: noon))
+            try await store.close("p", before: noon - Self.day)
+            try await store.raiseWatermark(of: "p", to: noon - Self.day)
+            #expect(try await record() == ProjectRecord(project: "p", closedBefore: noon, watermark: noon - Self.day))
+            try await store.raiseWatermark(of: "p", to: noon + Self.day)
+            try await store.raiseWatermark(of: "p", to: noon)
+            try await store.close("p", before: noon)
+            let expected = ProjectRecord(project: "p", closedBefore: noon + Self.day, watermark: noon + Self.day)
+            #expect(try await record() == expected)
+            try await store.createRecord(of: "p", retentionDays: 30, at: noon)
+            try await store.setRetention(of: "p", days: 9, at: noon + .seconds(1))
+            var kept = expected
+            (kept.retentionDays, kept.changedAt) = (9, noon + .seconds(1))
+            #expect(try await store.projectRecords() == [kept])
+            // Before 1970, too.
+            try await store.raiseWatermark(of: "old", to: Timestamp(milliseconds: -120_000))
+            #expect(try await store.newestRecords(of: ["old"]).first?.watermark == Timestamp(milliseconds: -120_000))
+        }
+    }
+
+    @Test("of racing raises the highest stays", arguments: StoreBackend.available)
+    func racingRaises(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in (0..<60).shuffled() {
+                    let time = noon + .seconds(index * 60)
+                    group.addTask {
+                        if index.isMultiple(of: 2) {
+                            try await store.raiseWatermark(of: "p", to: time)
+                        } else {
+                            try await store.close("p", before: time)
+                        }
+                        // What was raised before this read is in it.
+                        let record = try await store.newestRecords(of: ["p"]).first
+                        #expect(record?.closedBefore ?? noon >= time)
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let record = try #require(try await store.projectRecords().first)
+            #expect(record.watermark == noon + .seconds(58 * 60) && record.closedBefore == noon + .seconds(59 * 60))
+        }
+    }
+
+    @Test("events below the watermark are deleted, oldest first, no more than asked for; buckets stay", arguments: StoreBackend.available)
+    func deletion(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for project in ["p", "q", "P"] {
+                try await store.add((0..<10).map { stored("\($0)", project: project, at: noon + .milliseconds($0 * 10)) })
+            }
+            try await store.mark(.minute, [BucketMark(key: key(noon.minute), groups: StoreContractRollups.groups)])
+            let bucket = try await store.rollup(.minute, key(noon.minute))
+            #expect(try await store.deleteExpiredEvents(of: "p", limit: 5) == 0, "no watermark")
+            try await store.close("p", before: noon + .seconds(60))
+            #expect(try await store.deleteExpiredEvents(of: "p", limit: 5) == 0, "closed is not below the watermark")
+            try await store.raiseWatermark(of: "p", to: noon + .milliseconds(70))
+            #expect(try await store.deleteExpiredEvents(of: "p", limit: 3) == 3)
+            #expect(try await store.ids(EventFilter(project: "p")) == ["9", "8", "7", "6", "5", "4", "3"])
+            #expect(try await store.deleteExpiredEvents(of: "p", limit: 100) == 4)
+            #expect(try await store.deleteExpiredEvents(of: "p", limit: 100) == 0)
+            #expect(try await store.ids(EventFilter(project: "p")) == ["9", "8", "7"])
+            #expect(try await store.event(project: "p", id: "1") == nil)
+            #expect(try await store.ids(EventFilter(project: "q")).count == 10)
+            #expect(try await store.ids(EventFilter(project: "P")).count == 10)
+            #expect(try await store.rollup(.minute, key(noon.minute)) == bucket)
+            #expect(try await store.countEvents(project: "p", in: [noon..<noon + .seconds(60)]).map(\.groups.first?.count) == [3])
+            #expect(try await store.insert([stored("0")]) == [.stored], "its id is free again")
+        }
+    }
+
+    @Test("several delete at once: each event once, and nothing that is kept", arguments: StoreBackend.available)
+    func racingDeletion(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add((0..<500).map { stored("\($0)", at: noon + .milliseconds($0)) })
+            try await store.raiseWatermark(of: "p", to: noon + .milliseconds(400))
+            let deleted = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        var total = 0
+                        while try await !store.ids(EventFilter(project: "p", to: noon + .milliseconds(400)), limit: 1).isEmpty {
+                            total += try await store.deleteExpiredEvents(of: "p", limit: 37)
+                        }
+                        return total
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            #expect(deleted == 400)
+            #expect(try await store.ids(EventFilter(project: "p")).count == 100)
+        }
+    }
+
+    @Test("unmarking leaves count and version, and a bucket that was marked again", arguments: StoreBackend.available)
+    func unmarking(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.minute, [BucketMark(key: key(1), groups: StoreContractRollups.groups)])
+            try await store.mark(.minute, [key(1), key(2), key(3)])
+            let dirty = try await store.dirtyBuckets(.minute, after: nil, limit: 9)
+            try await store.mark(.minute, [key(2)])
+            try await store.unmark(.minute, dirty.filter { $0.key != key(3) })
+            try await store.unmark(.minute, [])
+            let groups = StoreContractRollups.groups
+            #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 2, done: 1, dirty: false, groups: groups))
+            #expect(try await store.rollup(.minute, key(2)) == Rollup(key: key(2), version: 2, done: 0, dirty: true, groups: []))
+            #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 9).map(\.key) == [key(2), key(3)])
+
+            // A count that was on its way is newer than what is there, and is taken.
+            let newer = [RollupGroup(type: "t", source: "s", count: 9)]
+            #expect(try await store.roll(.minute, [RolledBucket(key: key(1), version: 2, groups: newer)]) == 1)
+            #expect(try await store.rollup(.minute, key(1)) == Rollup(key: key(1), version: 2, done: 2, dirty: false, groups: newer))
+        }
+    }
+}
