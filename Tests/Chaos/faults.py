@@ -137,9 +137,10 @@ class Nemesis:
             ("kill RabbitMQ: publish, after", self._kill_rabbitmq_at("publish", "after")),
             ("kill RabbitMQ: ack, before", self._kill_rabbitmq_at("ack", "before")), ("kill RabbitMQ", self._kill_rabbitmq)]
         return kills[: self.quotas.rabbitmq_kills] * self.quotas.wide + [
-            ("stop RabbitMQ", self._stop("rabbitmq")), ("close all AMQP connections", self._close_all), ("kill Redis", self._kill_redis), ("stop Redis", self._stop("redis")),
-            ("connections cut", self._drop()), ("connections half open", self._drop(half_open=True)), ("link silent", self._condition("hold")),
-            ("link slow", self._condition("delay")), ("link refused", self._condition("refuse"))] * self.quotas.wide
+            ("stop RabbitMQ", self._stop("rabbitmq")), ("close all AMQP connections", self._close_all), ("kill Redis", self._kill_redis),
+            ("stop Redis", self._stop("redis")), ("connections cut", self._drop()), ("connections half open", self._drop(half_open=True)),
+            ("link silent", self._condition("hold")), ("link slow", self._condition("delay")),
+            ("link refused", self._condition("refuse"))] * self.quotas.wide
 
     # ---- at a step
 

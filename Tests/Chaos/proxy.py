@@ -3,7 +3,6 @@
 All run on one event loop in a thread of its own. Other threads arm triggers and set conditions; nothing else is shared."""
 
 import asyncio
-import collections
 import os
 import threading
 import time
@@ -59,7 +58,6 @@ class Hub(threading.Thread):
         self._lock = threading.Lock()
         self._conditions = {}
         self._links = set()
-        self.seen = collections.Counter()
         self.start()
 
     def run(self):
@@ -206,8 +204,6 @@ class Hub(threading.Thread):
 
     async def _is_lost(self, link, step, when, first=None):
         """Fires what is armed for this step. `first`: something to send, that arrives before the action is carried out."""
-        if when == "before":
-            self.seen[link.source, step] += 1
         trigger = None
         with self._lock:
             for candidate in self._triggers:
