@@ -44,7 +44,7 @@ class Quotas:
     wide: int = 3
     stop_seconds: float = 5
     lateness: float = 6
-    pause: tuple = (0.3, 1.5)
+    pause: tuple = (0.2, 1.0)
     wide_pause: tuple = (3.0, 14.0)
     clients: int = 6
     client_pause: float = 0.15
