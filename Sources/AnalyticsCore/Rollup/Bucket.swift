@@ -129,6 +129,9 @@ extension Timestamp {
     /// The first moment of a minute.
     public init(minute: Int64) { self.init(milliseconds: minute * RollupTier.minute.milliseconds) }
 
+    /// The first moment of an hour.
+    init(hour: Int64) { self.init(milliseconds: hour * RollupTier.hour.milliseconds) }
+
     public var minute: Int64 { index(of: RollupTier.minute.milliseconds) }
     public var hour: Int64 { index(of: RollupTier.hour.milliseconds) }
     public var day: Int64 { index(of: 86_400_000) }

@@ -13,10 +13,12 @@ public struct Rebuild: Sendable {
 
     /// Marks every bucket that has events, or that exists, and rolls until none is marked. May run beside a service at work.
     /// Returns how many minutes were counted.
-    public func run() async throws -> Int {
+    ///
+    /// `project`: this one alone. `range`: the UTC days alone that this touches.
+    public func run(project only: String? = nil, range: Range<Timestamp> = .always) async throws -> Int {
         var total = 0
-        for project in try await store.projects() {
-            guard let extent = try await store.extent(project: project) else { continue }
+        for project in try await store.projects() where only.map({ ExactText($0) == ExactText(project) }) ?? true {
+            guard let extent = try await store.extent(project: project)?.clamped(to: range), !extent.isEmpty else { continue }
             let start = extent.lowerBound.day
             let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1
             var (day, step) = (start, Int64(1))
@@ -50,4 +52,9 @@ public struct Rebuild: Sendable {
         }
         return marks
     }
+}
+
+extension Range<Timestamp> {
+    /// Every moment that an event can have.
+    public static var always: Self { .earliest..<Timestamp(milliseconds: Timestamp.latest.milliseconds + 1) }
 }

@@ -145,7 +145,26 @@ public struct Reconciliation: Sendable {
     }
 }
 
+extension Reconciliation {
+    /// Hours of a project that are to be counted again.
+    public struct Recount: Sendable, Equatable {
+        public var project: String
+        public var range: Range<Timestamp>
+    }
+}
+
 extension Reconciliation.Report {
+    /// The hours in which the differences lie, by project, neighbours as one range.
+    public var recounts: [Reconciliation.Recount] {
+        Dictionary(grouping: differences) { ExactText($0.bucket.project) }.flatMap { project, differences in
+            let hours = Set(differences.map { $0.tier == .minute ? $0.bucket.hour.index : $0.bucket.index }).sorted()
+            return coalesce(hours).map {
+                Reconciliation.Recount(project: project.text, range: Timestamp(hour: $0.lowerBound)..<Timestamp(hour: $0.upperBound))
+            }
+        }
+        .sorted { ($0.project, $0.range.lowerBound) < ($1.project, $1.range.lowerBound) }
+    }
+
     fileprivate var isEmpty: Bool { events == 0 && minutes == 0 && hours == 0 }
 
     fileprivate mutating func add(_ other: Self) {

@@ -7,7 +7,7 @@ struct Reconcile: AsyncParsableCommand {
         discussion: """
             Prints each difference and ends with 1 if there is one. Buckets that are marked, and so not counted yet, are told and not \
             compared: run it again once the service is at rest. Minutes below a project's watermark are told as expired: their events are \
-            deleted. Reads only, and may run beside a service at work.
+            deleted. The ranges to be counted again are named at the end. May run beside a service at work.
             """)
 
     func run() async throws {
@@ -17,6 +17,11 @@ struct Reconcile: AsyncParsableCommand {
             print(
                 "\(report.events) events, \(report.minutes) minutes, \(report.hours) hours compared; \(report.expired) expired, "
                     + "\(report.marked) marked, \(report.differences.count) differences")
+            for recount in report.recounts {
+                print(
+                    "count again: analytics rebuild-rollups --project '\(recount.project)' --from \(recount.range.lowerBound.rfc3339) "
+                        + "--to \(recount.range.upperBound.rfc3339)")
+            }
             if !report.differences.isEmpty { throw ExitCode(1) }
         }
     }
@@ -30,9 +35,29 @@ struct RebuildRollups: AsyncParsableCommand {
             events are deleted, stay as they are. May run beside a service at work.
             """)
 
+    @Option(help: "This project alone.")
+    var project: String?
+
+    @Option(help: "From the day of this moment on (RFC 3339, UTC days).", transform: Self.moment)
+    var from: Timestamp?
+
+    @Option(help: "Up to the day of this moment.", transform: Self.moment)
+    var to: Timestamp?
+
+    private static func moment(_ text: String) throws -> Timestamp {
+        guard let moment = Timestamp(rfc3339: text) else {
+            throw ValidationError("'\(text)' is not a date and time such as 2026-03-01T12:00:00Z")
+        }
+        return moment
+    }
+
     func run() async throws {
+        let start = from ?? Range.always.lowerBound
+        let end = to ?? Range.always.upperBound
+        guard start < end else { throw ValidationError("--from must lie before --to") }
         try await CommandSettings.withStore { store, _, logger in
-            let minutes = try await Rebuild(store: store, roller: Roller(store: store, logger: logger)).run()
+            let rebuild = Rebuild(store: store, roller: Roller(store: store, logger: logger))
+            let minutes = try await rebuild.run(project: project, range: start..<end)
             print("\(minutes) minutes counted anew")
         }
     }

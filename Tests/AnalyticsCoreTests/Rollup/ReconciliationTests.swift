@@ -27,6 +27,30 @@ struct ReconciliationTests {
         #expect(report.minutes == store.buckets(.minute).count && report.hours == store.buckets(.hour).count)
     }
 
+    /// Stored by a delivery that was given up unread: nobody has marked it.
+    @Test func namesTheHoursToBeCountedAgainAndRebuildingThemMendsThem() async throws {
+        try await fill()
+        let unmarked = [
+            sample("x1", at: noon - .seconds(7_200)), sample("x2", at: noon - .seconds(1)),
+            sample("x3", at: noon + .seconds(86_400 * 9)),
+            sample("x4", at: noon - .seconds(7_200), project: "another"),
+        ]
+        _ = try await store.insert(unmarked.map(stored))
+        let first = Timestamp(milliseconds: noon.milliseconds - 7_200_000)
+        let late = Timestamp(milliseconds: noon.milliseconds + 9 * 86_400_000)
+        let recounts = try await reconcile().recounts
+        #expect(
+            recounts == [
+                .init(project: "another", range: first..<first + .seconds(3_600)),
+                .init(project: Project.default, range: first..<first + .seconds(7_200)),
+                .init(project: Project.default, range: late..<late + .seconds(3_600)),
+            ])
+        for recount in recounts.dropLast() {
+            _ = try await Rebuild(store: store, roller: roller(store)).run(project: recount.project, range: recount.range)
+        }
+        #expect(try await reconcile().recounts == Array(recounts.suffix(1)), "what lies outside of the range is left alone")
+    }
+
     @Test func findsNothingInAnEmptyStore() async throws {
         #expect(try await reconcile() == Reconciliation.Report())
     }
