@@ -35,8 +35,6 @@ struct ImportState: Codable, Equatable {
     /// Events before `offset`, and the line at which the last record before it begins.
     var events: Int
     var line: Int
-    /// Whether a line break ended that record, rather than the input.
-    var isTerminated: Bool
 
     init(_ identity: ImportIdentity, at position: Position) {
         self.identity = identity
@@ -44,7 +42,6 @@ struct ImportState: Codable, Equatable {
         digest = position.digest
         events = position.events
         line = position.line
-        isTerminated = position.isTerminated
     }
 
     /// `nil` if nothing was sent, which any import may begin from.

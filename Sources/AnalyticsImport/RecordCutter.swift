@@ -13,8 +13,6 @@ struct Record: Equatable {
     var content: Range<Int>
     /// The line of the input at which it begins, from 1.
     var line: Int
-    /// Whether it ends with a line break, rather than with the input.
-    var isTerminated: Bool
 
     var isBlank: Bool { content.isEmpty }
     var bytes: [UInt8] { Array(raw[content]) }
@@ -41,7 +39,7 @@ struct RecordCutter {
         while let end = endOfRecord(in: chunk, from: start) {
             begun.append(contentsOf: chunk[start..<end])
             try checkSize()
-            emit(take(isTerminated: true))
+            emit(take())
             start = end
         }
         begun.append(contentsOf: chunk[start...])
@@ -51,7 +49,7 @@ struct RecordCutter {
     /// The last record, if the input does not end with a line break.
     mutating func finish() -> Record? {
         guard !begun.isEmpty, unclosedLine == nil else { return nil }
-        let record = take(isTerminated: false)
+        let record = take()
         return record.isBlank ? nil : record
     }
 
@@ -68,7 +66,7 @@ struct RecordCutter {
         }
     }
 
-    private mutating func take(isTerminated: Bool) -> Record {
+    private mutating func take() -> Record {
         var content = begun[...]
         if isAtStart, content.starts(with: [0xEF, 0xBB, 0xBF]) { content = content.dropFirst(3) }
         if content.last == UInt8(ascii: "\n") { content = content.dropLast() }
@@ -76,7 +74,7 @@ struct RecordCutter {
         // What the service passes over in NDJSON; a row of spaces has a cell.
         let blank: [UInt8] = format == .lines ? [0x20, 0x09, 0x0D] : [0x0D]
         if content.allSatisfy(blank.contains) { content = content.prefix(0) }
-        let record = Record(raw: begun, content: content.startIndex..<content.endIndex, line: line, isTerminated: isTerminated)
+        let record = Record(raw: begun, content: content.startIndex..<content.endIndex, line: line)
         line += begun.count { $0 == UInt8(ascii: "\n") }
         begun = []
         isAtStart = false

@@ -9,8 +9,6 @@ struct Position: Sendable {
     var events = 0
     /// The line at which the last record begins.
     var line = 0
-    /// Whether a line break ended it, rather than the input.
-    var isTerminated = true
     private var hash = SHA256()
 
     /// SHA-256 of all bytes before `offset`, as hexadecimal digits.
@@ -92,7 +90,6 @@ struct RecordReader {
             firstDigest == state.identity.firstLine
                 ? "\(file) has changed: its first \(state.offset) bytes are not those that were sent. \(ImportState.restartHelp)"
                 : "\(file) is not the file that was sent: its first line is another. \(ImportState.restartHelp)")
-        guard position.offset <= state.offset else { throw changed }
         while position.offset < state.offset {
             guard let record = try await peek() else { throw changed }
             let left = state.offset - position.offset
@@ -110,7 +107,7 @@ struct RecordReader {
     private func checkExtension(of record: Record, after count: Int, _ state: ImportState, _ changed: ImportFailure) throws {
         var sent = position
         sent.advance(over: record.raw[..<count])
-        guard !state.isTerminated, sent.digest == state.digest else { throw changed }
+        guard sent.digest == state.digest else { throw changed }
         guard record.raw[count...].allSatisfy({ $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }) else {
             throw ImportFailure(
                 "line \(record.line) was sent when the file ended within it, and is longer now. \(ImportState.restartHelp)")
@@ -149,7 +146,6 @@ struct RecordReader {
         next += 1
         position.advance(over: record.raw[...])
         guard !record.isBlank else { return }
-        position.isTerminated = record.isTerminated
         position.line = record.line
         if isEvent { position.events += 1 }
     }

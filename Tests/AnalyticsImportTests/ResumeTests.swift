@@ -84,6 +84,16 @@ import Testing
         }
     }
 
+    @Test("A change before a last line that had no line break is seen, whatever has come behind it", arguments: ["", "\n", "\n{}\n", "x"])
+    func changedBeforeOpenLine(_ more: String) async throws {
+        let rig = ImportRig(String(events(0..<9).dropLast()))
+        try await rig.run()
+        rig.set(events(0..<4) + events(5..<6) + events(5..<9).dropLast() + more)
+        let failure = await rig.failure { try await $0.run() }
+        #expect(failure.hasPrefix("f has changed"), "\(failure)")
+        #expect(rig.service.sent.count == 9)
+    }
+
     @Test("A table whose column names have changed is another one")
     func changedHeader() async throws {
         let csv = ImportFormat.csv(separator: UInt8(ascii: ","))
