@@ -47,7 +47,9 @@ extension ProjectRecord {
     var firstOpenMinute: Int64 { closedBefore.map(Self.minute(from:)) ?? .min }
 
     /// The first minute that begins at this moment or later.
-    private static func minute(from time: Timestamp) -> Int64 { floorDivide(time.milliseconds + 59_999, by: 60_000) }
+    private static func minute(from time: Timestamp) -> Int64 {
+        time.milliseconds.isMultiple(of: RollupTier.minute.milliseconds) ? time.minute : time.minute + 1
+    }
 }
 
 /// Records by project, compared by bytes.

@@ -9,10 +9,8 @@ public import ServiceLifecycle
 /// sweepers as there are processors may run at once, because both moments only rise.
 public struct RetentionSweeper: Service {
     public struct Settings: Sendable {
-        /// Between two sweeps.
-        public var interval: Duration = .seconds(300)
-        /// Between two sweeps where something is due soon: a new retention, or time that is closed and not cut.
-        public var shortInterval: Duration = .seconds(5)
+        /// Between two sweeps, ±25 %.
+        public var interval: Duration = .seconds(10)
         /// Events deleted at a time.
         public var step = 5_000
         /// Between two deletions, so that inserts are not held up.
@@ -41,53 +39,48 @@ public struct RetentionSweeper: Service {
 
     public func run() async throws {
         await cancelWhenGracefulShutdown {
+            var hasAdopted = false
             while !Task.isCancelled {
-                var isSoon = true
                 do throws(StoreError) {
-                    isSoon = try await sweep()
+                    if !hasAdopted { try await adopt() }
+                    hasAdopted = true
+                    try await sweep()
                 } catch {
                     logger.warning("Retention sweep failed, retrying", metadata: ["error": "\(error)"])
                 }
-                let interval = isSoon ? settings.shortInterval : settings.interval
-                try? await Task.sleep(for: interval * Double.random(in: 0.75...1.25))
+                try? await Task.sleep(for: settings.interval * Double.random(in: 0.75...1.25))
             }
         }
     }
 
-    /// Goes once over all projects. Returns whether the next sweep has something to do soon.
-    func sweep() async throws(StoreError) -> Bool {
+    /// Gives projects that an earlier version left without a retention their first one. A project that is new gets it with its first flush.
+    func adopt() async throws(StoreError) {
         let records = ProjectRecords(try await store.projectRecords())
-        var isSoon = false
-        for project in try await store.projects() where !Task.isCancelled {
-            guard let record = records[project], record.retentionDays != nil else {
-                try await store.createRecord(of: project, retentionDays: firstRetentionDays, at: clock.now())
-                isSoon = true
-                continue
-            }
-            if try await sweep(record) { isSoon = true }
+        for project in try await store.projects() where records[project]?.retentionDays == nil {
+            try await store.createRecord(of: project, retentionDays: firstRetentionDays, at: clock.now())
         }
-        return isSoon
     }
 
-    private func sweep(_ record: ProjectRecord) async throws(StoreError) -> Bool {
-        var record = record
-        if record.closedBefore != record.watermark {
+    /// Goes once over all projects.
+    func sweep() async throws(StoreError) {
+        for record in try await store.projectRecords() where !Task.isCancelled { try await sweep(record) }
+    }
+
+    private func sweep(_ record: ProjectRecord) async throws(StoreError) {
+        var watermark = record.watermark
+        if record.closedBefore != watermark {
             let oldestMarked = try await oldestMarkedMinute(of: record.project)
-            if let watermark = RetentionPlan.raise(record, oldestMarked: oldestMarked) {
-                try await store.raiseWatermark(of: record.project, to: watermark)
-                record.watermark = watermark
-                logger.info("Watermark raised", metadata: ["project": "\(record.project)", "watermark": "\(watermark.rfc3339)"])
+            if let target = RetentionPlan.raise(record, oldestMarked: oldestMarked) {
+                try await store.raiseWatermark(of: record.project, to: target)
+                watermark = target
+                logger.info("Watermark raised", metadata: ["project": "\(record.project)", "watermark": "\(target.rfc3339)"])
             }
         }
-        if record.watermark != nil { try await deleteExpired(of: record.project) }
-
+        if watermark != nil { try await deleteExpired(of: record.project) }
         let now = clock.now()
-        if let target = RetentionPlan.close(record, at: now) {
-            guard !RetentionPlan.isTooNew(record, at: now) else { return true }
+        if let target = RetentionPlan.close(record, at: now), !RetentionPlan.isTooNew(record, at: now) {
             try await store.close(record.project, before: target)
-            record.closedBefore = target
         }
-        return record.closedBefore != record.watermark
     }
 
     private func oldestMarkedMinute(of project: String) async throws(StoreError) -> Int64? {

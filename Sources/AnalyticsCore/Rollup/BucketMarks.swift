@@ -34,8 +34,7 @@ struct BucketMarks {
             marks[key, default: Minute()].counts[.init(type: ExactText(event.type), source: ExactText(event.source)), default: 0] += 1
         case .duplicate(let heldAt), .conflict(let heldAt):
             touch(BucketKey(project: event.project, index: heldAt.minute))
-        case .expired: break
-        case .redelivered, .refused:
+        case .redelivered, .refused, .expired:
             touch(BucketKey(project: event.project, index: event.timestamp.minute))
         }
     }

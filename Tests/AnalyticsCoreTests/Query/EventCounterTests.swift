@@ -176,4 +176,72 @@ struct EventCounterTests {
         let longest = store.countedRanges.map { ($0.upperBound - $0.lowerBound).milliseconds / 60_000 }.max() ?? 0
         #expect(longest <= 5_000)
     }
+
+    // MARK: Below the watermark
+
+    /// Two events in one minute and one in the next, rolled; then the first is deleted and both minutes lie below the watermark.
+    private func expire() async throws {
+        try await write([sample("a"), sample("b", type: "buy", at: noon + .seconds(30)), sample("c", at: noon + .seconds(60))], to: store)
+        try await roller(store).finish()
+        try await store.raiseWatermark(of: Project.default, to: noon + .seconds(120))
+        store.delete(id: "a")
+    }
+
+    @Test func aMarkedMinuteBelowTheWatermarkIsAnsweredFromItsRollup() async throws {
+        try await expire()
+        // A mark that came late, and events that are left: what they count to is too little.
+        for minute in [noon.minute, noon.minute + 1] { try await store.mark(.minute, [BucketKey(project: Project.default, index: minute)]) }
+        try await store.mark(.hour, [BucketKey(project: Project.default, index: noon.hour)])
+        for range in [(noon, noon + .seconds(120)), (noon - .seconds(7_200), noon + .seconds(7_200))] {
+            let query = CountQuery(project: Project.default, from: range.0, to: range.1)
+            #expect(try await counter.counts(query).counts == Counts(["view": 2, "buy": 1]))
+        }
+    }
+
+    /// Many marked minutes are counted in ranges, of which the watermark may cut one.
+    @Test func theWatermarkMayCutARangeOfMarkedMinutes() async throws {
+        try await write((0..<20).map { sample("e\($0)", at: noon + .seconds(60 * $0)) }, to: store)
+        try await roller(store).finish()
+        try await store.mark(.minute, (0..<20).map { BucketKey(project: Project.default, index: noon.minute + $0) })
+        try await store.mark(.hour, [BucketKey(project: Project.default, index: noon.hour)])
+        try await store.raiseWatermark(of: Project.default, to: noon + .seconds(600))
+        for id in 0..<7 { store.delete(id: "e\(id)") }
+        #expect(try await counter.counts(CountQuery(project: Project.default)).counts.total == 20)
+    }
+
+    /// The roller counts, the watermark rises and events are deleted, all while a count is under way.
+    @Test(arguments: [1, 20])
+    func eventsThatAreDeletedDuringACountAreCounted(minutes: Int) async throws {
+        let events = (0..<minutes).map { sample("e\($0)", at: noon + .seconds(60 * $0)) }
+        try await write(events, to: store)
+        let (store, once) = (store, Once())
+        store.beforeRead { name in
+            guard name == "countEvents", once.claim() else { return }
+            try? await roller(store).finish()
+            try? await store.raiseWatermark(of: Project.default, to: noon + .seconds(86_400))
+            while let count = try? await store.deleteExpiredEvents(of: Project.default, limit: 7), count > 0 {}
+        }
+        #expect(try await counter.counts(CountQuery(project: Project.default)).counts.total == Int64(minutes))
+        #expect(store.events.isEmpty)
+    }
+
+    @Test func aRangeThatCutsAMinuteBelowTheWatermarkIsRefused() async throws {
+        try await expire()
+        let cuts: [(Timestamp?, Timestamp?)] = [
+            (noon + .seconds(1), nil), (nil, noon + .milliseconds(1)), (noon + .seconds(30), noon + .seconds(40)),
+            (noon, noon + .seconds(60) + .milliseconds(1)), (noon + .seconds(119), noon + .seconds(7_200)),
+        ]
+        for (from, to) in cuts {
+            let error = await #expect(throws: ExpiredRangeError.self) {
+                try await counter.counts(CountQuery(project: Project.default, from: from, to: to))
+            }
+            #expect(error?.watermark == noon + .seconds(120))
+        }
+        // Whole minutes, minutes in which nothing was, and what lies above.
+        #expect(try await counter.counts(CountQuery(project: Project.default, from: noon, to: noon + .seconds(60))).counts.total == 2)
+        #expect(try await counter.counts(CountQuery(project: Project.default, from: noon - .milliseconds(1))).counts.total == 3)
+        try await write([sample("new", at: noon + .seconds(125))], to: store)
+        #expect(try await counter.counts(CountQuery(project: Project.default, from: noon + .seconds(124))).counts.total == 1)
+        #expect(try await counter.counts(CountQuery(project: "another", from: noon + .seconds(1))).counts.total == 0)
+    }
 }

@@ -1,37 +1,59 @@
 @testable import AnalyticsCore
 
-/// The rollups' protocol as a model: flushers, three rollers, a deletion and readers take their steps in an order that a seed decides;
-/// steps crash, take effect twice, or take effect late. What is pure in production is production's own: the order of marks, the sum
-/// of an hour, the folding, the cover of a range.
+/// The rollups' protocol as a model: flushes, three rollers, two sweepers and readers take their steps in an order that a seed decides;
+/// steps crash, take effect twice, or take effect late. What is pure in production is production's own: the order of marks, the sum of an
+/// hour, the folding, the cover of a range, what a sweep raises, what becomes of a minute that was closed.
+///
+/// This is the store, and what must hold; `RollupModelActors.swift` has those who act on it.
 struct RollupModel {
     /// What is changed to see that the model finds it.
     enum Variant: CaseIterable {
         case production
         case hoursMarkedBeforeMinutes
         case markedBeforeInserted
+        case bumpedBeforeMarked
         case rolledWithoutComparing
         case countedOverExisting
+        /// A roller writes what it counted without reading the watermark again.
+        case rolledWithoutReadingAgain
+        /// A reader answers what it counted without reading the watermark again.
+        case answeredWithoutReadingAgain
+        /// A sweeper deletes what is closed, and raises the watermark afterwards.
+        case deletedBeforeRaising
+        /// A sweeper raises the watermark past marked minutes.
+        case raisedPastMarked
+        /// A sweeper looks for marked minutes before it closes time.
+        case closedAfterLooking
+        /// A flush does not look for closed time after its marks.
+        case notConfirmed
+        /// A minute below the watermark is unmarked by a roll of what was read of it.
+        case unmarkedByRolling
     }
 
     enum Step: Equatable {
+        case admit
         case insert
-        case delete
         case markMinutes([Int])
         case markHours([Int])
         case bump
+        case confirm
     }
 
     /// Two minutes of one hour and one of the next.
     static let minutes: [Int64] = [0, 1, 60]
     static let hours: [Int64] = [0, 1]
-    private static let types = ["a", "b"]
+    /// Two spellings of one letter among them, and the name of what is folded.
+    static let types = ["a", "\u{E9}", "e\u{301}", GroupFolding.other, ""]
 
     struct Event {
         var minute: Int
         var type: Int
         var isStored = false
-        /// Its flush has raised the generation.
-        var isMarked = false
+        var wasStored = false
+        /// Its delivery is acknowledged.
+        var isAcknowledged = false
+        /// It is in the dead letters, as expired.
+        var isDead = false
     }
 
     struct Bucket {
@@ -39,17 +61,29 @@ struct RollupModel {
         var exists = false
     }
 
-    var events: [Event] = []
-    var buckets: [Bucket]
-    /// Writes that their callers gave up on, and that happen all the same.
-    private var late: [Write] = []
-    private var failure: String?
-    private let variant: Variant
+    struct CacheKey: Hashable {
+        var generation: Int
+        var range: Range<Int64>
+    }
 
-    private enum Write {
+    /// A write that its caller gave up on, and that happens all the same.
+    enum Late {
         case step(Step, Writer)
         case roll(Int, Int64, [RollupGroup])
+        case unmark(Int, Int64)
+        case close(Timestamp)
+        case raise(Timestamp)
+        case delete(Int)
     }
+
+    let variant: Variant
+    var events: [Event] = []
+    var buckets: [Bucket]
+    var record = ProjectRecord(project: "p")
+    var generation = 0
+    var cache: [CacheKey: Int64] = [:]
+    var late: [Late] = []
+    var failure: String?
 
     init(_ variant: Variant) {
         self.variant = variant
@@ -58,142 +92,21 @@ struct RollupModel {
         }
     }
 
-    // MARK: Actors
-
-    /// Writes (or deletes) a set of events; a crash means that it begins again.
-    struct Writer {
-        var events: [Int]
-        var steps: [Step]
-        /// What the insert says that it has stored for the first time.
-        var new: Set<Int> = []
-        var at = 0
-        var crashes = 2
-        /// Whether a step may take effect once more, later. Not for what is deleted afterwards: that would be stored again, unmarked,
-        /// by a write that is late by as long as events are kept.
-        var mayBeLate = true
-        var isDone: Bool { at == steps.count }
-    }
-
-    struct RollerState {
-        var bucket: Int?
-        var version: Int64 = 0
-        var groups: [RollupGroup]?
-        var rounds = 5
-    }
-
-    struct Reader {
-        var cover: RangeCover
-        var range: Range<Int64>
-        var phase = 0
-        var marked: [Int] = []
-        var minutes: [Int] = []
-        var counted: Int64 = 0
-    }
-
-    mutating func step(_ writer: inout Writer, _ random: inout Seeded) {
-        let step = writer.steps[writer.at]
-        if writer.crashes > 0, random.chance(15) {
-            writer.crashes -= 1
-            switch random.below(3) {
-            case 0: break
-            case 1: apply(step, writer)
-            default: late.append(.step(step, writer))
-            }
-            writer.at = 0
-            return
-        }
-        if step == .insert { writer.new = Set(writer.events.filter { !events[$0].isStored }) }
-        apply(step, writer)
-        if writer.mayBeLate, random.chance(5) { late.append(.step(step, writer)) }
-        writer.at += 1
-        if writer.isDone { for event in writer.events { events[event].isMarked = true } }
-    }
-
-    mutating func step(_ roller: inout RollerState, _ random: inout Seeded) {
-        guard let bucket = roller.bucket else {
-            let first = random.below(buckets.count)
-            for offset in buckets.indices where buckets[(first + offset) % buckets.count].rollup.dirty {
-                roller.bucket = (first + offset) % buckets.count
-                roller.version = buckets[roller.bucket!].rollup.version
-                break
-            }
-            roller.rounds -= 1
-            return
-        }
-        guard let groups = roller.groups else {
-            roller.groups = count(bucket)
-            // An hour with a marked minute has to wait.
-            if roller.groups == nil { roller.bucket = nil }
-            return
-        }
-        roller.bucket = nil
-        roller.groups = nil
-        switch random.below(10) {
-        case 0: break
-        case 1, 2: late.append(.roll(bucket, roller.version, groups))
-        default: roll(bucket, roller.version, groups)
-        }
-    }
-
-    mutating func step(_ reader: inout Reader) {
-        if reader.phase == 0 {
-            reader.marked = events.indices.filter { events[$0].isMarked && events[$0].isStored && isInside(events[$0], reader) }
-        }
-        switch reader.phase {
-        case 0: readHours(&reader)
-        case 1: readMinutes(&reader)
-        default: readEvents(&reader)
-        }
-        reader.phase += 1
-        guard reader.phase == 3 else { return }
-        let least = reader.marked.count { events[$0].isStored }
-        let most = events.count { isInside($0, reader) }
-        if reader.counted < least || reader.counted > most {
-            failure = failure ?? "a reader of \(reader.range) counted \(reader.counted), not \(least) to \(most)"
-        }
-    }
-
-    private func isInside(_ event: Event, _ reader: Reader) -> Bool { reader.range.contains(Self.minutes[event.minute]) }
-
-    private mutating func readHours(_ reader: inout Reader) {
-        for (slot, hour) in Self.hours.enumerated() where reader.cover.hours.contains(hour) {
-            let bucket = buckets[Self.minutes.count + slot]
-            if bucket.rollup.dirty {
-                reader.minutes += Self.minutes.indices.filter { Self.minutes[$0] / 60 == hour }
-            } else {
-                reader.counted += bucket.rollup.groups.reduce(0) { $0 + $1.count }
-            }
-        }
-    }
-
-    private mutating func readMinutes(_ reader: inout Reader) {
-        let sides = Self.minutes.indices.filter { slot in reader.cover.minutes.contains { $0.contains(Self.minutes[slot]) } }
-        let wanted = sides + reader.minutes
-        reader.minutes = wanted.filter { buckets[$0].rollup.dirty }
-        for slot in wanted where !buckets[slot].rollup.dirty {
-            reader.counted += buckets[slot].rollup.groups.reduce(0) { $0 + $1.count }
-        }
-    }
-
-    private mutating func readEvents(_ reader: inout Reader) {
-        for slot in Set(reader.minutes) { reader.counted += Int64(events.count { $0.minute == slot && $0.isStored }) }
-    }
-
     // MARK: The store
 
-    private mutating func apply(_ step: Step, _ writer: Writer) {
+    mutating func apply(_ step: Step, _ writer: Writer) {
         switch step {
-        case .insert: for event in writer.events { events[event].isStored = true }
-        case .delete: for event in writer.events { events[event].isStored = false }
+        case .admit, .confirm: break
+        case .insert: for event in writer.open { (events[event].isStored, events[event].wasStored) = (true, true) }
         case .markMinutes(let slots): for slot in slots { mark(slot, counted(by: writer, slot)) }
         case .markHours(let slots): for slot in slots { mark(Self.minutes.count + slot) }
-        case .bump: break
+        case .bump: generation += 1
         }
     }
 
     /// The count that a mark brings: of the writer's events, where all of them are new.
     private func counted(by writer: Writer, _ slot: Int) -> [RollupGroup]? {
-        let touching = writer.events.filter { events[$0].minute == slot }
+        let touching = writer.open.filter { events[$0].minute == slot }
         guard !touching.isEmpty, touching.allSatisfy(writer.new.contains) else { return nil }
         return groups(touching.map { events[$0] })
     }
@@ -211,11 +124,16 @@ struct RollupModel {
         }
     }
 
-    private func count(_ bucket: Int) -> [RollupGroup]? {
+    /// `nil` for an hour with a marked minute: it has to wait.
+    func count(_ bucket: Int) -> [RollupGroup]? {
         guard bucket >= Self.minutes.count else { return countEvents(bucket) }
-        let hour = Self.hours[bucket - Self.minutes.count]
-        let minutes = Self.minutes.indices.filter { buckets[$0].exists && Self.minutes[$0] / 60 == hour }.map { buckets[$0].rollup }
+        let minutes = minutes(of: bucket)
         return minutes.contains(where: \.dirty) ? nil : Roller.sum(minutes)
+    }
+
+    private func minutes(of bucket: Int) -> [Rollup] {
+        let hour = Self.hours[bucket - Self.minutes.count]
+        return Self.minutes.indices.filter { buckets[$0].exists && Self.minutes[$0] / 60 == hour }.map { buckets[$0].rollup }
     }
 
     private func countEvents(_ slot: Int) -> [RollupGroup] { groups(events.filter { $0.isStored && $0.minute == slot }) }
@@ -227,7 +145,7 @@ struct RollupModel {
         return GroupFolding.fold(groups)
     }
 
-    private mutating func roll(_ bucket: Int, _ version: Int64, _ groups: [RollupGroup]) {
+    mutating func roll(_ bucket: Int, _ version: Int64, _ groups: [RollupGroup]) {
         let rollup = buckets[bucket].rollup
         guard rollup.done < version || variant == .rolledWithoutComparing else { return }
         if version < rollup.done { failure = failure ?? "bucket \(bucket): a count for \(version) over one for \(rollup.done)" }
@@ -236,11 +154,32 @@ struct RollupModel {
         buckets[bucket].rollup.dirty = rollup.version != version
     }
 
+    mutating func unmark(_ bucket: Int, _ version: Int64) {
+        if buckets[bucket].rollup.version == version { buckets[bucket].rollup.dirty = false }
+    }
+
+    mutating func close(_ time: Timestamp) { record.closedBefore = max(record.closedBefore ?? time, time) }
+
+    mutating func raise(_ time: Timestamp) {
+        close(time)
+        record.watermark = max(record.watermark ?? time, time)
+    }
+
+    /// Deletes an event where it lies below the watermark.
+    mutating func delete(_ event: Int) {
+        let first = variant == .deletedBeforeRaising ? record.firstOpenMinute : record.firstWholeMinute
+        if Self.minutes[events[event].minute] < first { events[event].isStored = false }
+    }
+
     mutating func happenLate(_ random: inout Seeded) {
         guard !late.isEmpty else { return }
         switch late.remove(at: random.below(late.count)) {
         case .step(let step, let writer): apply(step, writer)
         case .roll(let bucket, let version, let groups): roll(bucket, version, groups)
+        case .unmark(let bucket, let version): unmark(bucket, version)
+        case .close(let time): close(time)
+        case .raise(let time): raise(time)
+        case .delete(let event): delete(event)
         }
     }
 
@@ -251,23 +190,40 @@ struct RollupModel {
         while !late.isEmpty { happenLate(&random) }
         for _ in 0..<4 {
             for bucket in buckets.indices where buckets[bucket].rollup.dirty {
-                if let groups = count(bucket) { roll(bucket, buckets[bucket].rollup.version, groups) }
+                if bucket < Self.minutes.count, Self.minutes[bucket] < record.firstWholeMinute {
+                    unmark(bucket, buckets[bucket].rollup.version)
+                } else if let groups = count(bucket) {
+                    roll(bucket, buckets[bucket].rollup.version, groups)
+                }
             }
         }
         if let failure { return failure }
         for (index, bucket) in buckets.enumerated() {
             if bucket.rollup.dirty { return "bucket \(index) is still marked" }
-            let truth =
-                index < Self.minutes.count
-                ? countEvents(index)
-                : Roller.sum(
-                    Self.minutes.indices.map { slot in
-                        var minute = buckets[slot].rollup
-                        minute.groups = countEvents(slot)
-                        return minute
-                    }.filter { $0.key.hour.index == Self.hours[index - Self.minutes.count] })
-            if bucket.rollup.groups != truth { return "bucket \(index) says \(bucket.rollup.groups), the events say \(truth)" }
+            if let wrong = index < Self.minutes.count ? wrongMinute(index) : wrongHour(index) { return "bucket \(index): \(wrong)" }
         }
         return nil
+    }
+
+    /// In open time a minute says what its events say. In all time it counts each event that was acknowledged and is not in the dead
+    /// letters, and none that was never stored.
+    private func wrongMinute(_ slot: Int) -> String? {
+        let groups = buckets[slot].rollup.groups
+        if Self.minutes[slot] >= record.firstOpenMinute, groups != countEvents(slot) {
+            return "it says \(groups), the events say \(countEvents(slot))"
+        }
+        for (type, name) in Self.types.enumerated() {
+            let own = events.filter { $0.minute == slot && $0.type == type }
+            let count = groups.filter { ExactText($0.type) == ExactText(name) }.reduce(0) { $0 + $1.count }
+            let least = own.count { $0.isAcknowledged && !$0.isDead }
+            let most = own.count(where: \.wasStored)
+            if count < least || count > most { return "type '\(name)' counts \(count), not \(least) to \(most)" }
+        }
+        return nil
+    }
+
+    private func wrongHour(_ bucket: Int) -> String? {
+        let (groups, sum) = (buckets[bucket].rollup.groups, Roller.sum(minutes(of: bucket)))
+        return groups == sum ? nil : "it says \(groups), its minutes say \(sum)"
     }
 }

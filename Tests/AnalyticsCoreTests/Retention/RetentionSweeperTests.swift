@@ -1,0 +1,180 @@
+import ServiceLifecycle
+import ServiceLifecycleTestKit
+import Testing
+
+@testable import AnalyticsCore
+
+@Suite(.timeLimit(.minutes(2)))
+struct RetentionSweeperTests {
+    private let store = MemoryStore()
+    private static let day = Duration.seconds(86_400)
+
+    private func sweeper(days: Int = 30, step: Int = 5_000, at now: Timestamp = noon) -> RetentionSweeper {
+        var settings = RetentionSweeper.Settings()
+        (settings.step, settings.pause) = (step, .zero)
+        return RetentionSweeper(store: store, firstRetentionDays: days, settings: settings, clock: .fixed(now), logger: quiet)
+    }
+
+    private var record: ProjectRecord? {
+        get async throws { try await store.newestRecords(of: [Project.default]).first }
+    }
+
+    /// Events of 100 days, one in each, rolled; and their counts.
+    private func fill() async throws {
+        try await write((0..<100).map { sample("e\($0)", at: noon - Self.day * $0) }, to: store)
+        try await roller(store).finish()
+    }
+
+    private func total() async throws -> Int64 {
+        try await EventCounter(store: store, cache: MemoryCache()).counts(CountQuery(project: Project.default)).counts.total
+    }
+
+    @Test func closesTimeAfterTheGraceAndCutsItOffWithTheNextSweep() async throws {
+        try await fill()
+        try await sweeper().adopt()
+        #expect(try await record == ProjectRecord(project: Project.default, retentionDays: 30, changedAt: noon))
+        try await sweeper().sweep()
+        #expect(try await record?.closedBefore == nil, "the retention is new")
+        let later = sweeper(at: noon + RetentionPlan.grace)
+        try await later.sweep()
+        #expect(try await record?.closedBefore == noon - Self.day * 37)
+        #expect(try await record?.watermark == nil && store.events.count == 100, "the next sweep cuts")
+        try await later.sweep()
+        #expect(try await record?.watermark == noon - Self.day * 37)
+        #expect(store.events.count == 38 && store.events.allSatisfy { $0.event.timestamp >= noon - Self.day * 37 })
+        #expect(try await total() == 100)
+    }
+
+    @Test func aRetentionThatIsThereStays() async throws {
+        try await fill()
+        try await store.setRetention(of: Project.default, days: 5, at: noon)
+        try await sweeper().adopt()
+        #expect(try await record?.retentionDays == 5)
+    }
+
+    @Test func deletesInBoundedSteps() async throws {
+        try await fill()
+        try await store.raiseWatermark(of: Project.default, to: noon - Self.day * 9)
+        try await store.setRetention(of: Project.default, days: 0, at: noon)
+        let attempts = store.faults.attempts(at: .delete)
+        try await sweeper(step: 20).sweep()
+        #expect(attempts.value == 6, "90 events are four full steps, a shorter one, and one that finds nothing")
+        #expect(store.events.count == 10)
+    }
+
+    @Test func doesNotCutOffAMarkedMinute() async throws {
+        try await fill()
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        let late = noon - Self.day * 50
+        try await write([sample("late", at: late)], to: store)
+        for _ in 0..<3 { try await sweeper().sweep() }
+        #expect(try await record?.watermark == late)
+        #expect(store.events.contains { $0.event.id == "late" })
+        try await roller(store).finish()
+        try await sweeper().sweep()
+        #expect(try await record?.watermark == noon - Self.day * 37)
+        #expect(try await total() == 101)
+    }
+
+    @Test func aMarkOfAnotherProjectHoldsNothingBack() async throws {
+        try await fill()
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        try await write([sample("x", at: noon - Self.day * 60, project: "defaulu"), sample("y", at: noon, project: "defa")], to: store)
+        try await sweeper(days: 0).sweep()
+        try await sweeper(days: 0).sweep()
+        #expect(try await record?.watermark == noon - Self.day * 37)
+        #expect(store.events.contains { $0.event.id == "x" })
+    }
+
+    @Test func neitherAHigherRetentionNorNoneLowersAnything() async throws {
+        try await fill()
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        for _ in 0..<2 { try await sweeper().sweep() }
+        let before = try await record
+        for days in [1_000, 0] {
+            try await store.setRetention(of: Project.default, days: days, at: noon - Self.day)
+            for _ in 0..<2 { try await sweeper().sweep() }
+            let after = try await record
+            #expect(after?.watermark == before?.watermark && after?.closedBefore == before?.closedBefore)
+        }
+        #expect(try await total() == 100)
+    }
+
+    @Test func severalAtOnceDeleteNoMoreThanOne() async throws {
+        try await fill()
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        let sweepers = (0..<4).map { _ in sweeper(step: 3) }
+        for _ in 0..<3 {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for sweeper in sweepers { group.addTask { try await sweeper.sweep() } }
+                try await group.waitForAll()
+            }
+        }
+        #expect(store.events.count == 38)
+        #expect(try await total() == 100)
+    }
+
+    @Test func goesOnAfterTheStoreWasUnavailableAndEndsWithTheService() async throws {
+        try await fill()
+        var settings = RetentionSweeper.Settings()
+        (settings.interval, settings.pause) = (.milliseconds(2), .zero)
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        store.faults.away([.read])
+        let sweeper = RetentionSweeper(store: store, firstRetentionDays: 0, settings: settings, clock: .fixed(noon), logger: quiet)
+        let tries = store.faults.attempts(at: .read)
+        await testGracefulShutdown { trigger in
+            let task = Task { try await sweeper.run() }
+            await eventually("it tries again") { tries.value > 2 }
+            store.faults.away([])
+            await eventually("events are deleted") { store.events.count == 38 }
+            trigger.triggerGracefulShutdown()
+            #expect(await ends(task))
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(2)))
+struct IngestHorizonsTests {
+    private let store = MemoryStore()
+    private let day = Duration.seconds(86_400)
+
+    @Test func usesTheFirstRetentionUntilARecordWasRead() async throws {
+        try await store.setRetention(of: Project.default, days: 5, at: noon)
+        try await store.close(Project.default, before: noon)
+        let horizons = IngestHorizons(store: store, firstRetentionDays: 30, logger: quiet)
+        #expect(horizons.horizon(of: Project.default) == IngestHorizon(retention: day * 30))
+        try await horizons.refresh()
+        #expect(horizons.horizon(of: Project.default) == IngestHorizon(retention: day * 5, closedBefore: noon))
+        #expect(horizons.horizon(of: "another") == IngestHorizon(retention: day * 30))
+        try await store.setRetention(of: Project.default, days: 0, at: noon)
+        try await horizons.refresh()
+        #expect(horizons.horizon(of: Project.default) == IngestHorizon(closedBefore: noon))
+    }
+
+    @Test func keepsTheLastValuesWhileTheStoreIsUnavailableAndGoesOnAccepting() async throws {
+        try await store.setRetention(of: Project.default, days: 5, at: noon)
+        let horizons = IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet)
+        try await horizons.refresh()
+        store.faults.away([.read])
+        await #expect(throws: StoreError.self) { try await horizons.refresh() }
+        let collector = Collector(
+            publisher: MemoryBroker(), limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting())
+        let events = [noon, noon - day * 5, noon - day * 5 - .milliseconds(1)].map {
+            #"{"type":"t","source":"s","data":1,"timestamp":"\#($0.rfc3339)"}"#
+        }
+        let body = PaddedBytes("[\(events.joined(separator: ","))]")
+        let result = try await collector.submit(Submission(format: .batch, body: body))
+        #expect(result.accepted.map(\.index) == [0, 1] && result.rejected.map(\.code) == [.timestampTooOld])
+    }
+
+    @Test func readsAgainAndAgainAndEndsWithTheService() async throws {
+        let horizons = IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet)
+        try await store.setRetention(of: Project.default, days: 5, at: noon)
+        await testGracefulShutdown { trigger in
+            let task = Task { try await horizons.run() }
+            await eventually("the record is read") { horizons.horizon(of: Project.default).retention == day * 5 }
+            trigger.triggerGracefulShutdown()
+            #expect(await ends(task))
+        }
+    }
+}
