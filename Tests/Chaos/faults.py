@@ -144,8 +144,8 @@ class Nemesis:
 
     # ---- at a step
 
-    def _fire(self, source, step, when, action, seconds=20):
-        trigger = Trigger(source, step, when, action)
+    def _fire(self, source, step, when, action, hold=0.0, seconds=20):
+        trigger = Trigger(source, step, when, action, hold)
         self.cluster.hub.arm(trigger)
         deadline = time.monotonic() + seconds
         while not trigger.fired.wait(0.2) and time.monotonic() < deadline and not self.is_over():
@@ -162,7 +162,9 @@ class Nemesis:
 
         def fault():
             starts = process.starts
-            if not self._fire(source, step, when, action):
+            # A dead letter goes another way than the acknowledgement that must not come before it.
+            hold = 0.1 if step == "publish dead letter" else self.random.choice([0.0, 0.1])
+            if not self._fire(source, step, when, action, hold):
                 return False
             self._until(lambda: process.starts > starts and process.pid)
             return True

@@ -16,10 +16,11 @@ class Trigger:
     """Runs `action` once, when the process `source` is at `step`.
 
     `when`: "before" the request reaches the server; "half", when half of its bytes have; "after" the server's answer, and before the
-    process sees it. `action` gives True when the message is to be lost, or the seconds to hold it up before it is passed on."""
+    process sees it. `action` gives True when the message is to be lost, or the seconds to hold it up before it is passed on. `hold`:
+    seconds that the message is held before the action, while whatever else the process has sent arrives."""
 
-    def __init__(self, source, step, when, action):
-        self.source, self.step, self.when, self.action = source, step, when, action
+    def __init__(self, source, step, when, action, hold=0.0):
+        self.source, self.step, self.when, self.action, self.hold = source, step, when, action, hold
         self.fired = threading.Event()
 
     def matches(self, source, step, when):
@@ -66,6 +67,8 @@ class Hub(threading.Thread):
 
     def stop(self):
         async def end():
+            # What a connection says that is cancelled before it has begun.
+            self._loop.set_exception_handler(lambda *_: None)
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in tasks:
                 task.cancel()
@@ -216,6 +219,8 @@ class Hub(threading.Thread):
         if first:
             first()
             await asyncio.sleep(0.02)
+        if trigger.hold:
+            await asyncio.sleep(trigger.hold)
         result = trigger.action()
         trigger.fired.set()
         if isinstance(result, float):

@@ -57,7 +57,7 @@ struct ChunkEncoder {
     private mutating func begin(_ event: Event) {
         writer = JSONWriter(reservingCapacity: Self.targetBytes + 4096)
         writer.beginObject()
-        writer.member("v", 1)
+        writer.member("v", EnvelopeVersion.current)
         writer.member("project", event.project)
         writer.member("request", request)
         writer.member("receivedAt", event.receivedAt.milliseconds)
@@ -161,7 +161,7 @@ struct ChunkDecoder {
 
         mutating func read(_ key: String, _ value: JSONSlice) throws(ChunkError) {
             switch key {
-            case "v": if value.string != "1" { throw ChunkError("version \(value.string) is not known here") }
+            case "v": try EnvelopeVersion.check(Int64(value.string))
             case "project": project = try string(value)
             case "request": request = try string(value)
             case "receivedAt":
