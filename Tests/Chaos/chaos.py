@@ -74,7 +74,8 @@ def main():
     print(f"chaos: seed {seed}", flush=True)
     folder = tempfile.mkdtemp(prefix="analytics-chaos-")
     quotas = SHORT if options.short else STORM if options.storm else Quotas()
-    run = Run(folder, options.binary or find_binary(), options.mongod or find_mongod(), seed, seconds, quotas)
+    binary, mongod = (os.path.abspath(path) for path in (options.binary or find_binary(), options.mongod or find_mongod()))
+    run = Run(folder, binary, mongod, seed, seconds, quotas)
     is_well = False
     signal.alarm(int(4 * seconds) + 300)
     try:
