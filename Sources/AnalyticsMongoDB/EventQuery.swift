@@ -36,8 +36,8 @@ enum EventQuery {
         }
         var data: [BSON] = []
         for condition in filter.data {
-            // A path with a NUL would be cut short there; no stored key has one.
-            guard !condition.path.contains(where: { $0.utf8.contains(0) }) else { return nil }
+            // A path with a NUL would be cut short there; no stored key has one. One that is too long is refused before it gets here.
+            guard !condition.isTooLong, !condition.path.contains(where: { $0.utf8.contains(0) }) else { return nil }
             data += dataFilters(condition)
         }
         // Two conditions may name the same path, which one document of filters would not tell apart.
@@ -46,22 +46,22 @@ enum EventQuery {
     }
 
     private static func dataFilters(_ condition: DataCondition) -> [BSON] {
-        let scalars = condition.values.flatMap(DataCondition.scalars).map(BSON.init)
+        let scalars = condition.values.flatMap(DataCondition.scalars)
         let path = "data." + condition.path.joined(separator: ".")
-        var filters: [BSON] = [.document([(path, .document([("$in", .array(scalars))]))])]
-        if !isExact(condition) { filters.append(["$jsonSchema": schema(["data"] + condition.path, scalars)]) }
+        let others = scalars.filter { $0 != .null }
+        var alternatives: [BSON] = [.document([(path, .document([("$in", .array(others.map(BSON.init)))]))])]
+        // Null inside `$in` matches what is not there, too; its type does not.
+        // https://www.mongodb.com/docs/v6.0/tutorial/query-for-null-fields/
+        if others.count < scalars.count { alternatives.append(.document([(path, .document([("$type", "null")]))])) }
+        var filters: [BSON] = [alternatives.count == 1 ? alternatives[0] : ["$or": .array(alternatives)]]
+        // A step that is a number would also be a place in an array.
+        if condition.hasNumber { filters.append(["$jsonSchema": schema(["data"] + condition.path, scalars.map(BSON.init))]) }
         return filters
     }
 
-    /// Whether a path and `$in` say just what is meant. They do not where a step is a number, which would also be a place in an
-    /// array, and for null, which would also match what is not there.
-    /// https://www.mongodb.com/docs/v6.0/tutorial/query-for-null-fields/
-    private static func isExact(_ condition: DataCondition) -> Bool {
-        !condition.values.contains("null") && !condition.path.contains { step in step.utf8.allSatisfy { (0x30...0x39).contains($0) } }
-    }
-
     /// The same condition as a schema, whose steps are keys of objects and nothing else: an object with this key, or from the
-    /// second step on an array with such an object; at the end one of the values, or an array with one of them.
+    /// second step on an array with such an object; at the end one of the values, or an array with one of them. It doubles with each
+    /// step, so paths are short that need it (``DataCondition/maximumKeysWithNumber``).
     private static func schema(_ path: [String], _ scalars: [BSON], inArray: Bool = false) -> BSON {
         guard let key = path.first else { return orAnElement(["enum": .array(scalars)]) }
         let object: BSON = [

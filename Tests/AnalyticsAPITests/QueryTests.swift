@@ -141,6 +141,8 @@ import Testing
 
     @Test(arguments: [
         "type[$ne]=x", "type%5B%24ne%5D=x", "$where=1", "%24where=1", "data.$where=1", "data.a.$gt=1", "data.=1", "data.a..b=1", "data..=1",
+        "data." + Array(repeating: "a", count: 32).joined(separator: ".") + "=null",
+        "data." + Array(repeating: "0", count: 5).joined(separator: ".") + "=null", "data.a.b.c.d.1=x",
         "data[a]=1", "limit=0", "limit=1001", "limit=ten", "limit=", "limit=1&limit=2", "cursor=nonsense", "cursor=", "from=yesterday",
         "from=2026-03-01",
         "from=2026-03-01T00:00:00Z&to=2026-03-01T00:00:00Z", "from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "type=", "project=other",

@@ -167,6 +167,22 @@ struct MongoDecisionTests {
         }
     }
 
+    @Test("a condition's filter grows with its path by a few bytes per key, and not by a factor")
+    func conditionSize() throws {
+        func size(_ path: [String], _ value: String) throws -> Int {
+            let filter = EventFilter(project: "p", data: [DataCondition(path: path, values: [value])])
+            return try #require(EventQuery.segments(filter, after: nil)).reduce(0) { $0 + (BSONDocument($1)?.count ?? 0) }
+        }
+        for value in ["null", "1", "true", "x"] {
+            let long = try size(Array(repeating: "a", count: DataCondition.maximumKeys), value)
+            #expect(long < 600, "\(value): \(long) bytes")
+        }
+        let numbered = try size(Array(repeating: "0", count: DataCondition.maximumKeysWithNumber), "null")
+        #expect(numbered < 8_000, "\(numbered) bytes")
+        let tooLong = EventFilter(project: "p", data: [DataCondition(path: Array(repeating: "0", count: 20), values: ["null"])])
+        #expect(EventQuery.segments(tooLong, after: nil) == nil)
+    }
+
     @Test("ranges are put in order and joined; a minute in two of them stays in one query")
     func ranges() {
         #expect(Ranges.normalised([5..<9, 1..<2, 8..<12, 3..<3, 2..<4]) == [1..<4, 5..<12])

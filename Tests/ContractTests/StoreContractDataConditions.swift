@@ -31,6 +31,17 @@ struct StoreContractDataConditions {
         Case(
             path: ["z"], value: "null", holds: [#"{"z":null}"#, #"{"z":"null"}"#, #"{"z":[null]}"#],
             fails: ["{}", #"{"z":0}"#, #"{"z":[]}"#, #"{"z":{}}"#, "null"]),
+        Case(
+            path: ["a", "z"], value: "null",
+            holds: [#"{"a":{"z":null}}"#, #"{"a":[{"z":1},{"z":null}]}"#, #"{"a":{"z":[1,null]}}"#, #"{"a":{"z":"null"}}"#],
+            fails: ["{}", #"{"a":{}}"#, #"{"a":null}"#, #"{"a":[{"y":null}]}"#, #"{"a":[[{"z":null}]]}"#, #"{"a":{"z":[[null]]}}"#]),
+        Case(
+            path: ["a", "1", "b"], value: "null", holds: [#"{"a":{"1":{"b":null}}}"#, #"{"a":[{"1":[{"b":[null]}]}]}"#],
+            fails: [#"{"a":[0,{"b":null}]}"#, #"{"a":{"1":{}}}"#]),
+        Case(
+            path: Array(repeating: "a", count: 31), value: "null",
+            holds: [String(repeating: #"{"a":"#, count: 31) + "null" + String(repeating: "}", count: 31)],
+            fails: [String(repeating: #"{"a":"#, count: 30) + "null" + String(repeating: "}", count: 30)]),
         Case(path: ["s"], value: "", holds: [#"{"s":""}"#], fails: ["{}", #"{"s":null}"#, #"{"s":[]}"#, #"{"s":" "}"#]),
         Case(
             path: ["a", "b"], value: "x",

@@ -42,6 +42,16 @@ public struct DataCondition: Sendable, Hashable {
         self.values = values
     }
 
+    /// Keys that a path may have with a number among them, and without. MongoDB would take the number for a place in an array too; what
+    /// rules that out doubles with each key. Without one a path is as deep as an event may be.
+    public static let maximumKeysWithNumber = 4
+    public static let maximumKeys = EventLimits.maximumDepth - 1
+
+    /// Whether a key of the path consists of digits.
+    public var hasNumber: Bool { path.contains { key in key.utf8.allSatisfy { (0x30...0x39).contains($0) } } }
+
+    public var isTooLong: Bool { path.count > (hasNumber ? Self.maximumKeysWithNumber : Self.maximumKeys) }
+
     /// What one text value of a query may stand for.
     public enum Scalar: Sendable, Hashable {
         case string(String)

@@ -37,11 +37,17 @@ struct EventListQuery {
         for (name, values) in try parameters.all(prefix: "data.") {
             let path = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
             // A key that begins with '$' would be read as an operator by the store, and is not asked for.
-            guard path.count <= EventLimits.maximumDepth, path.allSatisfy({ !$0.isEmpty && !$0.hasPrefix("$") }) else {
-                let rule = "must name up to \(EventLimits.maximumDepth) keys joined by dots, none empty, none beginning with '$'."
-                throw QueryParameters.invalid("data.\(name)", rule)
+            guard path.allSatisfy({ !$0.isEmpty && $0.utf8.first != UInt8(ascii: "$") }) else {
+                throw QueryParameters.invalid("data.\(name)", "must name keys joined by dots, none empty, none beginning with '$'.")
             }
-            conditions.append(DataCondition(path: path, values: values))
+            let condition = DataCondition(path: path, values: values)
+            guard !condition.isTooLong else {
+                throw QueryParameters.invalid(
+                    "data.\(name)",
+                    "names too many keys: at most \(DataCondition.maximumKeys), and at most \(DataCondition.maximumKeysWithNumber) with a number "
+                        + "among them. Ask with fewer.")
+            }
+            conditions.append(condition)
         }
         return conditions
     }
