@@ -7,9 +7,11 @@ struct RetentionTests {
     private static let day = 86_400.0
 
     /// Whole minutes, in RFC 3339.
+    /// The beginning of the minute in which the suite began: the same for all of a test's times.
+    private static let minute = (Date().timeIntervalSince1970 / 60).rounded(.down) * 60
+
     private static func time(daysAgo days: Double, plus seconds: Double = 0) -> String {
-        let minute = (Date().timeIntervalSince1970 / 60).rounded(.down) * 60
-        return Date(timeIntervalSince1970: minute - days * day + seconds).formatted(.iso8601)
+        Date(timeIntervalSince1970: minute - days * day + seconds).formatted(.iso8601)
     }
 
     private static func store(_ count: Int, _ prefix: String, at time: String, in service: ServiceProcess) async throws {
