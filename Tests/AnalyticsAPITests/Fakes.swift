@@ -117,7 +117,9 @@ final class FakeStore: AnalyticsCore.Store {
         try read("rollups") { state in
             let indexes = Set(state.events.values.map { $0.event.timestamp.index(of: tier.milliseconds) })
             return indexes.sorted().filter { index in ranges.contains { $0.contains(index) } }.map {
-                Rollup(key: BucketKey(project: project, index: $0), version: Int64(state.events.count), done: 0, dirty: true, groups: [])
+                Rollup(
+                    key: BucketKey(project: project, index: $0), version: Int64(state.events.count), done: 0, dirty: true,
+                    groups: state.record.watermark == nil ? [] : [RollupGroup(type: "kept", source: "s", count: 1)])
             }
         }
     }

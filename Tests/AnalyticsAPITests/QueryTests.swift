@@ -210,6 +210,21 @@ import Testing
         }
     }
 
+    @Test func `a range that cuts a minute whose events are deleted is answered 400, with the moment from which all are there`()
+        async throws
+    {
+        let service = TestService()
+        try await service.run { client in
+            _ = try await client.post("/api/v1/events", Sample.event("a"))
+            service.store.state.withLock { $0.record.watermark = TestService.now }
+            let whole = try await client.get("/api/v1/events/counts?from=2026-03-01T11:59:00Z&to=2026-03-01T12:00:00Z")
+            #expect(whole.status == .ok && whole.json["total"] as? Int == 1, "\(whole.text)")
+            let cut = try await client.get("/api/v1/events/counts?from=2026-03-01T11:59:00.001Z&to=2026-03-01T12:00:00Z")
+            #expect(cut.status == .badRequest && cut.isProblem && cut.code == "expired_range", "\(cut.text)")
+            #expect(cut.json["watermark"] as? String == "2026-03-01T12:00:00.000Z")
+        }
+    }
+
     // MARK: The store is away
 
     @Test(arguments: ["/api/v1/events", "/api/v1/events/a", "/api/v1/events/counts"])
