@@ -50,7 +50,11 @@ struct QueueUpgradeTests {
         // https://www.sqlite.org/fileformat2.html#the_database_header: the user version.
         bytes.replaceSubrange(60..<64, with: [0, 0, 0, 99])
         try bytes.write(to: file)
-        let result = try await Command.analytics(["serve"], backends)
+        // Were it not refused, it would serve for ever.
+        let result = try await Command.run(
+            "/usr/bin/timeout", ["20", ServiceProcess.executable.path, "serve"],
+            environment: ServiceProcess.environment(backends).merging(["LOG_LEVEL": "warning", "PORT": "0"]) { $1 },
+            directory: backends.directory)
         #expect(result.status != 0)
         #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
         #expect(result.errors.contains(file.path) && result.errors.contains("version 99"), "\(result.errors)")
