@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Checks the format of the sources and, where promtool is there, the alert rules and their tests.
+# Checks the format of the sources, that what is parsed is parsed by its bytes and, where promtool is there, the alert rules and their tests.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 shopt -s nullglob
 
 swift format lint --strict --recursive --parallel Sources Tests Package.swift
+
+scripts/lint-text.py --self-test
+scripts/lint-text.py
 
 if command -v promtool >/dev/null; then
     [[ ! -f prometheus/prometheus.yml ]] || promtool check config --syntax-only prometheus/prometheus.yml

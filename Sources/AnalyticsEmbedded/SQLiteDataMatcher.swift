@@ -190,7 +190,7 @@ private enum JSONStringBytes {
             guard let escape = rest.popFirst() else { return nil }
             if escape == UInt8(ascii: "u") {
                 guard let scalar = unicodeEscape(&rest) else { return nil }
-                units.append(contentsOf: Character(scalar).utf8)
+                units.append(contentsOf: String(scalar).utf8)
             } else if let plain = simple[escape] {
                 units.append(plain)
             } else {

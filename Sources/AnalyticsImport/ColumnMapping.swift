@@ -14,12 +14,11 @@ struct ColumnMapping {
         self.columns = columns
         self.nulls = nulls
         for assignment in assignments {
-            guard let equals = assignment.firstIndex(of: "="), Self.fields.contains(String(assignment[..<equals])) else {
+            guard let (name, template) = assignment.cutUTF8(atFirst: "="), Self.fields.contains(where: name.equalsUTF8) else {
                 throw ImportFailure(
                     "--map \(assignment): expected field=template, the field being one of \(Self.fields.joined(separator: ", "))")
             }
-            let field = String(assignment[..<equals])
-            templates.append((field, try Template(String(assignment[assignment.index(after: equals)...]), columns: columns)))
+            templates.append((String(name), try Template(String(template), columns: columns)))
         }
         for required in ["type", "source"] where !templates.contains(where: { $0.field == required }) {
             throw ImportFailure(
@@ -53,7 +52,7 @@ struct ColumnMapping {
 
     /// A number where JSON would write it the same way, null where it says so, else a string.
     private func write(_ cell: String, to writer: inout JSONWriter) {
-        if nulls.contains(cell) {
+        if nulls.contains(where: cell.equalsUTF8) {
             writer.json("null".utf8)
         } else if Self.isNumber(cell) {
             writer.json(cell.utf8)
@@ -89,30 +88,32 @@ struct Template {
 
     init(_ source: String, columns: [String]) throws(ImportFailure) {
         var rest = source[...]
-        while let brace = rest.firstIndex(where: { $0 == "{" || $0 == "}" }) {
+        let (open, close) = (UInt8(ascii: "{"), UInt8(ascii: "}"))
+        while let brace = rest.utf8.firstIndex(where: { $0 == open || $0 == close }) {
             parts.append(.text(String(rest[..<brace])))
-            let next = rest.index(after: brace)
-            if next < rest.endIndex, rest[next] == rest[brace] {
-                parts.append(.text(String(rest[brace])))
-                rest = rest[rest.index(after: next)...]
+            let next = rest.utf8.index(after: brace)
+            if next < rest.endIndex, rest.utf8[next] == rest.utf8[brace] {
+                parts.append(.text(rest.utf8[brace] == open ? "{" : "}"))
+                rest = rest[rest.utf8.index(after: next)...]
                 continue
             }
-            guard rest[brace] == "{", let end = rest[next...].firstIndex(of: "}") else {
+            guard rest.utf8[brace] == open, let end = rest.utf8[next...].firstIndex(of: close) else {
                 throw ImportFailure("'\(source)': a brace is not closed or not opened; write {{ and }} for braces")
             }
             parts.append(try Self.part(rest[next..<end], columns: columns))
-            rest = rest[rest.index(after: end)...]
+            rest = rest[rest.utf8.index(after: end)...]
         }
         parts.append(.text(String(rest)))
     }
 
     private static func part(_ text: Substring, columns: [String]) throws(ImportFailure) -> Part {
-        if text == "#" { return .row }
-        if let index = columns.firstIndex(of: String(text)) { return .column(index, limit: nil, width: 0) }
-        if let colon = text.lastIndex(of: ":"), let index = columns.firstIndex(of: String(text[..<colon])) {
-            let format = text[text.index(after: colon)...]
-            if format.hasPrefix("."), let limit = Int(format.dropFirst()) { return .column(index, limit: limit, width: 0) }
-            if format.hasPrefix("0"), let width = Int(format), width <= 100 { return .column(index, limit: nil, width: width) }
+        if text.equalsUTF8("#") { return .row }
+        if let index = columns.firstIndex(where: text.equalsUTF8) { return .column(index, limit: nil, width: 0) }
+        if let (name, format) = text.cutUTF8(atLast: ":"), let index = columns.firstIndex(where: name.equalsUTF8) {
+            if format.starts(withUTF8: "."), let limit = Int(format.trimmingUTF8(first: 1)) {
+                return .column(index, limit: limit, width: 0)
+            }
+            if format.starts(withUTF8: "0"), let width = Int(format), width <= 100 { return .column(index, limit: nil, width: width) }
         }
         throw ImportFailure("{\(text)}: there is no such column; the columns are \(columns.joined(separator: ", "))")
     }

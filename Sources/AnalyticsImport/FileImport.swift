@@ -106,7 +106,7 @@ extension FileImport {
     private var reading: String {
         guard case .csv(let separator) = options.format else { return "NDJSON" }
         let parts = options.mappings.map { "--map \($0)" } + options.nulls.map { "--null \($0)" }
-        return (["CSV separated by '\(Character(Unicode.Scalar(separator)))'"] + parts).joined(separator: " ")
+        return (["CSV separated by '\(Unicode.Scalar(separator))'"] + parts).joined(separator: " ")
     }
 
     private func encoder(_ identity: ImportIdentity, _ header: [UInt8]?) throws(ImportFailure) -> EventEncoder {

@@ -29,7 +29,7 @@ final class ConnectionSettings {
         var error = bson_error_t()
         guard let uri = mongoc_uri_new_with_error(text, &error) else {
             // libmongoc's message may quote what stands before the "@".
-            let reason = text.contains("@") ? "user and password must be percent-encoded" : ServerError(error).message
+            let reason = text.containsUTF8("@") ? "user and password must be percent-encoded" : ServerError(error).message
             throw StoreError(.misconfigured, operation: "connect", "not a MongoDB connection string: \(reason)")
         }
         self.uri = uri

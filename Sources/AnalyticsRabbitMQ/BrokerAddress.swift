@@ -13,39 +13,36 @@ struct BrokerAddress: Sendable, Equatable {
 
     /// Never repeats the URL in its error: it holds a password.
     init(url: String) throws(BrokerError) {
-        guard !url.hasPrefix("amqps://") else {
+        guard !url.starts(withUTF8: "amqps://") else {
             throw Self.refused("amqps:// is not supported: use amqp:// on a network you trust, or a TLS proxy beside the service")
         }
-        guard url.hasPrefix("amqp://") else { throw Self.refused("it has to begin with amqp://") }
-        guard !url.contains(where: { $0 == "?" || $0 == "#" }) else {
+        guard url.starts(withUTF8: "amqp://") else { throw Self.refused("it has to begin with amqp://") }
+        guard !url.containsUTF8("?"), !url.containsUTF8("#") else {
             throw Self.refused("nothing may follow the vhost; write ? and # as %3F and %23")
         }
-        let parts = url.dropFirst("amqp://".count).split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = url.trimmingUTF8(first: "amqp://".utf8.count).splitUTF8("/", maxSplits: 1, omittingEmptySubsequences: false)
         let path = parts.count == 2 ? parts[1] : ""
-        guard !path.contains("/") else { throw Self.refused("a / within the vhost has to be written as %2F") }
+        guard !path.containsUTF8("/") else { throw Self.refused("a / within the vhost has to be written as %2F") }
         vhost = path.isEmpty ? "/" : try Self.decode(path, "vhost")
 
         let authority = parts[0]
-        let at = authority.lastIndex(of: "@")
-        let credentials = authority[..<(at ?? authority.startIndex)].split(
-            separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        user = at == nil ? "guest" : try Self.decode(credentials.first ?? "", "user")
+        let named = authority.cutUTF8(atLast: "@")
+        let credentials = named?.before.splitUTF8(":", maxSplits: 1, omittingEmptySubsequences: false) ?? []
+        user = named == nil ? "guest" : try Self.decode(credentials.first ?? "", "user")
         password = credentials.count == 2 ? try Self.decode(credentials[1], "password") : "guest"
-        (host, port) = try Self.hostAndPort(authority[(at.map { authority.index(after: $0) } ?? authority.startIndex)...])
+        (host, port) = try Self.hostAndPort(named?.after ?? authority)
     }
 
     private static func hostAndPort(_ text: Substring) throws(BrokerError) -> (String, Int) {
         var host = text
         var port: Substring?
-        if text.hasPrefix("[") {
-            guard let end = text.firstIndex(of: "]") else { throw refused("the ] of the IPv6 address is missing") }
-            host = text[text.index(after: text.startIndex)..<end]
-            let rest = text[text.index(after: end)...]
-            guard rest.isEmpty || rest.hasPrefix(":") else { throw refused("only a port may follow the host") }
-            port = rest.isEmpty ? nil : rest.dropFirst()
-        } else if let colon = text.firstIndex(of: ":") {
-            host = text[..<colon]
-            port = text[text.index(after: colon)...]
+        if text.starts(withUTF8: "[") {
+            guard let (address, rest) = text.cutUTF8(atFirst: "]") else { throw refused("the ] of the IPv6 address is missing") }
+            host = address.trimmingUTF8(first: 1)[...]
+            guard rest.isEmpty || rest.starts(withUTF8: ":") else { throw refused("only a port may follow the host") }
+            port = rest.isEmpty ? nil : rest.trimmingUTF8(first: 1)[...]
+        } else if let (before, after) = text.cutUTF8(atFirst: ":") {
+            (host, port) = (before, after)
         }
         guard !host.isEmpty else { throw refused("the host is missing") }
         guard let port else { return (try decode(host, "host"), 5672) }
@@ -74,7 +71,7 @@ struct BrokerAddress: Sendable, Equatable {
     }
 
     private static func hexadecimal(_ byte: UInt8) -> UInt8? {
-        Character(UnicodeScalar(byte)).hexDigitValue.map(UInt8.init)
+        UInt8(String(UnicodeScalar(byte)), radix: 16)
     }
 
     private static func refused(_ reason: String) -> BrokerError {

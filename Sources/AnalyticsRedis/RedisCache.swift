@@ -179,14 +179,14 @@ extension RedisCache.State {
         defer { reported = nil }
         if reported != nil { return .recovered }
         guard case .refused(let message) = reply, refusals.count < 16 else { return nil }
-        return refusals.insert(message.prefix { $0 != " " }).inserted ? .refused(message) : nil
+        return refusals.insert(message.cutUTF8(atFirst: " ")?.before ?? message[...]).inserted ? .refused(message) : nil
     }
 
     mutating func failed(_ message: String, _ attempt: RedisBreaker.Attempt) -> Note? {
         calls -= 1
         breaker.failed(attempt, at: .now)
         // One outage, many messages (refused, reset, timed out); but a wrong password behind it is news.
-        let kind = ["WRONGPASS", "NOAUTH", "ERR"].contains { message.hasPrefix($0) } ? message : "away"
+        let kind = ["WRONGPASS", "NOAUTH", "ERR"].contains(where: message.starts(withUTF8:)) ? message : "away"
         defer { reported = kind }
         return reported == kind ? nil : .trouble(message)
     }

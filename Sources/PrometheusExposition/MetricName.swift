@@ -10,7 +10,7 @@ enum MetricName {
     /// A valid label name. Names that begin with two underscores belong to Prometheus itself (`__name__`), so that one is left of them.
     static func label(_ label: String) -> String {
         var name = Substring(identifier(label, fallback: "label"))
-        while name.hasPrefix("__") { name.removeFirst() }
+        while name.utf8.starts(with: "__".utf8) { name.removeFirst() }
         return String(name)
     }
 
@@ -24,7 +24,11 @@ enum MetricName {
     }
 
     private static func withSuffix(_ suffix: String, on name: String) -> String {
-        name.hasSuffix(suffix) ? name : name + suffix
+        ends(name, with: suffix) ? name : name + suffix
+    }
+
+    static func ends(_ name: String, with suffix: String) -> Bool {
+        name.utf8.reversed().starts(with: suffix.utf8.reversed())
     }
 
     private static func identifier(_ text: String, fallback: String) -> String {

@@ -61,8 +61,8 @@ struct ProcessStat: Equatable {
     /// nil where the text is not what proc(5) promises.
     init?(_ text: String) {
         // Field 2, the command, may hold blanks and parentheses: what follows is counted from the last closing one.
-        guard let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
+        guard let end = text.utf8.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = text.utf8[end...].dropFirst().split(separator: UInt8(ascii: " ")).map(Substring.init)
         func field(_ number: Int) -> UInt64? {
             let index = number - 3
             return fields.indices.contains(index) ? UInt64(fields[index]) : nil
@@ -89,7 +89,8 @@ enum ProcFiles {
     }
 
     private static func fields(ofLineStarting prefix: String, in text: String) -> [Substring]? {
-        text.split(separator: "\n").first { $0.hasPrefix(prefix) }?.dropFirst(prefix.count).split(separator: " ")
+        text.utf8.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: prefix.utf8) }?
+            .dropFirst(prefix.utf8.count).split(separator: UInt8(ascii: " ")).map(Substring.init)
     }
 
     #if os(Linux)

@@ -41,7 +41,7 @@ extension PrometheusRegistry {
         let name = MetricName.metric(name)
         let descriptor: MetricDescriptor? = state.withLock { state in
             if state.owners[name] == nil {
-                let kind: MetricDescriptor.Kind = name.hasSuffix("_total") ? .counter : .gauge
+                let kind: MetricDescriptor.Kind = MetricName.ends(name, with: "_total") ? .counter : .gauge
                 let descriptor = MetricDescriptor(name: name, kind: kind, help: "Read at each scrape; not in the catalogue.")
                 guard state.admit(descriptor, limits: limits) else { return nil }
             }

@@ -14,16 +14,16 @@ struct ClientAddressRule {
     /// Every proxy appends the address that it was asked from, so the right end is what our own proxies wrote: the first from the right that
     /// is not a private network's is the client. Where all are private, the one that the nearest proxy saw.
     private func forwarded(_ values: [String]) -> ClientAddress? {
-        let hops = values.flatMap { $0.split(separator: ",") }.map { Self.withoutPort($0.filter { $0 != " " && $0 != "\t" }) }
+        let hops = values.flatMap { $0.splitUTF8(",") }.map { Self.withoutPort($0.removingUTF8(" ", "\t")) }
         // The limit is on what is looked at: a header may hold thousands.
         let known = hops.suffix(32).compactMap(ClientAddress.init)
         return known.last { !$0.isPrivate } ?? known.last
     }
 
     private static func withoutPort(_ hop: String) -> String {
-        if hop.hasPrefix("["), let end = hop.firstIndex(of: "]") { return String(hop[hop.index(after: hop.startIndex)..<end]) }
-        if hop.contains("."), hop.filter({ $0 == ":" }).count == 1 { return String(hop.prefix { $0 != ":" }) }
-        return hop
+        if hop.starts(withUTF8: "["), let (address, _) = hop.cutUTF8(atFirst: "]") { return address.trimmingUTF8(first: 1) }
+        let parts = hop.splitUTF8(":", omittingEmptySubsequences: false)
+        return hop.containsUTF8(".") && parts.count == 2 ? String(parts[0]) : hop
     }
 }
 

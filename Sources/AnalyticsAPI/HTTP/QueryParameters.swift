@@ -11,13 +11,13 @@ struct QueryParameters {
 
     /// - Parameter prefix: Parameters that begin so are known, too.
     init(_ request: Request, allowed: [String], prefix: String? = nil) throws(Problem) {
-        for pair in (request.uri.query ?? "").split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for pair in (request.uri.query ?? "").splitUTF8("&") {
+            let parts = pair.splitUTF8("=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = PercentEncoding.decode(parts[0], plusIsSpace: true),
                 let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true),
                 !name.utf8.contains(0), !value.utf8.contains(0)
             else { throw Problem(.invalidParameter, "The query is not percent-encoded UTF-8 without NUL: '\(String(pair).clipped)'.") }
-            guard allowed.contains(name) || prefix.map(name.hasPrefix) ?? false else {
+            guard allowed.contains(where: name.equalsUTF8) || prefix.map(name.starts(withUTF8:)) ?? false else {
                 throw Problem(.unknownParameter, Self.unknown(name, allowed + (prefix.map { ["\($0)<path>"] } ?? []))) {
                     $0.member("parameter", name.clipped)
                 }
@@ -33,25 +33,25 @@ struct QueryParameters {
 
     /// A parameter that may stand once.
     func single(_ name: String) throws(Problem) -> String? {
-        let values = items.filter { $0.name == name }
+        let values = items.filter { $0.name.equalsUTF8(name) }
         guard values.count <= 1 else { throw Self.invalid(name, "may be given once only.") }
         return values.first?.value
     }
 
     /// The alternatives of a filter.
     func all(_ name: String) throws(Problem) -> [String] {
-        let values = items.filter { $0.name == name }.map(\.value)
+        let values = items.filter { $0.name.equalsUTF8(name) }.map(\.value)
         guard values.count <= Self.maximumValues else { throw Self.invalid(name, "may be given \(Self.maximumValues) times at most.") }
-        guard !values.contains("") else { throw Self.invalid(name, "must not be empty; leave it out to match everything.") }
+        guard !values.contains(where: \.isEmpty) else { throw Self.invalid(name, "must not be empty; leave it out to match everything.") }
         return values
     }
 
     /// Parameters with a prefix, in the order in which they first appear, without it.
     func all(prefix: String) throws(Problem) -> [(name: String, values: [String])] {
         var groups: [(name: String, values: [String])] = []
-        for item in items where item.name.hasPrefix(prefix) {
-            let name = String(item.name.dropFirst(prefix.count))
-            if let index = groups.firstIndex(where: { $0.name == name }) {
+        for item in items where item.name.starts(withUTF8: prefix) {
+            let name = item.name.trimmingUTF8(first: prefix.utf8.count)
+            if let index = groups.firstIndex(where: { $0.name.equalsUTF8(name) }) {
                 groups[index].values.append(item.value)
             } else {
                 groups.append((name, [item.value]))
@@ -66,8 +66,7 @@ struct QueryParameters {
     func timestamp(_ name: String) throws(Problem) -> Timestamp? {
         guard let text = try single(name) else { return nil }
         // An offset's '+' that the client forgot to encode arrives as a space.
-        var repaired = text
-        if let space = text.lastIndex(of: " ") { repaired.replaceSubrange(space...space, with: "+") }
+        let repaired = text.cutUTF8(atLast: " ").map { "\($0.before)+\($0.after)" } ?? text
         guard let timestamp = Timestamp(rfc3339: text) ?? Timestamp(rfc3339: repaired) else {
             throw Self.invalid(name, "must be an RFC 3339 date-time such as 2026-03-01T12:34:56Z.")
         }

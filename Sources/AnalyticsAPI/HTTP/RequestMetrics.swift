@@ -22,7 +22,7 @@ struct RequestMetrics: RouterMiddleware {
         let response = try await next(request, context)
         let path = context.endpointPath ?? ""
         let key = Instruments.Key(
-            method: Instruments.label(request.method), route: path.hasPrefix("/") ? path : "unmatched", status: response.status.code)
+            method: Instruments.label(request.method), route: path.starts(withUTF8: "/") ? path : "unmatched", status: response.status.code)
         instruments.record(key, start.duration(to: .now))
         return response
     }

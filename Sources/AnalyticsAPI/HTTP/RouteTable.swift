@@ -1,3 +1,4 @@
+internal import AnalyticsCore
 internal import HTTPTypes
 internal import Hummingbird
 
@@ -23,13 +24,13 @@ struct RouteTable: Sendable {
 
     /// What can be done at a path; `nil` when nothing is there.
     func methods(at path: String) -> [HTTPRequest.Method]? {
-        let segments = path.split(separator: "/")
-        guard let match = routes.first(where: { Self.matches($0.path.split(separator: "/"), segments) }) else { return nil }
-        let methods = routes.filter { $0.path == match.path }.map(\.method)
+        let segments = path.splitUTF8("/")
+        guard let match = routes.first(where: { Self.matches($0.path.splitUTF8("/"), segments) }) else { return nil }
+        let methods = routes.filter { $0.path.equalsUTF8(match.path) }.map(\.method)
         return methods + (methods.contains(.get) ? [.head] : []) + [.options]
     }
 
     private static func matches(_ pattern: [Substring], _ segments: [Substring]) -> Bool {
-        pattern.count == segments.count && zip(pattern, segments).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
+        pattern.count == segments.count && zip(pattern, segments).allSatisfy { $0.equalsUTF8($1) || $0.starts(withUTF8: "{") }
     }
 }

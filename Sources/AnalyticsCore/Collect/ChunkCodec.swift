@@ -210,7 +210,7 @@ extension ChunkEncoder {
 extension Event {
     /// A receipt is "request:position".
     var receiptParts: (request: String, index: Int) {
-        guard let colon = receipt.lastIndex(of: ":"), let index = Int(receipt[receipt.index(after: colon)...]) else { return (receipt, 0) }
-        return (String(receipt[..<colon]), index)
+        guard let (request, position) = receipt.cutUTF8(atLast: ":"), let index = Int(position) else { return (receipt, 0) }
+        return (String(request), index)
     }
 }

@@ -109,10 +109,11 @@ private enum DataEncoding {
     case base64
 
     init(contentType: String?, body: JSONSlice) {
-        let mediaType = (contentType ?? "application/json").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
-        if mediaType.hasSuffix("/json") || mediaType.hasSuffix("+json") {
+        let declared = contentType ?? "application/json"
+        let mediaType = (declared.cutUTF8(atFirst: ";")?.before ?? declared[...]).lowercasedASCII().removingUTF8(" ", "\t")
+        if mediaType.ends(withUTF8: "/json") || mediaType.ends(withUTF8: "+json") {
             self = .json
-        } else if mediaType.hasPrefix("text/"), String(validating: body.bytes, as: UTF8.self) != nil {
+        } else if mediaType.starts(withUTF8: "text/"), String(validating: body.bytes, as: UTF8.self) != nil {
             self = .text
         } else {
             self = body.count > 0 ? .base64 : .text

@@ -58,18 +58,21 @@ public struct EventCursor: Sendable, Equatable {
         self.position = position
     }
 
+    private static let urlSafe: [UInt8: UInt8] = [UInt8(ascii: "+"): UInt8(ascii: "-"), UInt8(ascii: "/"): UInt8(ascii: "_")]
+    private static let standard: [UInt8: UInt8] = [UInt8(ascii: "-"): UInt8(ascii: "+"), UInt8(ascii: "_"): UInt8(ascii: "/")]
+
     /// `nil` when it is not a text that ``text`` gave.
     public init?(_ text: String) {
-        var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
-        base64.append(String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4))
-        guard let data = Data(base64Encoded: base64), let plain = String(validating: data, as: UTF8.self) else { return nil }
-        let parts = plain.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0] == "1", let milliseconds = Int64(parts[1]), !parts[2].isEmpty else { return nil }
+        var base64 = text.utf8.map { Self.standard[$0] ?? $0 }
+        base64 += Array(repeating: UInt8(ascii: "="), count: (4 - base64.count % 4) % 4)
+        guard let data = Data(base64Encoded: Data(base64)), let plain = String(validating: data, as: UTF8.self) else { return nil }
+        let parts = plain.splitUTF8(" ", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].equalsUTF8("1"), let milliseconds = Int64(parts[1]), !parts[2].isEmpty else { return nil }
         position = EventPosition(timestamp: Timestamp(milliseconds: milliseconds), id: String(parts[2]))
     }
 
     public var text: String {
-        Data("1 \(position.timestamp.milliseconds) \(position.id)".utf8).base64EncodedString()
-            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        let base64 = Data("1 \(position.timestamp.milliseconds) \(position.id)".utf8).base64EncodedData()
+        return String(decoding: base64.filter { $0 != UInt8(ascii: "=") }.map { Self.urlSafe[$0] ?? $0 }, as: UTF8.self)
     }
 }

@@ -105,7 +105,7 @@ extension Connection {
         let properties = amqp_get_server_properties(state).pointee
         for entry in UnsafeBufferPointer(start: properties.entries, count: Int(properties.num_entries))
         where String(entry.key) == "version" && entry.value.kind == UInt8(AMQP_FIELD_KIND_UTF8.rawValue) {
-            return Int(String(entry.value.value.bytes).prefix { $0 != "." }) ?? 0
+            return String(entry.value.value.bytes).splitUTF8(".").first.flatMap { Int($0) } ?? 0
         }
         return 0
     }

@@ -1,3 +1,4 @@
+internal import AnalyticsCore
 internal import AnalyticsImport
 internal import ArgumentParser
 internal import Foundation
@@ -76,7 +77,7 @@ struct Import: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try await CommandSettings.read()
-        let isFile = file != "-"
+        let isFile = file != "-"  // text: an argument of the command line
         guard isFile || name != nil else {
             throw CommandFailure("standard input needs a --name: the ids of events without one are made from it")
         }
@@ -100,13 +101,13 @@ struct Import: AsyncParsableCommand {
     }
 
     private func open() throws -> FileHandle {
-        if file == "-" { return .standardInput }
+        if file == "-" { return .standardInput }  // text: an argument of the command line
         guard let handle = FileHandle(forReadingAtPath: file) else { throw CommandFailure("\(file) cannot be read") }
         return handle
     }
 
     private var inputFormat: ImportFormat {
-        guard (format ?? (file.lowercased().hasSuffix(".csv") ? .csv : .ndjson)) == .csv else { return .lines }
+        guard (format ?? (file.lowercasedASCII().ends(withUTF8: ".csv") ? .csv : .ndjson)) == .csv else { return .lines }
         return .csv(separator: separator == "\\t" ? UInt8(ascii: "\t") : separator.utf8.first ?? UInt8(ascii: ","))
     }
 }

@@ -63,12 +63,12 @@ struct BackendSettings: Sendable {
     init(_ reader: SettingsReader) throws {
         dataDirectory = reader.text("DATA_DIR") ?? "./data"
         mongoURI = reader.text("MONGODB_URI", isSecret: true)
-        if let uri = mongoURI, !uri.hasPrefix("mongodb://"), !uri.hasPrefix("mongodb+srv://") {
+        if let uri = mongoURI, !uri.starts(withUTF8: "mongodb://"), !uri.starts(withUTF8: "mongodb+srv://") {
             throw SettingsError(
                 "MONGODB_URI", Self.withoutSecrets(uri), allowed: "an address that begins with mongodb:// or mongodb+srv://")
         }
         rabbitURL = reader.text("RABBITMQ_URL", isSecret: true)
-        if let url = rabbitURL, !url.hasPrefix("amqp://") {
+        if let url = rabbitURL, !url.starts(withUTF8: "amqp://") {
             throw SettingsError(
                 "RABBITMQ_URL", Self.withoutSecrets(url), allowed: "an address of the form amqp://user:password@host:port/virtual-host")
         }
@@ -82,8 +82,8 @@ struct BackendSettings: Sendable {
 
     /// What stands between the scheme and the `@` of an address is nobody's business in a log.
     private static func withoutSecrets(_ address: String) -> String {
-        guard let at = address.lastIndex(of: "@") else { return address }
-        let start = address.firstRange(of: "://")?.upperBound ?? address.startIndex
+        guard let at = address.utf8.lastIndex(of: UInt8(ascii: "@")) else { return address }
+        let start = address.utf8.firstRange(of: "://".utf8)?.upperBound ?? address.startIndex
         return start < at ? address[..<start] + "…" + address[at...] : address
     }
 }
@@ -99,7 +99,7 @@ struct LoggingSettings: Sendable {
             level = .info
             return
         }
-        guard let level = Logger.Level(rawValue: text.lowercased()) else {
+        guard let level = Logger.Level(rawValue: text.lowercasedASCII()) else {
             throw SettingsError("LOG_LEVEL", text, allowed: Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))
         }
         self.level = level

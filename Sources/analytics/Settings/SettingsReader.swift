@@ -1,3 +1,4 @@
+internal import AnalyticsCore
 internal import Configuration
 internal import SystemPackage
 
@@ -33,7 +34,7 @@ struct SettingsReader {
 
     func text(_ name: String, isSecret: Bool = false) -> String? {
         // The provider writes a key's components in capitals, joined by "_": taking the name apart gives it back.
-        let key = ConfigKey(name.lowercased().split(separator: "_").map(String.init))
+        let key = ConfigKey(name.lowercasedASCII().splitUTF8("_").map(String.init))
         guard let value = reader.string(forKey: key, isSecret: isSecret), !value.isEmpty else { return nil }
         return value
     }
@@ -53,7 +54,7 @@ struct SettingsReader {
 
     func flag(_ name: String, default standard: Bool) throws -> Bool {
         guard let text = text(name) else { return standard }
-        switch text.lowercased() {
+        switch text.lowercasedASCII() {
         case "true", "1", "yes", "on": return true
         case "false", "0", "no", "off": return false
         default: throw SettingsError(name, text, allowed: "true or false")

@@ -25,7 +25,8 @@ enum BodyFormat {
     /// For `POST /api/v1/events/batch`.
     static func batch(_ headers: HTTPFields) throws(Problem) -> Submission.Format {
         let type = try essence(headers)
-        if type == "application/cloudevents+json" || (CloudEventHeaders.attributes(headers) != nil && type?.hasSuffix("batch+json") != true)
+        if type == "application/cloudevents+json"
+            || (CloudEventHeaders.attributes(headers) != nil && type?.ends(withUTF8: "batch+json") != true)
         {
             throw Problem(
                 .unsupportedMediaType,
@@ -42,9 +43,9 @@ enum BodyFormat {
     /// Type and subtype in lower case; `nil` when there is no header. What is declared as text in another encoding than UTF-8 is refused.
     private static func essence(_ headers: HTTPFields) throws(Problem) -> String? {
         guard let value = headers[.contentType], !value.isEmpty else { return nil }
-        let parts = value.lowercased().split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" && $0 != "\"" } }
-        let isText = parts.first.map { $0.hasSuffix("json") || $0.hasSuffix("jsonl") } ?? false
-        if isText, let charset = parts.dropFirst().first(where: { $0.hasPrefix("charset=") })?.dropFirst(8),
+        let parts = value.lowercasedASCII().splitUTF8(";").map { $0.removingUTF8(" ", "\t", "\"") }
+        let isText = parts.first.map { $0.ends(withUTF8: "json") || $0.ends(withUTF8: "jsonl") } ?? false
+        if isText, let charset = parts.dropFirst().first(where: { $0.starts(withUTF8: "charset=") })?.trimmingUTF8(first: 8),
             charset != "utf-8", charset != "utf8", charset != "us-ascii"
         {
             throw Problem(.unsupportedMediaType, "JSON is read as UTF-8 only, not as \(String(charset).clipped).")
@@ -66,8 +67,8 @@ enum CloudEventHeaders {
     /// Names without `ce-`, in lower case; `nil` when there is none, and so no CloudEvent in binary mode.
     static func attributes(_ headers: HTTPFields) -> [String: String]? {
         var attributes: [String: String] = [:]
-        for field in headers where field.name.canonicalName.hasPrefix("ce-") {
-            attributes[String(field.name.canonicalName.dropFirst(3))] = decode(field.value)
+        for field in headers where field.name.canonicalName.starts(withUTF8: "ce-") {
+            attributes[field.name.canonicalName.trimmingUTF8(first: 3)] = decode(field.value)
         }
         return attributes.isEmpty ? nil : attributes
     }
@@ -75,18 +76,19 @@ enum CloudEventHeaders {
     /// Section 3.1.3.2: quotes go first, then one round of percent-decoding. What cannot be decoded is taken as it stands.
     private static func decode(_ value: String) -> String {
         var value = value
-        if value.count >= 2, value.first == "\"", value.last == "\"" {
-            var unquoted = ""
+        let quote = UInt8(ascii: "\"")
+        if value.utf8.count >= 2, value.utf8.first == quote, value.utf8.last == quote {
+            var unquoted: [UInt8] = []
             var isEscaped = false
-            for character in value.dropFirst().dropLast() {
-                if !isEscaped, character == "\\" {
+            for byte in value.utf8.dropFirst().dropLast() {
+                if !isEscaped, byte == UInt8(ascii: "\\") {
                     isEscaped = true
                 } else {
-                    unquoted.append(character)
+                    unquoted.append(byte)
                     isEscaped = false
                 }
             }
-            value = unquoted
+            value = String(decoding: unquoted, as: UTF8.self)
         }
         return PercentEncoding.decode(value, plusIsSpace: false) ?? value
     }

@@ -54,7 +54,7 @@ struct BodyReader: Sendable {
     }
 
     private static func isCompressed(_ headers: HTTPFields) throws(Problem) -> Bool {
-        switch headers[.contentEncoding]?.lowercased() {
+        switch headers[.contentEncoding]?.lowercasedASCII() {
         case nil, "", "identity": return false
         case "gzip", "x-gzip": return true
         default:

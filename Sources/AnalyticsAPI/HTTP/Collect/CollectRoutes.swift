@@ -40,7 +40,7 @@ struct CollectRoutes: Sendable {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
         let sender = Sender(
             address: clientAddress.address(peer: context.peerAddress, headers: request.headers),
-            userAgent: request.headers[.userAgent].map { String($0.prefix(512)) })
+            userAgent: request.headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) })
         return try await body.read(request) { body in
             if format == .event, body.bytes.first(where: { $0 > 0x20 }) == UInt8(ascii: "[") {
                 let message = "An array of events goes to POST /api/v1/events/batch; this route takes one event."

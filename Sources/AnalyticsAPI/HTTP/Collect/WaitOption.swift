@@ -20,8 +20,8 @@ enum WaitOption {
     }
 
     private static func duration(_ text: String) throws(Problem) -> Duration {
-        let (suffix, unit): (Int, Double) = text.hasSuffix("ms") ? (2, 1) : (text.hasSuffix("s") ? 1 : 0, 1000)
-        let number = text.dropLast(suffix)
+        let (suffix, unit): (Int, Double) = text.ends(withUTF8: "ms") ? (2, 1) : (text.ends(withUTF8: "s") ? 1 : 0, 1000)
+        let number = text.trimmingUTF8(last: suffix)
         let isPlain = number.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") }
         guard isPlain, let value = Double(number), value * unit <= longest.seconds * 1000 else {
             throw QueryParameters.invalid("timeout", "must be seconds, as 5, 0.5, 5s or 500ms, from 0 to \(longest.components.seconds).")

@@ -45,7 +45,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             pace.receivedHead(at: clock.now)
-            if head.headerFields[.connection]?.lowercased() == "close" { closesAfterAnswer = true }
+            if head.headerFields[.connection]?.lowercasedASCII() == "close" { closesAfterAnswer = true }
             if pace.unanswered == 1, expectsContinue(head) {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
@@ -61,7 +61,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// RFC 9110, section 10.1.1. A body that is too large by its own account gets its answer at once instead.
     private func expectsContinue(_ head: HTTPRequest) -> Bool {
-        guard head.headerFields[.expect]?.lowercased() == "100-continue" else { return false }
+        guard head.headerFields[.expect]?.lowercasedASCII() == "100-continue" else { return false }
         return (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= maximumBodyBytes
     }
 
@@ -112,7 +112,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(let head) where head.status.kind == .informational: break
-        case .head(let head): if head.headerFields[.connection]?.lowercased() == "close" { closesAfterAnswer = true }
+        case .head(let head): if head.headerFields[.connection]?.lowercasedASCII() == "close" { closesAfterAnswer = true }
         case .body: break
         case .end:
             pace.wroteAnswer(at: clock.now)

@@ -75,6 +75,7 @@ extension Problem {
 }
 
 extension String {
-    /// Keys and values of the client's come back in what we say about them, and may be long.
-    var clipped: String { utf8.count <= 600 ? self : String(prefix(400)) + "…" }
+    /// Keys and values of the client's come back in what we say about them, and may be long; by scalars, since a
+    /// character has no limit to them.
+    var clipped: String { utf8.count <= 600 ? self : String(unicodeScalars.prefix(400)) + "…" }
 }

@@ -9,7 +9,7 @@ struct DocumentRoutes: Sendable {
 
     init(version: String) {
         let text = String(decoding: PackageResources.openapi_json, as: UTF8.self)
-        openAPI = ByteBuffer(string: text.replacing("\"version\": \"0.0.0\"", with: "\"version\": \"\(version)\"", maxReplacements: 1))
+        openAPI = ByteBuffer(string: text.replacing("\"version\": \"0.0.0\"", with: "\"version\": \"\(version)\"", maxReplacements: 1))  // text: the service's own document
     }
 
     var routes: [Route] {

@@ -35,7 +35,7 @@ struct EventListQuery {
     private static func conditions(_ parameters: QueryParameters) throws(Problem) -> [DataCondition] {
         var conditions: [DataCondition] = []
         for (name, values) in try parameters.all(prefix: "data.") {
-            let path = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+            let path = name.splitUTF8(".", omittingEmptySubsequences: false).map(String.init)
             // A key that begins with '$' would be read as an operator by the store, and is not asked for.
             guard path.allSatisfy({ !$0.isEmpty && $0.utf8.first != UInt8(ascii: "$") }) else {
                 throw QueryParameters.invalid("data.\(name)", "must name keys joined by dots, none empty, none beginning with '$'.")

@@ -66,14 +66,14 @@ public enum Enrichments {
     static let page = Enrichment("page") { input, context in
         guard let text = input.hints.url, let url = WebAddress(text) else { return }
         let campaign = ["source", "medium", "campaign", "term", "content"].compactMap { name in
-            url.query["utm_" + name].map { (parameter: name, value: $0) }
+            url.query[ExactText("utm_" + name)].map { (parameter: name, value: $0) }
         }
         context.page = EventContext.Page(host: url.host, path: url.path, campaign: campaign)
     }
 
     static let referrer = Enrichment("referrer") { input, context in
         guard let text = input.hints.referrer, let url = WebAddress(text) else { return }
-        context.referrerDomain = url.host.hasPrefix("www.") ? String(url.host.dropFirst(4)) : url.host
+        context.referrerDomain = url.host.starts(withUTF8: "www.") ? url.host.trimmingUTF8(first: 4) : url.host
     }
 
     static let userAgent = Enrichment("user agent") { input, context in

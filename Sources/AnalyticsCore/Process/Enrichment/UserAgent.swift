@@ -7,7 +7,7 @@ struct UserAgent: Equatable {
 
     init(_ text: String) {
         // Longer ones are no browser's, and looking through them costs.
-        let text = text.prefix(512)
+        let text = Substring(text.unicodeScalars.prefix(512))
         if Self.bots.contains(where: { text.range(ofASCII: $0, ignoringCase: true) != nil }) {
             device = "bot"
             return

@@ -7,18 +7,23 @@ struct WebAddress: Equatable {
     /// At least `/`.
     var path: String
     /// The first value of each name, percent-decoded.
-    var query: [String: String]
+    var query: [ExactText: String]
 
     /// `nil` when it is no absolute URL with a host.
     init?(_ text: String) {
         guard text.utf8.count <= 8_192, var components = URLComponents(string: text), components.scheme != nil, let host = components.host,
             !host.isEmpty
         else { return nil }
-        self.host = host.lowercased()
+        self.host = host.lowercased()  // text: a host may have letters beyond ASCII
         path = components.path.isEmpty ? "/" : components.path
         query = [:]
         // A form's space is a plus sign, which URLComponents leaves alone; one that is meant is written %2B.
-        components.percentEncodedQuery = components.percentEncodedQuery?.replacing("+", with: "%20")
-        for item in components.queryItems ?? [] where query[item.name] == nil { query[item.name] = item.value ?? "" }
+        components.percentEncodedQuery = components.percentEncodedQuery.map {
+            $0.splitUTF8("+", omittingEmptySubsequences: false).joined(separator: "%20")
+        }
+        for item in components.queryItems ?? [] {
+            let name = ExactText(item.name)
+            if query[name] == nil { query[name] = item.value ?? "" }
+        }
     }
 }
