@@ -9,7 +9,8 @@ struct DocumentRoutes: Sendable {
 
     init(version: String) {
         let text = String(decoding: PackageResources.openapi_json, as: UTF8.self)
-        openAPI = ByteBuffer(string: text.replacing("\"version\": \"0.0.0\"", with: "\"version\": \"\(version)\"", maxReplacements: 1))  // text: the service's own document
+        let (placeholder, named) = ("\"version\": \"0.0.0\"", "\"version\": \"\(version)\"")
+        openAPI = ByteBuffer(string: text.replacing(placeholder, with: named, maxReplacements: 1))  // text: the service's own document
     }
 
     var routes: [Route] {
