@@ -70,8 +70,9 @@ chaos: build ## Ten minutes of kills, stops and cut links on clusters of its own
 	@Tests/Chaos/chaos.py --binary $(binary)
 
 .PHONY: fuzz
-fuzz: deps ## A million inputs for the JSON and BSON shims, under sanitizers (wants g++)
+fuzz: deps ## A million inputs for the JSON and BSON shims, under sanitizers (wants g++), and for each decoder of what comes over a wire
 	@scripts/fuzz-json.sh
+	@scripts/fuzz.sh
 
 .PHONY: demo
 demo: build ## Import 336,776 real flights and compare every count with the source

@@ -204,6 +204,12 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // What comes over a wire, mutated. A short run is part of every test run; `make fuzz` is a long one.
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: ["AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ"],
+            swiftSettings: strict
+        ),
         // The built executable against the real services.
         .testTarget(
             name: "IntegrationTests",

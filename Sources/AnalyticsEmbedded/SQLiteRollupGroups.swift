@@ -26,12 +26,13 @@ enum SQLiteRollupGroups {
     static func decode(_ bytes: UnsafeRawBufferPointer) throws -> [RollupGroup] {
         var reader = Reader(bytes: bytes)
         guard !bytes.isEmpty else { return [] }
-        guard try reader.byte() == format else { throw Reader.corrupt }
+        guard try reader.byte() == format, !reader.isAtEnd else { throw Reader.corrupt }
         var groups: [RollupGroup] = []
         while !reader.isAtEnd {
-            groups.append(
-                RollupGroup(
-                    type: try reader.string(), source: try reader.string(), count: try reader.number(), quarters: try reader.quarters()))
+            let group = RollupGroup(
+                storedType: try reader.string(), source: try reader.string(), count: try reader.number(), quarters: try reader.quarters())
+            guard let group else { throw Reader.corrupt }
+            groups.append(group)
         }
         return groups
     }
@@ -90,7 +91,8 @@ extension SQLiteRollupGroups {
         mutating func string() throws -> String {
             let length = try length()
             defer { position += length }
-            return String(decoding: bytes[position..<position + length], as: UTF8.self)
+            guard let string = String(validating: bytes[position..<position + length], as: UTF8.self) else { throw Self.corrupt }
+            return string
         }
 
         mutating func quarters() throws -> [Int64] {

@@ -41,29 +41,34 @@ extension SQLiteStore {
 
     public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
         try await read("extent") { db in
-            var spans: [Range<Int64>] = []
-            if let range = try Self.range(db, of: "timestamp", in: "events WHERE project = CAST(? AS TEXT)", [SQLiteText(project)]) {
-                let minute = RollupTier.minute.milliseconds
-                let ends = [range.lowerBound, range.upperBound].map { Timestamp(milliseconds: $0).minute }
-                spans.append(ends[0] * minute..<(ends[1] + 1) * minute)
+            let times = Timestamp.earliest.milliseconds...Timestamp.latest.milliseconds
+            var spans: [Range<Timestamp>] = []
+            if let range = try Self.range(
+                db, of: "timestamp", within: times, in: "events WHERE project = CAST(? AS TEXT)", [SQLiteText(project)])
+            {
+                let minutes = [range.lowerBound, range.upperBound].map { Timestamp(milliseconds: $0).minute }
+                spans.append(Timestamp(minute: minutes[0])..<Timestamp(minute: minutes[1] + 1))
             }
             for tier in RollupTier.allCases {
-                let arguments: StatementArguments = [tier.number, SQLiteText(project)]
-                let range = try Self.range(db, of: "bucket", in: "buckets WHERE tier = ? AND project = CAST(? AS TEXT)", arguments)
-                guard let range else { continue }
-                spans.append(range.lowerBound * tier.milliseconds..<(range.upperBound + 1) * tier.milliseconds)
+                let rows = "buckets WHERE tier = ? AND project = CAST(? AS TEXT)"
+                guard let range = try Self.range(db, of: "bucket", within: tier.indexes, in: rows, [tier.number, SQLiteText(project)])
+                else { continue }
+                let ends = [range.lowerBound, range.upperBound + 1].map { Timestamp(index: $0, of: tier.milliseconds) }
+                spans.append(ends[0]..<ends[1])
             }
             guard let start = spans.map(\.lowerBound).min(), let end = spans.map(\.upperBound).max() else { return nil }
-            return Timestamp(milliseconds: start)..<Timestamp(milliseconds: end)
+            return start..<end
         }
     }
 
     /// The smallest and the largest; each a query of its own, because SQLite looks at one end of an index only for a single one.
     private static func range(
-        _ db: Database, of column: String, in rows: String, _ arguments: StatementArguments
+        _ db: Database, of column: String, within bounds: ClosedRange<Int64>, in rows: String, _ arguments: StatementArguments
     ) throws -> ClosedRange<Int64>? {
-        guard let smallest = try Int64.fetchOne(db, sql: "SELECT min(\(column)) FROM \(rows)", arguments: arguments),
-            let largest = try Int64.fetchOne(db, sql: "SELECT max(\(column)) FROM \(rows)", arguments: arguments)
+        let query = "FROM \(rows) AND \(column) BETWEEN ? AND ?"
+        let arguments = arguments + [bounds.lowerBound, bounds.upperBound]
+        guard let smallest = try Int64.fetchOne(db, sql: "SELECT min(\(column)) \(query)", arguments: arguments),
+            let largest = try Int64.fetchOne(db, sql: "SELECT max(\(column)) \(query)", arguments: arguments)
         else { return nil }
         return smallest...largest
     }

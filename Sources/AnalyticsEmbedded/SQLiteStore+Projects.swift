@@ -71,10 +71,11 @@ extension SQLiteStore {
         var records: [ProjectRecord] = []
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         while let row = try rows.next() {
-            records.append(
-                ProjectRecord(
-                    project: (row[0] as SQLiteText).string, retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
-                    watermark: time(row[4])))
+            let record = ProjectRecord(
+                project: (row[0] as SQLiteText).string, retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
+                watermark: time(row[4]))
+            guard record.isValid else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read") }
+            records.append(record)
         }
         return records
     }

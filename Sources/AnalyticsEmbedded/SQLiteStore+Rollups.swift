@@ -27,9 +27,12 @@ extension SQLiteStore {
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT project, bucket, version, done FROM buckets INDEXED BY buckets_dirty
-                    WHERE dirty = 1 AND tier = ? AND (project, bucket) > (CAST(? AS TEXT), ?) ORDER BY project, bucket LIMIT ?
+                    WHERE dirty = 1 AND tier = ? AND (project, bucket) > (CAST(? AS TEXT), ?) AND bucket BETWEEN ? AND ?
+                    ORDER BY project, bucket LIMIT ?
                     """)
-            let arguments: StatementArguments = [tier.number, SQLiteText(key?.project ?? ""), key?.index ?? .min, limit]
+            let arguments: StatementArguments = [
+                tier.number, SQLiteText(key?.project ?? ""), key?.index ?? .min, tier.indexes.lowerBound, tier.indexes.upperBound, limit,
+            ]
             var buckets: [BucketVersion] = []
             let rows = try Row.fetchCursor(statement, arguments: arguments)
             while let row = try rows.next() {

@@ -2,7 +2,7 @@ import AnalyticsCore
 import CMongoC
 
 /// Reads a BSON document where it lies (https://bsonspec.org/spec.html). Valid as long as the memory under it: the cursor's or
-/// reply's, until the next row. What is cut short or of an unknown type ends the document.
+/// reply's, until the next row. What is cut short or of an unknown type ends the document; ``each(_:)`` tells that from its end.
 struct BSONView {
     private let bytes: UnsafeRawBufferPointer
 
@@ -19,6 +19,13 @@ struct BSONView {
         first { $0.key == key }
     }
 
+    /// Calls `body` for each element. False when the bytes are not one whole document: what was left out cannot be told then.
+    func each(_ body: (BSONElement) -> Void) -> Bool {
+        var elements = makeIterator()
+        while let element = elements.next() { body(element) }
+        return elements.isAtEnd
+    }
+
     /// The whole document's bytes, for comparing keys: equal values written by the same code are equal bytes.
     var identity: [UInt8] { Array(bytes) }
 }
@@ -26,19 +33,24 @@ struct BSONView {
 extension BSONView: Sequence {
     struct Iterator: IteratorProtocol {
         private var rest: Slice<UnsafeRawBufferPointer>
+        private let isFramed: Bool
 
         fileprivate init(_ bytes: UnsafeRawBufferPointer) {
             // Length in front, terminating zero behind.
+            isFramed = bytes.count >= 5 && Int(Int32(littleEndian: bytes.loadUnaligned(as: Int32.self))) == bytes.count && bytes.last == 0
             rest = bytes.count >= 5 ? bytes.dropFirst(4).dropLast() : bytes.suffix(0)
         }
 
+        /// Whether the document was whole. To be asked after the last element.
+        var isAtEnd: Bool { isFramed && rest.isEmpty }
+
         mutating func next() -> BSONElement? {
-            guard let type = rest.popFirst(), let end = rest.firstIndex(of: 0) else { return nil }
-            let key = rest[rest.startIndex..<end]
-            rest = rest[(end + 1)...]
-            guard let size = BSONElement.size(of: type, UnsafeRawBufferPointer(rebasing: rest)), size <= rest.count else { return nil }
-            defer { rest = rest.dropFirst(size) }
-            return BSONElement(type: type, keyBytes: key, value: UnsafeRawBufferPointer(rebasing: rest.prefix(size)))
+            guard let type = rest.first, let end = rest.dropFirst().firstIndex(of: 0) else { return nil }
+            let key = rest[(rest.startIndex + 1)..<end]
+            let values = rest[(end + 1)...]
+            guard let size = BSONElement.size(of: type, UnsafeRawBufferPointer(rebasing: values)), size <= values.count else { return nil }
+            rest = values.dropFirst(size)
+            return BSONElement(type: type, keyBytes: key, value: UnsafeRawBufferPointer(rebasing: values.prefix(size)))
         }
     }
 
@@ -54,7 +66,7 @@ struct BSONElement {
     var key: String { String(decoding: keyBytes, as: UTF8.self) }
 
     var string: String? {
-        type == 0x02 ? String(decoding: value.dropFirst(4).dropLast(), as: UTF8.self) : nil
+        type == 0x02 ? String(validating: value.dropFirst(4).dropLast(), as: UTF8.self) : nil
     }
 
     /// Any number that is whole.

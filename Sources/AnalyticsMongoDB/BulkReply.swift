@@ -29,10 +29,10 @@ struct BulkReply {
         for element in reply {
             isEmpty = false
             switch element.key {
-            case "nInserted": inserted = element.integer ?? 0
-            case "nMatched": matched = element.integer ?? 0
-            case "nModified": modified = element.integer ?? 0
-            case "nRemoved": removed = element.integer ?? 0
+            case "nInserted": inserted = Self.count(element)
+            case "nMatched": matched = Self.count(element)
+            case "nModified": modified = Self.count(element)
+            case "nRemoved": removed = Self.count(element)
             case "writeErrors": writeErrors = (element.document.map(Array.init) ?? []).compactMap { $0.document.map(WriteError.init) }
             case "writeConcernErrors":
                 writeConcernErrors = (element.document.map(Array.init) ?? []).compactMap { $0.document.map(ServerError.init) }
@@ -55,6 +55,9 @@ struct BulkReply {
     }
 
     private static let writeConcernFailed: UInt32 = 64
+
+    /// Held to what no bulk exceeds, so that sums of these fit.
+    private static func count(_ element: BSONElement) -> Int64 { min(max(0, element.integer ?? 0), Int64(Int32.max)) }
 }
 
 extension BulkReply.WriteError {

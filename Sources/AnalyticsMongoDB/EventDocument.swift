@@ -28,20 +28,29 @@ extension StoredEvent {
     /// `nil` for a document that this adapter did not write.
     init?(_ document: BSONView) {
         var fields: [String: BSONElement] = [:]
-        for element in document { fields[element.key] = element }
+        guard document.each({ fields[$0.key] = $0 }) else { return nil }
         guard let key = fields["_id"]?.document, let project = key["project"]?.string, let id = key["id"]?.string,
             let type = fields["type"]?.string, let source = fields["source"]?.string, let timestamp = fields["timestamp"]?.date,
             let receivedAt = fields["receivedAt"]?.date, let processedAt = fields["processedAt"]?.date,
             let receipt = fields["receipt"]?.string, let fingerprint = fields["fingerprint"]?.integer
         else { return nil }
+        var isWhole = true
+        /// What may be missing, but not be unreadable.
+        func optional<Value>(_ name: String, _ read: (BSONElement) -> Value?) -> Value? {
+            guard let field = fields[name] else { return nil }
+            let value = read(field)
+            if value == nil { isWhole = false }
+            return value
+        }
         self.init(
             event: Event(
                 project: project, id: id, type: type, source: source, timestamp: timestamp,
-                clientTimestamp: fields["clientTimestamp"]?.date, data: fields["data"]?.json,
-                correlationId: fields["correlationId"]?.string, metadata: fields["metadata"]?.json, userId: fields["userId"]?.string,
-                sessionId: fields["sessionId"]?.string, receivedAt: receivedAt, receipt: receipt
+                clientTimestamp: optional("clientTimestamp", \.date), data: optional("data", \.json),
+                correlationId: optional("correlationId", \.string), metadata: optional("metadata", \.json),
+                userId: optional("userId", \.string), sessionId: optional("sessionId", \.string), receivedAt: receivedAt, receipt: receipt
             ),
-            processedAt: processedAt, context: fields["context"]?.json, fingerprint: fingerprint
+            processedAt: processedAt, context: optional("context", \.json), fingerprint: fingerprint
         )
+        if !isWhole { return nil }
     }
 }

@@ -64,13 +64,12 @@ enum BucketKind: Sendable {
     }
 
     /// Saturates: a caller's range may reach beyond what a date holds.
-    func start(of index: Int64) -> Timestamp {
-        let (product, overflow) = index.multipliedReportingOverflow(by: milliseconds)
-        return Timestamp(milliseconds: overflow ? (index < 0 ? .min : .max) : product)
-    }
+    func start(of index: Int64) -> Timestamp { Timestamp(index: index, of: milliseconds) }
+
+    func index(of time: Timestamp) -> Int64 { time.index(of: milliseconds) }
 
     func key(_ id: BSONView) -> BucketKey? {
         guard let project = id["project"]?.string, let start = id[field]?.date else { return nil }
-        return BucketKey(project: project, index: start.index(of: milliseconds))
+        return BucketKey(project: project, index: index(of: start))
     }
 }

@@ -8,10 +8,11 @@ extension MongoStore {
             var folder = MinuteFolder()
             for query in Ranges.queries(ranges, together: Counting.shareMinute) {
                 let options: [(String, BSON)] = [("hint", .string(Index.byTime)), ("allowDiskUse", true)]
-                try session.aggregate(.events, Counting.pipeline(project, query), options) { row in
-                    guard let group = row["_id"]?.document, let minute = group["m"]?.date, let count = row["n"]?.integer else { return }
-                    folder.add(
-                        minute: minute.minute, type: group["t"]?.string ?? "", source: group["s"]?.string ?? "", count: count)
+                try session.aggregate(.events, Counting.pipeline(project, query), options) { row throws(StoreError) in
+                    guard let group = row["_id"]?.document, let minute = group["m"]?.date, let type = group["t"]?.string,
+                        let source = group["s"]?.string, let count = row["n"]?.integer
+                    else { throw session.damage(.events) }
+                    folder.add(minute: minute.minute, type: type, source: source, count: count)
                 }
             }
             return folder.finish()
@@ -27,7 +28,8 @@ extension MongoStore {
                     ("hint", .string(Index.byTime)),
                     ("projection", ["timestamp": 1]),
                 ]
-                try session.find(.events, [("_id.project", .string(project))], options) { row in
+                let possible: BSON = ["$gte": .date(.earliest), "$lte": .date(.latest)]
+                try session.find(.events, [("_id.project", .string(project)), ("timestamp", possible)], options) { row in
                     if let time = row["timestamp"]?.date { times.append(time) }
                 }
                 for kind in [BucketKind.minute, .hour] {
@@ -54,7 +56,7 @@ extension MongoStore {
 extension Session {
     fileprivate func outermost(_ kind: BucketKind, _ project: String, _ direction: Int64) throws(StoreError) -> Int64? {
         var index: Int64?
-        let all = Key.buckets(kind, project, .min ..< .max)
+        let all = Key.buckets(kind, project, kind.index(of: .earliest)..<kind.index(of: .latest) + 1)
         let options: [(String, BSON)] = [("sort", ["_id": .integer(direction)]), ("limit", 1), ("projection", ["_id": 1])]
         try find(kind.collection, [("_id", all)], options) { row in
             index = row["_id"]?.document.flatMap(kind.key)?.index

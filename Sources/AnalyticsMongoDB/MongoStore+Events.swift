@@ -4,7 +4,10 @@ extension MongoStore {
     public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
         try await run("event") { session throws(StoreError) in
             var found: StoredEvent?
-            try session.find(.events, [("_id", Key.event(project, id))], [("limit", 1)]) { found = StoredEvent($0) }
+            try session.find(.events, [("_id", Key.event(project, id))], [("limit", 1)]) { row throws(StoreError) in
+                guard let event = StoredEvent(row) else { throw session.damage(.events) }
+                found = event
+            }
             return found
         }
     }
@@ -19,8 +22,9 @@ extension MongoStore {
                 let options: [(String, BSON)] = [
                     ("sort", ["timestamp": -1, "_id.id": -1]), ("limit", .integer(Int64(limit - events.count))),
                 ]
-                try session.find(.events, segment, options) { row in
-                    if let event = StoredEvent(row) { events.append(event) }
+                try session.find(.events, segment, options) { row throws(StoreError) in
+                    guard let event = StoredEvent(row) else { throw session.damage(.events) }
+                    events.append(event)
                 }
             }
             return events

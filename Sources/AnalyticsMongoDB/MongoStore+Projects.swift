@@ -70,12 +70,9 @@ extension MongoStore {
 extension Session {
     fileprivate func records(_ filter: [(String, BSON)], _ options: [(String, BSON)]) throws(StoreError) -> [ProjectRecord] {
         var records: [ProjectRecord] = []
-        try find(.projects, filter, options) { row in
-            guard let project = row["_id"]?.string else { return }
-            records.append(
-                ProjectRecord(
-                    project: project, retentionDays: row["retentionDays"]?.integer.flatMap(Int.init(exactly:)),
-                    changedAt: row["changedAt"]?.date, closedBefore: row["closedBefore"]?.date, watermark: row["watermark"]?.date))
+        try find(.projects, filter, options) { row throws(StoreError) in
+            guard let record = ProjectRecord(row) else { throw damage(.projects) }
+            records.append(record)
         }
         return records
     }
@@ -93,5 +90,21 @@ extension Session {
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
         // One that another's insert had made may have been rolled back with it.
         guard reply.matched == 1 || !mustMatch else { throw StoreError(.unavailable, operation: operation, "the record is gone") }
+    }
+}
+
+extension ProjectRecord {
+    /// `nil` for a document that this adapter did not write.
+    fileprivate init?(_ row: BSONView) {
+        var fields: [String: BSONElement] = [:]
+        guard row.each({ fields[$0.key] = $0 }), let project = fields["_id"]?.string else { return nil }
+        let moments = ["changedAt", "closedBefore", "watermark"].map { fields[$0] }
+        guard moments.allSatisfy({ $0 == nil || $0?.date != nil }) else { return nil }
+        let days = fields["retentionDays"]
+        guard days == nil || days?.integer != nil else { return nil }
+        self.init(
+            project: project, retentionDays: days?.integer.map { Int($0) }, changedAt: moments[0]?.date, closedBefore: moments[1]?.date,
+            watermark: moments[2]?.date)
+        guard isValid else { return nil }
     }
 }

@@ -9,8 +9,9 @@ extension MongoStore {
             var rollups: [Rollup] = []
             for query in Ranges.queries(ranges) {
                 let alternatives: [BSON] = query.map { ["_id": Key.buckets(kind, project, $0)] }
-                try session.find(kind.collection, [("$or", .array(alternatives))], [("sort", ["_id": 1])]) { row in
-                    if let rollup = Rollup(row, kind) { rollups.append(rollup) }
+                try session.find(kind.collection, [("$or", .array(alternatives))], [("sort", ["_id": 1])]) { row throws(StoreError) in
+                    guard let rollup = Rollup(row, kind) else { throw session.damage(kind.collection) }
+                    rollups.append(rollup)
                 }
             }
             return rollups
@@ -23,13 +24,16 @@ extension MongoStore {
         return try await run("dirtyBuckets") { session throws(StoreError) in
             var buckets: [BucketVersion] = []
             let later: [(String, BSON)] = key.map { [("_id", ["$gt": Key.bucket(kind, $0)])] } ?? []
+            let possible: BSON = ["$gte": .date(.earliest), "$lte": .date(.latest)]
             let options: [(String, BSON)] = [
                 ("sort", ["_id": 1]), ("limit", .integer(Int64(limit))), ("projection", ["v": 1, "done": 1]),
                 ("hint", .string(Index.marked)),
             ]
-            try session.find(kind.collection, [("dirty", true)] + later, options) { row in
-                guard let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer else { return }
-                buckets.append(BucketVersion(key: key, version: version, done: row["done"]?.integer ?? 0))
+            let filter = [("dirty", true), ("_id.\(kind.field)", possible)] + later
+            try session.find(kind.collection, filter, options) { row throws(StoreError) in
+                guard let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer, let done = row["done"]?.integer
+                else { throw session.damage(kind.collection) }
+                buckets.append(BucketVersion(key: key, version: version, done: done))
             }
             return buckets
         }
@@ -42,26 +46,46 @@ extension MongoStore {
             let stages: [BSON] = [
                 ["$match": ["_id": Key.buckets(.day, project, days)]], ["$group": ["_id": .null, "v": ["$sum": "$v"]]],
             ]
-            try session.aggregate(.days, stages) { sum = $0["v"]?.integer ?? 0 }
+            // A sum beyond 64 bits would come as a double.
+            try session.aggregate(.days, stages) { row throws(StoreError) in
+                guard let generation = row["v"]?.integer else { throw session.damage(.days) }
+                sum = generation
+            }
             return sum
         }
     }
 }
 
 extension Rollup {
-    fileprivate init?(_ row: BSONView, _ kind: BucketKind) {
-        guard let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer, let done = row["done"]?.integer,
-            let dirty = row["dirty"]?.boolean, let groups = row["groups"]?.document
+    /// `nil` for a document that this adapter did not write.
+    init?(_ row: BSONView, _ kind: BucketKind) {
+        guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer,
+            let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let groups = row["groups"]?.document?.all(RollupGroup.init)
         else { return nil }
-        self.init(
-            key: key, version: version, done: done, dirty: dirty, groups: groups.compactMap { $0.document.map(RollupGroup.init) })
+        self.init(key: key, version: version, done: done, dirty: dirty, groups: groups)
     }
 }
 
 extension RollupGroup {
-    fileprivate init(_ view: BSONView) {
-        self.init(
-            type: view["type"]?.string ?? "", source: view["source"]?.string ?? "", count: view["n"]?.integer ?? 0,
-            quarters: view["q"]?.document?.compactMap(\.integer) ?? [])
+    fileprivate init?(_ element: BSONElement) {
+        guard let view = element.document, view.each({ _ in }), let type = view["type"]?.string, let source = view["source"]?.string,
+            let count = view["n"]?.integer
+        else { return nil }
+        var quarters: [Int64]? = []
+        if let element = view["q"] { quarters = element.document?.all(\.integer) }
+        guard let quarters else { return nil }
+        self.init(storedType: type, source: source, count: count, quarters: quarters)
+    }
+}
+
+extension BSONView {
+    /// Every element read; `nil` when one cannot be, or the bytes are not a whole document.
+    fileprivate func all<Value>(_ read: (BSONElement) -> Value?) -> [Value]? {
+        var values: [Value] = []
+        var isReadable = true
+        let isWhole = each { element in
+            if let value = read(element) { values.append(value) } else { isReadable = false }
+        }
+        return isWhole && isReadable ? values : nil
     }
 }

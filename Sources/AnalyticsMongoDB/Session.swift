@@ -72,6 +72,11 @@ struct Session {
         }
     }
 
+    /// A document that this adapter did not write, or whose bytes are damaged: what it should say is not known, so nothing is answered.
+    func damage(_ collection: CollectionName) -> StoreError {
+        StoreError(.misconfigured, operation: operation, "a document of '\(collection.rawValue)' cannot be read")
+    }
+
     func encode(_ fields: [(String, BSON)]) throws(StoreError) -> BSONDocument {
         guard let document = BSONDocument(fields) else { throw StoreError(.refused, operation: operation, "does not fit into BSON") }
         return document

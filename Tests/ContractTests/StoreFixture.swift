@@ -34,7 +34,7 @@ struct StoreFixture {
     }
 
     /// The store's counts of a project, all minutes together.
-    func counts(of project: String) -> Counts {
+    func counts(of project: String) -> Counts? {
         var sums: [ExactText: Int64] = [:]
         for count in expected.stored where count.project == project { sums[ExactText(count.type), default: 0] += count.count }
         return Counts(exact: sums)
@@ -80,7 +80,7 @@ extension BSON {
         let object = try PaddedBytes(text).withUnsafeBytes { slice -> [(String, BSON)]? in
             guard var raw = JSONRawMembers(slice) else { return nil }
             var members: [(String, BSON)] = []
-            while let (key, value) = try raw.next() { members.append((key, try BSON(extendedJSON: value.string))) }
+            while let (key, value) = try raw.next() { members.append((key.string, try BSON(extendedJSON: value.string))) }
             return members
         }
         if let object {

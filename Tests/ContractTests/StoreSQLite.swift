@@ -148,7 +148,7 @@ struct StoreSQLite {
     func corruptGroups() throws {
         let groups = [
             RollupGroup(type: "type", source: "source", count: 300, quarters: [1, 2, 3, 294]),
-            RollupGroup(type: "", source: "é", count: -1),
+            RollupGroup(type: "", source: "é", count: 1),
         ]
         let bytes = SQLiteRollupGroups.encode(groups)
         #expect(try bytes.withUnsafeBytes(SQLiteRollupGroups.decode) == groups)

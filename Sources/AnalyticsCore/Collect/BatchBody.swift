@@ -14,12 +14,13 @@ struct BatchBody {
         var array: JSONSlice?
         var sentAt: JSONSlice?
         while let (key, value) = try Self.whole({ () throws(JSONFault) in try members.next() }) {
-            switch key {
-            case "events" where array == nil: array = value
-            case "sentAt" where sentAt == nil: sentAt = value
-            default:
+            if key.equals("events"), array == nil {
+                array = value
+            } else if key.equals("sentAt"), sentAt == nil {
+                sentAt = value
+            } else {
                 throw SubmissionError(
-                    .invalidEnvelope, "'\(key)' is not expected here: a batch holds 'events' and may hold 'sentAt', once each.")
+                    .invalidEnvelope, "'\(key.string)' is not expected here: a batch holds 'events' and may hold 'sentAt', once each.")
             }
         }
         guard let array else {

@@ -1,7 +1,7 @@
 /// What one message on the queue holds: some events of one request.
 ///
 /// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,
-/// "waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own.
+/// "waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own. ``ChunkDecoder`` reads it.
 struct EventChunk: Equatable {
     var sender: Sender
     /// The request that waits for a ``DeliveryReport``.
@@ -73,127 +73,6 @@ struct ChunkEncoder {
         writer.endObject()
         messages.append(OutgoingMessage(body: writer.bytes, events: count))
         count = 0
-    }
-}
-
-/// Reads a message back. Not thread-safe: one a task.
-struct ChunkDecoder {
-    private let parser = JSONParser()
-
-    /// Throws a message for the dead letters when the body is not a chunk that this version understands.
-    func decode(_ body: [UInt8]) throws(ChunkError) -> EventChunk {
-        try PaddedBytes(body).withUnsafeBytes { (text) throws(ChunkError) in
-            guard var raw = JSONRawMembers(text) else { throw ChunkError("not a JSON object") }
-            var header = Header()
-            while let (key, value) = try next(&raw) {
-                if key == "events" {
-                    return EventChunk(
-                        sender: header.sender, waitingRequest: header.isAwaited ? header.request : nil,
-                        events: try events(value, header))
-                }
-                try header.read(key, value)
-            }
-            throw ChunkError("no events")
-        }
-    }
-
-    private func next(_ raw: inout JSONRawMembers) throws(ChunkError) -> (key: String, value: JSONSlice)? {
-        do throws(JSONFault) { return try raw.next() } catch { throw ChunkError("broken JSON") }
-    }
-
-    private func events(_ text: JSONSlice, _ header: Header) throws(ChunkError) -> [Event] {
-        guard var elements = JSONElements(text) else { throw ChunkError("'events' is no array") }
-        var events: [Event] = []
-        do throws(JSONFault) {
-            while let element = try elements.next() {
-                // One level more than the door allows: the chunk wraps data in nothing, but versions to come may.
-                let members = try parser.members(of: element, maximumDepth: EventLimits.maximumDepth + 1)
-                guard let event = Self.event(members, header) else { throw JSONFault(code: .syntax) }
-                events.append(event)
-            }
-        } catch {
-            throw ChunkError("event \(events.count) cannot be read: \(error.code)")
-        }
-        return events
-    }
-
-    private static func event(_ members: JSONMembers, _ header: Header) -> Event? {
-        var event = Event(
-            project: header.project, id: "", type: "", source: "", timestamp: header.receivedAt, receivedAt: header.receivedAt, receipt: "")
-        var hasTimestamp = false
-        members.each { member in
-            if member.hasKey("n") {
-                event.receipt = "\(header.request):\(member.integer ?? 0)"
-            } else if member.hasKey("id") {
-                event.id = member.string ?? ""
-            } else if member.hasKey("type") {
-                event.type = member.string ?? ""
-            } else if member.hasKey("source") {
-                event.source = member.string ?? ""
-            } else if member.hasKey("timestamp") {
-                hasTimestamp = member.integer != nil
-                event.timestamp = Timestamp(milliseconds: member.integer ?? 0)
-            } else if member.hasKey("clientTimestamp") {
-                event.clientTimestamp = member.integer.map(Timestamp.init(milliseconds:))
-            } else if member.hasKey("data") {
-                event.data = member.json
-            } else if member.hasKey("correlationId") {
-                event.correlationId = member.string
-            } else if member.hasKey("metadata") {
-                event.metadata = member.json
-            } else if member.hasKey("userId") {
-                event.userId = member.string
-            } else if member.hasKey("sessionId") {
-                event.sessionId = member.string
-            }
-        }
-        let isWhole = !event.id.isEmpty && !event.type.isEmpty && !event.source.isEmpty && !event.receipt.isEmpty && hasTimestamp
-        return isWhole ? event : nil
-    }
-
-    /// The members before `events`.
-    private struct Header {
-        var project = Project.default
-        var request = ""
-        var receivedAt = Timestamp(milliseconds: 0)
-        var sender = Sender()
-        var isAwaited = false
-
-        mutating func read(_ key: String, _ value: JSONSlice) throws(ChunkError) {
-            switch key {
-            case "v": try EnvelopeVersion.check(Int64(value.string))
-            case "project": project = try string(value)
-            case "request": request = try string(value)
-            case "receivedAt":
-                guard let milliseconds = Int64(value.string) else { throw ChunkError("'receivedAt' is no integer") }
-                receivedAt = Timestamp(milliseconds: milliseconds)
-            case "address": sender.address = try string(value)
-            case "userAgent": sender.userAgent = try string(value)
-            case "waits": isAwaited = value.string == "1"
-            default: break
-            }
-        }
-
-        /// A raw string; only a user agent may hold escapes, so the plain case is quick.
-        private func string(_ value: JSONSlice) throws(ChunkError) -> String {
-            let raw = value.bytes
-            let quote = UInt8(ascii: "\"")
-            guard raw.count >= 2, raw.first == quote, raw.last == quote else { throw ChunkError("a string is expected in the header") }
-            guard raw.contains(UInt8(ascii: "\\")) else { return String(decoding: raw.dropFirst().dropLast(), as: UTF8.self) }
-            let decoded = PaddedBytes("{\"s\":\(value.string)}").withUnsafeBytes { slice in
-                JSONParser.withMembers(of: slice, maximumDepth: 1) { $0["s"]?.string }
-            }
-            guard let decoded else { throw ChunkError("a string is expected in the header") }
-            return decoded
-        }
-    }
-}
-
-struct ChunkError: Error, Equatable {
-    var message: String
-
-    init(_ message: String) {
-        self.message = message
     }
 }
 

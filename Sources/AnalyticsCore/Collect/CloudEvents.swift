@@ -50,12 +50,12 @@ extension EventDraft {
 
     private mutating func take(attribute: String, _ value: String, metadata: inout CloudEventMetadata) throws(Rejection) {
         switch attribute {
-        case "id": id = try FieldRules.checked(value, "id", limit: 128)
-        case "source": source = try FieldRules.checked(value, "source", limit: 200)
-        case "type": type = try FieldRules.checked(value, "type", limit: 200)
-        case "correlationid": correlationId = try FieldRules.checked(value, "correlationid", limit: 200)
-        case "userid": userId = try FieldRules.checked(value, "userid", limit: 200)
-        case "sessionid": sessionId = try FieldRules.checked(value, "sessionid", limit: 200)
+        case "id": id = try FieldRules.checked(value, "id", limit: FieldRules.idLength)
+        case "source": source = try FieldRules.checked(value, "source", limit: FieldRules.textLength)
+        case "type": type = try FieldRules.checked(value, "type", limit: FieldRules.textLength)
+        case "correlationid": correlationId = try FieldRules.checked(value, "correlationid", limit: FieldRules.textLength)
+        case "userid": userId = try FieldRules.checked(value, "userid", limit: FieldRules.textLength)
+        case "sessionid": sessionId = try FieldRules.checked(value, "sessionid", limit: FieldRules.textLength)
         default: metadata.add(attribute, JSONText(string: value))
         }
     }

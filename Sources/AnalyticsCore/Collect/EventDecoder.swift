@@ -82,10 +82,10 @@ struct EventDecoder {
     /// The id of an event that was refused for something else, so that its sender can tell which it was.
     private func id(of text: JSONSlice, _ format: Submission.Format) -> String? {
         if case .cloudEventBinary(let attributes, _) = format {
-            return attributes["id"].flatMap { try? FieldRules.checked($0, "id", limit: 128) }
+            return attributes["id"].flatMap { try? FieldRules.checked($0, "id", limit: FieldRules.idLength) }
         }
         guard text.count <= limits.maximumEventBytes, let members = try? members(text) else { return nil }
-        return members["id"].flatMap { try? FieldRules.string($0, "id", limit: 128) }
+        return members["id"].flatMap { try? FieldRules.string($0, "id", limit: FieldRules.idLength) }
     }
 
     private func native(_ text: JSONSlice) throws(Rejection) -> EventDraft {

@@ -16,23 +16,23 @@ extension EventDraft {
     init(native members: JSONMembers) throws(Rejection) {
         try members.each { (member) throws(Rejection) in
             if member.hasKey("id") {
-                id = try FieldRules.string(member, "id", limit: 128)
+                id = try FieldRules.string(member, "id", limit: FieldRules.idLength)
             } else if member.hasKey("type") {
-                type = try FieldRules.string(member, "type", limit: 200)
+                type = try FieldRules.string(member, "type", limit: FieldRules.textLength)
             } else if member.hasKey("source") {
-                source = try FieldRules.string(member, "source", limit: 200)
+                source = try FieldRules.string(member, "source", limit: FieldRules.textLength)
             } else if member.hasKey("timestamp") {
                 timestamp = try FieldRules.timestamp(member, "timestamp")
             } else if member.hasKey("data") {
                 data = member.json
             } else if member.hasKey("correlationId") {
-                correlationId = try FieldRules.string(member, "correlationId", limit: 200)
+                correlationId = try FieldRules.string(member, "correlationId", limit: FieldRules.textLength)
             } else if member.hasKey("metadata") {
                 metadata = try FieldRules.object(member, "metadata")
             } else if member.hasKey("userId") {
-                userId = try FieldRules.string(member, "userId", limit: 200)
+                userId = try FieldRules.string(member, "userId", limit: FieldRules.textLength)
             } else if member.hasKey("sessionId") {
-                sessionId = try FieldRules.string(member, "sessionId", limit: 200)
+                sessionId = try FieldRules.string(member, "sessionId", limit: FieldRules.textLength)
             } else {
                 throw Rejection(
                     field: member.key, code: .unknownField,
@@ -47,6 +47,11 @@ extension EventDraft {
 
 /// The rules of the event's fields, one place for every format.
 enum FieldRules {
+    /// Of `id`; in Unicode scalars, as every length here.
+    static let idLength = 128
+    /// Of the other texts.
+    static let textLength = 200
+
     static func require(_ value: (some Any)?, _ field: String) throws(Rejection) {
         guard value == nil else { return }
         throw Rejection(field: field, code: .missingField, message: "'\(field)' is required.")
@@ -62,7 +67,7 @@ enum FieldRules {
     }
 
     static func checked(_ value: String, _ field: String, limit: Int) throws(Rejection) -> String {
-        guard !value.isEmpty, value.utf8.count <= limit || value.unicodeScalars.count <= limit else {
+        guard hasLength(value, limit: limit) else {
             throw Rejection(field: field, code: .invalidValue, message: "'\(field)' must be 1 to \(limit) characters long.")
         }
         guard value.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) || value.unicodeScalars.allSatisfy(isPrintable) else {
@@ -70,6 +75,20 @@ enum FieldRules {
                 field: field, code: .invalidValue, message: "'\(field)' must not hold control or other unprintable characters.")
         }
         return value
+    }
+
+    /// Characters are Unicode scalars.
+    static func hasLength(_ value: String, limit: Int) -> Bool {
+        !value.isEmpty && (value.utf8.count <= limit || value.unicodeScalars.count <= limit)
+    }
+
+    /// Whether it holds what no version of Unicode counts as printable: Cc, U+2028 and U+2029. What is not assigned yet may be so in the
+    /// version of the process that took the event in.
+    static func hasControls(_ value: String) -> Bool {
+        guard !value.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { return false }
+        return value.unicodeScalars.contains { scalar in
+            scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x2028...0x2029).contains(scalar.value)
+        }
     }
 
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
@@ -91,7 +110,7 @@ enum FieldRules {
         if member.isNull { return nil }
         if let milliseconds = member.integer {
             let timestamp = Timestamp(milliseconds: milliseconds)
-            if timestamp >= .earliest && timestamp <= .latest { return timestamp }
+            if timestamp.isValid { return timestamp }
         } else if let text = member.string, let timestamp = Timestamp(rfc3339: text) {
             return timestamp
         }

@@ -15,7 +15,7 @@ extension Timestamp {
         let days = Self.daysSince1970(year: year, month: month, day: day)
         let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset * 60
         self.init(milliseconds: seconds * 1_000 + fraction)
-        guard self >= .earliest, self <= .latest else { return nil }
+        guard isValid else { return nil }
     }
 
     public init?(rfc3339 text: String) {

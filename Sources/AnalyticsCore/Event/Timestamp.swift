@@ -8,28 +8,37 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
 
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
+    // Held to the range of 64 bits: what a store or a wire says of a time may be anything, and must not end the process.
+
     public static func + (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: time.milliseconds + duration.milliseconds)
+        let (sum, overflow) = time.milliseconds.addingReportingOverflow(duration.milliseconds)
+        return Timestamp(milliseconds: overflow ? (duration < .zero ? .min : .max) : sum)
     }
 
     public static func - (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: time.milliseconds - duration.milliseconds)
+        let (difference, overflow) = time.milliseconds.subtractingReportingOverflow(duration.milliseconds)
+        return Timestamp(milliseconds: overflow ? (duration < .zero ? .max : .min) : difference)
     }
 
     public static func - (a: Timestamp, b: Timestamp) -> Duration {
-        .milliseconds(a.milliseconds - b.milliseconds)
+        let (difference, overflow) = a.milliseconds.subtractingReportingOverflow(b.milliseconds)
+        return .milliseconds(overflow ? (a < b ? .min : .max) : difference)
     }
 
     /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: what RFC 3339 can write, and so what the service accepts.
     public static let earliest = Timestamp(milliseconds: -62_135_596_800_000)
     public static let latest = Timestamp(milliseconds: 253_402_300_799_999)
+
+    /// Whether it lies in ``earliest`` to ``latest``. Everything that is stored does.
+    public var isValid: Bool { self >= .earliest && self <= .latest }
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded towards zero.
-    public var milliseconds: Int64 {
-        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
-    }
+    /// Whole milliseconds, rounded towards zero and held to the range of 64 bits.
+    public var milliseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000_000_000) }
+
+    /// Whole nanoseconds, rounded towards zero and held to the range of 64 bits: 292 years.
+    var nanoseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000) }
 
     public var seconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18

@@ -97,9 +97,7 @@ struct JSONMember {
 
     var key: String { JSONSlice(member.key).string }
 
-    func hasKey(_ key: StaticString) -> Bool {
-        member.key.length == key.utf8CodeUnitCount && memcmpEqual(member.key.bytes, key.utf8Start, member.key.length)
-    }
+    func hasKey(_ key: StaticString) -> Bool { JSONSlice(member.key).equals(key) }
 
     var isNull: Bool { member.kind == CJSON_NULL }
 
@@ -118,12 +116,6 @@ struct JSONMember {
         writer.string(bytes: member.text.bytes, count: member.text.length)
         return JSONText(normalised: writer.text)
     }
-}
-
-@inline(__always)
-private func memcmpEqual(_ a: UnsafePointer<CChar>, _ b: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-    for index in 0..<count where UInt8(bitPattern: a[index]) != b[index] { return false }
-    return true
 }
 
 /// Cuts an array into its elements, raw.
@@ -156,11 +148,11 @@ struct JSONRawMembers {
     }
 
     /// The next member; the key as it stands between its quotes.
-    mutating func next() throws(JSONFault) -> (key: String, value: JSONSlice)? {
+    mutating func next() throws(JSONFault) -> (key: JSONSlice, value: JSONSlice)? {
         var key = cjson_view()
         var value = cjson_view()
         switch cjson_scan_member(&scanner, &key, &value) {
-        case CJSON_OK: return (JSONSlice(key).string, JSONSlice(value))
+        case CJSON_OK: return (JSONSlice(key), JSONSlice(value))
         case CJSON_END: return nil
         case let status: throw JSONFault(code: .init(status))
         }

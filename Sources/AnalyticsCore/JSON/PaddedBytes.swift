@@ -5,16 +5,21 @@ public struct PaddedBytes: Sendable {
     private var storage: [UInt8]
     public private(set) var count: Int
 
+    private static let padding = [UInt8](repeating: 0, count: Int(CJSON_PADDING))
+
     public init(reservingCapacity capacity: Int = 0) {
         storage = []
-        storage.reserveCapacity(capacity + Int(CJSON_PADDING))
-        storage.append(contentsOf: repeatElement(0, count: Int(CJSON_PADDING)))
+        storage.reserveCapacity(capacity + Self.padding.count)
+        storage += Self.padding
         count = 0
     }
 
     public init(_ bytes: some Collection<UInt8>) {
-        self.init(reservingCapacity: bytes.count)
-        append(bytes)
+        storage = []
+        storage.reserveCapacity(bytes.count + Self.padding.count)
+        storage += bytes
+        count = storage.count
+        storage += Self.padding
     }
 
     public init(_ text: String) {
@@ -23,9 +28,9 @@ public struct PaddedBytes: Sendable {
 
     public mutating func append(_ bytes: some Collection<UInt8>) {
         storage.removeLast(storage.count - count)
-        storage.append(contentsOf: bytes)
+        storage += bytes
         count = storage.count
-        storage.append(contentsOf: repeatElement(0, count: Int(CJSON_PADDING)))
+        storage += Self.padding
     }
 
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
@@ -63,5 +68,13 @@ struct JSONSlice {
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 
+    /// Repairs what is no UTF-8, of which a parsed value has nothing.
     var string: String { String(decoding: bytes, as: UTF8.self) }
+
+    @inline(__always)
+    func equals(_ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        for index in 0..<count where UInt8(bitPattern: start[index]) != text.utf8Start[index] { return false }
+        return true
+    }
 }

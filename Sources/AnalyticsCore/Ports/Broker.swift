@@ -48,13 +48,16 @@ public protocol EventConsumer: Sendable {
 public struct Delivery: Sendable, Equatable {
     public var handle: DeliveryHandle
     public var body: [UInt8]
-    /// How often it was delivered before and not acknowledged: 0 the first time.
-    public var redeliveries: Int
+    /// How often it was delivered before and not acknowledged: 0 the first time, at most ``maximumRedeliveries``.
+    public let redeliveries: Int
+
+    /// A broker's word may be anything, a publisher's header among it; what is counted with stays far from where sums overflow.
+    public static let maximumRedeliveries = 1_000_000
 
     public init(handle: DeliveryHandle, body: [UInt8], redeliveries: Int) {
         self.handle = handle
         self.body = body
-        self.redeliveries = redeliveries
+        self.redeliveries = min(max(0, redeliveries), Self.maximumRedeliveries)
     }
 }
 

@@ -49,4 +49,10 @@ public struct ProjectRecord: Sendable, Equatable {
         self.closedBefore = closedBefore
         self.watermark = watermark
     }
+
+    /// Whether it is one that this service can have written; else the store is damaged.
+    public var isValid: Bool {
+        [changedAt, closedBefore, watermark].allSatisfy { $0?.isValid ?? true }
+            && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0)
+    }
 }

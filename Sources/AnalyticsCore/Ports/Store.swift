@@ -68,6 +68,9 @@ public struct DeliveryReport: Sendable, Equatable {
     }
 
     public var events: Int { stored + duplicates + refused }
+
+    /// Whether its numbers are those of a delivery. A store that was damaged may say anything.
+    var isPlausible: Bool { [first, stored, duplicates, refused].allSatisfy { (0...Int(ChunkDecoder.positions.upperBound)).contains($0) } }
 }
 
 public protocol RollupStore: Sendable {
@@ -84,7 +87,8 @@ public protocol RollupStore: Sendable {
     /// The sum of the generations of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64
 
-    /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`.
+    /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`. Only those that an event can lie in
+    /// (``RollupTier/indexes``).
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]
 
     /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes.
@@ -102,7 +106,7 @@ public protocol RollupStore: Sendable {
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError)
 
     /// The smallest and the largest index of a tier's buckets or, for minutes, of the stored events too; `nil` when there are none.
-    /// For commands that walk everything.
+    /// Held to the times that an event can have. For commands that walk everything.
     func extent(project: String) async throws(StoreError) -> Range<Timestamp>?
 
     /// All projects that have events or buckets.

@@ -27,11 +27,20 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
     case expired
     /// The delivery came again and again without ever being finished: it may be what kills its processor.
     case redelivered = "too_many_deliveries"
+
+    /// Whether the letter holds a message that can be read, of one event; else the bytes of a whole delivery, of which nothing is known.
+    var keepsMessage: Bool {
+        switch self {
+        case .refused, .conflict, .expired: true
+        case .undecodable, .redelivered: false
+        }
+    }
 }
 
 extension DeadLetter {
     /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`; `original` is the event as a
     /// chunk of its own, or, under `originalBase64`, the bytes of a whole delivery: nothing is known of those, least of all that they are JSON.
+    /// ``DeadLetterDecoder`` reads it.
     func message() -> OutgoingMessage {
         var writer = JSONWriter(reservingCapacity: original.count + 512)
         writer.beginObject()
@@ -42,11 +51,11 @@ extension DeadLetter {
         writer.member("at", at.milliseconds)
         writer.member("project", project)
         writer.member("eventId", eventId)
-        switch reason {
-        case .undecodable, .redelivered: writer.member("originalBase64", Data(original).base64EncodedString())
-        case .refused, .conflict, .expired:
+        if reason.keepsMessage {
             writer.key("original")
             writer.json(original)
+        } else {
+            writer.member("originalBase64", Data(original).base64EncodedString())
         }
         writer.endObject()
         return OutgoingMessage(body: writer.bytes, events: 1)

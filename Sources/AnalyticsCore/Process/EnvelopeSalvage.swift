@@ -52,14 +52,17 @@ struct EnvelopeSalvage {
         while let event = reader.element() {
             if let time = Self.decode(Times.self, event)?.timestamp {
                 let timestamp = Timestamp(milliseconds: time)
-                if (Timestamp.earliest...Timestamp.latest).contains(timestamp) { minutes.insert(timestamp.minute) }
+                if timestamp.isValid { minutes.insert(timestamp.minute) }
             }
             messages.append(OutgoingMessage(body: header + Array(#""events":["#.utf8) + event + Array("]}".utf8), events: 1))
         }
     }
 
-    /// ``minutes`` as buckets of the project.
-    var buckets: [BucketKey] { minutes.map { BucketKey(project: project, index: $0) } }
+    /// ``minutes`` as buckets of the project; none where the project is one that no event can have, and that a store may not take.
+    var buckets: [BucketKey] {
+        guard FieldRules.hasLength(project, limit: FieldRules.idLength), !FieldRules.hasControls(project) else { return [] }
+        return minutes.map { BucketKey(project: project, index: $0) }
+    }
 }
 
 /// Cuts JSON text into members and elements by following strings and brackets. Total: it ends on any bytes, with `nil`.

@@ -33,14 +33,25 @@ public struct Counts: Sendable, Equatable {
     /// Largest first, ties by name.
     public var groups: [(name: String, count: Int64)]
 
-    public init(_ counts: [String: Int64]) {
-        self.init(exact: Dictionary(uniqueKeysWithValues: counts.map { (ExactText($0.key), $0.value) }))
+    static let none = Counts(total: 0, groups: [])
+
+    private init(total: Int64, groups: [(name: String, count: Int64)]) {
+        self.total = total
+        self.groups = groups
     }
 
-    init(exact counts: [ExactText: Int64]) {
-        total = counts.values.reduce(0, +)
-        groups = counts.map { (name: $0.key.text, count: $0.value) }
-            .sorted { $0.count != $1.count ? $0.count > $1.count : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    /// `nil` when they add up to more than 64 bits hold: some of them are no counts.
+    init?(exact counts: [ExactText: Int64]) {
+        var total: Int64 = 0
+        for count in counts.values {
+            let (sum, overflow) = total.addingReportingOverflow(count)
+            if overflow { return nil }
+            total = sum
+        }
+        self.init(
+            total: total,
+            groups: counts.map { (name: $0.key.text, count: $0.value) }
+                .sorted { $0.count != $1.count ? $0.count > $1.count : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
     }
 
     public static func == (a: Counts, b: Counts) -> Bool {

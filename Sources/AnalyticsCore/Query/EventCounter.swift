@@ -28,7 +28,7 @@ public struct EventCounter: Sendable {
     /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` where the range cuts a minute whose events may be
     /// deleted.
     public func counts(_ query: CountQuery) async throws -> (counts: Counts, cached: Bool) {
-        guard let range = try await range(of: query) else { return (Counts([:]), false) }
+        guard let range = try await range(of: query) else { return (.none, false) }
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
         let generation = try await store.generation(project: query.project, days: Self.days(of: range))
         let key = Self.cacheKey(query, range, generation: generation)
@@ -44,9 +44,13 @@ public struct EventCounter: Sendable {
     private func cached(_ key: String) async -> Counts? {
         switch await cache.value(for: key) {
         case .hit(let bytes):
-            let counts = CountsCodec.decode(bytes)
-            (counts == nil ? CacheMetrics.error : CacheMetrics.hit).increment()
-            return counts
+            do throws(CountsCodec.Fault) {
+                let counts = try CountsCodec.decode(bytes)
+                CacheMetrics.hit.increment()
+                return counts
+            } catch {
+                (error == .unknownFormat ? CacheMetrics.miss : CacheMetrics.error).increment()
+            }
         case .miss: CacheMetrics.miss.increment()
         case .unavailable: CacheMetrics.error.increment()
         }
@@ -73,7 +77,7 @@ public struct EventCounter: Sendable {
     /// range was decided may be marked before the generation is read, and no longer change it afterwards.
     private static func cacheKey(_ query: CountQuery, _ range: Range<Timestamp>, generation: Int64) -> String {
         let parts: [String] =
-            ["counts2", query.project, query.grouping.rawValue, String(generation)]
+            ["counts", String(CountsCodec.format), query.project, query.grouping.rawValue, String(generation)]
             + [String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)]
             + [String(query.types.count)] + query.types.sorted() + query.sources.sorted()
         return "counts:" + Digest.hexadecimal(of: parts)
@@ -89,16 +93,16 @@ public struct EventCounter: Sendable {
         while start < cover.hours.upperBound {
             let end = min(start + step, cover.hours.upperBound)
             let hours = try await store.rollups(.hour, project: query.project, in: [start..<end])
-            let marked = tally.add(hours).map(\.key.index)
+            let marked = try tally.add(hours).map(\.key.index)
             try await addMinutes(coalesce(marked).map { $0.lowerBound * 60..<$0.upperBound * 60 }, to: &tally)
             step = hours.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
             start = end
         }
         try await addMinutes(cover.minutes, to: &tally)
         for edge in cover.edges {
-            for minute in try await counted(edge, of: query.project) { tally.add(minute.groups) }
+            for minute in try await counted(edge, of: query.project) { try tally.add(minute.groups) }
         }
-        return tally.counts
+        return try tally.counts
     }
 
     /// A part of a minute, which only its events can tell.
@@ -115,7 +119,7 @@ public struct EventCounter: Sendable {
 
     private func addMinutes(_ minutes: [Range<Int64>], to tally: inout Tally) async throws {
         for ranges in slices(minutes, length: Self.minutesAtATime) {
-            let marked = tally.add(try await store.rollups(.minute, project: tally.query.project, in: ranges))
+            let marked = try tally.add(try await store.rollups(.minute, project: tally.query.project, in: ranges))
             try await count(marked, into: &tally)
         }
     }
@@ -124,16 +128,16 @@ public struct EventCounter: Sendable {
     private func count(_ marked: [Rollup], into tally: inout Tally) async throws {
         var unknown: [Rollup] = []
         for rollup in marked {
-            if let groups = await liveMinutes.groups(of: rollup) { tally.add(groups) } else { unknown.append(rollup) }
+            if let groups = await liveMinutes.groups(of: rollup) { try tally.add(groups) } else { unknown.append(rollup) }
         }
         if unknown.count <= Self.sharedMinutes {
-            for rollup in unknown { tally.add(try await shared(rollup)) }
+            for rollup in unknown { try tally.add(try await shared(rollup)) }
             return
         }
         let versions = Dictionary(uniqueKeysWithValues: unknown.map { ($0.key.index, $0) })
         for ranges in slices(coalesce(unknown.map(\.key.index)), length: Self.minutesAtATime) {
             for minute in try await groups(of: tally.query.project, in: ranges) {
-                tally.add(minute.groups)
+                try tally.add(minute.groups)
                 if let rollup = versions[minute.minute] { await liveMinutes.remember(minute.groups, of: rollup) }
             }
         }
@@ -195,23 +199,34 @@ private struct Tally {
     }
 
     /// Adds the rollups that are not marked and gives back those that are.
-    mutating func add(_ rollups: [Rollup]) -> [Rollup] {
+    mutating func add(_ rollups: [Rollup]) throws(StoreError) -> [Rollup] {
         var marked: [Rollup] = []
         for rollup in rollups {
-            if rollup.dirty { marked.append(rollup) } else { add(rollup.groups) }
+            if rollup.dirty { marked.append(rollup) } else { try add(rollup.groups) }
         }
         return marked
     }
 
-    mutating func add(_ groups: [RollupGroup]) {
+    mutating func add(_ groups: [RollupGroup]) throws(StoreError) {
         for group in groups {
             let (type, source) = (ExactText(group.type), ExactText(group.source))
             guard types.isEmpty || types.contains(type), sources.isEmpty || sources.contains(source) else { continue }
-            sums[query.grouping == .type ? type : source, default: 0] += group.count
+            let name = query.grouping == .type ? type : source
+            let (sum, overflow) = sums[name, default: 0].addingReportingOverflow(group.count)
+            guard !overflow else { throw Self.overflow }
+            sums[name] = sum
         }
     }
 
-    var counts: Counts { Counts(exact: sums) }
+    var counts: Counts {
+        get throws(StoreError) {
+            guard let counts = Counts(exact: sums) else { throw Self.overflow }
+            return counts
+        }
+    }
+
+    private static let overflow = StoreError(
+        .misconfigured, operation: "counts", "stored counts add up to more than 64 bits hold: some of them are damaged")
 }
 
 /// Remembers what a marked minute counted to, for as long as no further mark comes: a minute that stays hot is then not counted

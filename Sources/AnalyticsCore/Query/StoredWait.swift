@@ -36,7 +36,7 @@ public struct StoredWait: Sendable {
         while outcome.pending > 0, !Task.isCancelled {
             if let reports = try? await store.reports(project: project, request: request) {
                 outcome = Outcome(pending: events.count)
-                for report in reports where awaited.contains(report.first) { outcome.add(report) }
+                for report in reports where awaited.contains(report.first) && report.isPlausible { outcome.add(report) }
             }
             guard outcome.pending > 0, clock.now.advanced(by: interval) < deadline else { break }
             try? await clock.sleep(for: interval)

@@ -9,6 +9,9 @@ public enum RollupTier: String, Sendable, CaseIterable {
         case .hour: 3_600_000
         }
     }
+
+    /// The buckets that an event can lie in. A store has no others, unless it is damaged; what does arithmetic with an index relies on that.
+    public var indexes: ClosedRange<Int64> { Timestamp.earliest.index(of: milliseconds)...Timestamp.latest.index(of: milliseconds) }
 }
 
 /// Names one bucket of one project; the tier (or that it is a day) is said beside it.
@@ -89,6 +92,16 @@ public struct RollupGroup: Sendable, Hashable {
         self.count = count
         self.quarters = quarters
     }
+
+    /// As a store gives it back; `nil` when no roller can have written it.
+    ///
+    /// A count is at most 2⁴⁰, a million million events in an hour: then the groups of a bucket, and the minutes of an hour, add up in 64
+    /// bits (60 × 1,000 × 2⁴⁰ < 2⁵⁶).
+    public init?(storedType type: String, source: String, count: Int64, quarters: [Int64]) {
+        let possible: ClosedRange<Int64> = 0...1 << 40
+        guard possible.contains(count), quarters.isEmpty || quarters.count == 4, quarters.allSatisfy(possible.contains) else { return nil }
+        self.init(type: type, source: source, count: count, quarters: quarters)
+    }
 }
 
 /// What a roller writes: the groups counted for `version`.
@@ -126,8 +139,14 @@ extension Timestamp {
     /// The index of the span of `milliseconds` length that holds this moment.
     public func index(of milliseconds: Int64) -> Int64 { floorDivide(self.milliseconds, by: milliseconds) }
 
+    /// The first moment of a span, held to the range of 64 bits: an index may come from a damaged store.
+    public init(index: Int64, of milliseconds: Int64) {
+        let (product, overflow) = index.multipliedReportingOverflow(by: milliseconds)
+        self.init(milliseconds: overflow ? (index < 0 ? .min : .max) : product)
+    }
+
     /// The first moment of a minute.
-    public init(minute: Int64) { self.init(milliseconds: minute * RollupTier.minute.milliseconds) }
+    public init(minute: Int64) { self.init(index: minute, of: RollupTier.minute.milliseconds) }
 
     /// The first moment of an hour.
     init(hour: Int64) { self.init(milliseconds: hour * RollupTier.hour.milliseconds) }

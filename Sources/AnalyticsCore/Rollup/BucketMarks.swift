@@ -22,6 +22,8 @@ struct BucketMarks {
     init() {}
 
     var minutes: some Collection<BucketKey> { marks.keys }
+    var hours: Set<BucketKey> { otherHours.union(minutes.map(\.hour)) }
+    var days: Set<BucketKey> { Set(hours.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 24)) }) }
     var isEmpty: Bool { marks.isEmpty && otherHours.isEmpty }
 
     /// Touches the minute in which the event's id is stored: its own, or that of the event that holds the id.
@@ -57,8 +59,6 @@ struct BucketMarks {
     ///
     /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
-        let hours = otherHours.union(minutes.map(\.hour))
-        let days = Set(hours.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 24)) })
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
         try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, groups: marks[$0]?.groups) })
         try await store.mark(.hour, hours.sorted())

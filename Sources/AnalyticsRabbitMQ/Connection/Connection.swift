@@ -8,7 +8,7 @@ import Glibc
 /// polled, read and written here, and librabbitmq only takes the bytes apart (`amqp_handle_input`): its own way of waiting sends
 /// heartbeats only inside of its calls, and its writes have no limit (``FrameWriter``).
 final class Connection {
-    private let state: amqp_connection_state_t
+    private let frames: FrameDecoder
     private let descriptor: Int32
     private let inbound = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
     private var liveness: Liveness
@@ -16,10 +16,11 @@ final class Connection {
 
     /// Connects, logs in and opens the channel.
     init(to address: BrokerAddress, name: String, settings: LinkSettings) throws(BrokerError) {
-        guard let state = amqp_new_connection(), let socket = amqp_tcp_socket_new(state) else {
+        guard let frames = FrameDecoder(), let socket = amqp_tcp_socket_new(frames.state) else {
             throw BrokerError(.unavailable, "out of memory")
         }
-        self.state = state
+        self.frames = frames
+        let state = frames.state
         liveness = Liveness(heartbeat: settings.heartbeat, now: .now)
         var limit = timeval(settings.connectTimeout)
         let status = amqp_socket_open_noblock(socket, address.host, Int32(address.port), &limit)
@@ -37,9 +38,10 @@ final class Connection {
     }
 
     deinit {
-        amqp_destroy_connection(state)
         inbound.deallocate()
     }
+
+    private var state: amqp_connection_state_t { frames.state }
 
     /// The largest frame that the broker takes.
     var frameSize: Int { Int(amqp_get_frame_max(state)) }
@@ -104,7 +106,7 @@ extension Connection {
     private var serverMajorVersion: Int {
         let properties = amqp_get_server_properties(state).pointee
         for entry in UnsafeBufferPointer(start: properties.entries, count: Int(properties.num_entries))
-        where String(entry.key) == "version" && entry.value.kind == UInt8(AMQP_FIELD_KIND_UTF8.rawValue) {
+        where entry.key.equals("version") && entry.value.kind == UInt8(AMQP_FIELD_KIND_UTF8.rawValue) {
             return String(entry.value.value.bytes).splitUTF8(".").first.flatMap { Int($0) } ?? 0
         }
         return 0
@@ -116,14 +118,7 @@ extension Connection {
 extension Connection {
     /// Gives what librabbitmq has read ahead during the calls above. To be called once, before ``wait(for:until:)``.
     func readAhead(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
-        while true {
-            var frame = amqp_frame_t()
-            var limit = timeval()
-            let status = amqp_simple_wait_frame_noblock(state, &frame, &limit)
-            if status == AMQP_STATUS_TIMEOUT.rawValue { return }
-            guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(.unavailable, Self.description(status)) }
-            try handle(Frame(frame))
-        }
+        try frames.decodeReadAhead(handle)
     }
 
     /// Waits until the socket can be read (or written, when there is output), `wakeUp` can be read, or a heartbeat or `deadline` is due.
@@ -145,16 +140,7 @@ extension Connection {
             throw BrokerError(.unavailable, count == 0 ? "the broker closed the connection" : "reading: \(Self.systemError())")
         }
         liveness.received(now: .now)
-        var rest = UnsafeMutableRawBufferPointer(rebasing: inbound[..<count])
-        while !rest.isEmpty {
-            var frame = amqp_frame_t()
-            let used = amqp_handle_input(state, amqp_bytes_t(len: rest.count, bytes: rest.baseAddress), &frame)
-            guard used > 0 else { throw BrokerError(.unavailable, "reading: \(Self.description(used))") }
-            rest = UnsafeMutableRawBufferPointer(rebasing: rest[Int(used)...])
-            guard frame.frame_type != 0 else { continue }
-            try handle(Frame(frame))
-            amqp_maybe_release_buffers_on_channel(state, frame.channel)
-        }
+        try frames.decode(UnsafeMutableRawBufferPointer(rebasing: inbound[..<count]), handle)
     }
 
     /// Writes as much as the socket takes at once.

@@ -1,3 +1,4 @@
+import AnalyticsCore
 import CRabbitMQ
 import Glibc
 
@@ -32,11 +33,14 @@ struct ContentHeader: Equatable {
 }
 
 extension Frame {
-    init(_ frame: amqp_frame_t) {
+    /// Throws for a header of another class than basic: librabbitmq has then decoded another type.
+    init(_ frame: amqp_frame_t) throws(BrokerError) {
         switch Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD: self.init(frame.payload.method)
         case AMQP_FRAME_HEADER:
-            guard let decoded = frame.payload.properties.decoded else { fallthrough }
+            guard Int32(frame.payload.properties.class_id) == AMQP_BASIC_CLASS, let decoded = frame.payload.properties.decoded else {
+                throw FrameDecoder.refused("a header of class \(frame.payload.properties.class_id)")
+            }
             let properties = decoded.assumingMemoryBound(to: amqp_basic_properties_t.self).pointee
             self = .header(ContentHeader(properties, bodySize: Int(clamping: frame.payload.properties.body_size)))
         case AMQP_FRAME_BODY: self = .body(UnsafeRawBufferPointer(frame.payload.body_fragment))
@@ -80,7 +84,7 @@ extension ContentHeader {
         guard properties._flags & amqp_flags_t(AMQP_BASIC_HEADERS_FLAG) != 0 else { return }
         for entry in UnsafeBufferPointer(start: properties.headers.entries, count: Int(properties.headers.num_entries))
         where entry.key.equals("x-delivery-count") {
-            deliveryCount = Int(clamping: entry.value.integer)
+            deliveryCount = max(0, Int(clamping: entry.value.integer))
         }
     }
 }
@@ -119,7 +123,7 @@ extension amqp_field_value_t {
 }
 
 extension amqp_bytes_t {
-    fileprivate func equals(_ text: StaticString) -> Bool {
+    func equals(_ text: StaticString) -> Bool {
         len == text.utf8CodeUnitCount && memcmp(bytes, text.utf8Start, len) == 0
     }
 }

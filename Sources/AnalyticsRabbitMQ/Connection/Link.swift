@@ -31,6 +31,10 @@ struct LinkWish {
 /// A thread that keeps one connection open for a role: connects, and connects again with backoff; serves heartbeats, commands and
 /// frames as they come, and sleeps otherwise. Ends after ``stop()``.
 final class Link<Role: LinkRole>: Sendable {
+    /// librabbitmq 0.11 decodes tables in tables by recursion without a limit, and a publisher's headers come to every consumer. A frame of
+    /// 128 KiB holds 26,000 levels, which take 4 MiB.
+    static var stackSize: Int { 16 << 20 }
+
     private let mailbox = Mailbox<Role.Command>()
     private let address: BrokerAddress
     private let settings: LinkSettings
@@ -48,6 +52,7 @@ final class Link<Role: LinkRole>: Sendable {
         self.logger = logger
         let thread = Thread { [self] in run(role()) }
         thread.name = name
+        thread.stackSize = Self.stackSize
         thread.start()
     }
 

@@ -58,7 +58,8 @@ struct ConsumerRole: LinkRole {
         case .deliver(let tag): incoming = Incoming(tag: tag)
         case .header(let header):
             incoming?.header = header
-            incoming?.body.reserveCapacity(header.bodySize)
+            // No large reservation on the word of a header.
+            incoming?.body.reserveCapacity(min(header.bodySize, 128 << 10))
             deliverIfComplete()
         case .body(let bytes):
             incoming?.body.append(contentsOf: bytes)

@@ -74,7 +74,9 @@ struct PublisherRole: LinkRole {
         case .refused(let sequence, let multiple): settle(tracker.refused(sequence, multiple: multiple))
         case .returned(let reason): returnReason = reason
         case .header(let header):
-            guard let reason = returnReason, let sequence = header.sequence else { return }
+            guard let reason = returnReason else { return }
+            // Its ack is still to come, and would confirm it.
+            guard let sequence = header.sequence else { throw FrameDecoder.refused("back a message without its number") }
             tracker.returned(sequence, reason: reason)
             returnReason = nil
             isUnroutable = true

@@ -47,3 +47,22 @@ func message(_ events: [Event], request: String = "r", isAwaited: Bool = false) 
     precondition(messages.count == 1, "more events than one message holds")
     return messages[0]
 }
+
+extension Counts {
+    init(_ counts: [String: Int64]) {
+        self = Counts(exact: Dictionary(uniqueKeysWithValues: counts.map { (ExactText($0.key), $0.value) })) ?? .none
+    }
+}
+
+extension DeadLetter {
+    init?(message: [UInt8]) {
+        guard let letter = try? DeadLetterDecoder().decode(message) else { return nil }
+        self = letter
+    }
+
+    /// The event in it, as a replay would read it.
+    var event: Event? { (try? ChunkDecoder().decode(original))?.events.first }
+}
+
+/// What two events must have in common, byte by byte: Swift's `==` takes a composed and a decomposed é for the same.
+func encoding(_ event: Event) -> [UInt8] { ChunkEncoder.single(event, sender: Sender()) }

@@ -17,8 +17,8 @@ struct DeadLetterTests {
         #expect(await ends(task))
         rig.expectStored(names(500).filter { $0 != "e250" })
         #expect(rig.broker.dead.count == 1)
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
-        #expect(letter.reason == "refused_by_store")
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
+        #expect(letter.reason == .refused)
         #expect(letter.error.hasSuffix("poison"))
         #expect(letter.attempts == 1)
         #expect(letter.eventId == "e250" && letter.project == Project.default)
@@ -52,8 +52,8 @@ struct DeadLetterTests {
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a", "c"])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
-        #expect(letter.reason == "refused_by_store" && letter.error == "never" && letter.attempts == 4)
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
+        #expect(letter.reason == .refused && letter.error == "never" && letter.attempts == 4)
         #expect(letter.event == sample("b", receipt: "r:1"))
     }
 
@@ -67,8 +67,8 @@ struct DeadLetterTests {
         task.cancel()
         #expect(await ends(task))
         #expect(rig.store.events.map(\.event.data?.text) == ["1"])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
-        #expect(letter.reason == "conflicting_id" && letter.event?.data?.text == "2" && rig.broker.dead.count == 1)
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
+        #expect(letter.reason == .conflict && letter.event?.data?.text == "2" && rig.broker.dead.count == 1)
     }
 
     @Test func theSameIdWithTheSameContentIsOnlyADuplicate() async throws {
@@ -82,7 +82,12 @@ struct DeadLetterTests {
         #expect(rig.broker.dead.isEmpty)
     }
 
-    @Test(arguments: ["garbage", "", "{", "[]", "{}", #"{"v":1,"events":[{"n":0}]}"#, "\u{0}", #"{"v":2,"events":[]}"#])
+    @Test(arguments: [
+        "garbage", "", "{", "[]", "{}", #"{"v":1,"events":[{"n":0}]}"#, "\u{0}", #"{"v":2,"events":[]}"#,
+        // Times with which every process that took the message ended, 51 times over.
+        #"{"v":1,"project":"p","request":"r","receivedAt":-9223372036854775808,"events":[{"n":0,"id":"x","type":"t","source":"s","timestamp":1}]}"#,
+        #"{"v":1,"project":"p","request":"r","receivedAt":1,"events":[{"n":0,"id":"x","type":"t","source":"s","timestamp":9223372036854775807}]}"#,
+    ])
     func aDeliveryThatIsNoChunkIsBuriedWithItsBytes(body: String) async throws {
         let rig = ProcessorRig()
         rig.broker.enqueue([Array(body.utf8)] + bodies(["a"]))
@@ -91,8 +96,8 @@ struct DeadLetterTests {
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a"])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
-        #expect(letter.reason == "undecodable" && letter.original == Array(body.utf8) && rig.broker.dead.count == 1)
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
+        #expect(letter.reason == .undecodable && letter.original == Array(body.utf8) && rig.broker.dead.count == 1)
     }
 
     @Test func aDeliveryThatKeepsComingBackIsGivenUpWithItsBytesWhateverTheyAre() async throws {
@@ -105,8 +110,8 @@ struct DeadLetterTests {
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a"])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init), "a dead letter is JSON")
-        #expect(letter.reason == "too_many_deliveries" && letter.original == killer)
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)), "a dead letter is JSON")
+        #expect(letter.reason == .redelivered && letter.original == killer)
         #expect(letter.attempts == PoisonDetector.salvageAfter + 2)
     }
 
@@ -135,8 +140,8 @@ struct DeadLetterTests {
         #expect(await ends(task))
         rig.expectStored(["killer"])
         #expect(rig.faults.trace.dropFirst() == [.markMinute, .markHour, .bump, .bury, .acknowledge])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
-        #expect(letter.reason == "too_many_deliveries" && letter.original == bodies(["killer"])[0])
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
+        #expect(letter.reason == .redelivered && letter.original == bodies(["killer"])[0])
     }
 
     @Test func aDeliveryWhoseGivingUpWasTriedBeforeIsPublishedUnread() async throws {
@@ -147,8 +152,8 @@ struct DeadLetterTests {
         task.cancel()
         #expect(await ends(task))
         #expect(rig.faults.trace == [.bury, .acknowledge])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
-        #expect(letter.reason == "too_many_deliveries" && letter.error.contains("reconcile") && letter.original == bodies(["killer"])[0])
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
+        #expect(letter.reason == .redelivered && letter.error.contains("reconcile") && letter.original == bodies(["killer"])[0])
     }
 
     /// Another version stored the events of an envelope that this one cannot read.
@@ -162,7 +167,7 @@ struct DeadLetterTests {
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a"])
-        #expect(rig.broker.dead.first.flatMap(ReadDeadLetter.init)?.reason == "undecodable")
+        #expect(rig.broker.dead.first.flatMap(DeadLetter.init(message:))?.reason == .undecodable)
     }
 
     @Test func aSplitThatTheBrokerDoesNotConfirmIsPublishedAgainBeforeTheAcknowledgement() async {

@@ -3,7 +3,7 @@ import Testing
 @testable import AnalyticsCore
 
 struct EnvelopeSalvageTests {
-    private static let texts = ["a", "e\u{301}", "\u{301}", "\"", "\\", "]}", "{\"timestamp\":1}", "\u{0}", "😀", "\u{600}", ","]
+    private static let texts = ["a", "e\u{301}", "\u{301}", "\"", "\\", "]}", "{\"timestamp\":1}", "😀", "\u{600}", ","]
 
     private static func text(_ random: inout Seeded) -> String {
         (0..<1 + random.below(4)).map { _ in texts[random.below(texts.count)] }.joined()
@@ -11,7 +11,8 @@ struct EnvelopeSalvageTests {
 
     private static func envelope(_ random: inout Seeded) -> (body: [UInt8], events: [Event], sender: Sender) {
         let project = random.chance(50) ? Project.default : text(&random)
-        let sender = Sender(address: random.chance(50) ? "192.0.2.0" : nil, userAgent: random.chance(70) ? text(&random) : nil)
+        let sender = Sender(
+            address: random.chance(50) ? "192.0.2.0" : nil, userAgent: random.chance(70) ? text(&random) + "\u{0}\r\n" : nil)
         var encoder = ChunkEncoder(request: "r\(random.below(10))", sender: sender, isAwaited: random.chance(50))
         let events = (0..<1 + random.below(20)).map { index in
             let time = noon + .milliseconds(Int64(random.below(1 << 30)) - 1 << 29)
@@ -58,12 +59,7 @@ struct EnvelopeSalvageTests {
             }
             let salvage = EnvelopeSalvage(body)
             guard let decoded = try? ChunkDecoder().decode(body) else { continue }
-            let stored = decoded.events.filter { event in
-                (Timestamp.earliest...Timestamp.latest).contains(event.timestamp)
-                    && (try? FieldRules.checked(event.project, "project", limit: 200)) != nil
-                    && !event.project.unicodeScalars.contains("\u{FFFD}")
-            }
-            let minutes = Set(stored.map { BucketKey(project: $0.project, index: $0.timestamp.minute) })
+            let minutes = Set(decoded.events.map { BucketKey(project: $0.project, index: $0.timestamp.minute) })
             #expect(minutes.isSubset(of: salvage.buckets), "seed \(seed): \(String(decoding: body, as: UTF8.self))")
         }
     }
@@ -82,6 +78,13 @@ struct EnvelopeSalvageTests {
         let salvage = EnvelopeSalvage(Array(body.utf8))
         #expect(Set(salvage.buckets) == [BucketKey(project: "p", index: 1), BucketKey(project: "p", index: 2)])
         #expect(salvage.messages.count == 3)
+    }
+
+    @Test func underAProjectThatNoEventCanHaveNothingIsMarked() {
+        for project in [#""""#, #""a\u0000b""#, "\"\(String(repeating: "p", count: 129))\""] {
+            let salvage = EnvelopeSalvage(Array("{\"project\":\(project),\"events\":[{\"timestamp\":1}]}".utf8))
+            #expect(salvage.buckets.isEmpty && salvage.messages.count == 1)
+        }
     }
 
     @Test func timesOutsideOfTheYears1To9999AreNoMinutes() {

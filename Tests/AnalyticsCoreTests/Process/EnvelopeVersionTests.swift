@@ -21,9 +21,9 @@ struct EnvelopeVersionTests {
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a"])
-        let letter = try #require(rig.broker.dead.first.flatMap(ReadDeadLetter.init))
+        let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.error.hasPrefix("newer version: ") && !letter.error.contains("\n"), "\(letter.error)")
-        #expect(letter.reason == "undecodable" && letter.original == Array(body.utf8) && rig.broker.dead.count == 1)
+        #expect(letter.reason == .undecodable && letter.original == Array(body.utf8) && rig.broker.dead.count == 1)
     }
 
     @Test(arguments: ["0", "-1", "null", "\"1\"", "1.5", "9223372036854775808"])

@@ -105,9 +105,9 @@ struct ProcessorTests {
         rig.expectStored(["a", "b", "taken"])
         #expect(rig.broker.acknowledged.count == 1)
         // At least once: a crash after the burial buries again.
-        let letters = rig.broker.dead.compactMap(ReadDeadLetter.init)
+        let letters = rig.broker.dead.compactMap(DeadLetter.init(message:))
         #expect(!letters.isEmpty && letters.count == rig.broker.dead.count)
-        #expect(letters.allSatisfy { $0.reason == "conflicting_id" && $0.eventId == "taken" })
+        #expect(letters.allSatisfy { $0.reason == .conflict && $0.eventId == "taken" })
     }
 
     @Test(arguments: [Faults.Step.insert, .markMinute, .markHour, .bump, .bury])

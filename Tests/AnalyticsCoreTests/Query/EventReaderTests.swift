@@ -74,23 +74,6 @@ struct DataConditionTests {
     }
 }
 
-struct CountsCodecTests {
-    @Test func countsAreReadBack() {
-        let names = ["", "a", "\"quoted\" \\", "ä", "e\u{301}", "\u{E9}", "__other__", "😀"]
-        for counts in [
-            [:], Dictionary(uniqueKeysWithValues: names.enumerated().map { (ExactText($1), Int64($0)) }), [ExactText("x"): Int64.max],
-        ] {
-            let counts = Counts(exact: counts)
-            #expect(CountsCodec.decode(CountsCodec.encode(counts)) == counts)
-        }
-    }
-
-    @Test(arguments: ["", "null", "[]", "{", #"{"a":"1"}"#, #"{"a":1.5}"#, #"{"a":{}}"#, #"{"a":1}x"#])
-    func nonsenseIsNothing(text: String) {
-        #expect(CountsCodec.decode(Array(text.utf8)) == nil)
-    }
-}
-
 @Suite(.timeLimit(.minutes(5)))
 struct SingleFlightTests {
     private struct Failure: Error {}

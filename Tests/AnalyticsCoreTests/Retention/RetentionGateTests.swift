@@ -17,7 +17,7 @@ struct RetentionGateTests {
         #expect(await ends(task))
     }
 
-    private var letters: [ReadDeadLetter] { rig.broker.dead.compactMap(ReadDeadLetter.init) }
+    private var letters: [DeadLetter] { rig.broker.dead.compactMap(DeadLetter.init(message:)) }
 
     private var total: Int64 {
         get async throws {
@@ -42,7 +42,7 @@ struct RetentionGateTests {
         await run([message(events, isAwaited: true).body], redeliveries: 2)
         rig.expectStored(["a", "b"])
         let letter = try #require(letters.first)
-        #expect(letters.count == 1 && letter.reason == "expired" && letter.attempts == 3 && letter.eventId == "late")
+        #expect(letters.count == 1 && letter.reason == .expired && letter.attempts == 3 && letter.eventId == "late")
         #expect(letter.error.contains(Self.next.rfc3339) && letter.event == late)
         let report = try await rig.store.reports(project: Project.default, request: "r").first
         #expect(report?.stored == 2 && report?.refused == 1 && report?.duplicates == 0)
@@ -71,7 +71,7 @@ struct RetentionGateTests {
         #expect(try await total == 1)
         try await cutOffDuringInsert()
         await run([message([sample("late", at: Self.old), sample("b", receipt: "r:9")], request: "second").body])
-        #expect(letters.map(\.reason) == ["expired"] && letters.first?.eventId == "late")
+        #expect(letters.map(\.reason) == [.expired] && letters.first?.eventId == "late")
         #expect(try await total == 2, "first and b; late is in the dead letters, and the minute keeps its count")
         #expect(rig.store.buckets(.minute).allSatisfy { !$0.dirty })
     }
@@ -136,7 +136,7 @@ struct RetentionGateTests {
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a"])
-        #expect(letters.map(\.reason) == ["expired"])
+        #expect(letters.map(\.reason) == [.expired])
     }
 
     @Test func whatBecomesOfAMinute() {

@@ -7,8 +7,8 @@ struct UserAgent: Equatable {
 
     init(_ text: String) {
         // Longer ones are no browser's, and looking through them costs.
-        let text = Substring(text.unicodeScalars.prefix(512))
-        if Self.bots.contains(where: { text.range(ofASCII: $0, ignoringCase: true) != nil }) {
+        let text = Array(text.utf8.prefix(512))
+        if Self.bots.contains(where: { text.holds($0, ignoringCase: true) }) {
             device = "bot"
             return
         }
@@ -17,69 +17,75 @@ struct UserAgent: Equatable {
                 text.version(after: token).map { EventContext.NamedVersion(name, $0) }
             }.first
         // Others write these tokens, too: rv:115 is Gecko's, and any app has a version.
-        if browser?.name == "Safari", text.range(ofASCII: "Safari/") == nil { browser = nil }
-        if browser == nil, text.range(ofASCII: "Trident/") != nil {
+        if browser?.name == "Safari", !text.holds("Safari/") { browser = nil }
+        if browser == nil, text.holds("Trident/") {
             browser = text.version(after: "rv:").map { EventContext.NamedVersion("Internet Explorer", $0) }
         }
         operatingSystem = Self.system(text)
         device = Self.device(text, system: operatingSystem?.name, isBrowser: browser != nil)
     }
 
-    private static let bots = ["bot", "crawler", "spider", "slurp", "headlesschrome"]
+    private static let bots: [StaticString] = ["bot", "crawler", "spider", "slurp", "headlesschrome"]
 
     /// In this order: most browsers also claim to be those further down.
-    private static let browsers: [(name: String, token: String)] = [
+    private static let browsers: [(name: String, token: StaticString)] = [
         ("Edge", "Edg/"), ("Edge", "EdgA/"), ("Edge", "EdgiOS/"), ("Opera", "OPR/"), ("Samsung Internet", "SamsungBrowser/"),
         ("Vivaldi", "Vivaldi/"), ("Firefox", "FxiOS/"), ("Firefox", "Firefox/"), ("Chrome", "CriOS/"), ("Chrome", "Chrome/"),
         ("Safari", "Version/"), ("Internet Explorer", "MSIE "),
     ]
 
-    private static func system(_ text: Substring) -> EventContext.NamedVersion? {
+    private static func system(_ text: [UInt8]) -> EventContext.NamedVersion? {
         if let version = text.version(after: "Windows NT ") {
             return .init("Windows", ["10.0": "10", "6.3": "8.1", "6.2": "8", "6.1": "7"][version] ?? version)
         }
         if let version = text.version(after: "Android ") { return .init("Android", version) }
-        if text.range(ofASCII: "iPhone") != nil || text.range(ofASCII: "iPad") != nil || text.range(ofASCII: "iPod") != nil {
+        if text.holds("iPhone") || text.holds("iPad") || text.holds("iPod") {
             return .init("iOS", text.version(after: " OS "))
         }
         if let version = text.version(after: "Mac OS X ") { return .init("macOS", version) }
-        if text.range(ofASCII: "CrOS ") != nil { return .init("ChromeOS") }
-        if text.range(ofASCII: "Linux") != nil { return .init("Linux") }
+        if text.holds("CrOS ") { return .init("ChromeOS") }
+        if text.holds("Linux") { return .init("Linux") }
         return nil
     }
 
-    private static func device(_ text: Substring, system: String?, isBrowser: Bool) -> String? {
-        if text.range(ofASCII: "SmartTV") != nil || text.range(ofASCII: "AppleTV") != nil { return "tv" }
+    private static func device(_ text: [UInt8], system: String?, isBrowser: Bool) -> String? {
+        if text.holds("SmartTV") || text.holds("AppleTV") { return "tv" }
         switch system {
-        case "iOS": return text.range(ofASCII: "iPad") == nil ? "mobile" : "tablet"
+        case "iOS": return text.holds("iPad") ? "tablet" : "mobile"
         // Browsers on phones say "Mobile", those on tablets do not; others say nothing of either.
-        case "Android": return text.range(ofASCII: "Mobile") != nil ? "mobile" : isBrowser ? "tablet" : nil
+        case "Android": return text.holds("Mobile") ? "mobile" : isBrowser ? "tablet" : nil
         case nil: return nil
         default: return "desktop"
         }
     }
 }
 
-extension Substring {
-    /// Where an ASCII text begins and ends; bytes, so that no grapheme has to be found.
-    fileprivate func range(ofASCII needle: String, ignoringCase: Bool = false) -> Range<Index>? {
-        let needle = Array(needle.utf8)
-        var start = utf8.startIndex
-        while start != utf8.endIndex {
-            let rest = utf8[start...]
-            if rest.starts(with: needle, by: { ignoringCase ? $0 | 0x20 == $1 | 0x20 : $0 == $1 }) {
-                return start..<utf8.index(start, offsetBy: needle.count)
+extension [UInt8] {
+    fileprivate func holds(_ needle: StaticString, ignoringCase: Bool = false) -> Bool {
+        end(of: needle, ignoringCase: ignoringCase) != nil
+    }
+
+    /// Behind the first place where an ASCII text stands.
+    private func end(of needle: StaticString, ignoringCase: Bool = false) -> Int? {
+        let count = needle.utf8CodeUnitCount
+        // 0x20 is what upper and lower case differ by.
+        let mask: UInt8 = ignoringCase ? 0x20 : 0
+        return withUnsafeBufferPointer { bytes in
+            var start = 0
+            while start + count <= bytes.count {
+                var length = 0
+                while length < count, bytes[start + length] | mask == needle.utf8Start[length] | mask { length += 1 }
+                if length == count { return start + count }
+                start += 1
             }
-            start = utf8.index(after: start)
+            return nil
         }
-        return nil
     }
 
     /// The digits, dots and underscores behind `token`, underscores as dots; `nil` when the token is not there or no digit follows.
-    fileprivate func version(after token: String) -> String? {
-        guard let range = range(ofASCII: token) else { return nil }
-        let digits = self[range.upperBound...].utf8.prefix { (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x5F }
-        let text = String(decoding: digits.map { $0 == 0x5F ? 0x2E : $0 }, as: UTF8.self)
-        return text.isEmpty ? nil : text
+    fileprivate func version(after token: StaticString) -> String? {
+        guard let end = end(of: token) else { return nil }
+        let digits = self[end...].prefix { (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x5F }
+        return digits.isEmpty ? nil : String(decoding: digits.map { $0 == 0x5F ? 0x2E : $0 }, as: UTF8.self)
     }
 }

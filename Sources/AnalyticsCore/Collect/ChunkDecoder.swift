@@ -1,0 +1,184 @@
+/// Reads a message back. Not thread-safe: one a task.
+///
+/// Whoever may publish to the queue can write a message, so it is checked here, once, against what ingest can have written: times are those
+/// of RFC 3339, texts have ingest's lengths, positions and numbers are bounded. What computes with an event later relies on that.
+struct ChunkDecoder {
+    /// Ten times what a message holds today.
+    static let maximumEvents = 10 * ChunkEncoder.maximumEvents
+    /// An event's position in its request. MAX_BATCH_EVENTS is at most 100,000.
+    static let positions: ClosedRange<Int64> = 0...999_999
+
+    private let parser = JSONParser()
+
+    /// Throws one line for the dead letters when the body is not a message that this version reads.
+    func decode(_ body: [UInt8]) throws(ChunkError) -> EventChunk {
+        try PaddedBytes(body).withUnsafeBytes { (text) throws(ChunkError) in
+            let (header, events) = try parts(of: text)
+            guard let events else { throw ChunkError("no events") }
+            return EventChunk(
+                sender: header.sender, waitingRequest: header.isAwaited ? header.request : nil, events: try read(events, header))
+        }
+    }
+
+    /// The raw text of `events`, and all other members as an object of their own: small, and validated whole.
+    private func parts(of text: JSONSlice) throws(ChunkError) -> (ChunkHeader, events: JSONSlice?) {
+        guard var members = JSONRawMembers(text) else { throw ChunkError("not a JSON object") }
+        var events: JSONSlice?
+        var others: [UInt8] = []
+        while let (key, value) = try valid("the message", { () throws(JSONFault) in try members.next() }) {
+            // As ``EnvelopeSalvage`` reads it, which has to find whatever is found here.
+            guard events == nil else { throw ChunkError("a member follows 'events'") }
+            guard !key.bytes.contains(UInt8(ascii: "\\")) else { throw ChunkError("the name of a member is escaped") }
+            // At once: of a newer message nothing else need be as this version has it.
+            if key.equals("v") { try EnvelopeVersion.check(Int64(value.string)) }
+            if key.equals("events") {
+                events = value
+            } else {
+                others += others.isEmpty ? "{\"".utf8 : ",\"".utf8
+                others += key.bytes
+                others += "\":".utf8
+                others += value.bytes
+            }
+        }
+        others += others.isEmpty ? "{}".utf8 : "}".utf8
+        let header = try PaddedBytes(others).withUnsafeBytes { (text) throws(ChunkError) in
+            try ChunkHeader(
+                valid("the header") { () throws(JSONFault) in try parser.members(of: text, maximumDepth: EventLimits.maximumDepth) })
+        }
+        return (header, events)
+    }
+
+    private func read(_ text: JSONSlice, _ header: ChunkHeader) throws(ChunkError) -> [Event] {
+        guard var elements = JSONElements(text) else { throw ChunkError("'events' is no array") }
+        var events: [Event] = []
+        while let element = try valid("'events'", { () throws(JSONFault) in try elements.next() }) {
+            guard events.count < Self.maximumEvents else { throw ChunkError("more than \(Self.maximumEvents) events") }
+            // One level more than ingest allows: the data of a CloudEvent in binary mode has all levels to itself.
+            let members = try valid("event \(events.count)") { () throws(JSONFault) in
+                try parser.members(of: element, maximumDepth: EventLimits.maximumDepth + 1)
+            }
+            do throws(ChunkError) {
+                events.append(try Event(members, header))
+            } catch {
+                throw ChunkError("event \(events.count): \(error.message)")
+            }
+        }
+        guard !events.isEmpty else { throw ChunkError("no events") }
+        return events
+    }
+
+    private func valid<R>(_ part: @autoclosure () -> String, _ body: () throws(JSONFault) -> R) throws(ChunkError) -> R {
+        do throws(JSONFault) { return try body() } catch { throw ChunkError("\(part()) is not valid JSON: \(error.code)") }
+    }
+}
+
+/// What the events of a message have in common.
+private struct ChunkHeader {
+    var project = ""
+    var request = ""
+    var receivedAt = Timestamp.earliest
+    var sender = Sender()
+    var isAwaited = false
+
+    /// Members that this version does not know are passed over. The parser has refused an object with a key twice.
+    init(_ members: JSONMembers) throws(ChunkError) {
+        try EnvelopeVersion.check(members["v"]?.integer)
+        var receivedAt: Timestamp?
+        try members.each { (member) throws(ChunkError) in
+            if member.hasKey("project") {
+                project = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("request") {
+                request = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("receivedAt") {
+                receivedAt = try member.time()
+            } else if member.hasKey("address") {
+                sender.address = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("userAgent") {
+                sender.userAgent = try member.text()
+            } else if member.hasKey("waits") {
+                isAwaited = try member.number(in: 0...1) == 1
+            }
+        }
+        guard !project.isEmpty, !request.isEmpty, let receivedAt else {
+            throw ChunkError("'project', 'request' or 'receivedAt' is missing")
+        }
+        self.receivedAt = receivedAt
+    }
+}
+
+extension Event {
+    /// Members that this version does not know are passed over.
+    fileprivate init(_ members: JSONMembers, _ header: ChunkHeader) throws(ChunkError) {
+        self.init(
+            project: header.project, id: "", type: "", source: "", timestamp: header.receivedAt, receivedAt: header.receivedAt, receipt: "")
+        var hasTimestamp = false
+        try members.each { (member) throws(ChunkError) in
+            if member.hasKey("n") {
+                receipt = "\(header.request):\(try member.number(in: ChunkDecoder.positions))"
+            } else if member.hasKey("id") {
+                id = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("type") {
+                type = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("source") {
+                source = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("timestamp") {
+                timestamp = try member.time()
+                hasTimestamp = true
+            } else if member.hasKey("clientTimestamp") {
+                clientTimestamp = try member.time()
+            } else if member.hasKey("data") {
+                data = member.json
+            } else if member.hasKey("correlationId") {
+                correlationId = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("metadata") {
+                guard member.isObject else { throw ChunkError("'metadata' is no object") }
+                metadata = member.json
+            } else if member.hasKey("userId") {
+                userId = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("sessionId") {
+                sessionId = try member.text(limit: FieldRules.textLength)
+            }
+        }
+        guard !receipt.isEmpty, !id.isEmpty, !type.isEmpty, !source.isEmpty, hasTimestamp else {
+            throw ChunkError("'n', 'id', 'type', 'source' or 'timestamp' is missing")
+        }
+    }
+}
+
+extension JSONMember {
+    fileprivate func text() throws(ChunkError) -> String {
+        guard let text = string else { throw ChunkError("'\(key)' is no string") }
+        return text
+    }
+
+    /// A text as ingest takes it.
+    fileprivate func text(limit: Int) throws(ChunkError) -> String {
+        let text = try text()
+        guard FieldRules.hasLength(text, limit: limit) else { throw ChunkError("'\(key)' does not have 1 to \(limit) characters") }
+        guard !FieldRules.hasControls(text) else { throw ChunkError("'\(key)' holds control characters") }
+        return text
+    }
+
+    fileprivate func time() throws(ChunkError) -> Timestamp {
+        guard let time = integer.map(Timestamp.init(milliseconds:)), time.isValid else {
+            throw ChunkError("'\(key)' is no time between the years 1 and 9999 in milliseconds")
+        }
+        return time
+    }
+
+    fileprivate func number(in range: ClosedRange<Int64>) throws(ChunkError) -> Int64 {
+        guard let integer, range.contains(integer) else {
+            throw ChunkError("'\(key)' is no integer from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return integer
+    }
+}
+
+/// Why a message is not read: one line.
+struct ChunkError: Error, Equatable {
+    var message: String
+
+    init(_ message: String) {
+        self.message = message
+    }
+}

@@ -1,0 +1,250 @@
+import AnalyticsCore
+import Foundation
+import GRDB
+import Testing
+
+@testable import AnalyticsEmbedded
+@testable import AnalyticsMongoDB
+
+/// What a store holds may be damaged. It is told then, and nothing wrong is answered.
+@Suite("Damaged stores")
+struct DamagedStoreTests {
+    private func code(_ body: () async throws -> Void) async -> StoreError.Code? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return (error as? StoreError)?.code
+        }
+    }
+
+    private static let group = RollupGroup(type: "view", source: "web", count: 1)
+
+    // MARK: Bytes
+
+    /// A group's count and quarters, and whether a roller can have written them.
+    static let groups: [(count: Int64, quarters: [Int64], isPossible: Bool)] = [
+        (0, [], true), (1 << 40, [], true), (1, [0, 0, 0, 1], true), (1 << 40 + 1, [], false), (.max, [], false), (-1, [], false),
+        (.min, [], false),
+        (1, [1], false), (1, [0, 0, 0, 0, 1], false), (1, [0, 0, 0, -1], false), (1, [0, 0, 0, .max], false),
+    ]
+
+    @Test("SQLite: groups that no roller can have written are refused", arguments: groups)
+    func sqliteGroups(count: Int64, quarters: [Int64], isPossible: Bool) throws {
+        let bytes = SQLiteRollupGroups.encode([RollupGroup(type: "t", source: "s", count: count, quarters: quarters)])
+        let groups = try? bytes.withUnsafeBytes(SQLiteRollupGroups.decode)
+        #expect((groups != nil) == isPossible)
+    }
+
+    @Test("SQLite: groups that are cut short, or are no text, are refused")
+    func sqliteBytes() throws {
+        let whole = SQLiteRollupGroups.encode([RollupGroup(type: "view", source: "web", count: 300, quarters: [300, 0, 0, 0])])
+        for length in 1..<whole.count {
+            #expect(throws: DatabaseError.self) { try Array(whole.prefix(length)).withUnsafeBytes(SQLiteRollupGroups.decode) }
+        }
+        var broken = whole
+        broken[3] = 0xFF
+        #expect(throws: DatabaseError.self) { try broken.withUnsafeBytes(SQLiteRollupGroups.decode) }
+    }
+
+    @Test("MongoDB: groups that no roller can have written are refused", arguments: groups)
+    func mongoGroups(count: Int64, quarters: [Int64], isPossible: Bool) throws {
+        let group = RollupGroup(type: "t", source: "s", count: count, quarters: quarters)
+        #expect((Self.bucket([("groups", .array([group.document]))]) != nil) == isPossible)
+    }
+
+    /// A bucket's document, with these fields instead.
+    private static func bucket(_ changes: [(String, BSON?)], cut: Int = 0) -> Rollup? {
+        var fields: [(String, BSON)] = [
+            ("_id", Key.bucket(.minute, key(5))), ("v", 1), ("done", 1), ("dirty", false),
+            ("groups", .array([group.document, group.document])),
+        ]
+        for (name, value) in changes {
+            fields.removeAll { $0.0 == name }
+            if let value { fields.append((name, value)) }
+        }
+        return BSONDocument(fields)?.bytes.dropLast(cut).withUnsafeBytes { Rollup(BSONView($0), .minute) }
+    }
+
+    @Test("MongoDB: a bucket without one of its fields, or with another type in it, is refused")
+    func mongoBuckets() {
+        #expect(Self.bucket([])?.groups.count == 2)
+        for name in ["_id", "v", "done", "dirty", "groups"] {
+            #expect(Self.bucket([(name, nil)]) == nil, "\(name)")
+            #expect(Self.bucket([(name, "text")]) == nil, "\(name)")
+        }
+        let groups: [BSON] = [
+            "text", 1, [:], ["type": "t", "source": "s"], ["type": 1, "source": "s", "n": 1],
+            ["type": "t", "source": "s", "n": .double(1.5)],
+        ]
+        for group in groups {
+            #expect(Self.bucket([("groups", .array([Self.group.document, group]))]) == nil)
+        }
+        for cut in 1..<90 { #expect(Self.bucket([], cut: cut) == nil, "\(cut) bytes cut off") }
+    }
+
+    @Test("MongoDB: an event whose bytes are cut short, or of whose fields one cannot be read, is refused and not given in part")
+    func mongoEvents() throws {
+        var event = stored("a", userId: "u")
+        event.context = JSONText(normalised: #"{"a":1}"#)
+        let whole = try #require(BSONDocument(event.document)).bytes
+        #expect(whole.withUnsafeBytes { StoredEvent(BSONView($0)) } == event)
+        for length in 0..<whole.count {
+            #expect(Array(whole.prefix(length)).withUnsafeBytes { StoredEvent(BSONView($0)) } == nil, "\(length) bytes")
+        }
+        let other = event.document.map { $0.0 == "userId" ? ($0.0, BSON.integer(1)) : $0 }
+        let bytes = try #require(BSONDocument(other)).bytes
+        #expect(bytes.withUnsafeBytes { StoredEvent(BSONView($0)) } == nil)
+    }
+
+    // MARK: Whole stores
+
+    /// A SQLite store, and a second connection to its file.
+    private func withSQLite(_ body: (SQLiteStore, DatabaseQueue) async throws -> Void) async throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("damaged-\(UUID().uuidString).sqlite").path
+        defer { for end in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + end) } }
+        let store = try SQLiteStore(path: path, logger: quiet)
+        try await store.prepare()
+        try await body(store, DatabaseQueue(path: path))
+    }
+
+    @Test("SQLite: counts over damaged groups fail, and do not end the process")
+    func sqliteCounts() async throws {
+        try await withSQLite { store, file async throws in
+            try await store.mark(.minute, [BucketMark(key: key(noon.minute), groups: [Self.group])])
+            let counter = EventCounter(store: store, cache: MemoryCache())
+            let query = CountQuery(project: "p", from: noon, to: noon + .seconds(60))
+            #expect(try await counter.counts(query).counts.total == 1)
+            for bytes in [[9, 9, 9], SQLiteRollupGroups.encode([RollupGroup(type: "t", source: "s", count: .max)])] as [[UInt8]] {
+                try await file.write { try $0.execute(sql: "UPDATE buckets SET groups = ?", arguments: [Data(bytes)]) }
+                try await store.bumpGenerations([key(noon.day)])
+                #expect(await code { _ = try await counter.counts(query) } == .misconfigured)
+            }
+        }
+    }
+
+    @Test("Sums beyond 64 bits fail, and do not end the process")
+    func overflow() async throws {
+        let store = EndlessStore(count: 1 << 62)
+        let counter = EventCounter(store: store, cache: MemoryCache())
+        for grouping in CountQuery.Grouping.allCases {
+            let query = CountQuery(project: "p", from: noon, to: noon + .seconds(300), grouping: grouping)
+            #expect(await code { _ = try await counter.counts(query) } == .misconfigured)
+        }
+    }
+
+    @Test("SQLite: rows at times that no event can have are in no walk over everything")
+    func sqliteTimes() async throws {
+        try await withSQLite { store, file async throws in
+            for (number, time) in [Int64.min, .max, 0].enumerated() {
+                try await store.add([stored("\(number)", at: Timestamp(milliseconds: time))])
+            }
+            try await file.write { db in
+                for bucket in [Int64.min, .max, 0] {
+                    try db.execute(
+                        sql: "INSERT INTO buckets VALUES (0, 'p', ?, 1, 0, 1, x''), (1, 'p', ?, 1, 0, 1, x'')", arguments: [bucket, bucket])
+                }
+            }
+            try await expectBounded(store, minutes: [0], hours: [0])
+        }
+    }
+
+    @Test(
+        "MongoDB: documents at times that no event can have are in no walk over everything",
+        .enabled(if: StoreBackend.available.contains(.mongodb)))
+    func mongoTimes() async throws {
+        try await withMongoDatabase { store async throws in
+            for (number, time) in [Int64.min, .max, 0].enumerated() {
+                try await store.add([stored("\(number)", at: Timestamp(milliseconds: time))])
+            }
+            for tier in RollupTier.allCases { try await store.mark(tier, [Int64.min, .max, 0].map { key($0) }) }
+            try await expectBounded(store, minutes: [0], hours: [0])
+        }
+    }
+
+    private func expectBounded(_ store: any Store, minutes: [Int64], hours: [Int64]) async throws {
+        #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 10).map(\.key.index) == minutes)
+        #expect(try await store.dirtyBuckets(.hour, after: nil, limit: 10).map(\.key.index) == hours)
+        let extent = try #require(try await store.extent(project: "p"))
+        #expect(extent.lowerBound <= Timestamp(milliseconds: 0) && extent.upperBound <= Timestamp(milliseconds: 9 * 3_600_000))
+        #expect(extent.lowerBound >= .earliest)
+        let roller = Roller(store: store, logger: quiet)
+        try await roller.finish()
+        #expect(try await EventCounter(store: store, cache: MemoryCache()).counts(CountQuery(project: "p")).counts.total == 1)
+    }
+
+    @Test("SQLite: a project's record that no service has written is an error")
+    func sqliteRecords() async throws {
+        try await withSQLite { store, file async throws in
+            for (column, value) in [("watermark", Int64.max), ("closedBefore", .min), ("changedAt", .max), ("retentionDays", -1)] {
+                try await file.write {
+                    try $0.execute(sql: "DELETE FROM projects; INSERT INTO projects (project, \(column)) VALUES ('p', \(value))")
+                }
+                #expect(await code { _ = try await store.projectRecords() } == .misconfigured, "\(column)")
+                #expect(await code { _ = try await store.newestRecords(of: ["p"]) } == .misconfigured, "\(column)")
+            }
+        }
+    }
+
+    @Test(
+        "MongoDB: what this service has not written is an error of the store, in every operation that reads it",
+        .enabled(if: StoreBackend.available.contains(.mongodb)))
+    func mongoDocuments() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.insertRaw(.events, [("_id", Key.event("p", "a")), ("type", 5), ("source", "s"), ("timestamp", .date(noon))])
+            try await store.insertRaw(.minutes, [("_id", Key.bucket(.minute, key(noon.minute))), ("v", "x"), ("done", 0), ("dirty", true)])
+            try await store.insertRaw(.days, [("_id", Key.bucket(.day, key(noon.day))), ("v", .integer(.max))])
+            try await store.insertRaw(.days, [("_id", Key.bucket(.day, key(noon.day + 1))), ("v", .integer(.max))])
+            let range = noon..<noon + .seconds(60)
+            try await store.insertRaw(.projects, [("_id", "p"), ("watermark", .date(Timestamp(milliseconds: .max)))])
+            try await store.insertRaw(.projects, [("_id", "q"), ("retentionDays", "7")])
+            #expect(await code { _ = try await store.newestRecords(of: ["p"]) } == .misconfigured)
+            #expect(await code { _ = try await store.newestRecords(of: ["q"]) } == .misconfigured)
+            #expect(await code { _ = try await store.event(project: "p", id: "a") } == .misconfigured)
+            #expect(await code { _ = try await store.events(matching: EventFilter(project: "p"), after: nil, limit: 5) } == .misconfigured)
+            #expect(await code { _ = try await store.countEvents(project: "p", in: [range]) } == .misconfigured)
+            #expect(await code { _ = try await store.rollup(.minute, key(noon.minute)) } == .misconfigured)
+            #expect(await code { _ = try await store.dirtyBuckets(.minute, after: nil, limit: 5) } == .misconfigured)
+            #expect(await code { _ = try await store.generation(project: "p", days: noon.day..<noon.day + 2) } == .misconfigured)
+        }
+    }
+}
+
+extension MongoStore {
+    fileprivate func insertRaw(_ collection: CollectionName, _ fields: [(String, BSON)]) async throws {
+        _ = try await run("insertRaw") { session throws(StoreError) in
+            try session.bulk(collection) { bulk throws(StoreError) in try bulk.insert(session.encode(fields)) }.inserted
+        }
+    }
+}
+
+/// Minutes with a count each that three of cannot be added up, as no adapter gives them.
+private struct EndlessStore: RollupStore, ProjectStore {
+    var count: Int64
+
+    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+        guard tier == .minute else { return [] }
+        return ranges.flatMap { $0 }.map { minute in
+            Rollup(
+                key: key(minute), version: 1, done: 1, dirty: false,
+                groups: [RollupGroup(type: "t\(minute % 2)", source: "s", count: count)])
+        }
+    }
+
+    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 { 1 }
+    func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
+    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {}
+    func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
+    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] { [] }
+    func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
+    func extent(project: String) async throws(StoreError) -> Range<Timestamp>? { nil }
+    func projects() async throws(StoreError) -> [String] { [] }
+    func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {}
+    func projectRecords() async throws(StoreError) -> [ProjectRecord] { [] }
+    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] { [] }
+    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
+    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {}
+    func close(_ project: String, before time: Timestamp) async throws(StoreError) {}
+    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {}
+    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int { 0 }
+}

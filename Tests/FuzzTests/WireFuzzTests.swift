@@ -1,0 +1,79 @@
+import Testing
+
+@testable import AnalyticsCore
+
+@Suite("Fuzzing: what comes over a wire as JSON", .timeLimit(.minutes(60)))
+struct WireFuzzTests {
+    @Test("A message is refused, or goes all the way to its buckets, and reads back as itself")
+    func envelope() throws {
+        let decoder = ChunkDecoder()
+        let parser = JSONParser()
+        let enrichments = Enrichments.standard(keepClientAddress: false) + [Enrichments.clientAddress(keep: true), Enrichments.times]
+        try Fuzzer("envelope").run { input in
+            let salvage = EnvelopeSalvage(input)
+            guard let chunk = try? decoder.decode(input) else { return false }
+            let bodies = chunk.encoded
+            let again = try bodies.map { body in
+                guard let chunk = try? decoder.decode(body) else { throw Wrong("what was written is not read") }
+                return chunk
+            }
+            try Wrong.unless(again.flatMap(\.encoded) == bodies, "what is read back is something else")
+            try Wrong.unless(again.allSatisfy { $0.waitingRequest == chunk.waitingRequest }, "who waits is someone else")
+            var marks = BucketMarks()
+            for event in chunk.events {
+                let times = [event.timestamp, event.receivedAt] + [event.clientTimestamp].compactMap(\.self)
+                try Wrong.unless(times.allSatisfy(\.isValid), "a time that no event can have")
+                try Wrong.unless(event.receiptParts.index >= 0, "a position that no event can have")
+                let hints = ClientHints(event, sender: chunk.sender, parser: parser)
+                var context = EventContext()
+                for (number, enrichment) in enrichments.enumerated() {
+                    let processedAt = number % 2 == 0 ? Timestamp.earliest : .latest
+                    enrichment.apply(EnrichmentInput(event: event, processedAt: processedAt, hints: hints), &context)
+                    _ = max(.zero, processedAt - event.receivedAt).nanoseconds
+                }
+                _ = (context.json, event.fingerprint)
+                marks.touch(event, .stored)
+            }
+            try Wrong.unless(Set(marks.minutes).isSubset(of: salvage.buckets), "a minute that giving up does not find")
+            try Wrong.unless(marks.minutes.allSatisfy { RollupTier.minute.indexes.contains($0.index) }, "a minute that no event can have")
+            try Wrong.unless(marks.hours.count <= marks.minutes.count && marks.days.count <= marks.hours.count, "buckets out of nothing")
+            return true
+        }
+    }
+
+    @Test("A dead letter is refused, or reads back as itself")
+    func deadLetter() throws {
+        let decoder = DeadLetterDecoder()
+        try Fuzzer("deadletter").run { input in
+            guard let letter = try? decoder.decode(input) else { return false }
+            let body = letter.message().body
+            guard let again = try? decoder.decode(body) else { throw Wrong("what was written is not read") }
+            try Wrong.unless(again == letter && again.message().body == body, "what is read back is something else")
+            try Wrong.unless(letter.at.isValid && letter.attempts > 0, "numbers that no letter can have")
+            _ = try? ChunkDecoder().decode(letter.original)
+            return true
+        }
+    }
+
+    @Test("Counts out of the cache are refused, or read back as themselves")
+    func counts() throws {
+        try Fuzzer("counts").run { input in
+            guard let counts = try? CountsCodec.decode(input) else { return false }
+            let body = CountsCodec.encode(counts)
+            guard let again = try? CountsCodec.decode(body) else { throw Wrong("what was written is not read") }
+            try Wrong.unless(again == counts && CountsCodec.encode(again) == body, "what is read back is something else")
+            try Wrong.unless(counts.total >= 0 && counts.groups.allSatisfy { $0.count >= 0 }, "less than nothing")
+            return true
+        }
+    }
+}
+
+extension EventChunk {
+    /// As messages again, which need not be as many.
+    fileprivate var encoded: [[UInt8]] {
+        var encoder = ChunkEncoder(
+            request: events.first?.receiptParts.request ?? "", sender: sender, isAwaited: waitingRequest != nil)
+        for event in events { encoder.append(event, index: event.receiptParts.index) }
+        return encoder.finish().map(\.body)
+    }
+}
