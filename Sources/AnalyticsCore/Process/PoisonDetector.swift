@@ -6,7 +6,7 @@ struct PoisonDetector {
         case isolate
         /// Split it, or mark its minutes and publish it to the dead letters (``EnvelopeSalvage``).
         case salvage
-        /// Salvaging it was tried and did not come to its end either: publish the bytes and read nothing of them.
+        /// Salvaging it was probably tried and never finished either: publish the bytes and read nothing of them.
         case discard
     }
 
