@@ -24,6 +24,9 @@ public final class SQLiteQueue: Broker {
         var groupMessages = 5_000
         var groupBytes = 8 * 1024 * 1024
         var handoutMessages = 1_000
+        /// Bodies: what one transaction hands out (one message more), and what may wait with a consumer for more to be handed to it.
+        var handoutBytes = 8 * 1024 * 1024
+        var waitingBytes = 64 * 1024 * 1024
 
         public init() {}
     }
@@ -55,7 +58,7 @@ public final class SQLiteQueue: Broker {
 
     /// Takes nothing more, ends all deliveries, commits what was published and acknowledged, and closes the file.
     public func shutdown() async {
-        for stream in state.withLock({ $0.close() }) { stream.finish() }
+        for consumer in state.withLock({ $0.close() }) { consumer.finish() }
         while let worker = state.withLock({ $0.stop() }) { await worker.value }
         do {
             try file.close()
@@ -79,33 +82,27 @@ public final class SQLiteQueue: Broker {
         return Array(repeating: outcome, count: messages.count)
     }
 
-    public func deliveries(prefetch: Int) -> AsyncStream<Delivery> {
-        // No bound of its own: no more than the prefetch is ever out.
-        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self)
-        let consumer = state.withLock { state in
-            let consumer = state.addConsumer(continuation, prefetch: prefetch)
-            state.wake(startWorker)
-            return consumer
-        }
-        guard let consumer else {
-            continuation.finish()
-            return stream
-        }
-        continuation.onTermination = { [self] _ in
+    /// One session as long as the queue is open: nothing comes between a queue and its consumers here.
+    public func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws {
+        let consumer = QueueConsumer { [self] consumer in
             state.withLock { state in
-                state.removeConsumer(consumer)
+                state.add(consumer, prefetch: prefetch)
+                state.wake(startWorker)
+            }
+        } acknowledge: { [self] handles in
+            // Frees their places at once; the rows go with the next transaction. A crash before that means redelivery.
+            state.withLock { state in
+                state.ledger.acknowledge(handles)
                 state.wake(startWorker)
             }
         }
-        return stream
-    }
-
-    /// Frees their places at once; the rows go with the next transaction. A crash before that means redelivery.
-    public func acknowledge(_ handles: [DeliveryHandle]) async {
-        state.withLock { state in
-            state.ledger.acknowledge(handles)
-            state.wake(startWorker)
+        defer {
+            state.withLock { state in
+                state.remove(consumer)
+                state.wake(startWorker)
+            }
         }
+        try await body(consumer)
     }
 
     public func depths() async throws(BrokerError) -> QueueDepths {

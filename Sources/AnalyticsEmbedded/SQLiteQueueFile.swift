@@ -92,12 +92,20 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// Writes a settlement, and reads what it hands out. The delivery counts are in the file before this returns. They outlive the
-    /// process, but are not forced to the disk: after a power cut, a message may come again without having been counted.
-    func settle(_ settlement: SQLiteQueueLedger.Settlement) async throws -> [(consumer: UInt64, deliveries: [Delivery])] {
+    /// What a settlement has handed out, and what of it was too much at a time.
+    struct Handed: Sendable {
+        var deliveries: [(consumer: UInt64, delivery: Delivery)] = []
+        var unread: [SQLiteQueueLedger.Handout] = []
+        fileprivate var bytes = 0
+    }
+
+    /// Writes a settlement, and reads what it hands out, until it has `maximumBytes`. The delivery counts are in the file before this
+    /// returns. They outlive the process, but are not forced to the disk: after a power cut, a message may come again without having
+    /// been counted.
+    func settle(_ settlement: SQLiteQueueLedger.Settlement, maximumBytes: Int) async throws -> Handed {
         try await database.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA synchronous = NORMAL")
-            var handed: [(consumer: UInt64, deliveries: [Delivery])] = []
+            var handed = Handed()
             try db.inTransaction(.immediate) {
                 let delete = try db.cachedStatement(sql: "DELETE FROM events WHERE id >= ? AND id < ?")
                 for range in settlement.acknowledged.ranges {
@@ -106,12 +114,13 @@ struct SQLiteQueueFile: Sendable {
                 for range in settlement.returned.ranges {
                     try Self.raise(db, range)
                 }
+                for handout in settlement.handouts { try Self.read(handout, db, maximumBytes, into: &handed) }
                 try db.cachedStatement(sql: "DELETE FROM out").execute()
                 let insert = try db.cachedStatement(sql: "INSERT INTO out VALUES (?, ?)")
-                for range in settlement.out.ranges {
+                let out = handed.unread.reduce(into: settlement.out) { $0.subtract($1.ids) }
+                for range in out.ranges {
                     try insert.execute(arguments: [range.lowerBound, range.upperBound])
                 }
-                handed = try settlement.handouts.map { ($0.consumer, try Self.deliveries(db, $0)) }
                 return .commit
             }
             return handed
@@ -168,18 +177,22 @@ struct SQLiteQueueFile: Sendable {
         return ids
     }
 
-    private static func deliveries(_ db: Database, _ handout: SQLiteQueueLedger.Handout) throws -> [Delivery] {
+    private static func read(
+        _ handout: SQLiteQueueLedger.Handout, _ db: Database, _ maximumBytes: Int, into handed: inout Handed
+    ) throws {
         let select = try db.cachedStatement(sql: "SELECT id, redeliveries, body FROM events WHERE id >= ? AND id < ? ORDER BY id")
-        var deliveries: [Delivery] = []
+        var unread = handout
         for range in handout.ids.ranges {
             let rows = try Row.fetchCursor(select, arguments: [range.lowerBound, range.upperBound])
-            while let row = try rows.next() {
+            while handed.bytes < maximumBytes, let row = try rows.next() {
                 let id: Int64 = row[0]
                 let body = try row.withUnsafeData(atIndex: 2) { $0.map(Array.init) ?? [] }
                 let handle = DeliveryHandle(epoch: handout.consumer, tag: UInt64(id))
-                deliveries.append(Delivery(handle: handle, body: body, redeliveries: row[1]))
+                handed.deliveries.append((handout.consumer, Delivery(handle: handle, body: body, redeliveries: row[1])))
+                handed.bytes += body.count
+                unread.ids.remove(contentsOf: id..<id + 1)
             }
         }
-        return deliveries
+        if !unread.ids.isEmpty { handed.unread.append(unread) }
     }
 }

@@ -67,9 +67,9 @@ struct SQLiteQueueLedger {
         }
     }
 
-    /// What the file should learn next, at most `limit` messages handed out; `nil` when there is nothing.
-    mutating func nextSettlement(limit: Int) -> Settlement? {
-        let handouts = nextHandouts(limit: limit)
+    /// What the file should learn next, at most `limit` messages handed out, to consumers that want more; `nil` when there is nothing.
+    mutating func nextSettlement(limit: Int, wantsMore: (_ consumer: UInt64) -> Bool = { _ in true }) -> Settlement? {
+        let handouts = nextHandouts(limit: limit, wantsMore)
         guard !handouts.isEmpty || !acknowledged.isEmpty || !returned.isEmpty else { return nil }
         defer {
             acknowledged = RangeSet()
@@ -83,16 +83,23 @@ struct SQLiteQueueLedger {
     mutating func restore(_ settlement: Settlement) {
         acknowledged.formUnion(settlement.acknowledged)
         returned.formUnion(settlement.returned)
-        for handout in settlement.handouts where consumers[handout.consumer] != nil {
+        takeBack(settlement.handouts)
+    }
+
+    /// These were not handed out after all.
+    mutating func takeBack(_ handouts: [Handout]) {
+        for handout in handouts where consumers[handout.consumer] != nil {
             consumers[handout.consumer]?.out.subtract(handout.ids)
             ready.formUnion(handout.ids)
         }
     }
 
     /// The oldest messages, in equal shares to those who have room, the one with the least in hand first.
-    private mutating func nextHandouts(limit: Int) -> [Handout] {
+    private mutating func nextHandouts(limit: Int, _ wantsMore: (UInt64) -> Bool) -> [Handout] {
         var available = min(limit, ready.total)
-        var waiting = consumers.filter { $0.value.room > 0 }.sorted { ($0.value.out.total, $0.key) < ($1.value.out.total, $1.key) }[...]
+        var waiting = consumers.filter { $0.value.room > 0 && wantsMore($0.key) }.sorted {
+            ($0.value.out.total, $0.key) < ($1.value.out.total, $1.key)
+        }[...]
         var handouts: [Handout] = []
         while available > 0, let (id, consumer) = waiting.popFirst() {
             let share = (available + waiting.count) / (waiting.count + 1)

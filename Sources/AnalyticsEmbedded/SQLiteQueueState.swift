@@ -22,15 +22,17 @@ extension SQLiteQueue {
         private var isStopped = false
         private(set) var isWriting = false
         private(set) var worker: Task<Void, Never>?
-        private(set) var streams: [UInt64: AsyncStream<Delivery>.Continuation] = [:]
+        private(set) var consumers: [UInt64: (consumer: QueueConsumer, session: DeliverySession)] = [:]
         private var lastConsumer: UInt64
         private var mayShrink = true
         private var appendsNext = false
+        private let waitingBytes: Int
 
         init(_ contents: SQLiteQueueFile.Contents, limits: Limits) {
             ledger = SQLiteQueueLedger(ready: contents.events)
             backlog = SQLiteQueueBacklog(limits: limits)
             deadLetters = contents.deadLetters
+            waitingBytes = limits.waitingBytes
             // A consumer's number is its handles' epoch: it never comes again, so a handle from before a restart names nothing.
             lastConsumer = UInt64(contents.opening) << 32
         }
@@ -43,23 +45,24 @@ extension SQLiteQueue {
             return nil
         }
 
-        mutating func addConsumer(_ stream: AsyncStream<Delivery>.Continuation, prefetch: Int) -> UInt64? {
-            if isClosed { return nil }
+        /// Gives the consumer its session.
+        mutating func add(_ consumer: QueueConsumer, prefetch: Int) {
+            if isClosed { return consumer.finish() }
             lastConsumer += 1
-            streams[lastConsumer] = stream
+            consumers[lastConsumer] = (consumer, consumer.begin(epoch: lastConsumer))
             ledger.addConsumer(lastConsumer, prefetch: prefetch)
-            return lastConsumer
         }
 
-        mutating func removeConsumer(_ consumer: UInt64) {
-            streams[consumer] = nil
+        mutating func remove(_ consumer: QueueConsumer) {
+            guard let number = consumers.first(where: { $0.value.consumer === consumer })?.key else { return }
+            consumers[number] = nil
             // Once closed, what is out stays so in the file, and counts as delivered when it is opened again.
-            if !isClosed { ledger.removeConsumer(consumer) }
+            if !isClosed { ledger.removeConsumer(number) }
         }
 
-        mutating func close() -> [AsyncStream<Delivery>.Continuation] {
+        mutating func close() -> [QueueConsumer] {
             isClosed = true
-            return Array(streams.values)
+            return consumers.values.map(\.consumer)
         }
 
         /// The worker to wait for before asking again; `nil` when there is none, and none will be.
@@ -98,7 +101,15 @@ extension SQLiteQueue {
         }
 
         private mutating func settle(_ limit: Int, _ settles: Bool) -> Step? {
-            guard settles, let settlement = ledger.nextSettlement(limit: isClosed ? 0 : limit) else { return nil }
+            let consumers = consumers
+            let bytes = waitingBytes
+            let settlement =
+                !settles
+                ? nil
+                : ledger.nextSettlement(limit: isClosed ? 0 : limit) { number in
+                    consumers[number].map { $0.session.bytesWaiting < bytes } ?? false
+                }
+            guard let settlement else { return nil }
             if !settlement.acknowledged.isEmpty { mayShrink = true }
             return .settle(settlement)
         }

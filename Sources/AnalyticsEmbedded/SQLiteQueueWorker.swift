@@ -30,11 +30,12 @@ extension SQLiteQueue {
 
     private func settle(_ settlement: SQLiteQueueLedger.Settlement) async -> Bool {
         do {
-            let handed = try await file.settle(settlement)
-            let streams = state.withLock { $0.streams }
-            for (consumer, deliveries) in handed {
-                for delivery in deliveries { streams[consumer]?.yield(delivery) }
+            let handed = try await file.settle(settlement, maximumBytes: limits.handoutBytes)
+            let consumers = state.withLock { state in
+                state.ledger.takeBack(handed.unread)
+                return state.consumers
             }
+            for (consumer, delivery) in handed.deliveries { consumers[consumer]?.session.deliver(delivery) }
             succeeded(.settle)
             return true
         } catch {

@@ -48,8 +48,8 @@ public final class RabbitMQBroker: Broker {
         stop()
     }
 
-    /// Waits for the confirms still expected (at most 5 s), says goodbye on all connections (at most 2 s more) and ends the streams of
-    /// deliveries. What is not acknowledged goes back to its queue.
+    /// Waits for the confirms still expected (at most 5 s), says goodbye on all connections (at most 2 s more) and ends all consumers.
+    /// What is not acknowledged goes back to its queue.
     public func shutdown() async {
         let stopped = stop()
         await publisher.finished()
@@ -100,37 +100,40 @@ extension RabbitMQBroker {
 // MARK: - Consuming
 
 extension RabbitMQBroker {
-    /// `prefetch` is at most 65,535. Ends, and gives back what is not acknowledged, when its task is cancelled or the stream is let go.
-    public func deliveries(prefetch: Int) -> AsyncStream<Delivery> {
-        // Unbounded, and bounded all the same: the broker holds to the prefetch.
-        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self, bufferingPolicy: .unbounded)
-        let gauge = ConsumerGauge()
-        let key = links.withLock { links -> Int? in
+    /// `prefetch` is at most 65,535. Waits at the end for the broker's goodbye, before which it has read the acknowledgements: 2 s at the
+    /// most, and the rest of an attempt to connect.
+    public func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws {
+        let mailbox = Mailbox<ConsumerRole.Command>()
+        let consumer = QueueConsumer(
+            demand: { _ in _ = mailbox.post(.consume) }, acknowledge: { _ = mailbox.post(.acknowledge($0)) })
+        let key = startConsumer(consumer, prefetch: UInt16(clamping: max(prefetch, 1)), mailbox)
+        if key == nil { consumer.finish() }
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await body(consumer))
+        } catch {
+            result = .failure(error)
+        }
+        if let key, let link = links.withLock({ $0.consumers.removeValue(forKey: key) })?.link {
+            link.stop()
+            await link.finished()
+        }
+        try result.get()
+    }
+
+    private func startConsumer(_ consumer: QueueConsumer, prefetch: UInt16, _ mailbox: Mailbox<ConsumerRole.Command>) -> Int? {
+        links.withLock { links in
             guard !links.isShutDown else { return nil }
-            let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger) {
+            let gauge = ConsumerGauge()
+            let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger, mailbox: mailbox) {
                 [topology, settings, epochs] in
                 ConsumerRole(
-                    topology: topology, prefetch: UInt16(clamping: max(prefetch, 1)), settings: settings, stream: continuation,
-                    gauge: gauge, makeEpoch: epochs.next)
+                    topology: topology, prefetch: prefetch, settings: settings, consumer: consumer, gauge: gauge, makeEpoch: epochs.next)
             }
             links.consumers[links.nextConsumer] = (link, gauge)
             links.nextConsumer += 1
             return links.nextConsumer - 1
         }
-        guard let key else {
-            continuation.finish()
-            return stream
-        }
-        continuation.onTermination = { [weak self] _ in
-            self?.links.withLock { $0.consumers.removeValue(forKey: key) }?.link.stop()
-        }
-        return stream
-    }
-
-    /// Returns when the acknowledgements are handed to the consumers' threads. AMQP gives no word on them: one that is lost means that
-    /// its delivery comes again.
-    public func acknowledge(_ handles: [DeliveryHandle]) async {
-        for consumer in links.withLock({ Array($0.consumers.values) }) { _ = consumer.link.post(handles) }
     }
 }
 

@@ -93,15 +93,6 @@ static inline amqp_rpc_reply_t analytics_bind(amqp_connection_state_t state, amq
     return amqp_get_rpc_reply(state);
 }
 
-static inline amqp_rpc_reply_t analytics_consume(amqp_connection_state_t state, amqp_channel_t channel, const char *queue,
-                                                 uint16_t prefetch) {
-    amqp_basic_qos(state, channel, 0, prefetch, 0);
-    amqp_rpc_reply_t reply = amqp_get_rpc_reply(state);
-    if (reply.reply_type != AMQP_RESPONSE_NORMAL) return reply;
-    amqp_basic_consume(state, channel, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
-    return amqp_get_rpc_reply(state);
-}
-
 static inline amqp_rpc_reply_t analytics_delete_queue(amqp_connection_state_t state, amqp_channel_t channel, const char *name) {
     amqp_queue_delete(state, channel, amqp_cstring_bytes(name), 0, 0);
     return amqp_get_rpc_reply(state);

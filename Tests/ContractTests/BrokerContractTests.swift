@@ -38,7 +38,7 @@ struct BrokerContractTests {
                 #expect(await subject.broker.publish(bodies.map(message), to: .events).allSatisfy { $0 == .confirmed })
                 expected += bodies
             }
-            try await acknowledgeAll(consumer, subject.broker, count: expected.count)
+            try await acknowledgeAll(consumer, count: expected.count)
             #expect(consumer.bodies == expected)
             await consumer.stop()
         }
@@ -68,7 +68,7 @@ struct BrokerContractTests {
             try await expectDepths(subject.broker, ready: 8, unacknowledged: 3)
             #expect(consumer.deliveries.count == 3)
 
-            await subject.broker.acknowledge(first.prefix(2).map(\.handle))
+            consumer.acknowledge(first.prefix(2))
             try await consumer.first(5)
             try await expectDepths(subject.broker, ready: 6, unacknowledged: 3)
             #expect(consumer.deliveries.count == 5)
@@ -84,14 +84,14 @@ struct BrokerContractTests {
             let deliveries = try await consumer.first(20)
             // Every other one, and not in their order.
             let done = deliveries.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
-            await subject.broker.acknowledge(done.reversed().map(\.handle))
+            consumer.acknowledge(done.reversed())
             try await expectDepths(subject.broker, ready: 0, unacknowledged: 10)
             await consumer.stop()
 
             let next = DeliveryCollector(subject.broker, prefetch: 20)
             try await next.first(10)
             #expect(Set(next.bodies) == Set(stride(from: 1, to: 20, by: 2).map(body)))
-            await subject.broker.acknowledge(next.deliveries.map(\.handle))
+            next.acknowledge(next.deliveries)
             try await expectDepths(subject.broker, ready: 0, unacknowledged: 0)
             await next.stop()
         }
@@ -116,16 +116,21 @@ struct BrokerContractTests {
         try await withBroker(backend) { subject in
             _ = await subject.broker.publish((0..<3).map { message(body($0)) }, to: .events)
             let gone = DeliveryCollector(subject.broker, prefetch: 3)
-            let stale = try await gone.first(3).map(\.handle)
-            await subject.broker.acknowledge([stale[0]])
-            await subject.broker.acknowledge([stale[0], stale[0]])
+            let stale = try await gone.first(3)
+            gone.acknowledge([stale[0]])
+            gone.acknowledge([stale[0], stale[0]])
             try await expectDepths(subject.broker, ready: 0, unacknowledged: 2)
             await gone.stop()
 
             let consumer = DeliveryCollector(subject.broker, prefetch: 3)
             let again = try await consumer.first(2)
             #expect(Set(again.map(\.body)) == [body(1), body(2)])
-            await subject.broker.acknowledge(stale + [DeliveryHandle(epoch: 0, tag: 1), DeliveryHandle(epoch: .max, tag: .max)])
+            gone.acknowledge(stale)
+            consumer.acknowledge(stale)
+            consumer.sessions[0].acknowledge([
+                DeliveryHandle(epoch: 0, tag: 1), DeliveryHandle(epoch: again[0].handle.epoch, tag: 0),
+                DeliveryHandle(epoch: again[0].handle.epoch, tag: .max), DeliveryHandle(epoch: .max, tag: .max),
+            ])
             // The consumer still works, and what it holds is still its own.
             _ = await subject.broker.publish([message(body(3))], to: .events)
             #expect(try await consumer.first(3).last?.body == body(3))
@@ -134,7 +139,7 @@ struct BrokerContractTests {
         }
     }
 
-    @Test("Cancelling the task that consumes ends its deliveries", arguments: BrokerBackend.available)
+    @Test("Cancelling the task that consumes ends its consumer", arguments: BrokerBackend.available)
     func endsWhenCancelled(_ backend: BrokerBackend) async throws {
         try await withBroker(backend) { subject in
             let consumer = DeliveryCollector(subject.broker, prefetch: 5)
@@ -142,6 +147,44 @@ struct BrokerContractTests {
             try await consumer.first(1)
             await consumer.stop()
             try await expectDepths(subject.broker, ready: 1, unacknowledged: 0)
+        }
+    }
+
+    @Test("A consumer that stops delivers nothing more; what was taken can still be acknowledged", arguments: BrokerBackend.available)
+    func stops(_ backend: BrokerBackend) async throws {
+        try await withBroker(backend) { subject in
+            _ = await subject.broker.publish((0..<5).map { message(body($0)) }, to: .events)
+            try await subject.broker.withConsumer(prefetch: 3) { consumer in
+                try await consumer.forEachSession { session in
+                    var taken: [Delivery] = []
+                    for await delivery in session {
+                        taken.append(delivery)
+                        if taken.count == 2 { consumer.stop() }
+                    }
+                    #expect(taken.map(\.body) == [body(0), body(1)])
+                    session.acknowledge(taken.map(\.handle))
+                }
+            }
+            try await expectDepths(subject.broker, ready: 3, unacknowledged: 0)
+        }
+    }
+
+    @Test("What was acknowledged when the scope ends is gone, though the broker is closed at once", arguments: BrokerBackend.available)
+    func sendsAcknowledgementsBeforeItEnds(_ backend: BrokerBackend) async throws {
+        try await withBroker(backend) { subject in
+            _ = await subject.broker.publish((0..<100).map { message(body($0)) }, to: .events)
+            try await subject.broker.withConsumer(prefetch: 100) { consumer in
+                try await consumer.forEachSession { session in
+                    var taken: [DeliveryHandle] = []
+                    for await delivery in session {
+                        taken.append(delivery.handle)
+                        if taken.count == 100 { break }
+                    }
+                    session.acknowledge(taken)
+                }
+            }
+            try await subject.reopen()
+            try await expectDepths(subject.broker, ready: 0, unacknowledged: 0)
         }
     }
 }
@@ -158,12 +201,12 @@ func expectDepths(
 }
 
 /// Acknowledges whatever has come, until `count` deliveries have.
-func acknowledgeAll(_ consumer: DeliveryCollector, _ broker: any Broker, count: Int) async throws {
+func acknowledgeAll(_ consumer: DeliveryCollector, count: Int) async throws {
     var done = 0
     while done < count {
         try await consumer.first(done + 1)
         let deliveries = consumer.deliveries
-        await broker.acknowledge(deliveries[done...].map(\.handle))
+        consumer.acknowledge(deliveries[done...])
         done = deliveries.count
     }
 }

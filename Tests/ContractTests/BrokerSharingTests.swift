@@ -17,7 +17,7 @@ struct BrokerSharingTests {
 
             // What the one held goes to the other once it has room.
             await consumers[0].stop()
-            await broker.acknowledge(consumers[1].deliveries.map(\.handle))
+            consumers[1].acknowledge(consumers[1].deliveries)
             try await consumers[1].first(10)
             #expect(Set(consumers[1].bodies) == Set((0..<10).map(body)))
             await consumers[1].stop()
@@ -44,7 +44,7 @@ struct BrokerSharingTests {
             #expect(outcomes == Array(repeating: .confirmed, count: 800))
 
             let consumer = DeliveryCollector(broker, prefetch: 100)
-            try await acknowledgeAll(consumer, broker, count: 800)
+            try await acknowledgeAll(consumer, count: 800)
             #expect(Set(consumer.bodies).count == 800)
             try await expectDepths(broker, ready: 0, unacknowledged: 0)
             await consumer.stop()
@@ -79,7 +79,7 @@ struct BrokerSharingTests {
             try await expectDepths(broker, ready: 3, unacknowledged: 4, dead: 1)
             await consumer.stop()
             try await expectDepths(broker, ready: 7, unacknowledged: 0, dead: 1)
-            await broker.acknowledge(deliveries.map(\.handle))
+            consumer.acknowledge(deliveries)
             try await expectDepths(broker, ready: 7, unacknowledged: 0, dead: 1)
         }
     }
@@ -91,7 +91,7 @@ struct BrokerSharingTests {
             _ = await subject.broker.publish([message(body(99))], to: .deadLetters)
             let before = DeliveryCollector(subject.broker, prefetch: 4)
             let deliveries = try await before.first(4)
-            await subject.broker.acknowledge([deliveries[0].handle, deliveries[2].handle])
+            before.acknowledge([deliveries[0], deliveries[2]])
             // The acknowledgements make room for the other two.
             try await before.first(6)
             try await expectDepths(subject.broker, ready: 0, unacknowledged: 4, dead: 1)

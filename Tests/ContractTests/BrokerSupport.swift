@@ -74,22 +74,30 @@ func withBroker(_ backend: BrokerBackend, _ body: (BrokerUnderTest) async throws
 /// Takes deliveries as they come, in a task of its own, and never acknowledges by itself.
 final class DeliveryCollector: Sendable {
     private final class Received: Sendable {
-        let deliveries = Mutex<[Delivery]>([])
+        struct State {
+            var sessions: [DeliverySession] = []
+            var deliveries: [Delivery] = []
+        }
+
+        let state = Mutex(State())
     }
 
     private let received = Received()
-    private let task: Task<Void, Never>
+    private let task: Task<Void, any Error>
 
     init(_ broker: any Broker, prefetch: Int) {
-        let stream = broker.deliveries(prefetch: prefetch)
         task = Task { [received] in
-            for await delivery in stream {
-                received.deliveries.withLock { $0.append(delivery) }
+            try await broker.withConsumer(prefetch: prefetch) { consumer in
+                try await consumer.forEachSession { session in
+                    received.state.withLock { $0.sessions.append(session) }
+                    for await delivery in session { received.state.withLock { $0.deliveries.append(delivery) } }
+                }
             }
         }
     }
 
-    var deliveries: [Delivery] { received.deliveries.withLock { $0 } }
+    var sessions: [DeliverySession] { received.state.withLock { $0.sessions } }
+    var deliveries: [Delivery] { received.state.withLock { $0.deliveries } }
     var bodies: [[UInt8]] { deliveries.map(\.body) }
 
     /// The first `count` deliveries; fails the test where they do not come.
@@ -99,15 +107,21 @@ final class DeliveryCollector: Sendable {
         return Array(deliveries.prefix(count))
     }
 
-    /// Lets the consumer go and waits until its sequence has ended.
-    func stop() async {
-        task.cancel()
-        await task.value
+    /// To all sessions so far: each takes what is its own.
+    func acknowledge(_ deliveries: some Sequence<Delivery>) {
+        let handles = deliveries.map(\.handle)
+        for session in sessions { session.acknowledge(handles) }
     }
 
-    /// Returns when the sequence has ended by itself.
+    /// Lets the consumer go and waits until its scope has ended.
+    func stop() async {
+        task.cancel()
+        _ = await task.result
+    }
+
+    /// Returns when the consumer has ended by itself.
     func waitForEnd() async {
-        await task.value
+        _ = await task.result
     }
 }
 

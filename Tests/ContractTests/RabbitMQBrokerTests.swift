@@ -13,7 +13,7 @@ struct RabbitMQBrokerTests {
         try await withRabbitMQ(url) { broker, names in
             let consumer = DeliveryCollector(broker, prefetch: 10)
             #expect(await broker.publish([message(body(1))], to: .events) == [.confirmed])
-            await broker.acknowledge(try await consumer.first(1).map(\.handle))
+            consumer.acknowledge(try await consumer.first(1))
 
             let connection = try rabbitMQConnection(to: url)
             try connection.deleteQueue(names.events)

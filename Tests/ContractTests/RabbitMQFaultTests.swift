@@ -32,7 +32,7 @@ struct RabbitMQFaultTests {
             #expect(error?.code == .blocked)
 
             let consumer = DeliveryCollector(broker, prefetch: 30)
-            try await acknowledgeAll(consumer, broker, count: 100)
+            try await acknowledgeAll(consumer, count: 100)
             #expect(try await broker.depths().dead == 0)
             await consumer.stop()
 
@@ -53,7 +53,7 @@ struct RabbitMQFaultTests {
                 var done = 0
                 while !Task.isCancelled {
                     let deliveries = consumer.deliveries
-                    await broker.acknowledge(deliveries[done...].map(\.handle))
+                    consumer.acknowledge(deliveries[done...])
                     done = deliveries.count
                     try? await Task.sleep(for: .milliseconds(5))
                 }

@@ -13,8 +13,8 @@ struct SQLiteQueueTests {
             let queue = try open(folder)
             _ = await queue.publish((0..<5).map { message(body($0)) }, to: .events)
             let consumer = DeliveryCollector(queue, prefetch: 3)
-            let handles = try await consumer.first(3).map(\.handle)
-            await queue.acknowledge([handles[1]])
+            let deliveries = try await consumer.first(3)
+            consumer.acknowledge([deliveries[1]])
             try await consumer.first(4)
 
             // What kill -9 leaves: the file and its log as they are now.
@@ -26,11 +26,11 @@ struct SQLiteQueueTests {
             let next = try open(copy)
             #expect(try await next.depths() == QueueDepths(ready: 4, unacknowledged: 0, dead: 0))
             let survivor = DeliveryCollector(next, prefetch: 10)
-            let deliveries = try await survivor.first(4)
-            #expect(deliveries.map(\.body) == [0, 2, 3, 4].map(body))
-            #expect(deliveries.map(\.redeliveries) == [1, 1, 1, 0])
+            let again = try await survivor.first(4)
+            #expect(again.map(\.body) == [0, 2, 3, 4].map(body))
+            #expect(again.map(\.redeliveries) == [1, 1, 1, 0])
             // A handle from before the restart names nothing.
-            await next.acknowledge(handles)
+            survivor.acknowledge(deliveries)
             try await expectDepths(next, ready: 0, unacknowledged: 4)
             await next.shutdown()
             await queue.shutdown()
@@ -83,7 +83,7 @@ struct SQLiteQueueTests {
             #expect(await queue.publish([large, large], to: .deadLetters).allSatisfy { $0 != .confirmed })
 
             let consumer = DeliveryCollector(queue, prefetch: 3)
-            try await acknowledgeAll(consumer, queue, count: confirmed)
+            try await acknowledgeAll(consumer, count: confirmed)
             try await eventually("there is room again") { await queue.publish([large], to: .events) == [.confirmed] }
             try await queue.checkHealth()
             try await consumer.first(confirmed + 1)
@@ -108,6 +108,37 @@ struct SQLiteQueueTests {
         }
     }
 
+    @Test("Large messages are handed out a few at a time, and no more while many bytes wait to be taken; each comes once, in its order")
+    func boundsWhatIsHandedOut() async throws {
+        try await withQueueFolder { folder in
+            var limits = SQLiteQueue.Limits()
+            limits.handoutBytes = 2_500
+            limits.waitingBytes = 4_000
+            let queue = try open(folder, limits: limits)
+            let bodies = (0..<40).map { [UInt8](repeating: UInt8($0), count: $0 == 20 ? 9_000 : 1_000) }
+            #expect(await queue.publish(bodies.map(message), to: .events).allSatisfy { $0 == .confirmed })
+            try await queue.withConsumer(prefetch: 100) { consumer in
+                try await consumer.forEachSession { session in
+                    var taken: [Delivery] = []
+                    // Handouts of three while less than 4,000 bytes wait: the first two. Nothing more before something is acknowledged.
+                    try? await eventually("two handouts") { session.bytesWaiting == 6_000 }
+                    var mostWaiting = 0
+                    for await delivery in session {
+                        mostWaiting = Swift.max(mostWaiting, session.bytesWaiting)
+                        taken.append(delivery)
+                        session.acknowledge([delivery.handle])
+                        if taken.count == 40 { break }
+                    }
+                    #expect(taken.map(\.body) == bodies)
+                    #expect(taken.allSatisfy { $0.redeliveries == 0 })
+                    #expect(mostWaiting < 4_000 + 2_500 + 9_000)
+                }
+            }
+            try await expectDepths(queue, ready: 0, unacknowledged: 0)
+            await queue.shutdown()
+        }
+    }
+
     @Test("The space of a backlog is given back once it is worked off")
     func shrinks() async throws {
         try await withQueueFolder { folder in
@@ -116,7 +147,7 @@ struct SQLiteQueueTests {
             for _ in 0..<16 { #expect(await queue.publish([large, large, large], to: .events) == [.confirmed, .confirmed, .confirmed]) }
             try await eventually("the file has grown") { size(folder) > 25 << 20 }
             let consumer = DeliveryCollector(queue, prefetch: 10)
-            try await acknowledgeAll(consumer, queue, count: 48)
+            try await acknowledgeAll(consumer, count: 48)
             try await eventually("the file has shrunk") { size(folder) < 18 << 20 }
             await queue.shutdown()
         }
@@ -128,14 +159,15 @@ struct SQLiteQueueTests {
             let queue = try open(folder)
             let consumer = DeliveryCollector(queue, prefetch: 1)
             #expect(await queue.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
-            let handles = try await consumer.first(1).map(\.handle)
-            await queue.acknowledge(handles)
+            consumer.acknowledge(try await consumer.first(1))
             await queue.shutdown()
             await consumer.waitForEnd()
             #expect(await queue.publish([message(body(3))], to: .events) == [.unconfirmed(SQLiteQueue.State.closedReason)])
             await #expect(throws: BrokerError.self) { try await queue.depths() }
             await #expect(throws: BrokerError.self) { try await queue.checkHealth() }
-            for await _ in queue.deliveries(prefetch: 1) { Issue.record("a delivery after shutdown") }
+            let late = DeliveryCollector(queue, prefetch: 1)
+            await late.waitForEnd()
+            #expect(late.sessions.isEmpty)
             await queue.shutdown()
 
             let next = try open(folder)

@@ -112,6 +112,19 @@ final class ServiceProcess: Sendable {
         return try #require(answer.json["total"] as? Int, "\(answer.status) \(answer.text)")
     }
 
+    /// The value of a metric without labels.
+    func metric(_ name: String) async throws -> Int {
+        let line = try await get("/metrics").text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return try #require(line.flatMap { Double($0.dropFirst(name.count + 1)) }.map { Int($0) }, "\(name)")
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    func memory(_ name: String) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+        return try #require(line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }, "\(name)")
+    }
+
     private static func freePort() throws -> Int {
         let socket = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(socket) }

@@ -35,14 +35,12 @@ public enum PublishOutcome: Sendable, Equatable {
 }
 
 public protocol EventConsumer: Sendable {
-    /// The deliveries of the events queue, at most `prefetch` of them unacknowledged at a time: the sequence waits beyond that.
+    /// Consumes the events queue while `body` runs, with at most `prefetch` deliveries unacknowledged at a time.
     ///
-    /// Survives outages: it reconnects with backoff by itself and goes on. Deliveries not yet acknowledged at an outage come again
-    /// under new handles; acknowledging the old ones does nothing. Ends when its task is cancelled. One consumer a call.
-    func deliveries(prefetch: Int) -> AsyncStream<Delivery>
-
-    /// Tells the broker that these are done with for good. Handles of a lost connection are passed over.
-    func acknowledge(_ handles: [DeliveryHandle]) async
+    /// Survives outages: the adapter connects again with backoff, and each connection is a ``DeliverySession`` of its own. Returns when
+    /// `body` has, after the acknowledgements made in it are on their way; what it has not acknowledged is delivered again. Throws what
+    /// `body` throws.
+    func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws
 }
 
 public struct Delivery: Sendable, Equatable {
@@ -61,7 +59,7 @@ public struct Delivery: Sendable, Equatable {
     }
 }
 
-/// Delivery tags start again on each connection, so each carries its connection's epoch.
+/// Delivery tags start again on each connection, so each carries the epoch of its ``DeliverySession``.
 public struct DeliveryHandle: Sendable, Hashable {
     public var epoch: UInt64
     public var tag: UInt64

@@ -8,14 +8,17 @@ internal import Metrics
 /// Each step can be repeated, and nothing is acknowledged before all that comes before it is durable; so a crash between any two
 /// means a redelivery, and nothing else. A dependency that is away is waited for: the deliveries are held, not given back.
 struct Flush: Sendable {
-    typealias Entry = WriteBuffer<ContinuousClock.Instant>.Entry
+    typealias Entry = WriteBuffer.Entry
 
     let store: any Store
     let gate: RetentionGate
-    let broker: any EventPublisher & EventConsumer
+    let publisher: any EventPublisher
+    let session: DeliverySession
     let clock: WallClock
+    let elapsed: ElapsedClock
     let logger: Logger
-    let successes = InsertSuccesses()
+    /// Of all flushes of the process.
+    let successes: InsertSuccesses
 
     private static let duration = Metrics.Timer(label: "analytics_flush_duration_seconds")
     private static let size = Recorder(label: "analytics_flush_events")
@@ -35,7 +38,7 @@ struct Flush: Sendable {
         outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await gate.confirm(events, outcomes) }
         let results = Self.results(of: entries, outcomes)
         try await buryWhatFailed(results)
-        await broker.acknowledge(entries.map(\.handle))
+        session.acknowledge(entries.map(\.handle))
         measure(results, since: start)
         await report(results)
     }
@@ -71,7 +74,7 @@ struct Flush: Sendable {
             case .probe(let index):
                 if (try? await store.insert([events[index]])) != nil { successes.add() }
             case .pause:
-                try await Task.sleep(for: backoff.next())
+                try await elapsed.sleep(backoff.next())
             }
         }
         return plan.outcomes
@@ -111,9 +114,9 @@ struct Flush: Sendable {
         var messages = messages
         var backoff = Backoff()
         while !messages.isEmpty {
-            let outcomes = await broker.publish(messages, to: queue)
+            let outcomes = await publisher.publish(messages, to: queue)
             messages = zip(messages, outcomes).compactMap { $1 == .confirmed ? nil : $0 }
-            if !messages.isEmpty { try await Task.sleep(for: backoff.next()) }
+            if !messages.isEmpty { try await elapsed.sleep(backoff.next()) }
         }
     }
 
@@ -124,7 +127,7 @@ struct Flush: Sendable {
                 return try await body()
             } catch {
                 logHeld(step, error)
-                try await Task.sleep(for: backoff.next())
+                try await elapsed.sleep(backoff.next())
             }
         }
     }

@@ -20,7 +20,7 @@ extension Flush {
             return try await publishAndAcknowledge(delivery, .redelivered, Self.neverFinished(delivery))
         }
         try await publish(salvage.messages, to: .events)
-        await broker.acknowledge([delivery.handle])
+        session.acknowledge([delivery.handle])
         logger.warning(
             "A delivery that was never finished was split",
             metadata: ["deliveries": "\(delivery.redeliveries + 1)", "events": "\(salvage.messages.count)"])
@@ -50,6 +50,6 @@ extension Flush {
             reason: reason, error: error, attempts: delivery.redeliveries + 1, at: clock.now(), project: nil, eventId: nil,
             original: delivery.body)
         try await bury([letter])
-        await broker.acknowledge([delivery.handle])
+        session.acknowledge([delivery.handle])
     }
 }

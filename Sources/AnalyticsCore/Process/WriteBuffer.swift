@@ -1,5 +1,6 @@
 /// What waits to be written, and when it is to be written. A state machine without I/O.
-struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration {
+/// Times are of an ``ElapsedClock``.
+struct WriteBuffer {
     /// A delivery that has been decoded and enriched.
     struct Entry {
         var handle: DeliveryHandle
@@ -26,15 +27,18 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
     private var entries: [Entry] = []
     private var events = 0
     private var bytes = 0
-    private var deadline: Instant?
+    private var deadline: Duration?
 
     init(limits: Limits) {
         self.limits = limits
     }
 
+    /// Receipt of the oldest event in it, where each entry's events are in the order of receipt.
+    var oldest: Timestamp? { entries.oldest }
+
     /// Gives what is to be flushed now, if the entry filled the buffer.
-    mutating func add(_ entry: Entry, now: Instant) -> [Entry]? {
-        if entries.isEmpty { deadline = now.advanced(by: limits.interval) }
+    mutating func add(_ entry: Entry, now: Duration) -> [Entry]? {
+        if entries.isEmpty { deadline = now + limits.interval }
         entries.append(entry)
         events += entry.events.count
         bytes += entry.bytes
@@ -42,7 +46,7 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
     }
 
     /// Gives what is to be flushed now, if it has waited long enough.
-    mutating func tick(now: Instant) -> [Entry]? {
+    mutating func tick(now: Duration) -> [Entry]? {
         guard let deadline, now >= deadline else { return nil }
         return drain()
     }
@@ -58,4 +62,8 @@ struct WriteBuffer<Instant: InstantProtocol> where Instant.Duration == Duration 
         }
         return entries
     }
+}
+
+extension [WriteBuffer.Entry] {
+    var oldest: Timestamp? { compactMap { $0.events.first?.event.receivedAt }.min() }
 }

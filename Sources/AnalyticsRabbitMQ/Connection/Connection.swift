@@ -89,11 +89,6 @@ extension Connection {
         try check(analytics_bind(state, FrameWriter.channel, queue, exchange, key), "binding the queue \(queue)")
     }
 
-    /// `prefetch` 0 means no limit.
-    func consume(_ queue: String, prefetch: UInt16) throws(BrokerError) {
-        try check(analytics_consume(state, FrameWriter.channel, queue, prefetch), "consuming from \(queue)")
-    }
-
     /// For tests, which leave nothing behind.
     func deleteQueue(_ name: String) throws(BrokerError) {
         try check(analytics_delete_queue(state, FrameWriter.channel, name), "deleting the queue \(name)")

@@ -63,6 +63,22 @@ extension FrameWriter {
         }
     }
 
+    /// basic.qos and basic.consume. `prefetch` 0 means no limit.
+    mutating func consume(queue: String, prefetch: UInt16) {
+        method(classID: 60, methodID: 10) { writer in
+            writer.append(UInt32(0))
+            writer.append(prefetch)
+            writer.append(UInt8(0))
+        }
+        method(classID: 60, methodID: 20) { writer in
+            writer.append(UInt16(0))
+            writer.append(shortText: queue)
+            writer.append(shortText: "")
+            writer.append(UInt8(0))
+            writer.append(UInt32(0))
+        }
+    }
+
     mutating func acknowledge(_ tag: UInt64, multiple: Bool) {
         method(classID: 60, methodID: 80) { writer in
             writer.append(tag)

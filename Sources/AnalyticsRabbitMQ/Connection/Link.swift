@@ -35,15 +35,17 @@ final class Link<Role: LinkRole>: Sendable {
     /// 128 KiB holds 26,000 levels, which take 4 MiB.
     static var stackSize: Int { 16 << 20 }
 
-    private let mailbox = Mailbox<Role.Command>()
+    private let mailbox: Mailbox<Role.Command>
     private let address: BrokerAddress
     private let settings: LinkSettings
     private let logger: Logger
     private let name: String
 
     init(
-        name: String, address: BrokerAddress, settings: LinkSettings, logger: Logger, role: @escaping @Sendable () -> Role
+        name: String, address: BrokerAddress, settings: LinkSettings, logger: Logger, mailbox: Mailbox<Role.Command> = Mailbox(),
+        role: @escaping @Sendable () -> Role
     ) {
+        self.mailbox = mailbox
         self.name = name
         self.address = address
         self.settings = settings

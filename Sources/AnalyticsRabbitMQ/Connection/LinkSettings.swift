@@ -12,6 +12,9 @@ struct LinkSettings: Sendable {
     var blockedGrace = Duration.seconds(2)
     /// Between two looks of a consumer at whether its queue still knows it.
     var consumerCheckInterval = Duration.seconds(3)
+    /// Bodies of deliveries that wait to be taken. Beyond it the consumer connects again, with a smaller prefetch: AMQP bounds
+    /// deliveries in number only.
+    var consumedBytes = 256 << 20
     /// At the end, for confirms still expected.
     var drainTimeout = Duration.seconds(5)
     /// After that, for the broker's goodbye.

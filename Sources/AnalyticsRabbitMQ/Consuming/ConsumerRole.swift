@@ -6,9 +6,17 @@ final class ConsumerGauge: Sendable {
     let outstanding = Atomic(0)
 }
 
-/// Consumes the events queue into a stream. The stream's buffer has no limit of its own: the broker sends at most `prefetch`
-/// deliveries ahead of their acknowledgements.
+/// Consumes the events queue: a session for each connection, from the moment at which one is asked for.
+///
+/// What waits to be taken is bounded in number by the prefetch, to which the broker is held, and in bytes by
+/// ``LinkSettings/consumedBytes``.
 struct ConsumerRole: LinkRole {
+    enum Command: Sendable {
+        /// The session before, if any, is over, and another is wanted.
+        case consume
+        case acknowledge([DeliveryHandle])
+    }
+
     /// A delivery whose content has not come completely.
     private struct Incoming {
         var tag: UInt64
@@ -19,25 +27,31 @@ struct ConsumerRole: LinkRole {
     private let topology: TopologyDeclaration
     private let prefetch: UInt16
     private let settings: LinkSettings
-    private let stream: AsyncStream<Delivery>.Continuation
+    private let consumer: QueueConsumer
     private let gauge: ConsumerGauge
-    /// One for each connection, across all consumers of the process.
+    /// One for each session, across all consumers of the process.
     private let makeEpoch: () -> UInt64
-    private var epoch: UInt64 = 0
+    private var isWanted = false
+    private var session: DeliverySession?
+    /// Of the session.
+    private var limit: UInt16
+    /// Of the next one, after too many bytes.
+    private var nextLimit: UInt16?
     private var acks = AckCoalescer()
     private var check = StallCheck()
     private var incoming: Incoming?
 
     init(
-        topology: TopologyDeclaration, prefetch: UInt16, settings: LinkSettings, stream: AsyncStream<Delivery>.Continuation,
-        gauge: ConsumerGauge, makeEpoch: @escaping () -> UInt64
+        topology: TopologyDeclaration, prefetch: UInt16, settings: LinkSettings, consumer: QueueConsumer, gauge: ConsumerGauge,
+        makeEpoch: @escaping () -> UInt64
     ) {
         self.topology = topology
         self.prefetch = prefetch
         self.settings = settings
-        self.stream = stream
+        self.consumer = consumer
         self.gauge = gauge
         self.makeEpoch = makeEpoch
+        limit = prefetch
     }
 
     /// Acknowledgements have no answer; those written before the goodbye are read before it.
@@ -45,12 +59,13 @@ struct ConsumerRole: LinkRole {
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {
         try topology.declare(on: connection)
-        epoch = makeEpoch()
-        try connection.consume(topology.names.events, prefetch: prefetch)
     }
 
-    mutating func accept(_ handles: [DeliveryHandle], now: Instant) {
-        for handle in handles where handle.epoch == epoch { acks.acknowledge(handle.tag) }
+    mutating func accept(_ command: Command, now: Instant) {
+        switch command {
+        case .consume: isWanted = true
+        case .acknowledge(let handles): for handle in handles where handle.epoch == session?.epoch { acks.acknowledge(handle.tag) }
+        }
     }
 
     mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError) {
@@ -60,12 +75,12 @@ struct ConsumerRole: LinkRole {
             incoming?.header = header
             // No large reservation on the word of a header.
             incoming?.body.reserveCapacity(min(header.bodySize, 128 << 10))
-            deliverIfComplete()
+            try deliverIfComplete()
         case .body(let bytes):
             incoming?.body.append(contentsOf: bytes)
-            deliverIfComplete()
+            try deliverIfComplete()
         case .queueDeclared(let messages, let consumers):
-            try check.seen(ready: messages, consumers: consumers, hasRoom: acks.outstanding < prefetch)
+            try check.seen(ready: messages, consumers: consumers, hasRoom: acks.outstanding < limit)
         case .consumerCancelled:
             topology.reportMissing(now: now)
             throw BrokerError(.unavailable, "the broker ended the consumer: the queue is gone")
@@ -73,32 +88,49 @@ struct ConsumerRole: LinkRole {
         }
     }
 
-    private mutating func deliverIfComplete() {
-        guard let incoming, let header = incoming.header, incoming.body.count >= header.bodySize else { return }
+    private mutating func deliverIfComplete() throws(BrokerError) {
+        guard let session, let incoming, let header = incoming.header, incoming.body.count >= header.bodySize else { return }
         self.incoming = nil
         check.delivered()
         acks.delivered()
-        let handle = DeliveryHandle(epoch: epoch, tag: incoming.tag)
-        stream.yield(Delivery(handle: handle, body: incoming.body, redeliveries: header.deliveryCount))
+        guard acks.outstanding <= limit else { throw BrokerError(.unavailable, "the broker delivers more than the prefetch") }
+        let handle = DeliveryHandle(epoch: session.epoch, tag: incoming.tag)
+        let bytes = session.deliver(Delivery(handle: handle, body: incoming.body, redeliveries: header.deliveryCount))
+        // A single one is taken however large it is: it could never be delivered otherwise.
+        guard bytes <= settings.consumedBytes || bytes == incoming.body.count else {
+            nextLimit = UInt16(clamping: max(1, acks.outstanding / 2))
+            throw BrokerError(.unavailable, "\(acks.outstanding) deliveries hold too many bytes; consuming fewer at a time")
+        }
     }
 
     mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+        if isWanted, session == nil { consume(&output) }
         for ack in acks.flush() { output.acknowledge(ack.tag, multiple: ack.multiple) }
         gauge.outstanding.store(acks.outstanding, ordering: .relaxed)
+        guard session != nil else { return LinkWish() }
         if check.isDue(now: now, every: settings.consumerCheckInterval) { output.inspect(queue: topology.names.events) }
         return LinkWish(deadline: check.due)
     }
 
+    private mutating func consume(_ output: inout FrameWriter) {
+        limit = nextLimit ?? prefetch
+        nextLimit = nil
+        isWanted = false
+        output.consume(queue: topology.names.events, prefetch: limit)
+        session = consumer.begin(epoch: makeEpoch())
+    }
+
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {
+        session?.lose()
+        session = nil
         acks = AckCoalescer()
         check = StallCheck()
         incoming = nil
-        epoch = 0
         gauge.outstanding.store(0, ordering: .relaxed)
     }
 
     mutating func finish() {
         gauge.outstanding.store(0, ordering: .relaxed)
-        stream.finish()
+        consumer.finish()
     }
 }

@@ -2,7 +2,7 @@ import Synchronization
 
 @testable import AnalyticsCore
 
-/// The broker's contract in memory: prefetch, redelivery under a new epoch, and publishes that are not confirmed on demand.
+/// The broker's contract in memory: prefetch, redelivery in another session, and publishes that are not confirmed on demand.
 final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendable {
     enum Answer: Sendable {
         case confirm
@@ -18,13 +18,14 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
     }
 
     private struct Consumer {
-        var continuation: AsyncStream<Delivery>.Continuation
         var prefetch: Int
+        var session: DeliverySession?
         var held = 0
+        var hasRoom: Bool { session != nil && held < prefetch }
     }
 
     private struct State {
-        var epoch: UInt64 = 1
+        var epoch: UInt64 = 0
         var tag: UInt64 = 0
         var ready: [Message] = []
         var unacknowledged: [UInt64: (message: Message, consumer: Int)] = [:]
@@ -33,6 +34,7 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
         var dead: [[UInt8]] = []
         var acknowledged: [[UInt8]] = []
         var mostHeld = 0
+        var mostBytes = 0
         var idle: [CheckedContinuation<Void, Never>] = []
         var isIdle: Bool { ready.isEmpty && unacknowledged.isEmpty }
     }
@@ -40,6 +42,7 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
     let faults: Faults
     private let answer = Mutex<@Sendable (QueueName, Int) -> Answer>({ _, _ in .confirm })
     private let state = Mutex(State())
+    private let beforeSession = Mutex<@Sendable () -> Void>({})
 
     init(faults: Faults = Faults()) {
         self.faults = faults
@@ -50,6 +53,8 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
     /// What becomes of the message at this position of a publish.
     func answer(_ body: @escaping @Sendable (QueueName, Int) -> Answer) { answer.withLock { $0 = body } }
 
+    func beforeSession(_ body: @escaping @Sendable () -> Void) { beforeSession.withLock { $0 = body } }
+
     var ready: Int { state.withLock { $0.ready.count } }
     var bodies: [[UInt8]] { state.withLock { $0.ready.map(\.body) } }
     var dead: [[UInt8]] { state.withLock { $0.dead } }
@@ -57,6 +62,11 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
     var unacknowledged: Int { state.withLock { $0.unacknowledged.count } }
     /// Deliveries that a consumer held at the most at a time.
     var mostHeld: Int { state.withLock { $0.mostHeld } }
+    /// Bytes of deliveries that nobody has taken, now and at the most.
+    var bytesWaiting: Int { state.withLock { $0.consumers.values.reduce(0) { $0 + ($1.session?.bytesWaiting ?? 0) } } }
+    var mostBytes: Int { state.withLock { $0.mostBytes } }
+    /// Sessions begun so far.
+    var sessions: Int { state.withLock { Int($0.epoch) } }
 
     func enqueue(_ bodies: [[UInt8]], redeliveries: Int = 0) {
         state.withLock { state in
@@ -65,17 +75,19 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
         }
     }
 
-    /// The connection is lost and found again: what was not acknowledged comes again, under new handles.
+    /// The connection is lost and found again: what was not acknowledged comes again, in the next session.
     func disconnect() {
         state.withLock { state in
-            state.epoch += 1
             let back = state.unacknowledged.sorted { $0.key < $1.key }.map {
                 Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1)
             }
             state.unacknowledged = [:]
             state.ready.insert(contentsOf: back, at: 0)
-            for id in state.consumers.keys { state.consumers[id]!.held = 0 }
-            Self.pump(&state)
+            for id in state.consumers.keys {
+                state.consumers[id]!.session?.lose()
+                state.consumers[id]!.session = nil
+                state.consumers[id]!.held = 0
+            }
         }
     }
 
@@ -112,31 +124,40 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
         return faults.pass(step, .after) ? outcomes : messages.map { _ in away }
     }
 
-    func deliveries(prefetch: Int) -> AsyncStream<Delivery> {
-        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self)
+    func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws {
         let id = state.withLock { state in
             state.nextConsumer += 1
-            state.consumers[state.nextConsumer] = Consumer(continuation: continuation, prefetch: prefetch)
-            Self.pump(&state)
+            state.consumers[state.nextConsumer] = Consumer(prefetch: prefetch)
             return state.nextConsumer
         }
-        continuation.onTermination = { [weak self] _ in
-            self?.state.withLock { state in
-                state.consumers[id] = nil
-                let held = state.unacknowledged.filter { $0.value.consumer == id }.sorted { $0.key < $1.key }
-                for (tag, _) in held { state.unacknowledged[tag] = nil }
-                state.ready.insert(
-                    contentsOf: held.map { Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1) }, at: 0)
+        let consumer = QueueConsumer { [self] consumer in
+            beforeSession.withLock { $0 }()
+            state.withLock { state in
+                state.epoch += 1
+                state.consumers[id]?.session = consumer.begin(epoch: state.epoch)
                 Self.pump(&state)
             }
+        } acknowledge: { [self] handles in
+            acknowledge(handles)
         }
-        return stream
+        defer { remove(id) }
+        try await body(consumer)
     }
 
-    func acknowledge(_ handles: [DeliveryHandle]) async {
+    private func remove(_ id: Int) {
+        state.withLock { state in
+            state.consumers[id] = nil
+            let held = state.unacknowledged.filter { $0.value.consumer == id }.sorted { $0.key < $1.key }
+            for (tag, _) in held { state.unacknowledged[tag] = nil }
+            state.ready.insert(contentsOf: held.map { Message(body: $1.message.body, redeliveries: $1.message.redeliveries + 1) }, at: 0)
+            Self.pump(&state)
+        }
+    }
+
+    private func acknowledge(_ handles: [DeliveryHandle]) {
         guard faults.pass(.acknowledge, .before) else { return }
         let waiting = state.withLock { state in
-            for handle in handles where handle.epoch == state.epoch {
+            for handle in handles {
                 guard let (message, consumer) = state.unacknowledged.removeValue(forKey: handle.tag) else { continue }
                 state.acknowledged.append(message.body)
                 state.consumers[consumer]?.held -= 1
@@ -159,15 +180,17 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
     }
 
     private static func pump(_ state: inout State) {
-        while !state.ready.isEmpty, let (id, consumer) = state.consumers.first(where: { $0.value.held < $0.value.prefetch }) {
+        while !state.ready.isEmpty, let (id, consumer) = state.consumers.first(where: { $0.value.hasRoom }), let session = consumer.session
+        {
             let message = state.ready.removeFirst()
             state.tag += 1
             state.unacknowledged[state.tag] = (message, id)
             state.consumers[id]!.held += 1
             state.mostHeld = max(state.mostHeld, consumer.held + 1)
-            consumer.continuation.yield(
+            let bytes = session.deliver(
                 Delivery(
-                    handle: DeliveryHandle(epoch: state.epoch, tag: state.tag), body: message.body, redeliveries: message.redeliveries))
+                    handle: DeliveryHandle(epoch: session.epoch, tag: state.tag), body: message.body, redeliveries: message.redeliveries))
+            state.mostBytes = max(state.mostBytes, bytes)
         }
     }
 }

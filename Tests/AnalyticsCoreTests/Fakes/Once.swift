@@ -35,3 +35,11 @@ final class Flag: Sendable {
         set { state.withLock { $0 = newValue } }
     }
 }
+
+/// Values that closures add.
+final class Recorded<Value: Sendable>: Sendable {
+    private let state = Mutex<[Value]>([])
+
+    var values: [Value] { state.withLock { $0 } }
+    func append(_ value: Value) { state.withLock { $0.append(value) } }
+}

@@ -8,6 +8,8 @@ struct ProcessorRig {
     let faults = Faults()
     let store: MemoryStore
     let broker: MemoryBroker
+    /// Ids of events in the order in which deliveries were decoded.
+    let decoded = Recorded<String>()
 
     init() {
         store = MemoryStore(faults: faults)
@@ -15,13 +17,14 @@ struct ProcessorRig {
     }
 
     func processor(
-        flushEvents: Int = 2_000, flushInterval: Duration = .milliseconds(4), prefetch: Int = 500, concurrentFlushes: Int = 2
+        flushEvents: Int = 2_000, flushInterval: Duration = .milliseconds(4), prefetch: Int = 500, concurrentFlushes: Int = 2,
+        elapsed: ElapsedClock = .system
     ) -> Processor {
         Processor(
-            broker: broker, store: store, enrichments: [],
+            broker: broker, store: store, enrichments: [Enrichment("test") { [decoded] input, _ in decoded.append(input.event.id) }],
             settings: .init(
                 flushEvents: flushEvents, flushInterval: flushInterval, prefetch: prefetch, concurrentFlushes: concurrentFlushes),
-            clock: .fixed(noon), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            clock: .fixed(noon), elapsed: elapsed, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     func start(_ processor: Processor) -> Task<Void, any Error> { Task { try await processor.run() } }

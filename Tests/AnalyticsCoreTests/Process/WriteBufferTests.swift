@@ -2,74 +2,62 @@ import Testing
 
 @testable import AnalyticsCore
 
-/// Time that tests set.
-struct FakeInstant: InstantProtocol {
-    var offset: Duration = .zero
-
-    func advanced(by duration: Duration) -> FakeInstant { FakeInstant(offset: offset + duration) }
-    func duration(to other: FakeInstant) -> Duration { other.offset - offset }
-    static func < (a: FakeInstant, b: FakeInstant) -> Bool { a.offset < b.offset }
-    static func at(_ milliseconds: Int) -> FakeInstant { FakeInstant(offset: .milliseconds(milliseconds)) }
-}
-
 struct WriteBufferTests {
-    private typealias Buffer = WriteBuffer<FakeInstant>
-
-    private func entry(_ tag: UInt64, events: Int = 1, bytes: Int = 100) -> Buffer.Entry {
-        Buffer.Entry(
+    private func entry(_ tag: UInt64, events: Int = 1, bytes: Int = 100) -> WriteBuffer.Entry {
+        WriteBuffer.Entry(
             handle: DeliveryHandle(epoch: 1, tag: tag), redeliveries: 0,
             events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, sender: Sender(), bytes: bytes)
     }
 
-    private func buffer(events: Int = 10, deliveries: Int = 5) -> Buffer {
-        Buffer(limits: .init(events: events, deliveries: deliveries, bytes: 10_000, interval: .milliseconds(100)))
+    private func buffer(events: Int = 10, deliveries: Int = 5) -> WriteBuffer {
+        WriteBuffer(limits: .init(events: events, deliveries: deliveries, bytes: 10_000, interval: .milliseconds(100)))
     }
 
     @Test func isFlushedWhenItHoldsEnoughBytes() {
         var buffer = buffer()
-        #expect(buffer.add(entry(1, bytes: 9_999), now: .at(0)) == nil)
-        #expect(buffer.add(entry(2, bytes: 1), now: .at(0))?.count == 2)
-        #expect(buffer.add(entry(3, bytes: 9_999), now: .at(0)) == nil)
+        #expect(buffer.add(entry(1, bytes: 9_999), now: .milliseconds(0)) == nil)
+        #expect(buffer.add(entry(2, bytes: 1), now: .milliseconds(0))?.count == 2)
+        #expect(buffer.add(entry(3, bytes: 9_999), now: .milliseconds(0)) == nil)
     }
 
     @Test func isFlushedWhenItHoldsEnoughEvents() {
         var buffer = buffer()
-        #expect(buffer.add(entry(1, events: 9), now: .at(0)) == nil)
-        #expect(buffer.add(entry(2, events: 3), now: .at(0))?.map(\.handle.tag) == [1, 2])
+        #expect(buffer.add(entry(1, events: 9), now: .milliseconds(0)) == nil)
+        #expect(buffer.add(entry(2, events: 3), now: .milliseconds(0))?.map(\.handle.tag) == [1, 2])
         #expect(buffer.drain() == nil)
     }
 
     @Test func isFlushedWhenItHoldsEnoughDeliveries() {
         var buffer = buffer()
-        for tag in 1...4 as ClosedRange<UInt64> { #expect(buffer.add(entry(tag), now: .at(0)) == nil) }
-        #expect(buffer.add(entry(5), now: .at(0))?.map(\.handle.tag) == [1, 2, 3, 4, 5])
+        for tag in 1...4 as ClosedRange<UInt64> { #expect(buffer.add(entry(tag), now: .milliseconds(0)) == nil) }
+        #expect(buffer.add(entry(5), now: .milliseconds(0))?.map(\.handle.tag) == [1, 2, 3, 4, 5])
     }
 
     @Test func isFlushedOnceItsFirstEntryHasWaitedLongEnough() {
         var buffer = buffer()
-        #expect(buffer.tick(now: .at(1_000)) == nil)
-        #expect(buffer.add(entry(1), now: .at(1_000)) == nil)
-        #expect(buffer.add(entry(2), now: .at(1_090)) == nil)
-        #expect(buffer.tick(now: .at(1_099)) == nil)
-        #expect(buffer.tick(now: .at(1_100))?.count == 2)
-        #expect(buffer.tick(now: .at(9_999)) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_000)) == nil)
+        #expect(buffer.add(entry(1), now: .milliseconds(1_000)) == nil)
+        #expect(buffer.add(entry(2), now: .milliseconds(1_090)) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_099)) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_100))?.count == 2)
+        #expect(buffer.tick(now: .milliseconds(9_999)) == nil)
     }
 
     @Test func theClockStartsAnewAfterAFlush() {
         var buffer = buffer(events: 2)
-        _ = buffer.add(entry(1), now: .at(0))
-        #expect(buffer.add(entry(2), now: .at(50)) != nil)
-        _ = buffer.add(entry(3), now: .at(99))
-        #expect(buffer.tick(now: .at(150)) == nil)
-        #expect(buffer.tick(now: .at(199))?.count == 1)
+        _ = buffer.add(entry(1), now: .milliseconds(0))
+        #expect(buffer.add(entry(2), now: .milliseconds(50)) != nil)
+        _ = buffer.add(entry(3), now: .milliseconds(99))
+        #expect(buffer.tick(now: .milliseconds(150)) == nil)
+        #expect(buffer.tick(now: .milliseconds(199))?.count == 1)
     }
 
     @Test func drainsEverythingOnce() {
         var buffer = buffer()
-        _ = buffer.add(entry(1), now: .at(0))
+        _ = buffer.add(entry(1), now: .milliseconds(0))
         #expect(buffer.drain()?.count == 1)
         #expect(buffer.drain() == nil)
-        #expect(buffer.tick(now: .at(10_000)) == nil)
+        #expect(buffer.tick(now: .milliseconds(10_000)) == nil)
     }
 }
 

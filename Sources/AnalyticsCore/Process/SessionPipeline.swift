@@ -1,0 +1,169 @@
+internal import AsyncAlgorithms
+internal import CoreMetrics
+internal import Logging
+internal import Metrics
+
+/// Works off the deliveries of one session, in child tasks: one collects deliveries into batches, one takes the batches and writes
+/// several at a time, each in a task of its own. A batch is handed over when somebody is ready to write it, so no more is decoded than
+/// is being written, and one batch.
+actor SessionPipeline {
+    typealias Entry = Flush.Entry
+
+    private enum Batch: Sendable {
+        case together(number: Int, [Entry])
+        /// Under suspicion, so not even decoded before all that came before it is written and acknowledged.
+        case alone(Delivery)
+    }
+
+    private static let flushBytes = 8 << 20
+    private static let lag = Gauge(label: "analytics_event_lag_seconds")
+
+    private let session: DeliverySession
+    private let flush: Flush
+    private let preparation: EventPreparation
+    private let settings: Processor.Settings
+    private let clock: WallClock
+    private let elapsed: ElapsedClock
+    private let logger: Logger
+    private let disposition: @Sendable (_ redeliveries: Int) -> PoisonDetector.Disposition
+
+    private let batches = AsyncChannel<Batch>()
+    private var buffer: WriteBuffer
+    /// Batches that left the buffer and are not written, by their numbers: receipt of the oldest event of each.
+    private var unwritten: [Int: Timestamp] = [:]
+    private var lastNumber = 0
+
+    init(
+        session: DeliverySession, flush: Flush, enrichments: [Enrichment], settings: Processor.Settings, clock: WallClock,
+        elapsed: ElapsedClock, logger: Logger, disposition: @escaping @Sendable (_ redeliveries: Int) -> PoisonDetector.Disposition
+    ) {
+        self.session = session
+        self.flush = flush
+        preparation = EventPreparation(enrichments: enrichments, clock: clock)
+        self.settings = settings
+        self.clock = clock
+        self.elapsed = elapsed
+        self.logger = logger
+        self.disposition = disposition
+        buffer = WriteBuffer(
+            limits: .init(
+                events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), bytes: Self.flushBytes,
+                interval: settings.flushInterval))
+    }
+
+    /// Returns when the session's deliveries have ended and all that was taken is written and acknowledged; when cancelled, as soon as
+    /// the attempts under way have ended.
+    func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.collect() }
+            group.addTask { await self.handOverWhenDue() }
+            group.addTask { await self.reportLag() }
+            await self.write()
+            group.cancelAll()
+        }
+        Self.lag.record(0)
+    }
+
+    // MARK: Collecting
+
+    private func collect() async {
+        for await delivery in session {
+            guard delivery.redeliveries < PoisonDetector.isolateFrom else {
+                if let entries = buffer.drain() { await handOver(entries) }
+                await batches.send(.alone(delivery))
+                continue
+            }
+            do throws(ChunkError) {
+                if let entries = buffer.add(try preparation(delivery), now: elapsed.now()) { await handOver(entries) }
+            } catch {
+                await giveUp { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
+            }
+        }
+        if let entries = buffer.drain() { await handOver(entries) }
+        batches.finish()
+    }
+
+    /// With no room for a flush the buffer may as well fill up.
+    private func handOverWhenDue() async {
+        while await pause() {
+            guard unwritten.count < settings.concurrentFlushes, let entries = buffer.tick(now: elapsed.now()) else { continue }
+            await handOver(entries)
+        }
+    }
+
+    private func reportLag() async {
+        repeat {
+            let oldest = (unwritten.values + [buffer.oldest].compactMap(\.self)).min()
+            Self.lag.record(oldest.map { max(0, (clock.now() - $0).seconds) } ?? 0)
+        } while await pause()
+    }
+
+    /// Returns whether to go on.
+    private func pause() async -> Bool {
+        (try? await elapsed.sleep(settings.flushInterval / 2)) != nil
+    }
+
+    /// Returns when the entries are about to be written: whoever collects them is held back with them.
+    private func handOver(_ entries: [Entry]) async {
+        lastNumber += 1
+        let number = lastNumber
+        unwritten[number] = entries.oldest ?? clock.now()
+        await batches.send(.together(number: number, entries))
+    }
+
+    // MARK: Writing
+
+    private func write() async {
+        await withTaskGroup(of: Void.self) { flushes in
+            var underWay = 0
+            for await batch in batches {
+                switch batch {
+                case .together(let number, let entries):
+                    flushes.addTask { await self.write(entries, number: number) }
+                    underWay += 1
+                    guard underWay == settings.concurrentFlushes else { continue }
+                    await flushes.next()
+                    underWay -= 1
+                case .alone(let delivery):
+                    await flushes.waitForAll()
+                    underWay = 0
+                    await writeAlone(delivery)
+                }
+            }
+        }
+    }
+
+    private func write(_ entries: [Entry], number: Int) async {
+        do {
+            try await flush(entries)
+        } catch {
+            logger.info("A flush was cancelled; its deliveries come again", metadata: ["deliveries": "\(entries.count)"])
+        }
+        unwritten[number] = nil
+    }
+
+    private func writeAlone(_ delivery: Delivery) async {
+        guard !Task.isCancelled else { return }
+        switch disposition(delivery.redeliveries) {
+        case .salvage: return await giveUp { [flush] in try await flush.salvage(delivery) }
+        case .discard: return await giveUp { [flush] in try await flush.discard(delivery) }
+        case .process, .isolate: break
+        }
+        do throws(ChunkError) {
+            let entry = try preparation(delivery)
+            lastNumber += 1
+            unwritten[lastNumber] = [entry].oldest ?? clock.now()
+            await write([entry], number: lastNumber)
+        } catch {
+            await giveUp { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
+        }
+    }
+
+    private func giveUp(_ body: @Sendable () async throws -> Void) async {
+        do {
+            try await body()
+        } catch {
+            logger.info("A delivery was not given up before the end; it comes again")
+        }
+    }
+}
