@@ -47,6 +47,7 @@ let package = Package(
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libbson-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CMalloc"),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(
@@ -143,7 +144,7 @@ let package = Package(
             name: "analytics",
             dependencies: [
                 "AnalyticsCore", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsImport", "AnalyticsRabbitMQ", "AnalyticsMongoDB",
-                "AnalyticsRedis", "PrometheusExposition",
+                "AnalyticsRedis", "CMalloc", "PrometheusExposition",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),

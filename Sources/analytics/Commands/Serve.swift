@@ -20,6 +20,7 @@ struct Serve: AsyncParsableCommand {
     var role = Role.all
 
     func run() async throws {
+        MemoryAllocator.limitRetention()
         let settings = try await CommandSettings.read()
         if role != .all, settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil {
             throw SettingsError("--role \(role.rawValue) needs MONGODB_URI and RABBITMQ_URL: the embedded backends serve one process only")
