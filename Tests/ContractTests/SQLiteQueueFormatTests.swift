@@ -33,7 +33,7 @@ struct SQLiteQueueFormatTests {
             let deliveries = try await consumer.first(messages.count)
             #expect(Set(deliveries.map(\.body)) == messages)
             #expect(deliveries.allSatisfy { $0.redeliveries == 1 })
-            await queue.acknowledge(deliveries.map(\.handle))
+            consumer.acknowledge(deliveries)
             await consumer.stop()
             await queue.shutdown()
             #expect(try version(path) == SQLiteQueueSchema.version)

@@ -37,14 +37,12 @@ private struct Peer {
     private let frames = FrameDecoder()
     private var consumer: ConsumerRole
     private var publisher = PublisherRole(topology: TopologyDeclaration(.standard), settings: LinkSettings())
-    private let deliveries: AsyncStream<Delivery>
 
     init() {
-        let (stream, continuation) = AsyncStream.makeStream(of: Delivery.self)
-        deliveries = stream
         consumer = ConsumerRole(
-            topology: TopologyDeclaration(.standard), prefetch: 4, settings: LinkSettings(), stream: continuation, gauge: ConsumerGauge(),
-            makeEpoch: { 1 })
+            topology: TopologyDeclaration(.standard), prefetch: 4, settings: LinkSettings(),
+            consumer: QueueConsumer(demand: { _ in }, acknowledge: { _ in }), gauge: ConsumerGauge(), makeEpoch: { 1 })
+        consumer.accept(.consume, now: now)
         let messages = (0..<4).map { OutgoingMessage(body: [UInt8($0)], events: 1) }
         publisher.accept(.publish(PublishCall(messages: messages, queue: .events, deadline: now + .seconds(10)) { _ in }), now: now)
         var output = FrameWriter()
@@ -81,7 +79,7 @@ private struct Peer {
         try consumer.receive(frame, now: now)
         try publisher.receive(frame, now: now)
         var output = FrameWriter()
-        for tag in [0, 1, 2, UInt64.max] { consumer.accept([DeliveryHandle(epoch: 0, tag: tag)], now: now) }
+        for tag in [0, 1, 2, UInt64.max] { consumer.accept(.acknowledge([DeliveryHandle(epoch: 1, tag: tag)]), now: now) }
         _ = try consumer.advance(now: now, output: &output)
         _ = try publisher.advance(now: now, output: &output)
     }
