@@ -211,7 +211,9 @@ let package = Package(
         // What comes over a wire, mutated. A short run is part of every test run; `make fuzz` is a long one.
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ"],
+            dependencies: [
+                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict
         ),
         // The built executable against the real services.

@@ -11,6 +11,7 @@ enum SQLiteStoreSchema {
             try $0.execute(sql: version2)
             try raiseWatermarksAboveDeletedEvents($0)
         },
+        { try $0.execute(sql: version3) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -113,6 +114,16 @@ extension SQLiteStoreSchema {
             closedBefore INTEGER,
             watermark INTEGER
         ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let version3 = """
+        CREATE TABLE attempts (
+            delivery TEXT NOT NULL,
+            process TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (delivery, process)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX attempts_at ON attempts (at);
         """
 
     /// Version 1 deleted old events and did not say up to when. The newest minute that counts more than it has events tells: minutes older

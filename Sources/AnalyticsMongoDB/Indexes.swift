@@ -10,7 +10,7 @@ enum Index {
     static let byCorrelation = "by_correlation"
     /// Buckets that are marked, in the order of their keys; holds those alone.
     static let marked = "marked"
-    /// The server's deletion of reports, and in earlier versions of events.
+    /// The server's deletion of reports and attempts, and in earlier versions of events.
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
@@ -27,6 +27,8 @@ enum Index {
     /// Reports are of use for as long as somebody waits for them.
     static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
 
+    static let ofAttempts: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": .integer(7 * 86_400)]
+
     private static func spec(_ name: String, _ key: BSON, where filter: BSON? = nil) -> BSON {
         .document([("name", .string(name)), ("key", key)] + (filter.map { [("partialFilterExpression", $0)] } ?? []))
     }
@@ -39,6 +41,7 @@ extension Session {
         try create(Index.ofBuckets, on: .minutes)
         try create(Index.ofBuckets, on: .hours)
         try create([Index.ofReports], on: .reports)
+        try create([Index.ofAttempts], on: .attempts)
     }
 
     private func create(_ indexes: [BSON], on collection: CollectionName) throws(StoreError) {

@@ -1,7 +1,7 @@
 import AnalyticsCore
 
 enum CollectionName: String {
-    case events, minutes, hours, days, reports, projects, meta
+    case events, minutes, hours, days, reports, attempts, projects, meta
 }
 
 /// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are
@@ -14,6 +14,16 @@ enum Key {
     /// `first` as a value, so that it can be a bound.
     static func report(_ project: String, _ request: String, _ first: BSON) -> BSON {
         .document([("project", .string(project)), ("request", .string(request)), ("first", first)])
+    }
+
+    /// `process` as a value, so that it can be a bound.
+    static func attempt(_ delivery: String, _ process: BSON) -> BSON {
+        .document([("delivery", .string(delivery)), ("process", process)])
+    }
+
+    /// All of a delivery. A document sorts behind every string.
+    static func attempts(_ delivery: String) -> BSON {
+        ["$gte": attempt(delivery, ""), "$lt": attempt(delivery, [:])]
     }
 
     static func bucket(_ kind: BucketKind, _ key: BucketKey) -> BSON {

@@ -148,7 +148,7 @@ struct Insertion {
             guard let holder = known[key] ?? stored[key] else {
                 throw StoreError(.unavailable, operation: "insert", "an id was taken, and is not any more")
             }
-            if holder.receipt == event.receipt {
+            if holder.receipt.utf8.elementsEqual(event.receipt.utf8) {
                 settled[index] = .redelivered
             } else {
                 settled[index] =

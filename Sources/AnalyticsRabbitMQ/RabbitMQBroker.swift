@@ -126,9 +126,10 @@ extension RabbitMQBroker {
             guard !links.isShutDown else { return nil }
             let gauge = ConsumerGauge()
             let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger, mailbox: mailbox) {
-                [topology, settings, epochs] in
+                [topology, settings, logger, epochs] in
                 ConsumerRole(
-                    topology: topology, prefetch: prefetch, settings: settings, consumer: consumer, gauge: gauge, makeEpoch: epochs.next)
+                    topology: topology, prefetch: prefetch, settings: settings, consumer: consumer, gauge: gauge,
+                    logger: logger, makeEpoch: epochs.next)
             }
             links.consumers[links.nextConsumer] = (link, gauge)
             links.nextConsumer += 1

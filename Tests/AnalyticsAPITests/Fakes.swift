@@ -151,6 +151,8 @@ final class FakeStore: AnalyticsCore.Store {
     func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {}
     func close(_ project: String, before time: Timestamp) async throws(StoreError) {}
     func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {}
+    func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int { 0 }
+    func forgetAttempts(on delivery: String) async throws(StoreError) {}
     func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int { 0 }
 }
 

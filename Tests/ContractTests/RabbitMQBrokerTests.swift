@@ -30,6 +30,22 @@ struct RabbitMQBrokerTests {
         }
     }
 
+    @Test("A message that is too large to be read goes to the dead letters, and those behind it are delivered")
+    func tooLarge() async throws {
+        try await withRabbitMQ(url) { broker, _ in
+            let large = OutgoingMessage(body: Array(repeating: 7, count: ConsumerRole.largestBody + 1), events: 1)
+            #expect(await broker.publish([large, message(body(1))], to: .events) == [.confirmed, .confirmed])
+            let consumer = DeliveryCollector(broker, prefetch: 1)
+            consumer.acknowledge(try await consumer.first(1))
+            #expect(consumer.bodies == [body(1)])
+            try await eventually("the large one is a dead letter") {
+                try await broker.depths() == QueueDepths(ready: 0, unacknowledged: 0, dead: 1)
+            }
+            #expect(consumer.sessions.count == 1, "and no connection was lost")
+            await consumer.stop()
+        }
+    }
+
     @Test("A message for which there is no queue is returned: unconfirmed, and the next one finds a queue")
     func reportsAReturn() async throws {
         try await withRabbitMQ(url) { broker, names in

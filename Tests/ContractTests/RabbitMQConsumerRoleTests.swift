@@ -1,4 +1,5 @@
 import AnalyticsCore
+import Logging
 import Synchronization
 import Testing
 
@@ -19,7 +20,7 @@ struct RabbitMQConsumerRoleTests {
             consumer = QueueConsumer(demand: { _ in }, acknowledge: { _ in })
             role = ConsumerRole(
                 topology: TopologyDeclaration(.standard), prefetch: prefetch, settings: settings, consumer: consumer,
-                gauge: ConsumerGauge(), makeEpoch: epochs.next)
+                gauge: ConsumerGauge(), logger: Logger(label: "test"), makeEpoch: epochs.next)
         }
 
         /// The frames that it sends now.

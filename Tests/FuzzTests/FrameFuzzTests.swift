@@ -1,5 +1,6 @@
 import AnalyticsCore
 import Foundation
+import Logging
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -41,7 +42,8 @@ private struct Peer {
     init() {
         consumer = ConsumerRole(
             topology: TopologyDeclaration(.standard), prefetch: 4, settings: LinkSettings(),
-            consumer: QueueConsumer(demand: { _ in }, acknowledge: { _ in }), gauge: ConsumerGauge(), makeEpoch: { 1 })
+            consumer: QueueConsumer(demand: { _ in }, acknowledge: { _ in }), gauge: ConsumerGauge(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, makeEpoch: { 1 })
         consumer.accept(.consume, now: now)
         let messages = (0..<4).map { OutgoingMessage(body: [UInt8($0)], events: 1) }
         publisher.accept(.publish(PublishCall(messages: messages, queue: .events, deadline: now + .seconds(10)) { _ in }), now: now)

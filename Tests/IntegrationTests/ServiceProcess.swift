@@ -92,10 +92,13 @@ final class ServiceProcess: Sendable {
         try await execute(HTTPClientRequest(url: url + path))
     }
 
-    func post(_ path: String, _ body: String, type: String = "application/json") async throws -> Answer {
+    func post(
+        _ path: String, _ body: String, type: String = "application/json", headers: [(String, String)] = []
+    ) async throws -> Answer {
         var request = HTTPClientRequest(url: url + path)
         request.method = .POST
         request.headers.add(name: "content-type", value: type)
+        request.headers.add(contentsOf: headers)
         request.body = .bytes(ByteBuffer(string: body))
         return try await execute(request)
     }

@@ -82,7 +82,7 @@ extension Event {
 }
 
 /// The first 128 bits of a SHA-256.
-private func digest128(_ update: (inout SHA256) -> Void) -> (UInt64, UInt64) {
+private func digest128(_ update: (inout SHA256) -> Void) -> (high: UInt64, low: UInt64) {
     var hash = SHA256()
     update(&hash)
     return hash.finalize().withUnsafeBytes { bytes in
@@ -110,13 +110,21 @@ extension SHA256 {
 public enum Digest {
     /// 128 bits of SHA-256 over a list of texts, as 32 hexadecimal digits.
     public static func hexadecimal(of parts: [String]) -> String {
-        let (high, low) = digest128 { hash in
-            for part in parts { hash.update(field: part) }
-        }
+        hexadecimal(
+            digest128 { hash in
+                for part in parts { hash.update(field: part) }
+            })
+    }
+
+    static func hexadecimal(of bytes: [UInt8]) -> String {
+        hexadecimal(digest128 { hash in bytes.withUnsafeBytes { hash.update(field: $0) } })
+    }
+
+    private static func hexadecimal(_ digest: (high: UInt64, low: UInt64)) -> String {
         func digits(_ word: UInt64) -> String {
             let text = String(word, radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text
         }
-        return digits(high) + digits(low)
+        return digits(digest.high) + digits(digest.low)
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// Two adapters, one contract: MongoDB, and SQLite for the service in one process. Every operation can be repeated, and does no
 /// harm when it takes effect late, after its caller has given up on it.
-public typealias Store = EventStore & RollupStore & ProjectStore
+public typealias Store = EventStore & RollupStore & ProjectStore & AttemptStore
 
 public protocol EventStore: Sendable {
     /// Creates what is missing (collections, tables, indexes). Can be repeated, and run by several processes at once.

@@ -17,6 +17,8 @@ struct Flush: Sendable {
     let clock: WallClock
     let elapsed: ElapsedClock
     let logger: Logger
+    /// Of the life of this process.
+    let processId: String
     /// Of all flushes of the process.
     let successes: InsertSuccesses
 

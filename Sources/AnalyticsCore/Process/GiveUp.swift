@@ -11,6 +11,24 @@ extension Flush {
         try await publishAndAcknowledge(delivery, reason, error)
     }
 
+    /// Records that this process begins on a delivery by itself, and says what it is to do. Throws only when cancelled.
+    func beginAttempt(on delivery: Delivery) async throws -> GiveUpPolicy.Step {
+        let digest = Digest.hexadecimal(of: delivery.body)
+        let attempts = try await untilDone("begin attempt") { () throws(StoreError) in
+            try await store.beginAttempt(on: digest, by: processId, at: clock.now())
+        }
+        return GiveUpPolicy.step(after: attempts)
+    }
+
+    /// One try: attempts that stay are those of a delivery that is gone, and the store forgets them in time.
+    func forgetAttempts(on delivery: Delivery) async {
+        do throws(StoreError) {
+            try await store.forgetAttempts(on: Digest.hexadecimal(of: delivery.body))
+        } catch {
+            logger.info("Attempts on a delivery are not forgotten yet", metadata: ["error": "\(error)"])
+        }
+    }
+
     /// A delivery that came again and again and was never finished: cuts it into one message per event, which are published to the events
     /// queue in its place; of a single event marks the minute and publishes it to the dead letters.
     func salvage(_ delivery: Delivery) async throws {
@@ -35,7 +53,7 @@ extension Flush {
     }
 
     private static func neverFinished(_ delivery: Delivery) -> String {
-        "Delivered \(delivery.redeliveries + 1) times and never finished."
+        "Delivered \(delivery.redeliveries + 1) times, the last ones by itself, and never finished."
     }
 
     private func mark(_ salvage: EnvelopeSalvage) async throws {

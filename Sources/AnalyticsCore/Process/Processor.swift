@@ -1,6 +1,5 @@
 public import Logging
 public import ServiceLifecycle
-internal import Synchronization
 
 /// Takes deliveries from the queue to the store: decode → enrich → buffer → flush.
 ///
@@ -34,14 +33,14 @@ public final class Processor: Service {
     private let clock: WallClock
     private let elapsed: ElapsedClock
     private let logger: Logger
-    private let poison = Mutex(PoisonDetector())
+    private let processId: String
     private let successes = InsertSuccesses()
     private let gate: RetentionGate
 
     /// `firstRetentionDays`: what a project that is new is given.
     public init(
         broker: any EventPublisher & EventConsumer, store: any Store, enrichments: [Enrichment], settings: Settings = Settings(),
-        firstRetentionDays: Int = 0, clock: WallClock, elapsed: ElapsedClock = .system, logger: Logger
+        firstRetentionDays: Int = 0, clock: WallClock, elapsed: ElapsedClock = .system, makeID: IDGenerator, logger: Logger
     ) {
         self.broker = broker
         self.store = store
@@ -50,6 +49,7 @@ public final class Processor: Service {
         self.clock = clock
         self.elapsed = elapsed
         self.logger = logger
+        processId = makeID.next()
         gate = RetentionGate(store: store, firstRetentionDays: firstRetentionDays, clock: clock)
         EventMetrics.prepareProcessor()
     }
@@ -71,8 +71,7 @@ public final class Processor: Service {
             session: session,
             flush: Flush(
                 store: store, gate: gate, publisher: broker, session: session, clock: clock, elapsed: elapsed, logger: logger,
-                successes: successes),
-            enrichments: enrichments, settings: settings, clock: clock, elapsed: elapsed, logger: logger,
-            disposition: { redeliveries in self.poison.withLock { $0.disposition(redeliveries: redeliveries) } })
+                processId: processId, successes: successes),
+            enrichments: enrichments, settings: settings, clock: clock, elapsed: elapsed, logger: logger)
     }
 }

@@ -25,7 +25,6 @@ actor SessionPipeline {
     private let clock: WallClock
     private let elapsed: ElapsedClock
     private let logger: Logger
-    private let disposition: @Sendable (_ redeliveries: Int) -> PoisonDetector.Disposition
 
     private let batches = AsyncChannel<Batch>()
     private var buffer: WriteBuffer
@@ -35,7 +34,7 @@ actor SessionPipeline {
 
     init(
         session: DeliverySession, flush: Flush, enrichments: [Enrichment], settings: Processor.Settings, clock: WallClock,
-        elapsed: ElapsedClock, logger: Logger, disposition: @escaping @Sendable (_ redeliveries: Int) -> PoisonDetector.Disposition
+        elapsed: ElapsedClock, logger: Logger
     ) {
         self.session = session
         self.flush = flush
@@ -44,7 +43,6 @@ actor SessionPipeline {
         self.clock = clock
         self.elapsed = elapsed
         self.logger = logger
-        self.disposition = disposition
         buffer = WriteBuffer(
             limits: .init(
                 events: settings.flushEvents, deliveries: max(1, settings.prefetch / 2), bytes: Self.flushBytes,
@@ -68,7 +66,7 @@ actor SessionPipeline {
 
     private func collect() async {
         for await delivery in session {
-            guard delivery.redeliveries < PoisonDetector.isolateFrom else {
+            guard delivery.redeliveries < GiveUpPolicy.isolateFrom else {
                 if let entries = buffer.drain() { await handOver(entries) }
                 await batches.send(.alone(delivery))
                 continue
@@ -76,7 +74,7 @@ actor SessionPipeline {
             do throws(ChunkError) {
                 if let entries = buffer.add(try preparation(delivery), now: elapsed.now()) { await handOver(entries) }
             } catch {
-                await giveUp { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
+                await untilCancelled { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
             }
         }
         if let entries = buffer.drain() { await handOver(entries) }
@@ -144,26 +142,35 @@ actor SessionPipeline {
 
     private func writeAlone(_ delivery: Delivery) async {
         guard !Task.isCancelled else { return }
-        switch disposition(delivery.redeliveries) {
-        case .salvage: return await giveUp { [flush] in try await flush.salvage(delivery) }
-        case .discard: return await giveUp { [flush] in try await flush.discard(delivery) }
-        case .process, .isolate: break
+        guard delivery.redeliveries >= GiveUpPolicy.recordFrom else { return await processAlone(delivery) }
+        await untilCancelled { [flush] in
+            switch try await flush.beginAttempt(on: delivery) {
+            case .process: await self.processAlone(delivery)
+            case .salvage: try await flush.salvage(delivery)
+            case .discard: try await flush.discard(delivery)
+            }
+            try Task.checkCancellation()
+            await flush.forgetAttempts(on: delivery)
         }
+    }
+
+    private func processAlone(_ delivery: Delivery) async {
         do throws(ChunkError) {
             let entry = try preparation(delivery)
             lastNumber += 1
             unwritten[lastNumber] = [entry].oldest ?? clock.now()
             await write([entry], number: lastNumber)
         } catch {
-            await giveUp { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
+            await untilCancelled { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
         }
     }
 
-    private func giveUp(_ body: @Sendable () async throws -> Void) async {
+    /// `body` throws only when it is cancelled.
+    private func untilCancelled(_ body: @Sendable () async throws -> Void) async {
         do {
             try await body()
         } catch {
-            logger.info("A delivery was not given up before the end; it comes again")
+            logger.info("A delivery was not finished before the end; it comes again")
         }
     }
 }

@@ -25,9 +25,16 @@ public struct BucketKey: Sendable, Hashable, Comparable {
         self.index = index
     }
 
+    public static func == (a: BucketKey, b: BucketKey) -> Bool { a.index == b.index && ExactText(a.project) == ExactText(b.project) }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(ExactText(project))
+        hasher.combine(index)
+    }
+
     /// By the project's UTF-8 bytes, as both stores sort, then by index.
     public static func < (a: BucketKey, b: BucketKey) -> Bool {
-        if a.project == b.project { return a.index < b.index }
+        if ExactText(a.project) == ExactText(b.project) { return a.index < b.index }
         return a.project.utf8.lexicographicallyPrecedes(b.project.utf8)
     }
 }

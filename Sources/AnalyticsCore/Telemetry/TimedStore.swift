@@ -1,5 +1,5 @@
 /// Any store, with every operation timed.
-public struct TimedStore: EventStore, RollupStore, ProjectStore {
+public struct TimedStore: EventStore, RollupStore, ProjectStore, AttemptStore {
     private let store: any Store
     private let timers = OperationTimers(
         port: "store",
@@ -118,5 +118,17 @@ extension TimedStore {
 
     public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
         try await timers.time("delete_expired") { () throws(StoreError) in try await store.deleteExpiredEvents(of: project, limit: limit) }
+    }
+}
+
+extension TimedStore {
+    public func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {
+        try await timers.time("begin_attempt") { () throws(StoreError) in
+            try await store.beginAttempt(on: delivery, by: process, at: time)
+        }
+    }
+
+    public func forgetAttempts(on delivery: String) async throws(StoreError) {
+        try await timers.time("forget_attempts") { () throws(StoreError) in try await store.forgetAttempts(on: delivery) }
     }
 }

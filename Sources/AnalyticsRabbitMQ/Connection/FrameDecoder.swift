@@ -77,8 +77,8 @@ struct ContentOrder {
         case body(Int)
     }
 
-    /// Far more than a message of ours: one event has at most 8 MiB (MAX_EVENT_BYTES).
-    static let maximumBody = 64 << 20
+    /// More than RabbitMQ takes in, which is at most 512 MiB (https://www.rabbitmq.com/docs/configure, max_message_size).
+    static let maximumBody = 1 << 30
 
     private var expected = Expected.method
 
@@ -87,7 +87,7 @@ struct ContentOrder {
         case (.method, .deliver), (.method, .returned): expected = .header
         case (.header, .header(let header)):
             guard header.bodySize <= Self.maximumBody else {
-                throw FrameDecoder.refused("a message of \(header.bodySize) bytes; at most \(Self.maximumBody) are read")
+                throw FrameDecoder.refused("a message of \(header.bodySize) bytes; at most \(Self.maximumBody) can be")
             }
             expected = header.bodySize == 0 ? .method : .body(header.bodySize)
         case (.body(let left), .body(let bytes)):

@@ -86,6 +86,14 @@ extension FrameWriter {
         }
     }
 
+    /// basic.reject, without another delivery: the queue's dead-letter exchange gets the message as it is.
+    mutating func reject(_ tag: UInt64) {
+        method(classID: 60, methodID: 90) { writer in
+            writer.append(tag)
+            writer.append(UInt8(0))
+        }
+    }
+
     /// queue.declare, passive: asks for the number of messages and creates nothing.
     mutating func inspect(queue: String) {
         method(classID: 50, methodID: 10) { writer in

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import Logging
 import Synchronization
 
 /// What a consumer's thread shows to others.
@@ -22,13 +23,23 @@ struct ConsumerRole: LinkRole {
         var tag: UInt64
         var header: ContentHeader?
         var body: [UInt8] = []
+        /// Bytes of a body that is too large to be kept.
+        var skipped = 0
+
+        var isTooLarge: Bool { header.map { $0.bodySize > ConsumerRole.largestBody } ?? false }
+        var isComplete: Bool { header.map { body.count + skipped >= $0.bodySize } ?? false }
     }
+
+    /// Far more than a message of ours: one event has at most 8 MiB (MAX_EVENT_BYTES). A larger one is never kept; it is sent on to the
+    /// dead letters.
+    static let largestBody = 64 << 20
 
     private let topology: TopologyDeclaration
     private let prefetch: UInt16
     private let settings: LinkSettings
     private let consumer: QueueConsumer
     private let gauge: ConsumerGauge
+    private let logger: Logger
     /// One for each session, across all consumers of the process.
     private let makeEpoch: () -> UInt64
     private var isWanted = false
@@ -40,16 +51,19 @@ struct ConsumerRole: LinkRole {
     private var acks = AckCoalescer()
     private var check = StallCheck()
     private var incoming: Incoming?
+    /// Tags of messages that were too large, to be rejected.
+    private var refused: [UInt64] = []
 
     init(
         topology: TopologyDeclaration, prefetch: UInt16, settings: LinkSettings, consumer: QueueConsumer, gauge: ConsumerGauge,
-        makeEpoch: @escaping () -> UInt64
+        logger: Logger, makeEpoch: @escaping () -> UInt64
     ) {
         self.topology = topology
         self.prefetch = prefetch
         self.settings = settings
         self.consumer = consumer
         self.gauge = gauge
+        self.logger = logger
         self.makeEpoch = makeEpoch
         limit = prefetch
     }
@@ -76,6 +90,9 @@ struct ConsumerRole: LinkRole {
             // No large reservation on the word of a header.
             incoming?.body.reserveCapacity(min(header.bodySize, 128 << 10))
             try deliverIfComplete()
+        case .body(let bytes) where incoming?.isTooLarge == true:
+            incoming?.skipped += bytes.count
+            try deliverIfComplete()
         case .body(let bytes):
             incoming?.body.append(contentsOf: bytes)
             try deliverIfComplete()
@@ -89,9 +106,16 @@ struct ConsumerRole: LinkRole {
     }
 
     private mutating func deliverIfComplete() throws(BrokerError) {
-        guard let session, let incoming, let header = incoming.header, incoming.body.count >= header.bodySize else { return }
+        guard let session, let incoming, let header = incoming.header, incoming.isComplete else { return }
         self.incoming = nil
         check.delivered()
+        guard !incoming.isTooLarge else {
+            refused.append(incoming.tag)
+            logger.error(
+                "A message is too large to be read and goes to the dead letters as it is",
+                metadata: ["bytes": "\(header.bodySize)", "limit": "\(Self.largestBody)"])
+            return
+        }
         acks.delivered()
         guard acks.outstanding <= limit else { throw BrokerError(.unavailable, "the broker delivers more than the prefetch") }
         let handle = DeliveryHandle(epoch: session.epoch, tag: incoming.tag)
@@ -105,6 +129,8 @@ struct ConsumerRole: LinkRole {
 
     mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
         if isWanted, session == nil { consume(&output) }
+        for tag in refused { output.reject(tag) }
+        refused = []
         for ack in acks.flush() { output.acknowledge(ack.tag, multiple: ack.multiple) }
         gauge.outstanding.store(acks.outstanding, ordering: .relaxed)
         guard session != nil else { return LinkWish() }
@@ -126,6 +152,7 @@ struct ConsumerRole: LinkRole {
         acks = AckCoalescer()
         check = StallCheck()
         incoming = nil
+        refused = []
         gauge.outstanding.store(0, ordering: .relaxed)
     }
 

@@ -40,7 +40,8 @@ struct Service: Sendable {
             Processor(
                 broker: backends.broker, store: backends.store,
                 enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress),
-                settings: settings.processor, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
+                settings: settings.processor, firstRetentionDays: firstRetentionDays, clock: .system,
+                makeID: .uuid7(clock: .system), logger: logger),
         ]
     }
 

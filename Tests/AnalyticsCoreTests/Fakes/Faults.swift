@@ -15,6 +15,8 @@ final class Faults: Sendable {
         case record
         case delete
         case report
+        case beginAttempt
+        case forgetAttempts
         case read
     }
 

@@ -3,7 +3,7 @@ import Synchronization
 @testable import AnalyticsCore
 
 /// The store's contract in memory, to the letter of `Ports/Store.swift`.
-final class MemoryStore: EventStore, RollupStore, ProjectStore, Sendable {
+final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Sendable {
     struct Key: Hashable {
         var project: ExactText
         var id: ExactText
@@ -25,6 +25,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, Sendable {
         var generations: [BucketKey: Int64] = [:]
         var reports: [DeliveryReport] = []
         var records: [ExactText: ProjectRecord] = [:]
+        var attempts: [String: Set<String>] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []
@@ -282,6 +283,24 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, Sendable {
             return oldest.count
         }
     }
+
+    // MARK: Attempts
+
+    /// Of all deliveries.
+    var attempts: Int { state.withLock { $0.attempts.values.reduce(0) { $0 + $1.count } } }
+
+    func plantAttempts(_ count: Int, on delivery: String) {
+        state.withLock { $0.attempts[delivery] = Set((0..<count).map { "process \($0)" }) }
+    }
+
+    func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {
+        try write(.beginAttempt) { state in
+            state.attempts[delivery, default: []].insert(process)
+            return state.attempts[delivery, default: []].count - 1
+        }
+    }
+
+    func forgetAttempts(on delivery: String) async throws(StoreError) { try write(.forgetAttempts) { $0.attempts[delivery] = nil } }
 
     private func edit(_ project: String, _ body: (inout ProjectRecord) -> Void) throws(StoreError) {
         try write(.record) { body(&$0.records[ExactText(project), default: ProjectRecord(project: project)]) }

@@ -24,10 +24,17 @@ struct ProcessorRig {
             broker: broker, store: store, enrichments: [Enrichment("test") { [decoded] input, _ in decoded.append(input.event.id) }],
             settings: .init(
                 flushEvents: flushEvents, flushInterval: flushInterval, prefetch: prefetch, concurrentFlushes: concurrentFlushes),
-            clock: .fixed(noon), elapsed: elapsed, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            clock: .fixed(noon), elapsed: elapsed, makeID: .uuid7(clock: .fixed(noon)),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     func start(_ processor: Processor) -> Task<Void, any Error> { Task { try await processor.run() } }
+
+    /// Enqueues a delivery on which this many processes have died, each by itself with it.
+    func giveUp(on body: [UInt8], attempts: Int = GiveUpPolicy.processingAttempts, redeliveries: Int = 0) {
+        store.plantAttempts(attempts, on: Digest.hexadecimal(of: body))
+        broker.enqueue([body], redeliveries: GiveUpPolicy.recordFrom + redeliveries)
+    }
 
     /// What must hold once the queue is empty: each event once, every minute marked or counted, and every hour marked.
     func expectStored(_ ids: [String], location: SourceLocation = #_sourceLocation) {

@@ -103,7 +103,7 @@ struct DeadLetterTests {
     @Test func aDeliveryThatKeepsComingBackIsGivenUpWithItsBytesWhateverTheyAre() async throws {
         let rig = ProcessorRig()
         let killer: [UInt8] = [0x7B, 0xFF, 0x00, 0x22]
-        rig.broker.enqueue([killer], redeliveries: PoisonDetector.salvageAfter + 1)
+        rig.giveUp(on: killer, redeliveries: 50)
         rig.broker.enqueue(bodies(["a"]))
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
@@ -112,15 +112,15 @@ struct DeadLetterTests {
         rig.expectStored(["a"])
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)), "a dead letter is JSON")
         #expect(letter.reason == .redelivered && letter.original == killer)
-        #expect(letter.attempts == PoisonDetector.salvageAfter + 2)
+        #expect(letter.attempts == GiveUpPolicy.recordFrom + 51)
     }
 
-    /// Each of 51 processors stored the events and died before the mark.
+    /// Each of many processors stored the events and died before the mark.
     @Test func aDeliveryThatIsGivenUpIsSplitByEventAndEveryStoredEventIsMarked() async throws {
         let rig = ProcessorRig()
         let events = (0..<40).map { sample("e\($0)", at: noon + .seconds($0 * 45), receipt: "r:\($0)") }
         _ = try await rig.store.insert(events.prefix(30).map(stored))
-        rig.broker.enqueue([message(events).body], redeliveries: PoisonDetector.salvageAfter + 1)
+        rig.giveUp(on: message(events).body)
         rig.broker.enqueue(bodies(["a"]))
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
@@ -133,27 +133,61 @@ struct DeadLetterTests {
     @Test func aSingleEventThatIsGivenUpIsMarkedBeforeItIsPublishedToTheDeadLetters() async throws {
         let rig = ProcessorRig()
         _ = try await rig.store.insert([stored(sample("killer"))])
-        rig.broker.enqueue(bodies(["killer"]), redeliveries: PoisonDetector.discardAfter)
+        rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts - 1)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["killer"])
-        #expect(rig.faults.trace.dropFirst() == [.markMinute, .markHour, .bump, .bury, .acknowledge])
+        #expect(
+            rig.faults.trace.dropFirst() == [.beginAttempt, .markMinute, .markHour, .bump, .bury, .acknowledge, .forgetAttempts])
+        #expect(rig.store.attempts == 0)
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.reason == .redelivered && letter.original == bodies(["killer"])[0])
     }
 
     @Test func aDeliveryWhoseGivingUpWasTriedBeforeIsPublishedUnread() async throws {
         let rig = ProcessorRig()
-        rig.broker.enqueue(bodies(["killer"]), redeliveries: PoisonDetector.discardAfter + 1)
+        rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         task.cancel()
         #expect(await ends(task))
-        #expect(rig.faults.trace == [.bury, .acknowledge])
+        #expect(rig.faults.trace == [.beginAttempt, .bury, .acknowledge, .forgetAttempts])
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.reason == .redelivered && letter.error.contains("reconcile") && letter.original == bodies(["killer"])[0])
+    }
+
+    /// Seventy restarts in a row, each before anything was done.
+    @Test func aCountOfDeliveriesAloneGivesNothingUp() async throws {
+        let rig = ProcessorRig()
+        rig.broker.enqueue(bodies(["a"]) + [message([sample("b", receipt: "r:0"), sample("c", receipt: "r:1")]).body], redeliveries: 70)
+        let task = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        task.cancel()
+        #expect(await ends(task))
+        rig.expectStored(["a", "b", "c"])
+        #expect(rig.broker.dead.isEmpty && rig.store.insertions == [1, 2] && rig.store.attempts == 0)
+    }
+
+    /// The store is away when the attempt is recorded, and its answer is lost; then all is well.
+    @Test(arguments: [0, 1])
+    func anAttemptThatCannotBeRecordedIsNotBegun(moments: Int) async throws {
+        let rig = ProcessorRig()
+        rig.broker.enqueue(bodies(["a"]), redeliveries: GiveUpPolicy.recordFrom)
+        rig.faults.crash(afterMoments: moments)
+        let first = rig.start(rig.processor())
+        await eventually("the attempt fails") { rig.faults.hasCrashed }
+        #expect(rig.store.insertions.isEmpty)
+        first.cancel()
+        #expect(await ends(first))
+        rig.faults.revive()
+        let second = rig.start(rig.processor())
+        await rig.broker.untilIdle()
+        second.cancel()
+        #expect(await ends(second))
+        rig.expectStored(["a"])
+        #expect(rig.store.attempts == 0)
     }
 
     /// Another version stored the events of an envelope that this one cannot read.
@@ -175,7 +209,7 @@ struct DeadLetterTests {
         let attempts = Counting()
         rig.broker.answer { queue, _ in queue == .events && attempts.next() <= 7 ? .lose : .confirm }
         let events = (0..<5).map { sample("e\($0)", receipt: "r:\($0)") }
-        rig.broker.enqueue([message(events).body], redeliveries: PoisonDetector.salvageAfter + 1)
+        rig.giveUp(on: message(events).body)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         task.cancel()
@@ -186,7 +220,7 @@ struct DeadLetterTests {
     @Test func aDeliveryUnderSuspicionIsWrittenAloneWithThoseBeforeItDoneWith() async {
         let rig = ProcessorRig()
         rig.broker.enqueue(bodies(["a", "b"]))
-        rig.broker.enqueue(bodies(["suspect"]), redeliveries: PoisonDetector.isolateFrom)
+        rig.broker.enqueue(bodies(["suspect"]), redeliveries: GiveUpPolicy.isolateFrom)
         rig.broker.enqueue(bodies(["c"]))
         let task = rig.start(rig.processor(flushInterval: .milliseconds(500)))
         await rig.broker.untilIdle()

@@ -61,25 +61,10 @@ struct WriteBufferTests {
     }
 }
 
-struct PoisonDetectorTests {
-    @Test func processesIsolatesSalvagesAndDiscardsByTheNumberOfRedeliveries() {
-        func disposition(_ redeliveries: Int) -> PoisonDetector.Disposition {
-            var detector = PoisonDetector()
-            return detector.disposition(redeliveries: redeliveries)
-        }
-        #expect(disposition(0) == .process)
-        #expect(disposition(PoisonDetector.isolateFrom - 1) == .process)
-        #expect(disposition(PoisonDetector.isolateFrom) == .isolate)
-        #expect(disposition(PoisonDetector.salvageAfter) == .isolate)
-        #expect(disposition(PoisonDetector.salvageAfter + 1) == .salvage)
-        #expect(disposition(PoisonDetector.discardAfter) == .salvage)
-        #expect(disposition(PoisonDetector.discardAfter + 1) == .discard)
-    }
-
-    @Test func givesUpOneOnlySoThatItsNeighboursGetAnotherTry() {
-        var detector = PoisonDetector()
-        #expect(detector.disposition(redeliveries: 99) == .discard)
-        #expect(detector.disposition(redeliveries: 99) == .isolate)
+struct GiveUpPolicyTests {
+    @Test func processesThenSalvagesThenDiscardsByTheAttemptsOfOthers() {
+        let steps = (0...16).map(GiveUpPolicy.step(after:))
+        #expect(steps == Array(repeating: .process, count: 10) + Array(repeating: .salvage, count: 5) + [.discard, .discard])
     }
 }
 
