@@ -212,7 +212,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", .product(name: "Logging", package: "swift-log"),
+                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),

@@ -52,7 +52,10 @@ struct RabbitMQAckCoalescerTests {
         var unacknowledged: Set<UInt64> = []
         var broker: Set<UInt64> = []
         for _ in 0..<400 {
-            if unacknowledged.count < 20 && Bool.random(using: &random) {
+            if Int.random(in: 0..<10, using: &random) == 0 {
+                delivered += 1
+                coalescer.rejected()
+            } else if unacknowledged.count < 20 && Bool.random(using: &random) {
                 delivered += 1
                 coalescer.delivered()
                 unacknowledged.insert(delivered)

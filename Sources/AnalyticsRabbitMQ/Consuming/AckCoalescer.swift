@@ -18,7 +18,7 @@ struct AckCoalescer {
         case told
     }
 
-    /// The first of these is always held, except between ``acknowledge(_:)`` and ``flush()``.
+    /// What is done at the front is dropped at each ``flush()`` that has something to tell.
     private var states: Deque<State> = []
     private var first: UInt64 = 1
     private var done: [UInt64] = []
@@ -29,6 +29,11 @@ struct AckCoalescer {
     mutating func delivered() {
         states.append(.held)
         outstanding += 1
+    }
+
+    /// A delivery that is rejected, which is told apart from this: before the next ``flush()``, whose `multiple` may cover it.
+    mutating func rejected() {
+        states.append(.told)
     }
 
     /// Passes over what was not delivered or is done already.

@@ -111,6 +111,7 @@ struct ConsumerRole: LinkRole {
         check.delivered()
         guard !incoming.isTooLarge else {
             refused.append(incoming.tag)
+            acks.rejected()
             logger.error(
                 "A message is too large to be read and goes to the dead letters as it is",
                 metadata: ["bytes": "\(header.bodySize)", "limit": "\(Self.largestBody)"])
