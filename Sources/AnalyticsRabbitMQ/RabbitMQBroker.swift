@@ -12,6 +12,7 @@ public final class RabbitMQBroker: Broker {
         var consumers: [Int: (link: Link<ConsumerRole>, gauge: ConsumerGauge)] = [:]
         var nextConsumer = 0
         var inspector: Link<InspectorRole>?
+        var owner: QueueOwner?
         var isShutDown = false
     }
 
@@ -31,7 +32,8 @@ public final class RabbitMQBroker: Broker {
     }
 
     init(url: String, names: Topology, logger: Logger, settings: LinkSettings) throws(BrokerError) {
-        guard [names.events, names.deadLetters].allSatisfy({ (1...255).contains($0.utf8.count) && !$0.utf8.contains(0) }) else {
+        guard [names.events, names.deadLetters, names.owner].allSatisfy({ (1...255).contains($0.utf8.count) && !$0.utf8.contains(0) })
+        else {
             throw BrokerError(.misconfigured, "names of queues and exchanges have 1 to 255 bytes")
         }
         address = try BrokerAddress(url: url)
@@ -100,6 +102,12 @@ extension RabbitMQBroker {
 // MARK: - Consuming
 
 extension RabbitMQBroker {
+    /// Consumers that begin from now on consume for this store: while another one has the queue they end with
+    /// ``BrokerError/Code/owned``, and meanwhile another one cannot have it.
+    public func claim(for owner: QueueOwner) {
+        links.withLock { $0.owner = owner }
+    }
+
     /// `prefetch` is at most 65,535. Waits at the end for the broker's goodbye, before which it has read the acknowledgements: 2 s at the
     /// most, and the rest of an attempt to connect.
     public func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws {
@@ -125,10 +133,11 @@ extension RabbitMQBroker {
         links.withLock { links in
             guard !links.isShutDown else { return nil }
             let gauge = ConsumerGauge()
+            let claim = links.owner.map { QueueClaim(owner: $0, settings: settings, logger: logger) }
             let link = Link(name: "analytics consumer", address: address, settings: settings, logger: logger, mailbox: mailbox) {
                 [topology, settings, logger, epochs] in
                 ConsumerRole(
-                    topology: topology, prefetch: prefetch, settings: settings, consumer: consumer, gauge: gauge,
+                    topology: topology, claim: claim, prefetch: prefetch, settings: settings, consumer: consumer, gauge: gauge,
                     logger: logger, makeEpoch: epochs.next)
             }
             links.consumers[links.nextConsumer] = (link, gauge)

@@ -3,15 +3,17 @@ import Foundation
 import Synchronization
 
 /// The names of what the service declares on the broker, all under one prefix: for each of the two queues a durable direct exchange
-/// and, bound to it, a quorum queue of the same name.
+/// and, bound to it, a quorum queue of the same name; and the exchange that says whose the events queue is (``QueueClaim``).
 public struct Topology: Sendable, Equatable {
     public var events: String
     public var deadLetters: String
+    public var owner: String
 
-    /// `prefix.events` and `prefix.dead`. A name has at most 255 bytes.
+    /// `prefix.events`, `prefix.dead` and `prefix.owner`. A name has at most 255 bytes.
     public init(prefix: String) {
         events = "\(prefix).events"
         deadLetters = "\(prefix).dead"
+        owner = "\(prefix).owner"
     }
 
     public static let standard = Topology(prefix: "analytics")

@@ -66,6 +66,44 @@ static inline amqp_rpc_reply_t analytics_declare_exchange(amqp_connection_state_
     return amqp_get_rpc_reply(state);
 }
 
+// A queue that goes with its connection.
+static inline amqp_rpc_reply_t analytics_declare_exclusive_queue(amqp_connection_state_t state, amqp_channel_t channel, const char *name) {
+    amqp_queue_declare(state, channel, amqp_cstring_bytes(name), 0, 0, 1, 0, amqp_empty_table);
+    return amqp_get_rpc_reply(state);
+}
+
+// alternate-exchange is the only argument of an exchange that a broker compares with that of the one that is there
+// (rabbit_exchange:assert_args_equivalence). Nobody can publish to an internal exchange, so nothing ever takes the alternative.
+static inline amqp_rpc_reply_t analytics_declare_owner(amqp_connection_state_t state, amqp_channel_t channel, const char *name,
+                                                       const char *identity) {
+    amqp_table_entry_t entry = analytics_text("alternate-exchange", identity);
+    amqp_table_t arguments = {1, &entry};
+    amqp_exchange_declare(state, channel, amqp_cstring_bytes(name), amqp_cstring_bytes("fanout"), 0, 1, 0, 1, arguments);
+    return amqp_get_rpc_reply(state);
+}
+
+static inline amqp_rpc_reply_t analytics_delete_unused_exchange(amqp_connection_state_t state, amqp_channel_t channel, const char *name) {
+    amqp_exchange_delete(state, channel, amqp_cstring_bytes(name), 1);
+    return amqp_get_rpc_reply(state);
+}
+
+static inline amqp_rpc_reply_t analytics_inspect(amqp_connection_state_t state, amqp_channel_t channel, const char *name,
+                                                 uint32_t *messages, uint32_t *consumers) {
+    amqp_queue_declare_ok_t *declared = amqp_queue_declare(state, channel, amqp_cstring_bytes(name), 1, 0, 0, 0, amqp_empty_table);
+    if (declared) {
+        *messages = declared->message_count;
+        *consumers = declared->consumer_count;
+    }
+    return amqp_get_rpc_reply(state);
+}
+
+// After the broker has closed it.
+static inline amqp_rpc_reply_t analytics_reopen_channel(amqp_connection_state_t state, amqp_channel_t channel) {
+    amqp_channel_close_ok_t answer = {0};
+    amqp_send_method(state, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &answer);
+    return analytics_open_channel(state, channel);
+}
+
 // `dead_exchange` may be NULL. `without_limit` states x-delivery-limit -1, which brokers before 4.0 refuse and later ones need.
 static inline amqp_rpc_reply_t analytics_declare_quorum_queue(amqp_connection_state_t state, amqp_channel_t channel,
                                                               const char *name, const char *dead_exchange,

@@ -119,9 +119,13 @@ final class DeliveryCollector: Sendable {
         _ = await task.result
     }
 
-    /// Returns when the consumer has ended by itself.
-    func waitForEnd() async {
-        _ = await task.result
+    /// Returns when the consumer has ended by itself, with the error that it ended with.
+    @discardableResult
+    func waitForEnd() async -> (any Error)? {
+        switch await task.result {
+        case .success: nil
+        case .failure(let error): error
+        }
     }
 }
 

@@ -37,6 +37,7 @@ func deleteTopology(_ names: Topology, at url: String) throws {
         try connection.deleteQueue(name)
         try connection.deleteExchange(name)
     }
+    try connection.deleteExchange(names.owner)
 }
 
 /// A RabbitMQ of a suite's own, to be killed, stopped and filled up: `scripts/stack.sh` in a folder and on ports of its own.

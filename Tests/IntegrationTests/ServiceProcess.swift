@@ -13,6 +13,7 @@ final class ServiceProcess: Sendable {
 
     var url: String { "http://127.0.0.1:\(port)" }
     var processID: Int32 { process.processIdentifier }
+    var isRunning: Bool { process.isRunning }
 
     /// The executable lies beside the tests' own bundle.
     static let executable: URL = {
@@ -55,7 +56,8 @@ final class ServiceProcess: Sendable {
     }
 
     func kill() {
-        Foundation.kill(process.processIdentifier, SIGKILL)
+        // The number of one that has ended may be another's by now.
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
     }
 

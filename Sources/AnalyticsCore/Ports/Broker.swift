@@ -99,6 +99,8 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
         case blocked
         /// Set up in a way that cannot work: wrong credentials, a queue of another kind.
         case misconfigured
+        /// The queue belongs to another store than this process's, or to another process with the same one.
+        case owned
     }
 
     public var code: Code

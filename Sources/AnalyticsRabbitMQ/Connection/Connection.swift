@@ -41,12 +41,12 @@ final class Connection {
         inbound.deallocate()
     }
 
-    private var state: amqp_connection_state_t { frames.state }
+    var state: amqp_connection_state_t { frames.state }
 
     /// The largest frame that the broker takes.
     var frameSize: Int { Int(amqp_get_frame_max(state)) }
 
-    private func check(_ reply: amqp_rpc_reply_t, _ action: String) throws(BrokerError) {
+    func check(_ reply: amqp_rpc_reply_t, _ action: String) throws(BrokerError) {
         switch reply.reply_type {
         case AMQP_RESPONSE_NORMAL: return
         case AMQP_RESPONSE_SERVER_EXCEPTION:

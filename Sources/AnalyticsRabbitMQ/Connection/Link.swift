@@ -81,7 +81,10 @@ final class Link<Role: LinkRole>: Sendable {
                 try serve(connection, &role)
                 break
             } catch {
-                logger.log(level: hasFailed ? .debug : .warning, "No connection to RabbitMQ", metadata: ["error": "\(error)"])
+                // One that is owned by others is for whoever consumes to tell.
+                logger.log(
+                    level: hasFailed || error.code == .owned ? .debug : .warning, "No connection to RabbitMQ",
+                    metadata: ["error": "\(error)"])
                 hasFailed = true
                 let lifetime = connected.map { ContinuousClock.now - $0 }
                 let delay = backoff.delay(afterLifetime: lifetime, random: .random(in: 0..<1))

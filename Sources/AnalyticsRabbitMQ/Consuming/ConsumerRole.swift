@@ -35,6 +35,8 @@ struct ConsumerRole: LinkRole {
     static let largestBody = 64 << 20
 
     private let topology: TopologyDeclaration
+    /// `nil` where nobody else can be there, in tests.
+    private var claim: QueueClaim?
     private let prefetch: UInt16
     private let settings: LinkSettings
     private let consumer: QueueConsumer
@@ -55,10 +57,11 @@ struct ConsumerRole: LinkRole {
     private var refused: [UInt64] = []
 
     init(
-        topology: TopologyDeclaration, prefetch: UInt16, settings: LinkSettings, consumer: QueueConsumer, gauge: ConsumerGauge,
-        logger: Logger, makeEpoch: @escaping () -> UInt64
+        topology: TopologyDeclaration, claim: QueueClaim? = nil, prefetch: UInt16, settings: LinkSettings, consumer: QueueConsumer,
+        gauge: ConsumerGauge, logger: Logger, makeEpoch: @escaping () -> UInt64
     ) {
         self.topology = topology
+        self.claim = claim
         self.prefetch = prefetch
         self.settings = settings
         self.consumer = consumer
@@ -73,6 +76,8 @@ struct ConsumerRole: LinkRole {
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {
         try topology.declare(on: connection)
+        let names = topology.names
+        try claim?.make(of: names, on: connection, now: .now)
     }
 
     mutating func accept(_ command: Command, now: Instant) {
@@ -155,6 +160,7 @@ struct ConsumerRole: LinkRole {
         incoming = nil
         refused = []
         gauge.outstanding.store(0, ordering: .relaxed)
+        if error.code == .owned { consumer.finish(throwing: error) }
     }
 
     mutating func finish() {

@@ -11,6 +11,9 @@ struct Backends: Sendable {
     var store: any Store
     var broker: any Broker
     var cache: any CountCache
+    /// Makes the events queue this store's, as far as other processes can consume from it. To be called before consuming, when the store
+    /// is prepared.
+    var claimQueue: @Sendable () async throws(StoreError) -> Void
     /// Closes what is open, in an order that loses nothing: consumers before stores.
     var shutdown: @Sendable () async -> Void
 
@@ -18,15 +21,22 @@ struct Backends: Sendable {
     var summary: String
 
     static func open(_ settings: Settings, logger: Logger) async throws -> Backends {
+        let isEmbedded = settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil
+        let lock = isEmbedded ? try DataDirectoryLock(dataDirectory(settings)) : nil
         let store = try openStore(settings, logger: logger)
         let broker = try openBroker(settings, logger: logger)
         let cache = openCache(settings, logger: logger)
         return Backends(
             store: TimedStore(store.value), broker: TimedBroker(broker.value), cache: cache.value,
+            claimQueue: { () async throws(StoreError) in
+                guard let rabbit = broker.value as? RabbitMQBroker else { return }
+                rabbit.claim(for: try await store.owner())
+            },
             shutdown: {
                 await broker.shutdown()
                 await cache.shutdown()
                 await store.shutdown()
+                withExtendedLifetime(lock) {}
             },
             summary: "broker \(broker.name), store \(store.name), cache \(cache.name)")
     }
@@ -45,13 +55,26 @@ struct Backends: Sendable {
         var shutdown: @Sendable () async -> Void
     }
 
-    private static func openStore(_ settings: Settings, logger: Logger) throws -> Opened<any Store> {
+    private struct OpenedStore: Sendable {
+        var value: any Store
+        var name: String
+        var owner: @Sendable () async throws(StoreError) -> QueueOwner
+        var shutdown: @Sendable () async -> Void
+    }
+
+    private static func openStore(_ settings: Settings, logger: Logger) throws -> OpenedStore {
         if let uri = settings.backends.mongoURI {
             let store = try MongoStore(uri: uri, logger: logger)
-            return Opened(value: store, name: "MongoDB") { await store.shutdown() }
+            return OpenedStore(
+                value: store, name: "MongoDB",
+                owner: { () async throws(StoreError) in QueueOwner(store: try await store.identity(), isShared: true) },
+                shutdown: { await store.shutdown() })
         }
-        let store = try SQLiteStore(path: try file("events.sqlite", settings), logger: logger)
-        return Opened(value: store, name: "embedded (\(settings.backends.dataDirectory))") {}
+        let store = try SQLiteStore(path: dataDirectory(settings) + "/events.sqlite", logger: logger)
+        return OpenedStore(
+            value: store, name: "embedded (\(settings.backends.dataDirectory))",
+            owner: { () async throws(StoreError) in QueueOwner(store: try await store.identity(), isShared: false) },
+            shutdown: {})
     }
 
     private static func openBroker(_ settings: Settings, logger: Logger) throws -> Opened<any Broker> {
@@ -59,7 +82,7 @@ struct Backends: Sendable {
             let broker = try RabbitMQBroker(url: url, logger: logger)
             return Opened(value: broker, name: "RabbitMQ") { await broker.shutdown() }
         }
-        let queue = try SQLiteQueue(path: try file("queue.sqlite", settings), logger: logger)
+        let queue = try SQLiteQueue(path: dataDirectory(settings) + "/queue.sqlite", logger: logger)
         return Opened(value: queue, name: "embedded") { await queue.shutdown() }
     }
 
@@ -71,7 +94,8 @@ struct Backends: Sendable {
         return Opened(value: MemoryCache(), name: "embedded") {}
     }
 
-    private static func file(_ name: String, _ settings: Settings) throws -> String {
+    /// Made where it is not there.
+    private static func dataDirectory(_ settings: Settings) throws -> String {
         let directory = settings.backends.dataDirectory
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -79,6 +103,6 @@ struct Backends: Sendable {
             throw SettingsError(
                 "DATA_DIR", directory, allowed: "a folder that can be created and written to (\(error.localizedDescription))")
         }
-        return directory + "/" + name
+        return directory
     }
 }

@@ -17,20 +17,25 @@ struct Service: Sendable {
         var services: [any ServiceLifecycle.Service] = []
         // The door stays open while the store is away; who asks is told 503 meanwhile. A processor has nothing to do without it.
         if role == .api {
-            services.append(StorePreparation { try await prepareStore(attempts: .max) })
+            services.append(StorePreparation { try await prepareStore(attempts: .max, claimsQueue: false) })
         } else {
-            try await prepareStore(attempts: 60)
+            try await prepareStore(attempts: 60, claimsQueue: true)
         }
         let horizons = IngestHorizons(store: backends.store, firstRetentionDays: firstRetentionDays, logger: logger)
         if role != .processor { services.append(horizons) }
         if role != .api { services += processing() }
         services.append(StateReporter(store: backends.store, broker: backends.broker, cache: backends.cache))
         services.append(api(role, horizons))
-        // Ended in reverse: the API first, so that nothing more is accepted while the processor drains.
+        // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
         var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(20)
-        try await ServiceGroup(configuration: configuration).run()
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch let error as BrokerError where error.code == .owned {
+            throw SettingsError("RABBITMQ_URL does not go with \(storeSetting): \(error.message)")
+        }
     }
 
     private func processing() -> [any ServiceLifecycle.Service] {
@@ -43,6 +48,10 @@ struct Service: Sendable {
                 settings: settings.processor, firstRetentionDays: firstRetentionDays, clock: .system,
                 makeID: .uuid7(clock: .system), logger: logger),
         ]
+    }
+
+    private var storeSetting: String {
+        settings.backends.mongoURI == nil ? "DATA_DIR=\(settings.backends.dataDirectory)" : "this MONGODB_URI"
     }
 
     private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
@@ -88,11 +97,12 @@ struct Service: Sendable {
     }
 
     /// A store that is unavailable at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
-    private func prepareStore(attempts: Int) async throws {
+    private func prepareStore(attempts: Int, claimsQueue: Bool) async throws {
         var attempt = 0
         while true {
             do throws(StoreError) {
                 try await backends.store.prepare()
+                if claimsQueue { try await backends.claimQueue() }
                 return try await RetentionNotice.log(settings, backends.store, logger)
             } catch {
                 attempt += 1

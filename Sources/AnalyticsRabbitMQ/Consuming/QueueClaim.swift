@@ -1,0 +1,123 @@
+import AnalyticsCore
+import CRabbitMQ
+import Foundation
+import Logging
+
+/// The store that a queue's events go to.
+public struct QueueOwner: Sendable, Equatable {
+    /// Tells the store from all others: at most 64 bytes, no NUL.
+    public var store: String
+    /// Whether several processes may have the store: a database, and not a file.
+    public var isShared: Bool
+
+    public init(store: String, isShared: Bool) {
+        self.store = store
+        self.isShared = isShared
+    }
+}
+
+/// Keeps a queue's events in one store: whoever consumes has claimed the queue for its store on this very connection.
+///
+/// The claim is a durable exchange that carries the store's id as an argument, and on it a binding to a queue that is exclusive to the
+/// connection. The broker refuses to declare the exchange with another id, and to delete it while there is a binding; the binding goes with
+/// the connection. A store that may not be shared has a queue of one name, so that a second process with a copy of it is refused too.
+///
+/// A queue changes its store only when it is empty and nobody consumes from it. See docs/decisions/fencing.md.
+struct QueueClaim {
+    let owner: QueueOwner
+    /// How long the broker may take to see that an earlier connection is gone.
+    let patience: Duration
+    let logger: Logger
+    private var lockedSince: Instant?
+
+    init(owner: QueueOwner, settings: LinkSettings, logger: Logger) {
+        self.owner = owner
+        // It checks once a heartbeat, and two without a byte are too many.
+        patience = settings.heartbeat * 4
+        self.logger = logger
+    }
+
+    /// Throws ``BrokerError/Code/owned`` when the queue is another's, and that is final.
+    mutating func make(of names: Topology, on connection: Connection, now: Instant) throws(BrokerError) {
+        let identity = "\(names.owner).\(owner.store)"
+        let presence = owner.isShared ? "\(identity).\(UUID())" : identity
+        guard try connection.declareExclusiveQueue(presence) else { throw locked(names, now) }
+        lockedSince = nil
+        if try !connection.declareOwner(names.owner, identity) { try takeOver(names, identity, on: connection) }
+        try connection.bind(presence, to: names.owner, key: "")
+        // The exchange may have become another store's before the binding. From the binding on it stays what it is.
+        guard try connection.declareOwner(names.owner, identity) else { throw Self.isRunning(names) }
+    }
+
+    private func takeOver(_ names: Topology, _ identity: String, on connection: Connection) throws(BrokerError) {
+        let (messages, consumers) = try connection.inspect(names.events)
+        guard consumers == 0 else { throw Self.isRunning(names) }
+        guard messages == 0 else {
+            throw BrokerError(
+                .owned,
+                "the queue \(names.events) holds \(messages) messages for another store: start that one until the queue is empty, or delete "
+                    + "the exchange \(names.owner) to give them to this one")
+        }
+        guard try connection.deleteUnusedExchange(names.owner), try connection.declareOwner(names.owner, identity) else {
+            throw Self.isRunning(names)
+        }
+        logger.warning(
+            "The queue is empty and belonged to another store; its events go to this one now", metadata: ["queue": "\(names.events)"])
+    }
+
+    private mutating func locked(_ names: Topology, _ now: Instant) -> BrokerError {
+        let since = lockedSince ?? now
+        lockedSince = since
+        return now - since < patience
+            ? BrokerError(.unavailable, "the broker still has an earlier connection of this store")
+            : BrokerError(
+                .owned, "the queue \(names.events) belongs to another process with this very store, or a copy of it: end that one first")
+    }
+
+    private static func isRunning(_ names: Topology) -> BrokerError {
+        BrokerError(
+            .owned,
+            "the queue \(names.events) belongs to another store, whose processes are running: end them, or start this one with their store")
+    }
+}
+
+// Each gives false where the broker refuses for the one reason that is asked about.
+extension Connection {
+    /// False when another connection has a queue of this name.
+    fileprivate func declareExclusiveQueue(_ name: String) throws(BrokerError) -> Bool {
+        let reply = analytics_declare_exclusive_queue(state, FrameWriter.channel, name)
+        return try check(reply, "declaring the queue \(name)", unless: AMQP_RESOURCE_LOCKED)
+    }
+
+    /// Declares what is not there. False when it is there with another identity.
+    fileprivate func declareOwner(_ name: String, _ identity: String) throws(BrokerError) -> Bool {
+        let reply = analytics_declare_owner(state, FrameWriter.channel, name, identity)
+        return try check(reply, "declaring the exchange \(name)", unless: AMQP_PRECONDITION_FAILED)
+    }
+
+    /// False when something is bound to it.
+    fileprivate func deleteUnusedExchange(_ name: String) throws(BrokerError) -> Bool {
+        let reply = analytics_delete_unused_exchange(state, FrameWriter.channel, name)
+        return try check(reply, "deleting the exchange \(name)", unless: AMQP_PRECONDITION_FAILED)
+    }
+
+    /// Messages that wait, and consumers, which may hold more.
+    fileprivate func inspect(_ name: String) throws(BrokerError) -> (messages: Int, consumers: Int) {
+        var (messages, consumers): (UInt32, UInt32) = (0, 0)
+        try check(analytics_inspect(state, FrameWriter.channel, name, &messages, &consumers), "inspecting the queue \(name)")
+        return (Int(messages), Int(consumers))
+    }
+
+    /// A refusal closes the channel: it is opened anew.
+    private func check(_ reply: amqp_rpc_reply_t, _ action: String, unless code: Int32) throws(BrokerError) -> Bool {
+        let isRefused =
+            reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && Int(reply.reply.id) == analytics_channel_close
+            && reply.reply.closeReason.code == Int(code)
+        guard isRefused else {
+            try check(reply, action)
+            return true
+        }
+        try check(analytics_reopen_channel(state, FrameWriter.channel), "opening a channel")
+        return false
+    }
+}
