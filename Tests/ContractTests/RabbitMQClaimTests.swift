@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Foundation
 import Logging
+import Synchronization
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -9,22 +10,135 @@ import Testing
 struct RabbitMQClaimTests {
     private let url = rabbitMQURL ?? ""
 
-    /// As many brokers as owners, on the same queues; each with a consumer.
+    @Test("Of many stores that begin at once exactly one consumes, and the others end", arguments: 0..<10)
+    func exactlyOne(_ round: Int) async throws {
+        try await withRabbitMQ(url) { broker, names in
+            // Before there is an exchange, and with one of a store that is away.
+            if round % 2 == 1 {
+                try await withConsumers([Self.owner()], names) { try await Self.untilConsuming($0[0]) }
+            }
+            let owners = (0..<8).map { Self.owner(isShared: $0 % 2 == 0) }
+            try await withConsumers(owners, names) { consumers in
+                let ends = await Self.ends(of: consumers, count: owners.count - 1)
+                #expect(ends.map { ($0 as? BrokerError)?.code } == Array(repeating: .owned, count: owners.count - 1))
+                #expect(await broker.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
+                try await eventually("one has all") { consumers.map(\.deliveries.count).sorted() == [0, 0, 0, 0, 0, 0, 0, 2] }
+                #expect(consumers.filter { !$0.sessions.isEmpty }.count == 1)
+            }
+        }
+    }
+
+    @Test("Processes with the same database share a queue")
+    func shares() async throws {
+        try await withRabbitMQ(url) { _, names in
+            let owner = Self.owner()
+            try await withConsumers([owner, owner, owner], names) { consumers in
+                for consumer in consumers { try await Self.untilConsuming(consumer) }
+            }
+        }
+    }
+
+    @Test("A second process with a copy of a file waits as long as a lost connection may be there, and ends")
+    func refusesACopy() async throws {
+        try await withRabbitMQ(url) { _, names in
+            let owner = Self.owner(isShared: false)
+            try await withConsumers([owner], names) { first in
+                try await Self.untilConsuming(first[0])
+                let started = ContinuousClock.now
+                try await withConsumers([owner], names) { second in
+                    let end = await second[0].waitForEnd() as? BrokerError
+                    #expect(end?.code == .owned && end?.message.contains("copy") == true, "\(String(describing: end))")
+                    #expect(second[0].sessions.isEmpty)
+                }
+                #expect(ContinuousClock.now - started >= .seconds(3))
+            }
+        }
+    }
+
+    @Test("A process that finds its own lost connection still there waits for its end, and consumes")
+    func outlivesItsOwnConnection() async throws {
+        try await withRabbitMQ(url) { _, names in
+            let owner = Self.owner(isShared: false)
+            var lost: Connection? = try rabbitMQConnection(to: url)
+            #expect(try lost?.declareExclusiveQueue("\(names.owner).\(owner.store)") == true)
+            let log = RecordedLog()
+            try await withConsumers([owner], names, log.logger) { consumers in
+                try await eventually("it has been refused") { log.contains("earlier connection") }
+                #expect(consumers[0].sessions.isEmpty)
+                lost = nil
+                try await Self.untilConsuming(consumers[0])
+            }
+        }
+    }
+
+    @Test("An owner that comes back and finds another store's process there ends")
+    func losesTheQueueWhileAway() async throws {
+        try await withRabbitMQ(url) { _, names in
+            try await withConsumers([Self.owner()], names) { consumers in
+                try await Self.untilConsuming(consumers[0])
+                let connection = try rabbitMQConnection(to: url)
+                try connection.deleteExchange(names.owner)
+                var claim = QueueClaim(owner: Self.owner(), settings: LinkSettings(), logger: Logger(label: "test"))
+                try claim.make(of: names, on: connection, now: .now)
+                // Ends the consumer's connection.
+                try connection.deleteQueue(names.events)
+                let end = await consumers[0].waitForEnd() as? BrokerError
+                #expect(end?.code == .owned && end?.message.contains("running") == true, "\(String(describing: end))")
+                #expect(consumers[0].sessions.count == 1)
+            }
+        }
+    }
+
+    @Test("Messages for a store that is away are another one's only when somebody has deleted the exchange")
+    func givesMessagesAway() async throws {
+        try await withRabbitMQ(url) { broker, names in
+            try await withConsumers([Self.owner()], names) { try await Self.untilConsuming($0[0]) }
+            #expect(await broker.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
+            let next = Self.owner()
+            try await withConsumers([next], names) { consumers in
+                let end = await consumers[0].waitForEnd() as? BrokerError
+                #expect(end?.code == .owned && end?.message.contains("holds 2 messages") == true, "\(String(describing: end))")
+            }
+            try rabbitMQConnection(to: url).deleteExchange(names.owner)
+            try await withConsumers([next], names) { consumers in try await consumers[0].first(2) }
+        }
+    }
+
+    @Test("While somebody consumes without a claim, a queue does not change its store")
+    func countsConsumersWithoutAClaim() async throws {
+        try await withRabbitMQ(url) { _, names in
+            try await withConsumers([Self.owner()], names) { try await Self.untilConsuming($0[0]) }
+            try await withConsumers([nil], names) { earlier in
+                try await Self.untilConsuming(earlier[0])
+                let connection = try rabbitMQConnection(to: url)
+                try await eventually("the broker knows it") { try connection.inspect(names.events).consumers == 1 }
+                try await withConsumers([Self.owner()], names) { consumers in
+                    #expect((await consumers[0].waitForEnd() as? BrokerError)?.code == .owned)
+                }
+            }
+        }
+    }
+
+    // MARK: Support
+
+    private static func owner(isShared: Bool = true) -> QueueOwner { QueueOwner(store: UUID().uuidString, isShared: isShared) }
+
+    /// A broker and a consumer for each owner, all at once; for `nil` one that claims nothing.
     private func withConsumers(
-        _ owners: [QueueOwner], _ body: (Topology, [(broker: RabbitMQBroker, consumer: DeliveryCollector)]) async throws -> Void
+        _ owners: [QueueOwner?], _ names: Topology, _ logger: Logger = Logger(label: "test"),
+        _ body: ([DeliveryCollector]) async throws -> Void
     ) async throws {
-        let names = Topology(prefix: "test-\(UUID().uuidString)")
         var settings = LinkSettings()
         settings.heartbeat = .seconds(1)
         var subjects: [(broker: RabbitMQBroker, consumer: DeliveryCollector)] = []
         for owner in owners {
-            let broker = try RabbitMQBroker(url: url, names: names, logger: Logger(label: "test"), settings: settings)
-            broker.claim(for: owner)
+            let broker = try RabbitMQBroker(url: url, names: names, logger: logger, settings: settings)
+            if let owner { broker.claim(for: owner) }
             subjects.append((broker, DeliveryCollector(broker, prefetch: 10)))
         }
         let result: Result<Void, any Error>
         do {
-            result = .success(try await body(names, subjects))
+            result = .success(try await body(subjects.map(\.consumer)))
         } catch {
             result = .failure(error)
         }
@@ -32,85 +146,43 @@ struct RabbitMQClaimTests {
             await subject.consumer.stop()
             await subject.broker.shutdown()
         }
-        try deleteTopology(names, at: url)
         try result.get()
     }
 
-    private static func owner(_ isShared: Bool = true) -> QueueOwner { QueueOwner(store: UUID().uuidString, isShared: isShared) }
+    private static func untilConsuming(_ consumer: DeliveryCollector) async throws {
+        try await eventually("it consumes") { !consumer.sessions.isEmpty }
+    }
 
-    @Test("Of many stores that begin at once exactly one consumes, and the others end", arguments: 0..<5)
-    func exactlyOne(_ round: Int) async throws {
-        let owners = (0..<8).map { Self.owner($0 % 2 == 0) }
-        try await withConsumers(owners) { names, subjects in
-            let ends = await withTaskGroup { group in
-                for subject in subjects {
-                    group.addTask { await subject.consumer.waitForEnd() }
-                }
-                var ends: [(any Error)?] = []
-                while ends.count < owners.count - 1, let end = await group.next() { ends.append(end) }
-                // The one that is left consumes until it is told to stop.
-                for subject in subjects { #expect(await subject.broker.publish([message(body(1))], to: .events) == [.confirmed]) }
-                try? await eventually("its deliveries") { subjects.contains { $0.consumer.deliveries.count == owners.count } }
-                for subject in subjects { await subject.consumer.stop() }
-                return ends
-            }
-            #expect(ends.map { ($0 as? BrokerError)?.code } == Array(repeating: .owned, count: owners.count - 1))
-            #expect(subjects.filter { !$0.consumer.sessions.isEmpty }.count == 1)
-            #expect(subjects.contains { $0.consumer.deliveries.count == owners.count })
+    /// The errors of the first `count` that end by themselves.
+    private static func ends(of consumers: [DeliveryCollector], count: Int) async -> [(any Error)?] {
+        let (ends, continuation) = AsyncStream<(any Error)?>.makeStream()
+        for consumer in consumers {
+            Task { continuation.yield(await consumer.waitForEnd()) }
+        }
+        return await ends.prefix(count).reduce(into: []) { $0.append($1) }
+    }
+}
+
+/// What a logger was given.
+private final class RecordedLog: Sendable {
+    private struct Handler: LogHandler {
+        let log: RecordedLog
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.trace
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            log.lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
         }
     }
 
-    @Test("Processes with the same database share a queue")
-    func shares() async throws {
-        let owner = Self.owner()
-        try await withConsumers([owner, owner, owner]) { _, subjects in
-            try await eventually("all consume") { subjects.allSatisfy { !$0.consumer.sessions.isEmpty } }
-        }
-    }
+    private let lines = Mutex<[String]>([])
 
-    @Test("A second process with a copy of a file waits as long as a lost connection may be there, and ends")
-    func refusesACopy() async throws {
-        let owner = Self.owner(false)
-        try await withConsumers([owner]) { names, subjects in
-            try await eventually("it consumes") { !subjects[0].consumer.sessions.isEmpty }
-            try await withSecond(owner, names) { second in
-                let started = ContinuousClock.now
-                let end = await second.waitForEnd() as? BrokerError
-                #expect(end?.code == .owned && end?.message.contains("copy") == true, "\(String(describing: end))")
-                #expect(ContinuousClock.now - started >= .seconds(3))
-                #expect(second.sessions.isEmpty)
-            }
-        }
-    }
+    var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
 
-    @Test("A process that finds its own lost connection still there waits for its end, and consumes")
-    func outlivesItsOwnConnection() async throws {
-        let owner = Self.owner(false)
-        try await withConsumers([owner]) { names, subjects in
-            try await eventually("it consumes") { !subjects[0].consumer.sessions.isEmpty }
-            try await withSecond(owner, names) { second in
-                let connection = try rabbitMQConnection(to: url)
-                try await eventually("it has been refused") { second.sessions.isEmpty && (try? connection.selectConfirms()) != nil }
-                await subjects[0].consumer.stop()
-                try await eventually("the second one consumes") { !second.sessions.isEmpty }
-            }
-        }
-    }
-
-    private func withSecond(_ owner: QueueOwner, _ names: Topology, _ body: (DeliveryCollector) async throws -> Void) async throws {
-        var settings = LinkSettings()
-        settings.heartbeat = .seconds(1)
-        let broker = try RabbitMQBroker(url: url, names: names, logger: Logger(label: "test"), settings: settings)
-        broker.claim(for: owner)
-        let consumer = DeliveryCollector(broker, prefetch: 10)
-        let result: Result<Void, any Error>
-        do {
-            result = .success(try await body(consumer))
-        } catch {
-            result = .failure(error)
-        }
-        await consumer.stop()
-        await broker.shutdown()
-        try result.get()
-    }
+    func contains(_ words: String) -> Bool { lines.withLock { $0.contains { $0.contains(words) } } }
 }

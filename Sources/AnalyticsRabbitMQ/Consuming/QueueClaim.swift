@@ -84,7 +84,7 @@ struct QueueClaim {
 // Each gives false where the broker refuses for the one reason that is asked about.
 extension Connection {
     /// False when another connection has a queue of this name.
-    fileprivate func declareExclusiveQueue(_ name: String) throws(BrokerError) -> Bool {
+    func declareExclusiveQueue(_ name: String) throws(BrokerError) -> Bool {
         let reply = analytics_declare_exclusive_queue(state, FrameWriter.channel, name)
         return try check(reply, "declaring the queue \(name)", unless: AMQP_RESOURCE_LOCKED)
     }
@@ -102,7 +102,7 @@ extension Connection {
     }
 
     /// Messages that wait, and consumers, which may hold more.
-    fileprivate func inspect(_ name: String) throws(BrokerError) -> (messages: Int, consumers: Int) {
+    func inspect(_ name: String) throws(BrokerError) -> (messages: Int, consumers: Int) {
         var (messages, consumers): (UInt32, UInt32) = (0, 0)
         try check(analytics_inspect(state, FrameWriter.channel, name, &messages, &consumers), "inspecting the queue \(name)")
         return (Int(messages), Int(consumers))
