@@ -77,27 +77,37 @@ final class DeliveryCollector: Sendable {
         struct State {
             var sessions: [DeliverySession] = []
             var deliveries: [Delivery] = []
+            var end: Result<Void, any Error>?
         }
 
         let state = Mutex(State())
     }
 
     private let received = Received()
-    private let task: Task<Void, any Error>
+    private let task: Task<Void, Never>
 
     init(_ broker: any Broker, prefetch: Int) {
         task = Task { [received] in
-            try await broker.withConsumer(prefetch: prefetch) { consumer in
-                try await consumer.forEachSession { session in
-                    received.state.withLock { $0.sessions.append(session) }
-                    for await delivery in session { received.state.withLock { $0.deliveries.append(delivery) } }
+            let result: Result<Void, any Error>
+            do {
+                try await broker.withConsumer(prefetch: prefetch) { consumer in
+                    try await consumer.forEachSession { session in
+                        received.state.withLock { $0.sessions.append(session) }
+                        for await delivery in session { received.state.withLock { $0.deliveries.append(delivery) } }
+                    }
                 }
+                result = .success(())
+            } catch {
+                result = .failure(error)
             }
+            received.state.withLock { $0.end = result }
         }
     }
 
     var sessions: [DeliverySession] { received.state.withLock { $0.sessions } }
     var deliveries: [Delivery] { received.state.withLock { $0.deliveries } }
+    /// How the consumer has ended, once it has.
+    var end: Result<Void, any Error>? { received.state.withLock { $0.end } }
     var bodies: [[UInt8]] { deliveries.map(\.body) }
 
     /// The first `count` deliveries; fails the test where they do not come.
@@ -116,16 +126,12 @@ final class DeliveryCollector: Sendable {
     /// Lets the consumer go and waits until its scope has ended.
     func stop() async {
         task.cancel()
-        _ = await task.result
+        await task.value
     }
 
-    /// Returns when the consumer has ended by itself, with the error that it ended with.
-    @discardableResult
-    func waitForEnd() async -> (any Error)? {
-        switch await task.result {
-        case .success: nil
-        case .failure(let error): error
-        }
+    /// Returns when the consumer has ended by itself.
+    func waitForEnd() async {
+        await task.value
     }
 }
 

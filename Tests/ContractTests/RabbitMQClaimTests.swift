@@ -19,10 +19,10 @@ struct RabbitMQClaimTests {
             }
             let owners = (0..<8).map { Self.owner(isShared: $0 % 2 == 0) }
             try await withConsumers(owners, names) { consumers in
-                let ends = await Self.ends(of: consumers, count: owners.count - 1)
-                #expect(ends.map { ($0 as? BrokerError)?.code } == Array(repeating: .owned, count: owners.count - 1))
+                try await eventually("all but one end") { consumers.filter { $0.end != nil }.count == owners.count - 1 }
                 #expect(await broker.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
                 try await eventually("one has all") { consumers.map(\.deliveries.count).sorted() == [0, 0, 0, 0, 0, 0, 0, 2] }
+                #expect(consumers.compactMap(\.failure).map(\.code) == Array(repeating: .owned, count: owners.count - 1))
                 #expect(consumers.filter { !$0.sessions.isEmpty }.count == 1)
             }
         }
@@ -46,7 +46,7 @@ struct RabbitMQClaimTests {
                 try await Self.untilConsuming(first[0])
                 let started = ContinuousClock.now
                 try await withConsumers([owner], names) { second in
-                    let end = await second[0].waitForEnd() as? BrokerError
+                    let end = try await second[0].untilFailed()
                     #expect(end?.code == .owned && end?.message.contains("copy") == true, "\(String(describing: end))")
                     #expect(second[0].sessions.isEmpty)
                 }
@@ -82,7 +82,7 @@ struct RabbitMQClaimTests {
                 try claim.make(of: names, on: connection, now: .now)
                 // Ends the consumer's connection.
                 try connection.deleteQueue(names.events)
-                let end = await consumers[0].waitForEnd() as? BrokerError
+                let end = try await consumers[0].untilFailed()
                 #expect(end?.code == .owned && end?.message.contains("running") == true, "\(String(describing: end))")
                 #expect(consumers[0].sessions.count == 1)
             }
@@ -96,7 +96,7 @@ struct RabbitMQClaimTests {
             #expect(await broker.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
             let next = Self.owner()
             try await withConsumers([next], names) { consumers in
-                let end = await consumers[0].waitForEnd() as? BrokerError
+                let end = try await consumers[0].untilFailed()
                 #expect(end?.code == .owned && end?.message.contains("holds 2 messages") == true, "\(String(describing: end))")
             }
             try rabbitMQConnection(to: url).deleteExchange(names.owner)
@@ -113,7 +113,7 @@ struct RabbitMQClaimTests {
                 let connection = try rabbitMQConnection(to: url)
                 try await eventually("the broker knows it") { try connection.inspect(names.events).consumers == 1 }
                 try await withConsumers([Self.owner()], names) { consumers in
-                    #expect((await consumers[0].waitForEnd() as? BrokerError)?.code == .owned)
+                    #expect(try await consumers[0].untilFailed()?.code == .owned)
                 }
             }
         }
@@ -152,14 +152,17 @@ struct RabbitMQClaimTests {
     private static func untilConsuming(_ consumer: DeliveryCollector) async throws {
         try await eventually("it consumes") { !consumer.sessions.isEmpty }
     }
+}
 
-    /// The errors of the first `count` that end by themselves.
-    private static func ends(of consumers: [DeliveryCollector], count: Int) async -> [(any Error)?] {
-        let (ends, continuation) = AsyncStream<(any Error)?>.makeStream()
-        for consumer in consumers {
-            Task { continuation.yield(await consumer.waitForEnd()) }
-        }
-        return await ends.prefix(count).reduce(into: []) { $0.append($1) }
+extension DeliveryCollector {
+    fileprivate var failure: BrokerError? {
+        guard case .failure(let error) = end else { return nil }
+        return error as? BrokerError
+    }
+
+    fileprivate func untilFailed() async throws -> BrokerError? {
+        try await eventually("it ends by itself") { self.end != nil }
+        return failure
     }
 }
 
