@@ -60,7 +60,8 @@ struct RabbitMQClaimTests {
         try await withRabbitMQ(url) { _, names in
             let owner = Self.owner(isShared: false)
             var lost: Connection? = try rabbitMQConnection(to: url)
-            #expect(try lost?.declareExclusiveQueue("\(names.owner).\(owner.store)") == true)
+            let isDeclared = try lost?.declareExclusiveQueue("\(names.owner).\(owner.store)")
+            #expect(isDeclared == true)
             let log = RecordedLog()
             try await withConsumers([owner], names, log.logger) { consumers in
                 try await eventually("it has been refused") { log.contains("earlier connection") }
@@ -113,7 +114,8 @@ struct RabbitMQClaimTests {
                 let connection = try rabbitMQConnection(to: url)
                 try await eventually("the broker knows it") { try connection.inspect(names.events).consumers == 1 }
                 try await withConsumers([Self.owner()], names) { consumers in
-                    #expect(try await consumers[0].untilFailed()?.code == .owned)
+                    let end = try await consumers[0].untilFailed()
+                    #expect(end?.code == .owned)
                 }
             }
         }
