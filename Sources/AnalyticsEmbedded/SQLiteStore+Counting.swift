@@ -2,41 +2,54 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    public func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
-        guard !ranges.isEmpty else { return [] }
-        return try await read("countEvents") { db in
-            var folder = MinuteFolder()
+    public func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer {
+        try await read("countEvents") { db in
+            var reducer = reducer
             for ranges in ranges.inOrderAndMerged().withoutSharedMinutes() {
-                try Self.count(db, project: project, in: ranges, into: &folder)
+                guard try Self.count(db, selection, in: ranges, into: &reducer) else { break }
             }
-            return folder.finish()
+            reducer.finish()
+            return reducer
         }
     }
 
-    /// Read from `events_minute` alone, in its order.
+    /// Read from `events_minute` alone, in its order. False when the reducer takes no more.
     private static func count(
-        _ db: Database, project: String, in ranges: [Range<Timestamp>], into folder: inout MinuteFolder
-    ) throws {
-        guard let first = ranges.first?.lowerBound, let end = ranges.last?.upperBound else { return }
+        _ db: Database, _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: inout some CountReducer
+    ) throws -> Bool {
+        guard let first = ranges.first?.lowerBound, let end = ranges.last?.upperBound else { return true }
         var arguments: StatementArguments = [
-            SQLiteText(project), first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
+            SQLiteText(selection.project), first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
         ]
-        var gaps = ""
+        var conditions = ""
         if ranges.count > 1 {
-            gaps = "AND EXISTS (SELECT 1 FROM json_each(?) AS range WHERE timestamp >= range.value ->> 0 AND timestamp < range.value ->> 1)"
+            conditions =
+                "AND EXISTS (SELECT 1 FROM json_each(?) AS range WHERE timestamp >= range.value ->> 0 AND timestamp < range.value ->> 1)"
             let bounds = ranges.map { "[\($0.lowerBound.milliseconds),\($0.upperBound.milliseconds)]" }
             arguments += ["[\(bounds.joined(separator: ","))]"]
         }
-        let statement = try db.cachedStatement(
-            sql: """
-                SELECT minute, type, source, count(*) FROM events INDEXED BY events_minute
-                WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(gaps)
-                GROUP BY minute, type, source ORDER BY minute
-                """)
+        for (column, values) in [("type", selection.types), ("source", selection.sources)] where !values.isEmpty {
+            // Not as JSON: SQLite cuts its strings at a NUL.
+            conditions += " AND \(column) IN (\(values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
+            arguments += StatementArguments(values.map(SQLiteText.init))
+        }
+        let sql = """
+            SELECT minute, type, source, count(*) FROM events INDEXED BY events_minute
+            WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(conditions)
+            GROUP BY minute, type, source ORDER BY minute, type, source
+            """
+        // Statements with filters are as many as there are numbers of values: they are not kept.
+        let isPlain = selection.types.isEmpty && selection.sources.isEmpty
+        let statement = try isPlain ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         while let row = try rows.next() {
-            folder.add(minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: row[3])
+            let count = EventCount(
+                minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: row[3])
+            guard reducer.add(count) else { return false }
         }
+        return true
     }
 
     public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {

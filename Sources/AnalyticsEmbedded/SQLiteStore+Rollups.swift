@@ -12,10 +12,10 @@ extension SQLiteStore {
                     ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1
                     """)
             for mark in marks {
-                let isCounted = mark.groups != nil
+                let isCounted = mark.table != nil
                 try statement.execute(arguments: [
                     tier.number, SQLiteText(mark.key.project), mark.key.index, isCounted ? 1 : 0, !isCounted,
-                    Data(SQLiteRollupGroups.encode(mark.groups ?? [])),
+                    Data(mark.table?.bytes ?? []),
                 ])
             }
         }
@@ -43,27 +43,33 @@ extension SQLiteStore {
         }
     }
 
-    public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
-        guard !ranges.isEmpty else { return [] }
+    public func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
+        guard !ranges.isEmpty else { return RollupPage(rollups: []) }
         return try await read("rollups") { db in
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT bucket, version, done, dirty, groups FROM buckets
                     WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ? ORDER BY bucket
                     """)
-            var rollups: [Rollup] = []
+            var page = RollupPage(rollups: [])
+            var bytes = 0
             for range in ranges.inOrderAndMerged() {
                 let arguments: StatementArguments = [tier.number, SQLiteText(project), range.lowerBound, range.upperBound]
                 let rows = try Row.fetchCursor(statement, arguments: arguments)
                 while let row = try rows.next() {
-                    let groups = try row.withUnsafeData(atIndex: 4) { data in
-                        try data?.withUnsafeBytes(SQLiteRollupGroups.decode) ?? []
+                    if bytes >= byteLimit, let last = page.rollups.last {
+                        page.next = last.key.index + 1
+                        return page
                     }
+                    let table = GroupTable(bytes: try row.withUnsafeData(atIndex: 4) { $0.map { Array($0) } ?? [] })
                     let key = BucketKey(project: project, index: row[0])
-                    rollups.append(Rollup(key: key, version: row[1], done: row[2], dirty: row[3], groups: groups))
+                    page.rollups.append(Rollup(key: key, version: row[1], done: row[2], dirty: row[3], table: table))
+                    bytes += table.size
                 }
             }
-            return rollups
+            return page
         }
     }
 
@@ -78,7 +84,7 @@ extension SQLiteStore {
             var applied = 0
             for bucket in buckets {
                 try statement.execute(arguments: [
-                    Data(SQLiteRollupGroups.encode(bucket.groups)), bucket.version, tier.number, SQLiteText(bucket.key.project),
+                    Data(bucket.table.bytes), bucket.version, tier.number, SQLiteText(bucket.key.project),
                     bucket.key.index,
                 ])
                 applied += db.changesCount

@@ -12,6 +12,7 @@ enum SQLiteStoreSchema {
             try raiseWatermarksAboveDeletedEvents($0)
         },
         { try $0.execute(sql: version3) },
+        { try markFoldedBuckets($0) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -136,12 +137,37 @@ extension SQLiteStoreSchema {
         while let row = try rows.next() {
             let (project, minute): (SQLiteText, Int64) = (row[0], row[1])
             if let done, done.string.utf8.elementsEqual(project.string.utf8) { continue }
-            let groups = try row.withUnsafeData(atIndex: 2) { try $0?.withUnsafeBytes(SQLiteRollupGroups.decode) ?? [] }
-            let counted = groups.reduce(0) { $0 + $1.count }
+            let table = GroupTable(bytes: try row.withUnsafeData(atIndex: 2) { $0.map { Array($0) } ?? [] })
+            let counted = try table.total()
             guard try Int64.fetchOne(events, arguments: [project, minute]) ?? 0 < counted else { continue }
             try raise(db, ["closedBefore", "watermark"], of: project, to: Timestamp(minute: minute + 1))
             done = project
         }
+    }
+}
+
+extension SQLiteStoreSchema {
+    /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass
+    /// over it until then, and for ever where it lies below the watermark: its events may be gone.
+    private static func markFoldedBuckets(_ db: Database) throws {
+        // 999 groups are at least so many bytes.
+        let rows = try Row.fetchCursor(
+            db,
+            sql: """
+                SELECT buckets.tier, buckets.project, bucket, groups FROM buckets LEFT JOIN projects ON projects.project = buckets.project
+                WHERE length(groups) > 3996 AND (tier = 1 OR watermark IS NULL OR (bucket + 1) * 60000 > watermark)
+                """)
+        var folded: [(tier: Int64, project: SQLiteText, bucket: Int64)] = []
+        while let row = try rows.next() {
+            let table = GroupTable(bytes: try row.withUnsafeData(atIndex: 3) { $0.map { Array($0) } ?? [] })
+            let (tier, bucket): (Int64, Int64) = (row[0], row[2])
+            guard table.isFolded else { continue }
+            folded.append((tier, row[1], bucket))
+            if tier == 0 { folded.append((1, row[1], Timestamp(minute: bucket).hour)) }
+        }
+        let mark = try db.cachedStatement(
+            sql: "UPDATE buckets SET version = version + 1, dirty = 1 WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket = ?")
+        for bucket in folded { try mark.execute(arguments: [bucket.tier, bucket.project, bucket.bucket]) }
     }
 }
 

@@ -10,6 +10,7 @@ enum BSON: Sendable {
     case boolean(Bool)
     case date(Timestamp)
     case null
+    case binary([UInt8])
     /// Greater than every other value.
     case maxKey
     /// JSON text of a client: keys with `$` and `.` are kept as they are and nothing in it is interpreted.
@@ -70,6 +71,7 @@ final class BSONDocument {
         case .boolean(let boolean): bson_append_bool(document, key, length, boolean)
         case .date(let time): bson_append_date_time(document, key, length, time.milliseconds)
         case .null: bson_append_null(document, key, length)
+        case .binary(let bytes): bson_append_binary(document, key, length, BSON_SUBTYPE_BINARY, bytes, UInt32(bytes.count))
         case .maxKey: bson_append_maxkey(document, key, length)
         case .json(let json): cmongoc_append_json(document, key, key.utf8.count, json.text, json.text.utf8.count)
         case .document(let fields):

@@ -83,6 +83,9 @@ struct BSONElement {
 
     var date: Timestamp? { type == 0x09 ? Timestamp(milliseconds: value.loadUnaligned(as: Int64.self)) : nil }
 
+    /// Bytes of the generic subtype, which stands between them and their length.
+    var binary: [UInt8]? { type == 0x05 && value[4] == 0 ? Array(value.dropFirst(5)) : nil }
+
     /// A document or an array.
     var document: BSONView? { type == 0x03 || type == 0x04 ? BSONView(value) : nil }
 

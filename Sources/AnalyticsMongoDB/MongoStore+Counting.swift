@@ -1,21 +1,25 @@
 public import AnalyticsCore
 
 extension MongoStore {
-    public func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+    public func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer {
         let ranges = Ranges.normalised(ranges.map { $0.lowerBound.milliseconds..<$0.upperBound.milliseconds })
-        guard !ranges.isEmpty else { return [] }
         return try await run("countEvents") { session throws(StoreError) in
-            var folder = MinuteFolder()
-            for query in Ranges.queries(ranges, together: Counting.shareMinute) {
+            var reducer = reducer
+            var takesMore = true
+            for query in Ranges.queries(ranges, together: Counting.shareMinute) where takesMore {
                 let options: [(String, BSON)] = [("hint", .string(Index.byTime)), ("allowDiskUse", true)]
-                try session.aggregate(.events, Counting.pipeline(project, query), options) { row throws(StoreError) in
+                try session.aggregateWhile(.events, Counting.pipeline(selection, query), options) { row throws(StoreError) -> Bool in
                     guard let group = row["_id"]?.document, let minute = group["m"]?.date, let type = group["t"]?.string,
                         let source = group["s"]?.string, let count = row["n"]?.integer
                     else { throw session.damage(.events) }
-                    folder.add(minute: minute.minute, type: type, source: source, count: count)
+                    takesMore = reducer.add(EventCount(minute: minute.minute, type: type, source: source, count: count))
+                    return takesMore
                 }
             }
-            return folder.finish()
+            reducer.finish()
+            return reducer
         }
     }
 
@@ -69,20 +73,21 @@ extension Session {
 enum Counting {
     /// Matches on the leading fields of ``Index/byTime`` and groups by what else it holds: no document is read.
     /// https://www.mongodb.com/docs/v6.0/core/query-optimization/#covered-query
-    static func pipeline(_ project: String, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
+    static func pipeline(_ selection: CountSelection, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
+        let filters: [(String, BSON)] = [("type", selection.types), ("source", selection.sources)].filter { !$0.1.isEmpty }
+            .map { ($0.0, ["$in": .array($0.1.map(BSON.string))]) }
         let matches: [BSON] = ranges.map { range in
-            [
-                "_id.project": .string(project),
-                "timestamp": [
-                    "$gte": .date(Timestamp(milliseconds: range.lowerBound)), "$lt": .date(Timestamp(milliseconds: range.upperBound)),
-                ],
+            let times: BSON = [
+                "$gte": .date(Timestamp(milliseconds: range.lowerBound)), "$lt": .date(Timestamp(milliseconds: range.upperBound)),
             ]
+            return .document([("_id.project", .string(selection.project)), ("timestamp", times)] + filters)
         }
         let minute: BSON = ["$dateTrunc": ["date": "$timestamp", "unit": "minute"]]
         return [
             ["$match": matches.count == 1 ? matches[0] : ["$or": .array(matches)]],
             ["$group": ["_id": ["m": minute, "t": "$type", "s": "$source"], "n": ["$sum": 1]]],
-            ["$sort": ["_id.m": 1]],
+            // By minute, type and source, as documents compare.
+            ["$sort": ["_id": 1]],
         ]
     }
 

@@ -48,25 +48,25 @@ extension MongoStore {
 /// statement for a few dozen looks each bucket's new values up by its `_id` and costs a third of that; the update of each document
 /// is as atomic as before, and is decided anew when another write came in between.
 enum Rolling {
-    /// Buckets of one command; with the groups that a bucket may have, far below 48 MB in all but the worst case, which the driver
-    /// cuts.
+    /// Buckets of one command, which the driver cuts at 48 MB.
     static let bulkCount = 2000
     /// Buckets of one statement: the lookup is a search through a list.
     static let statementCount = 64
-    /// Groups of one statement, so that it stays below a document's 16 MB with the longest types and sources (800 bytes each).
-    static let statementGroups = 6000
+    /// Bytes of tables in one statement, unless a single one is larger: a statement has to stay below a document's 16 MB.
+    static let statementBytes = 4 << 20
 
     static func statements(_ buckets: ArraySlice<RolledBucket>) -> [ArraySlice<RolledBucket>] {
         var statements: [ArraySlice<RolledBucket>] = []
         var start = buckets.startIndex
-        var groups = 0
+        var bytes = 0
         for index in buckets.indices {
-            if index - start == statementCount || (index > start && groups + buckets[index].groups.count > statementGroups) {
+            let own = buckets[index].table.size
+            if index - start == statementCount || (index > start && bytes + own > statementBytes) {
                 statements.append(buckets[start..<index])
                 start = index
-                groups = 0
+                bytes = 0
             }
-            groups += buckets[index].groups.count
+            bytes += own
         }
         if start < buckets.endIndex { statements.append(buckets[start...]) }
         return statements
@@ -74,7 +74,7 @@ enum Rolling {
 
     static func statement(_ kind: BucketKind, _ buckets: ArraySlice<RolledBucket>) -> (filter: [(String, BSON)], update: [BSON]) {
         let ids = BSON.array(buckets.map { Key.bucket(kind, $0.key) })
-        let rolls = BSON.array(buckets.map { ["v": .integer($0.version), "groups": .array($0.groups.map(\.document))] })
+        let rolls = BSON.array(buckets.map { ["v": .integer($0.version), "groups": .binary($0.table.bytes)] })
         // Literals: a type that starts with "$" is no expression.
         let mine: BSON = ["$arrayElemAt": [["$literal": rolls], ["$indexOfArray": [["$literal": ids], "$_id"]]]]
         let isNewer: BSON = ["$lt": ["$done", "$roll.v"]]
@@ -92,12 +92,5 @@ enum Rolling {
                 ["$unset": "roll"],
             ]
         )
-    }
-}
-
-extension RollupGroup {
-    var document: BSON {
-        let fields: [(String, BSON)] = [("type", .string(type)), ("source", .string(source)), ("n", .integer(count))]
-        return .document(quarters.isEmpty ? fields : fields + [("q", .array(quarters.map(BSON.integer)))])
     }
 }

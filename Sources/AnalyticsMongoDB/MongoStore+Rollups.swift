@@ -1,20 +1,30 @@
 public import AnalyticsCore
 
 extension MongoStore {
-    public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+    public func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
         let ranges = Ranges.normalised(ranges)
-        guard !ranges.isEmpty else { return [] }
+        guard !ranges.isEmpty else { return RollupPage(rollups: []) }
         let kind = BucketKind(tier)
         return try await run("rollups") { session throws(StoreError) in
-            var rollups: [Rollup] = []
-            for query in Ranges.queries(ranges) {
+            var page = RollupPage(rollups: [])
+            var bytes = 0
+            for query in Ranges.queries(ranges) where page.next == nil {
                 let alternatives: [BSON] = query.map { ["_id": Key.buckets(kind, project, $0)] }
-                try session.find(kind.collection, [("$or", .array(alternatives))], [("sort", ["_id": 1])]) { row throws(StoreError) in
+                let filter: [(String, BSON)] = [("$or", .array(alternatives))]
+                try session.findWhile(kind.collection, filter, [("sort", ["_id": 1])]) { row throws(StoreError) -> Bool in
+                    if bytes >= byteLimit, let last = page.rollups.last {
+                        page.next = last.key.index + 1
+                        return false
+                    }
                     guard let rollup = Rollup(row, kind) else { throw session.damage(kind.collection) }
-                    rollups.append(rollup)
+                    page.rollups.append(rollup)
+                    bytes += rollup.table.size
+                    return true
                 }
             }
-            return rollups
+            return page
         }
     }
 
@@ -60,9 +70,22 @@ extension Rollup {
     /// `nil` for a document that this adapter did not write.
     init?(_ row: BSONView, _ kind: BucketKind) {
         guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer,
-            let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let groups = row["groups"]?.document?.all(RollupGroup.init)
+            let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let table = row["groups"].flatMap(GroupTable.init)
         else { return nil }
-        self.init(key: key, version: version, done: done, dirty: dirty, groups: groups)
+        self.init(key: key, version: version, done: done, dirty: dirty, table: table)
+    }
+}
+
+extension GroupTable {
+    /// Bytes, or the array of groups that versions up to schema 2 wrote.
+    init?(_ element: BSONElement) {
+        if let bytes = element.binary {
+            self.init(bytes: bytes)
+        } else if let groups = element.document?.all(RollupGroup.init) {
+            self.init(earlier: groups)
+        } else {
+            return nil
+        }
     }
 }
 

@@ -2,14 +2,15 @@ public import AnalyticsCore
 
 /// The version of what is stored. 1 had no number.
 enum Schema {
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 }
 
 extension MongoStore {
     /// Creates what is missing, and brings an older database to this version. A newer one is refused.
     ///
     /// Version 1 had the server delete events, by a TTL index; 2 deletes them itself, below a watermark. An older version that is started
-    /// again beside this one makes that index anew, so it is looked for each time.
+    /// again beside this one makes that index anew, so it is looked for each time. Versions up to 2 named at most 1,000 groups of a bucket
+    /// and counted the rest together; 3 keeps all of them, as bytes.
     public func prepare() async throws(StoreError) {
         let (version, expiry) = try await run("prepare") { session throws(StoreError) in
             let version = try session.schemaVersion()
@@ -17,12 +18,13 @@ extension MongoStore {
             try session.createIndexes()
             return (version, try session.expiryOfEvents())
         }
-        if version < Schema.version || expiry != nil {
+        if version < 2 || expiry != nil {
             for project in try await projects() {
                 try await raiseWatermarkAboveDeletedEvents(of: project)
                 if let expiry { try await raiseWatermark(of: project, overEventsDeletedAfter: expiry) }
             }
         }
+        if version < 3 { try await markFoldedBuckets() }
         try await run("prepare") { session throws(StoreError) in
             if expiry != nil { try session.dropExpiryOfEvents() }
             try Self.check(session.raiseSchemaVersion())
@@ -56,11 +58,10 @@ extension MongoStore {
         while end > first {
             let start = max(first, end - step)
             // Rollups first: an event is inserted before it is counted.
-            let rollups = try await self.rollups(.minute, project: project, in: [start * 1440..<end * 1440])
+            let rollups = try await totals(of: project, in: start * 1440..<end * 1440)
             let times = Timestamp(minute: start * 1440)..<Timestamp(minute: end * 1440)
-            let counted = rollups.isEmpty ? [] : try await countEvents(project: project, in: [times])
-            let events = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups.total) })
-            if let minute = rollups.last(where: { $0.groups.total > events[$0.key.index] ?? 0 })?.key.index {
+            let counted = rollups.isEmpty ? EventTotals() : try await countEvents(.init(project: project), in: [times], into: EventTotals())
+            if let minute = rollups.last(where: { $0.total > counted.minutes[$0.minute] ?? 0 })?.minute {
                 return try await raiseWatermark(of: project, to: Timestamp(minute: minute + 1))
             }
             step = rollups.isEmpty ? min(step * 2, Self.longestStep) : 1
@@ -68,12 +69,73 @@ extension MongoStore {
         }
     }
 
+    /// Marks the buckets that may be folded, to be counted again. Readers pass over them until then, and for ever below a watermark, where
+    /// events may be gone.
+    private func markFoldedBuckets() async throws(StoreError) {
+        var records: [[UInt8]: ProjectRecord] = [:]
+        for record in try await projectRecords() { records[Array(record.project.utf8)] = record }
+        let minutes = try await foldedBuckets(.minute).filter { minute in
+            let watermark = records[Array(minute.project.utf8)]?.watermark
+            return watermark.map { Timestamp(minute: minute.index + 1) > $0 } ?? true
+        }
+        let hours = try await foldedBuckets(.hour)
+        try await mark(.minute, minutes)
+        try await mark(.hour, hours + minutes.map { BucketKey(project: $0.project, index: Timestamp(minute: $0.index).hour) })
+    }
+
+    /// Buckets of as many groups as folding left; walked a page at a time, so that no query lasts.
+    private func foldedBuckets(_ tier: RollupTier) async throws(StoreError) -> [BucketKey] {
+        let kind = BucketKind(tier)
+        let isFolded: BSON = ["$gte": [["$size": "$groups"], 999]]
+        let options: [(String, BSON)] = [
+            ("sort", ["_id": 1]), ("limit", .integer(Self.foldedPage)),
+            ("projection", ["isFolded": ["$cond": [["$isArray": "$groups"], isFolded, false]]]),
+        ]
+        var folded: [BucketKey] = []
+        var last: BucketKey?
+        while true {
+            let after: [(String, BSON)] = last.map { [("_id", ["$gt": Key.bucket(kind, $0)])] } ?? []
+            let page = try await run("prepare") { session throws(StoreError) in
+                var page: [(key: BucketKey, isFolded: Bool)] = []
+                try session.find(kind.collection, after, options) { row throws(StoreError) in
+                    guard let key = row["_id"]?.document.flatMap(kind.key) else { throw session.damage(kind.collection) }
+                    page.append((key, row["isFolded"]?.boolean ?? false))
+                }
+                return page
+            }
+            folded += page.filter(\.isFolded).map(\.key)
+            guard Int64(page.count) == Self.foldedPage else { return folded }
+            last = page.last?.key
+        }
+    }
+
+    private static let foldedPage: Int64 = 20_000
+
+    private func totals(of project: String, in minutes: Range<Int64>) async throws(StoreError) -> [(minute: Int64, total: Int64)] {
+        var totals: [(minute: Int64, total: Int64)] = []
+        var rest = minutes
+        while !rest.isEmpty {
+            let page = try await rollups(.minute, project: project, in: [rest], byteLimit: RollupPage.byteLimit)
+            totals += page.rollups.map { ($0.key.index, (try? $0.table.total()) ?? 0) }
+            rest = (page.next ?? rest.upperBound)..<rest.upperBound
+        }
+        return totals
+    }
+
     /// Days looked at in one step where there is nothing.
     private static let longestStep: Int64 = 512
 }
 
-extension [RollupGroup] {
-    fileprivate var total: Int64 { reduce(0) { $0 + $1.count } }
+/// How many events lie in each minute.
+private struct EventTotals: CountReducer {
+    private(set) var minutes: [Int64: Int64] = [:]
+
+    mutating func add(_ row: EventCount) -> Bool {
+        minutes[row.minute, default: 0] += row.count
+        return true
+    }
+
+    mutating func finish() {}
 }
 
 extension Session {

@@ -25,6 +25,16 @@ struct Session {
     func find(
         _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], _ row: (BSONView) throws(StoreError) -> Void
     ) throws(StoreError) {
+        try findWhile(collection, filter, options) { view throws(StoreError) -> Bool in
+            try row(view)
+            return true
+        }
+    }
+
+    /// Until `row` returns false.
+    func findWhile(
+        _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], _ row: (BSONView) throws(StoreError) -> Bool
+    ) throws(StoreError) {
         let filter = try encode(filter)
         let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
         try withCollection(collection) { (handle) throws(StoreError) in
@@ -38,6 +48,16 @@ struct Session {
     func aggregate(
         _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], _ row: (BSONView) throws(StoreError) -> Void
     ) throws(StoreError) {
+        try aggregateWhile(collection, stages, options) { view throws(StoreError) -> Bool in
+            try row(view)
+            return true
+        }
+    }
+
+    /// Until `row` returns false.
+    func aggregateWhile(
+        _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], _ row: (BSONView) throws(StoreError) -> Bool
+    ) throws(StoreError) {
         let pipeline = try encode(pipeline: stages)
         let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
         try withCollection(collection) { (handle) throws(StoreError) in
@@ -50,7 +70,10 @@ struct Session {
 
     func indexes(of collection: CollectionName, _ row: (BSONView) throws(StoreError) -> Void) throws(StoreError) {
         try withCollection(collection) { (handle) throws(StoreError) in
-            try rows(of: mongoc_collection_find_indexes_with_opts(handle, nil), row)
+            try rows(of: mongoc_collection_find_indexes_with_opts(handle, nil)) { view throws(StoreError) -> Bool in
+                try row(view)
+                return true
+            }
         }
     }
 
@@ -97,11 +120,11 @@ struct Session {
         return try body(handle)
     }
 
-    private func rows(of cursor: OpaquePointer?, _ row: (BSONView) throws(StoreError) -> Void) throws(StoreError) {
+    private func rows(of cursor: OpaquePointer?, _ row: (BSONView) throws(StoreError) -> Bool) throws(StoreError) {
         defer { mongoc_cursor_destroy(cursor) }
         var document: OpaquePointer?
         while mongoc_cursor_next(cursor, &document) {
-            if let document { try row(BSONView(document)) }
+            if let document, try !row(BSONView(document)) { return }
         }
         var error = bson_error_t()
         if mongoc_cursor_error(cursor, &error) { throw ServerError(error).storeError(in: operation) }

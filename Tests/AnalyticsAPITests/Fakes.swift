@@ -41,6 +41,8 @@ final class FakeStore: AnalyticsCore.Store {
         var events: [String: StoredEvent] = [:]
         var reports: [DeliveryReport] = []
         var isAway = false
+        /// Rollups do not tell their groups.
+        var isOverflow = false
         var isBroken = false
         var lastFilter: EventFilter?
         var record = ProjectRecord(project: Project.default)
@@ -113,23 +115,41 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
-    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+    func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
         try read("rollups") { state in
             let indexes = Set(state.events.values.map { $0.event.timestamp.index(of: tier.milliseconds) })
-            return indexes.sorted().filter { index in ranges.contains { $0.contains(index) } }.map {
-                Rollup(
-                    key: BucketKey(project: project, index: $0), version: Int64(state.events.count), done: 0, dirty: true,
-                    groups: state.record.watermark == nil ? [] : [RollupGroup(type: "kept", source: "s", count: 1)])
-            }
+            return RollupPage(
+                rollups: indexes.sorted().filter { index in ranges.contains { $0.contains(index) } }.map {
+                    Rollup(
+                        key: BucketKey(project: project, index: $0), version: Int64(state.events.count), done: 0, dirty: true,
+                        table: state.isOverflow
+                            ? .overflow
+                            : state.record.watermark == nil ? .empty : GroupTable([RollupGroup(type: "kept", source: "s", count: 1)]))
+                })
         }
     }
 
-    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+    func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer {
         try read("countEvents") { state in
-            let events = state.events.values.map(\.event).filter { event in ranges.contains { $0.contains(event.timestamp) } }
-            return Dictionary(grouping: events, by: \.timestamp.minute).map { minute, events in
-                MinuteCounts(minute: minute, groups: events.map { RollupGroup(type: $0.type, source: $0.source, count: 1) })
+            let events = state.events.values.map(\.event).filter { event in
+                ranges.contains { $0.contains(event.timestamp) }
+                    && (selection.types.isEmpty || selection.types.contains(event.type))
+                    && (selection.sources.isEmpty || selection.sources.contains(event.source))
             }
+            var reducer = reducer
+            let rows = Dictionary(grouping: events) { [String($0.timestamp.minute), $0.type, $0.source] }
+            for (_, events) in rows.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+                let event = events[0]
+                let count = EventCount(
+                    minute: event.timestamp.minute, type: event.type, source: event.source, count: Int64(events.count))
+                guard reducer.add(count) else { break }
+            }
+            reducer.finish()
+            return reducer
         }
     }
 

@@ -187,26 +187,60 @@ import Testing
         ])
         try await service.run { client in
             let first = try await client.get("/api/v1/events/counts")
-            #expect(first.text == #"{"from":null,"to":null,"total":4,"counts":{"often":3,"rare":1}}"#)
+            #expect(first.text == #"{"from":null,"to":null,"total":4,"counts":{"often":3,"rare":1},"other":0}"#)
             #expect(first.headers[.init("X-Cache")!] == "MISS")
             let second = try await client.get("/api/v1/events/counts")
             #expect(second.text == first.text && second.headers[.init("X-Cache")!] == "HIT")
             let range = try await client.get(
                 "/api/v1/events/counts?groupBy=source&from=2026-03-01T11:10:00Z&to=2026-03-01T11:30:00Z&type=often&type=x&source=app&source=web"
             )
-            let expected = #"{"from":"2026-03-01T11:10:00.000Z","to":"2026-03-01T11:30:00.000Z","total":2,"counts":{"app":1,"web":1}}"#
+            let expected =
+                #"{"from":"2026-03-01T11:10:00.000Z","to":"2026-03-01T11:30:00.000Z","total":2,"counts":{"app":1,"web":1},"other":0}"#
             #expect(range.text == expected)
         }
     }
 
     @Test(arguments: [
-        "groupBy=day", "groupBy=", "from=2026-03-01T00:00:00Z&to=2026-03-01T00:00:00Z", "userId=u", "limit=1", "data.a=1", "type[$ne]=x",
+        "groupBy=day", "groupBy=", "from=2026-03-01T00:00:00Z&to=2026-03-01T00:00:00Z", "userId=u", "limit=0", "limit=10001",
+        "limit=1&limit=1", "limit=", "limit=1.5", "data.a=1", "type[$ne]=x",
         "to=now",
     ])
     func `what counts do not know is answered 400`(query: String) async throws {
         try await TestService().run { client in
             let response = try await client.get("/api/v1/events/counts?\(query)")
             #expect(response.status == .badRequest && response.isProblem)
+        }
+    }
+
+    @Test func `counts name as many groups as are asked for and sum the others`() async throws {
+        try await TestService().run { client in
+            for (id, type) in ["a", "a", "__other__", "b", "other"].enumerated() {
+                let event = #"{"id":"\#(id)","type":"\#(type)","source":"web","timestamp":"2026-03-01T11:59:00Z","data":{}}"#
+                _ = try await client.post("/api/v1/events", event)
+            }
+            for (limit, expected) in [
+                ("limit=1", #""total":5,"counts":{"a":2},"other":3}"#),
+                ("limit=2", #""total":5,"counts":{"a":2,"__other__":1},"other":2}"#),
+                ("limit=10000", #""total":5,"counts":{"a":2,"__other__":1,"b":1,"other":1},"other":0}"#),
+            ] {
+                for cached in ["MISS", "HIT"] {
+                    let response = try await client.get("/api/v1/events/counts?\(limit)")
+                    #expect(response.text == #"{"from":null,"to":null,"# + expected)
+                    #expect(response.headers[.init("X-Cache")!] == cached)
+                }
+            }
+        }
+    }
+
+    @Test func `counts that take more than one answer may are answered 503, without a time to ask again`() async throws {
+        let service = TestService()
+        try await service.run { client in
+            _ = try await client.post("/api/v1/events", Sample.event("a"))
+            service.store.state.withLock { ($0.record.watermark, $0.isOverflow) = (TestService.now, true) }
+            let response = try await client.get("/api/v1/events/counts?from=2026-03-01T11:59:00Z&to=2026-03-01T12:00:00Z")
+            #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "query_too_large", "\(response.text)")
+            #expect(response.headers[.retryAfter] == nil)
+            #expect(response.json["minute"] as? String != nil)
         }
     }
 

@@ -29,35 +29,23 @@ struct DamagedStoreTests {
         (1, [1], false), (1, [0, 0, 0, 0, 1], false), (1, [0, 0, 0, -1], false), (1, [0, 0, 0, .max], false),
     ]
 
-    @Test("SQLite: groups that no roller can have written are refused", arguments: groups)
-    func sqliteGroups(count: Int64, quarters: [Int64], isPossible: Bool) throws {
-        let bytes = SQLiteRollupGroups.encode([RollupGroup(type: "t", source: "s", count: count, quarters: quarters)])
-        let groups = try? bytes.withUnsafeBytes(SQLiteRollupGroups.decode)
-        #expect((groups != nil) == isPossible)
-    }
-
-    @Test("SQLite: groups that are cut short, or are no text, are refused")
-    func sqliteBytes() throws {
-        let whole = SQLiteRollupGroups.encode([RollupGroup(type: "view", source: "web", count: 300, quarters: [300, 0, 0, 0])])
-        for length in 1..<whole.count {
-            #expect(throws: DatabaseError.self) { try Array(whole.prefix(length)).withUnsafeBytes(SQLiteRollupGroups.decode) }
-        }
-        var broken = whole
-        broken[3] = 0xFF
-        #expect(throws: DatabaseError.self) { try broken.withUnsafeBytes(SQLiteRollupGroups.decode) }
-    }
-
     @Test("MongoDB: groups that no roller can have written are refused", arguments: groups)
     func mongoGroups(count: Int64, quarters: [Int64], isPossible: Bool) throws {
         let group = RollupGroup(type: "t", source: "s", count: count, quarters: quarters)
-        #expect((Self.bucket([("groups", .array([group.document]))]) != nil) == isPossible)
+        #expect((Self.bucket([("groups", .array([Self.document(group)]))]) != nil) == isPossible)
+    }
+
+    /// As versions up to schema 2 wrote groups.
+    private static func document(_ group: RollupGroup) -> BSON {
+        let fields: [(String, BSON)] = [("type", .string(group.type)), ("source", .string(group.source)), ("n", .integer(group.count))]
+        return .document(group.quarters.isEmpty ? fields : fields + [("q", .array(group.quarters.map(BSON.integer)))])
     }
 
     /// A bucket's document, with these fields instead.
     private static func bucket(_ changes: [(String, BSON?)], cut: Int = 0) -> Rollup? {
         var fields: [(String, BSON)] = [
             ("_id", Key.bucket(.minute, key(5))), ("v", 1), ("done", 1), ("dirty", false),
-            ("groups", .array([group.document, group.document])),
+            ("groups", .array([document(group), document(group)])),
         ]
         for (name, value) in changes {
             fields.removeAll { $0.0 == name }
@@ -78,7 +66,7 @@ struct DamagedStoreTests {
             ["type": "t", "source": "s", "n": .double(1.5)],
         ]
         for group in groups {
-            #expect(Self.bucket([("groups", .array([Self.group.document, group]))]) == nil)
+            #expect(Self.bucket([("groups", .array([Self.document(Self.group), group]))]) == nil)
         }
         for cut in 1..<90 { #expect(Self.bucket([], cut: cut) == nil, "\(cut) bytes cut off") }
     }
@@ -108,18 +96,26 @@ struct DamagedStoreTests {
         try await body(store, DatabaseQueue(path: path))
     }
 
-    @Test("SQLite: counts over damaged groups fail, and do not end the process")
+    @Test("SQLite: damaged tables are passed over for what is finer, and are an error where nothing finer is left")
     func sqliteCounts() async throws {
         try await withSQLite { store, file async throws in
+            try await store.add([stored("a")])
             try await store.mark(.minute, [BucketMark(key: key(noon.minute), groups: [Self.group])])
+            try await store.mark(.hour, [key(noon.hour)])
+            try await Roller(store: store, logger: quiet).finish()
             let counter = EventCounter(store: store, cache: MemoryCache())
-            let query = CountQuery(project: "p", from: noon, to: noon + .seconds(60))
-            #expect(try await counter.counts(query).counts.total == 1)
-            for bytes in [[9, 9, 9], SQLiteRollupGroups.encode([RollupGroup(type: "t", source: "s", count: .max)])] as [[UInt8]] {
+            let minute = CountQuery(project: "p", from: noon, to: noon + .seconds(60))
+            let hour = CountQuery(project: "p", from: noon, to: noon + .seconds(3600))
+            for bytes in [[9, 9, 9], [2], [2, 4, 1, 0, 1, 0, 9], [1, 1]] as [[UInt8]] {
                 try await file.write { try $0.execute(sql: "UPDATE buckets SET groups = ?", arguments: [Data(bytes)]) }
-                try await store.bumpGenerations([key(noon.day)])
-                #expect(await code { _ = try await counter.counts(query) } == .misconfigured)
+                for query in [minute, hour] {
+                    try await store.bumpGenerations([key(noon.day)])
+                    #expect(try await counter.counts(query).counts.total == 1)
+                }
             }
+            try await store.raiseWatermark(of: "p", to: noon + .seconds(3600))
+            try await store.bumpGenerations([key(noon.day)])
+            await #expect(throws: QueryTooLargeError.self) { try await counter.counts(hour) }
         }
     }
 
@@ -222,20 +218,25 @@ extension MongoStore {
 private struct EndlessStore: RollupStore, ProjectStore {
     var count: Int64
 
-    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
-        guard tier == .minute else { return [] }
-        return ranges.flatMap { $0 }.map { minute in
-            Rollup(
-                key: key(minute), version: 1, done: 1, dirty: false,
-                groups: [RollupGroup(type: "t\(minute % 2)", source: "s", count: count)])
-        }
+    func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
+        guard tier == .minute else { return RollupPage(rollups: []) }
+        return RollupPage(
+            rollups: ranges.flatMap { $0 }.map { minute in
+                // Groups of an earlier version, which this one would not write.
+                let groups = [RollupGroup(type: "t\(minute % 2)", source: "s", count: count)]
+                return Rollup(key: key(minute), version: 1, done: 1, dirty: false, table: GroupTable(earlier: groups))
+            })
     }
 
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 { 1 }
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
     func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {}
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
-    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] { [] }
+    func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer { reducer }
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
     func extent(project: String) async throws(StoreError) -> Range<Timestamp>? { nil }
     func projects() async throws(StoreError) -> [String] { [] }

@@ -7,7 +7,7 @@ struct StoreContractCounting {
         RollupGroup(type: type, source: source, count: count)
     }
 
-    @Test("events are counted by minute, type and source, largest group first", arguments: StoreBackend.available)
+    @Test("events are counted by minute, type and source, in their order", arguments: StoreBackend.available)
     func minutes(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             try await store.add([
@@ -18,7 +18,7 @@ struct StoreContractCounting {
             let counted = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(180)])
             #expect(
                 counted == [
-                    MinuteCounts(minute: noon.minute, groups: [Self.group(2), Self.group(1, "buy"), Self.group(1, "view", "app")]),
+                    MinuteCounts(minute: noon.minute, groups: [Self.group(1, "buy"), Self.group(1, "view", "app"), Self.group(2)]),
                     MinuteCounts(minute: noon.minute + 1, groups: [Self.group(1)]),
                 ])
             #expect(try await store.countEvents(project: "p", in: []) == [])
@@ -72,18 +72,52 @@ struct StoreContractCounting {
         }
     }
 
-    @Test("a minute of too many groups is folded", arguments: StoreBackend.available)
-    func folding(backend: StoreBackend) async throws {
+    @Test("every group of a minute is counted, in the order of its bytes", arguments: StoreBackend.available)
+    func manyGroups(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            try await store.add((0..<1100).map { stored("\($0)", type: "type\($0)", at: noon + .milliseconds($0)) })
+            try await store.add((0..<1500).map { stored("\($0)", type: "type\($0)", at: noon + .milliseconds($0)) })
             try await store.add((0..<5).map { stored("big\($0)", type: "big") } + [stored("next", at: noon + .seconds(60))])
             let counted = try await store.countEvents(project: "p", in: [noon..<noon + .seconds(120)])
-            let all = (0..<1100).map { Self.group(1, "type\($0)") } + [Self.group(5, "big")]
+            let all = [Self.group(5, "big")] + (0..<1500).map { Self.group(1, "type\($0)") }
             #expect(
                 counted == [
-                    MinuteCounts(minute: noon.minute, groups: GroupFolding.fold(all)),
+                    MinuteCounts(minute: noon.minute, groups: all.sorted { $0.type.utf8.lexicographicallyPrecedes($1.type.utf8) }),
                     MinuteCounts(minute: noon.minute + 1, groups: [Self.group(1)]),
                 ])
+        }
+    }
+
+    @Test("only the selection's types and sources are counted", arguments: StoreBackend.available)
+    func selection(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let names = ["é", "e\u{301}", "a\u{0}b", "a", "$in", "'", "1"]
+            for (number, type) in names.enumerated() {
+                try await store.add(names.enumerated().map { stored("\(number) \($0)", type: type, source: $1) })
+            }
+            for types in [[], ["é"], ["a\u{0}b", "$in", "none"], names, Array(repeating: "a", count: 100)] {
+                for sources in [[], ["e\u{301}"], ["a", "'"], ["A"]] {
+                    let selection = CountSelection(project: "p", types: types, sources: sources)
+                    let rows = try await store.countEvents(selection, in: [noon..<noon + .seconds(1)], into: FirstRows(.max)).rows
+                    let expected =
+                        names.count { name in types.isEmpty || types.contains { bytes($0) == bytes(name) } }
+                        * names.count { name in sources.isEmpty || sources.contains { bytes($0) == bytes(name) } }
+                    #expect(rows.count == expected && rows.allSatisfy { $0.count == 1 }, "\(types) \(sources)")
+                }
+            }
+        }
+    }
+
+    @Test("no more is given than is taken, and what is given is finished", arguments: StoreBackend.available)
+    func reducers(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.add((0..<20).map { stored("\($0)", at: noon + .seconds($0 * 90)) })
+            let ranges = (0..<20).map { noon + .seconds($0 * 90)..<noon + .seconds($0 * 90 + 1) }
+            for limit in [1, 7, 20, 99] {
+                let taken = try await store.countEvents(CountSelection(project: "p"), in: ranges, into: FirstRows(limit))
+                #expect(taken.rows.count == min(limit, 20) && taken.isFinished)
+                #expect(taken.rows.map(\.minute) == (0..<min(limit, 20)).map { (noon + .seconds($0 * 90)).minute })
+            }
+            #expect(try await store.countEvents(CountSelection(project: "p"), in: [], into: FirstRows(1)).isFinished)
         }
     }
 
@@ -187,4 +221,21 @@ struct StoreContractCounting {
             #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 9).count == 1)
         }
     }
+}
+
+private struct FirstRows: CountReducer {
+    let limit: Int
+    private(set) var rows: [EventCount] = []
+    private(set) var isFinished = false
+
+    init(_ limit: Int) {
+        self.limit = limit
+    }
+
+    mutating func add(_ row: EventCount) -> Bool {
+        rows.append(row)
+        return rows.count < limit
+    }
+
+    mutating func finish() { isFinished = true }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Store contract: marks and rollups")
 struct StoreContractRollups {
-    static let groups = [RollupGroup(type: "view", source: "web", count: 3), RollupGroup(type: "buy", source: "app", count: 1)]
+    static let groups = [RollupGroup(type: "buy", source: "app", count: 1), RollupGroup(type: "view", source: "web", count: 3)]
 
     @Test("a mark creates a bucket, and raises its version", arguments: StoreBackend.available)
     func mark(backend: StoreBackend) async throws {
@@ -105,32 +105,58 @@ struct StoreContractRollups {
         }
     }
 
-    @Test("groups come back as they were, quarters and odd strings too", arguments: StoreBackend.available)
-    func groups(backend: StoreBackend) async throws {
+    @Test("tables come back as they were, whatever their bytes", arguments: StoreBackend.available)
+    func tables(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             let groups = [
                 RollupGroup(type: "$type", source: "a.b", count: 5_000_000_000, quarters: [1, 2, 3, 4_999_999_994]),
+                RollupGroup(type: "e\u{301}", source: "a\u{0}b", count: 1 << 40, quarters: [1 << 40, 0, 0, 0]),
                 RollupGroup(type: "t\"\\\n", source: "", count: 1, quarters: [0, 0, 0, 1]),
                 RollupGroup(type: "é😀", source: "__other__", count: 0, quarters: [0, 0, 0, 0]),
-                RollupGroup(type: "e\u{301}", source: "null", count: 1 << 40),
             ]
-            try await store.mark(.hour, [key(1)])
-            _ = try await store.roll(.hour, [RolledBucket(key: key(1), version: 1, groups: groups)])
-            let back = try await store.rollup(.hour, key(1))?.groups ?? []
-            #expect(back == groups)
-            #expect(back.map { bytes($0.type) } == groups.map { bytes($0.type) })
+            let tables = [
+                GroupTable(groups), .empty, .overflow, GroupTable(bytes: [0, 0, 9, 255]),
+                GroupTable(bytes: Array(repeating: 7, count: GroupTable.maximumBytes)),
+            ]
+            try await store.mark(.hour, [key(1), key(2)])
+            for (version, table) in tables.enumerated() {
+                let rolled = [1, 2].map { RolledBucket(key: key($0), version: Int64(version + 1), table: table) }
+                #expect(try await store.roll(.hour, rolled) == 2)
+                #expect(try await store.rollup(.hour, key(2))?.table == table)
+                try await store.mark(.hour, [key(1), key(2), BucketKey(project: "p", index: Int64(version) + 10)])
+            }
+            let back = try GroupTable(groups).groups()
+            #expect(back == groups && back.map { bytes($0.type) } == groups.map { bytes($0.type) })
+            for (number, table) in tables.enumerated() {
+                try await store.mark(.minute, [BucketMark(key: key(Int64(number)), table: table)])
+                #expect(try await store.rollup(.minute, key(Int64(number)))?.table == table)
+            }
         }
     }
 
-    @Test("a bucket holds as many groups as folding leaves", arguments: StoreBackend.available)
-    func manyGroups(backend: StoreBackend) async throws {
+    @Test(
+        "a page holds as many tables as were asked for in bytes, one at the least, and says where to go on",
+        arguments: StoreBackend.available)
+    func pages(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            let groups = (0..<Int64(GroupFolding.limit)).map {
-                RollupGroup(type: "type \($0)", source: String(repeating: "s", count: 200), count: $0, quarters: [$0, 0, 0, 0])
+            let table = GroupTable(bytes: Array(repeating: 2, count: 1000))
+            let even = (0..<50).map { Int64($0) * 2 }
+            let expected: [Int64] = [0, 1] + even.dropFirst().filter { $0 < 41 || $0 >= 50 }
+            try await store.mark(.minute, even.map { BucketMark(key: key($0), table: table) } + [BucketMark(key: key(1))])
+            for (limit, size) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (9_500, 10), (50_000, 51)] {
+                var found: [Int64] = []
+                var rest: [Range<Int64>] = [-5..<30, 30..<41, 50..<1000]
+                var largest = 0
+                while !rest.isEmpty, found.count < 100 {
+                    let page = try await store.rollups(.minute, project: "p", in: rest, byteLimit: limit)
+                    found += page.rollups.map(\.key.index)
+                    largest = max(largest, page.rollups.filter { $0.key.index != 1 }.count)
+                    guard let next = page.next else { break }
+                    rest = rest.filter { $0.upperBound > next }.map { max($0.lowerBound, next)..<$0.upperBound }
+                }
+                #expect(found == expected)
+                #expect(largest == min(size, 46), "\(limit)")
             }
-            try await store.mark(.hour, [key(1)])
-            _ = try await store.roll(.hour, [RolledBucket(key: key(1), version: 1, groups: groups)])
-            #expect(try await store.rollup(.hour, key(1))?.groups == groups)
         }
     }
 

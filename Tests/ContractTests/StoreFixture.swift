@@ -26,10 +26,10 @@ struct StoreFixture {
     let folder: URL
     let expected: Expected
 
-    init(version: Int, _ backend: StoreBackend) throws {
+    init(version: Int, _ backend: StoreBackend, isFolded: Bool = false) throws {
         folder =
             URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appending(path: "../Fixtures/v\(version)/\(backend.rawValue)").standardizedFileURL
+            .appending(path: "../Fixtures/v\(version)/\(isFolded ? "folded/" : "")\(backend.rawValue)").standardizedFileURL
         expected = try JSONDecoder().decode(Expected.self, from: Data(contentsOf: folder.appending(path: "expected.json")))
     }
 
@@ -37,7 +37,18 @@ struct StoreFixture {
     func counts(of project: String) -> Counts? {
         var sums: [ExactText: Int64] = [:]
         for count in expected.stored where count.project == project { sums[ExactText(count.type), default: 0] += count.count }
-        return Counts(exact: sums)
+        return Counts(exact: sums.map { ($0, $1) })
+    }
+
+    func counts(_ query: CountQuery) -> Counts? {
+        var sums: [ExactText: Int64] = [:]
+        for count in expected.stored where count.project == query.project {
+            guard query.types.isEmpty || query.types.contains(count.type), query.sources.isEmpty || query.sources.contains(count.source),
+                query.from.map({ count.minute >= $0.minute }) ?? true, query.to.map({ count.minute < $0.minute }) ?? true
+            else { continue }
+            sums[ExactText(query.grouping == .type ? count.type : count.source), default: 0] += count.count
+        }
+        return Counts(exact: sums.map { ($0, $1) }, limit: query.limit)
     }
 
     var projects: Set<String> { Set(expected.stored.map(\.project)) }

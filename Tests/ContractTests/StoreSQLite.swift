@@ -144,24 +144,6 @@ struct StoreSQLite {
         }
     }
 
-    @Test("groups that were cut short or are no groups are corruption, not a crash")
-    func corruptGroups() throws {
-        let groups = [
-            RollupGroup(type: "type", source: "source", count: 300, quarters: [1, 2, 3, 294]),
-            RollupGroup(type: "", source: "é", count: 1),
-        ]
-        let bytes = SQLiteRollupGroups.encode(groups)
-        #expect(try bytes.withUnsafeBytes(SQLiteRollupGroups.decode) == groups)
-        for end in 1..<bytes.count {
-            let decoded = try? Array(bytes.prefix(end)).withUnsafeBytes(SQLiteRollupGroups.decode)
-            #expect(decoded == nil || decoded == Array(groups.prefix(decoded?.count ?? 0)))
-        }
-        #expect(throws: (any Error).self) { try [9, 1, 1].withUnsafeBytes(SQLiteRollupGroups.decode) }
-        #expect(throws: (any Error).self) {
-            try [1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF].withUnsafeBytes(SQLiteRollupGroups.decode)
-        }
-    }
-
     @Test("escapes in data stand for what they mean")
     func escapes() {
         let matcher = SQLiteDataMatcher([DataCondition(path: ["k/é"], values: ["a/\t😀"])])

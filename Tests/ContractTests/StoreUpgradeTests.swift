@@ -21,9 +21,9 @@ struct StoreUpgradeTests {
 
     /// `body` gets the store not prepared yet, and can open it once more as another process would.
     private func withOldStore(
-        _ source: Source, _ body: (StoreFixture, any Store, () async throws -> any Store) async throws -> Void
+        _ source: Source, isFolded: Bool = false, _ body: (StoreFixture, any Store, () async throws -> any Store) async throws -> Void
     ) async throws {
-        let fixture = try StoreFixture(version: 1, source.backend)
+        let fixture = try StoreFixture(version: 1, source.backend, isFolded: isFolded)
         guard source == .sqlite else {
             let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
             return try await withMongoDatabase(isPrepared: false) { store in
@@ -126,6 +126,59 @@ struct StoreUpgradeTests {
             _ = try await store.roll(.minute, [RolledBucket(key: bucket.key, version: bucket.version + 1, groups: one)])
             try await store.prepare()
             #expect(try await store.newestRecords(of: ["default"]).first?.watermark == fixture.watermark(of: "default"))
+        }
+    }
+
+    /// Version 1 named at most 1,000 groups of a bucket.
+    @Test("every group is counted, before and after the roll", arguments: Source.available.filter { $0 != .mongodbWithIndex })
+    func folded(source: Source) async throws {
+        try await withOldStore(source, isFolded: true) { fixture, store, _ async throws in
+            try await store.prepare()
+            let events = fixture.expected.stored
+            let first = Timestamp(minute: events.map(\.minute).min() ?? 0)
+            let ranges =
+                [(nil, nil), (first, first + .seconds(60)), (first + .seconds(3600), first + .seconds(7200))] as [(Timestamp?, Timestamp?)]
+            for isRolled in [false, true] {
+                if isRolled { try await Roller(store: store, logger: quiet).finish() }
+                #expect(try await store.dirtyBuckets(.hour, after: nil, limit: 9).count == (isRolled ? 0 : 2))
+                for (from, to) in ranges {
+                    for (types, sources) in [([], []), (["type7", "kind3", "__other__"], []), ([], ["host42", "fixture"])]
+                        as [([String], [String])]
+                    {
+                        for grouping in CountQuery.Grouping.allCases {
+                            let query = CountQuery(
+                                project: "default", types: types, sources: sources, from: from, to: to, grouping: grouping, limit: 10_000)
+                            let counts = try await EventCounter(store: store, cache: NoCache()).counts(query).counts
+                            #expect(counts == fixture.counts(query), "\(isRolled) \(query)")
+                        }
+                    }
+                }
+            }
+            #expect(try await Reconciliation(store: store, pause: .zero).run().differences == [])
+        }
+    }
+
+    @Test(
+        "where the events of a folded minute are gone no count is given of it, and everything else is",
+        arguments: Source.available.filter { $0 != .mongodbWithIndex })
+    func foldedBelowTheWatermark(source: Source) async throws {
+        try await withOldStore(source, isFolded: true) { fixture, store, open async throws in
+            try await store.prepare()
+            let first = Timestamp(minute: fixture.expected.stored.map(\.minute).min() ?? 0)
+            try await store.raiseWatermark(of: "default", to: first + .seconds(86_400))
+            while try await store.deleteExpiredEvents(of: "default", limit: 1_000) > 0 {}
+            for isRolled in [false, true] {
+                if isRolled { try await Roller(store: store, logger: quiet).finish() }
+                let counter = EventCounter(store: store, cache: NoCache())
+                for to in [nil, first + .seconds(60)] {
+                    await #expect(throws: QueryTooLargeError.self) {
+                        try await counter.counts(CountQuery(project: "default", types: ["type7"], from: first, to: to))
+                    }
+                }
+                // The minutes of the other hour each named all of their groups.
+                let query = CountQuery(project: "default", types: ["kind3"], from: first + .seconds(60))
+                #expect(try await counter.counts(query).counts.total == 100)
+            }
         }
     }
 

@@ -6,7 +6,10 @@
 Version 1 was written by the binary of commit 186a6dd. The SQLite fixture needs the binary alone; the MongoDB one a mongod and the
 package pymongo. What a fixture holds is computed here, not read back: `expected.json` beside it.
 
-Each store is filled with RETENTION_DAYS=1000, then expires with RETENTION_DAYS=10, so that it holds rollups whose events are gone; a
+`folded` beside them holds a minute and an hour with more groups than version 1 kept names for: 1,100 types in one minute, and 12 types of 100
+sources in two minutes of one hour.
+
+Each other store is filled with RETENTION_DAYS=1000, then expires with RETENTION_DAYS=10, so that it holds rollups whose events are gone; a
 kill -9 between acceptance and flush leaves events in the queue.
 """
 
@@ -80,15 +83,15 @@ class Events:
         self.counts = collections.Counter()
         self.number = 0
 
-    def make(self, project, at, count, types, step=1):
+    def make(self, project, at, count, types, step=1, source="fixture"):
         events = []
         for index in range(count):
             kind, when = types[index % len(types)], at + index * step
             events.append(
-                {"id": f"{project}-{self.number}", "type": kind, "source": "fixture", "timestamp": when, "data": {"n": index, "$a.b": [None]}}
+                {"id": f"{project}-{self.number}", "type": kind, "source": source, "timestamp": when, "data": {"n": index, "$a.b": [None]}}
             )
             self.number += 1
-            self.counts[(project, when // MINUTE, kind, "fixture")] += 1
+            self.counts[(project, when // MINUTE, kind, source)] += 1
         return events
 
     def expected(self):
@@ -154,6 +157,23 @@ def fill(binary, folder, settings, wait_for_expiry):
     }
 
 
+def fill_folded(binary, folder, settings):
+    """Returns what is counted: more types and sources than a rollup of version 1 names."""
+    events = Events()
+    now = time.time_ns() // 1_000_000 // (60 * MINUTE) * (60 * MINUTE) - 2 * DAY
+    service = Service(binary, folder, RETENTION_DAYS="0", **settings)
+    batch = events.make("default", now, 1_100, [f"type{index}" for index in range(1_099)] + ["__other__"], 10)
+    for source in range(100):
+        at = now + (60 + source % 2 * 30) * MINUTE
+        batch += events.make("default", at, 12, [f"kind{index}" for index in range(12)], 1_000, f"host{source}")
+    batch += events.make("default", now + 180 * MINUTE, 5, ["view"])
+    for start in range(0, len(batch), 500):
+        service.post("/api/v1/events/batch?wait=stored&timeout=20", batch[start : start + 500])
+    service.wait("the hours are rolled", service.at_rest)
+    service.stop()
+    return {"now": now, "deletedBefore": 0, "stored": events.expected(), "queued": []}
+
+
 def queue_is_empty(service):
     with urllib.request.urlopen(service.base + "/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
@@ -175,17 +195,17 @@ def keep(source, target):
     shutil.copy(source, target)
 
 
-def sqlite(binary, out):
+def sqlite(binary, out, fill, names):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         expected = fill(binary, folder, {}, lambda: None)
         out.mkdir(parents=True, exist_ok=True)
-        for name in ["events.sqlite", "queue.sqlite"]:
+        for name in names:
             keep(folder / name, out / name)
         write_expected(out, expected)
 
 
-def mongodb(binary, mongod, out):
+def mongodb(binary, mongod, out, fill):
     import pymongo
     from bson import json_util
 
@@ -222,7 +242,7 @@ def mongodb(binary, mongod, out):
 
 
 def write_expected(out, expected):
-    (out / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    (out / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
 
 
 def main():
@@ -230,12 +250,19 @@ def main():
     parser.add_argument("--version", required=True, help="of the format, for the folder's name")
     parser.add_argument("--binary", required=True, help="the service of that version")
     parser.add_argument("--mongod", help="makes the MongoDB fixture too")
+    parser.add_argument("--only", choices=["expired", "folded"], help="makes these alone")
     parser.add_argument("--out", default=str(pathlib.Path(__file__).parent), type=pathlib.Path)
     arguments = parser.parse_args()
     out = pathlib.Path(arguments.out) / f"v{arguments.version}"
-    sqlite(arguments.binary, out / "sqlite")
-    if arguments.mongod:
-        mongodb(arguments.binary, arguments.mongod, out / "mongodb")
+    fixtures = {
+        "expired": (out, fill, ["events.sqlite", "queue.sqlite"]),
+        "folded": (out / "folded", lambda binary, folder, settings, _: fill_folded(binary, folder, settings), ["events.sqlite"]),
+    }
+    for name, (folder, how, files) in fixtures.items():
+        if arguments.only in (None, name):
+            sqlite(arguments.binary, folder / "sqlite", how, files)
+            if arguments.mongod:
+                mongodb(arguments.binary, arguments.mongod, folder / "mongodb", how)
 
 
 if __name__ == "__main__":

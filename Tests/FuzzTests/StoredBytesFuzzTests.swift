@@ -1,18 +1,26 @@
-import AnalyticsCore
 import Testing
 
-@testable import AnalyticsEmbedded
+@testable import AnalyticsCore
 @testable import AnalyticsMongoDB
 
 @Suite("Fuzzing: what a store gives back", .timeLimit(.minutes(60)))
 struct StoredBytesFuzzTests {
-    @Test("A bucket's groups in SQLite are refused, or read back as themselves")
-    func sqliteGroups() throws {
-        try Fuzzer("sqlite-groups").run { input in
-            guard let groups = try? input.withUnsafeBytes(SQLiteRollupGroups.decode) else { return false }
-            let bytes = SQLiteRollupGroups.encode(groups)
-            try Wrong.unless(try bytes.withUnsafeBytes(SQLiteRollupGroups.decode) == groups, "what is read back is something else")
-            _ = GroupFolding.fold(groups + groups)
+    @Test("A bucket's table is refused, or read back as itself, and its sums are those of its groups")
+    func tables() throws {
+        try Fuzzer("group-table").run { input in
+            let table = GroupTable(bytes: input)
+            var tally = CountTally(CountQuery(project: "p"))
+            guard let groups = try? table.groups() else {
+                try Wrong.unless((try? tally.add(table)) == nil || (try? tally.counts) != nil, "a table that is not read is added up")
+                return false
+            }
+            let again = GroupTable(groups)
+            if again != .overflow {
+                try Wrong.unless(try again.groups().reduce(0) { $0 + $1.count } == groups.reduce(0) { $0 + $1.count }, "another total")
+                try Wrong.unless(GroupTable(try again.groups()) == again, "what is read back is something else")
+            }
+            try tally.add(table)
+            try Wrong.unless(try tally.counts.total == groups.reduce(0) { $0 + $1.count }, "added up to something else")
             return true
         }
     }
@@ -24,7 +32,7 @@ struct StoredBytesFuzzTests {
                 let view = BSONView(bytes)
                 let event = StoredEvent(view)
                 let bucket = Rollup(view, .hour)
-                if let bucket { _ = GroupFolding.fold(bucket.groups + bucket.groups) }
+                if let bucket { _ = try? bucket.table.groups() }
                 if event != nil { try Wrong.unless(view.each { _ in }, "an event out of a part of a document") }
                 return event != nil || bucket != nil
             }

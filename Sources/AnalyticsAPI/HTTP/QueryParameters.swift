@@ -73,6 +73,15 @@ struct QueryParameters {
         return timestamp
     }
 
+    /// How much is asked for at the most; `nil` where nothing is said.
+    func limit(in limits: ClosedRange<Int>) throws(Problem) -> Int? {
+        guard let text = try single("limit") else { return nil }
+        guard let limit = Int(text), limits.contains(limit) else {
+            throw Self.invalid("limit", "must be an integer from \(limits.lowerBound) to \(limits.upperBound).")
+        }
+        return limit
+    }
+
     /// `from` is inside the range, `to` is outside.
     func range() throws(Problem) -> (from: Timestamp?, to: Timestamp?) {
         let from = try timestamp("from")

@@ -1,6 +1,6 @@
 /// A text as a key. Swift takes "é" for the same whether it is one scalar or two (canonical equivalence); the stores compare bytes, so
 /// whatever groups or looks up what came from a store does as well.
-struct ExactText: Hashable, Sendable {
+struct ExactText: Hashable, Comparable, Sendable {
     var text: String
 
     init(_ text: String) {
@@ -8,6 +8,8 @@ struct ExactText: Hashable, Sendable {
     }
 
     static func == (a: ExactText, b: ExactText) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+    static func < (a: ExactText, b: ExactText) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
 
     func hash(into hasher: inout Hasher) {
         var text = text

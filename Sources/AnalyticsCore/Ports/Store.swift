@@ -74,8 +74,8 @@ public struct DeliveryReport: Sendable, Equatable {
 }
 
 public protocol RollupStore: Sendable {
-    /// Marks buckets: for each `v += 1, dirty = true`. One that is missing is created: marked, or, where the mark brings groups, with
-    /// these as the count of its first version. Returns when that is durable.
+    /// Marks buckets: for each `v += 1, dirty = true`. One that is missing is created: marked, or, where the mark brings a table, with
+    /// this as the count of its first version. Returns when that is durable.
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
 
     /// Raises the generation of days, creating what is missing. Returns when that is durable.
@@ -91,17 +91,23 @@ public protocol RollupStore: Sendable {
     /// (``RollupTier/indexes``).
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]
 
-    /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes.
-    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup]
+    /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes: as many as hold
+    /// `byteLimit` bytes of tables together, but one at the least.
+    func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage
 
-    /// Counts stored events from the events themselves, by minute, folded by ``GroupFolding``; minutes without events are left out.
-    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts]
+    /// Counts stored events from the events themselves, by minute, type and source, and gives the rows to the reducer until it takes no
+    /// more. Returns it with ``CountReducer/finish()`` called.
+    func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer
 
-    /// For each: where `done < version`, sets `groups`, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket.
+    /// For each: where `done < version`, sets the table, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket.
     /// Returns how many applied. One that does not apply is no error: a newer count is there already.
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int
 
-    /// Clears the marks of buckets that are still at these versions; their groups and `done` stay as they are. For minutes whose events may
+    /// Clears the marks of buckets that are still at these versions; their tables and `done` stay as they are. For minutes whose events may
     /// be deleted.
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError)
 
@@ -118,6 +124,76 @@ extension RollupStore {
     public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
         try await mark(tier, buckets.map { BucketMark(key: $0) })
     }
+}
+
+/// Buckets in the order of their indexes, and where to go on.
+public struct RollupPage: Sendable, Equatable {
+    public var rollups: [Rollup]
+    /// The index behind the last bucket, where there may be more; `nil` when these are all.
+    public var next: Int64?
+
+    public init(rollups: [Rollup], next: Int64? = nil) {
+        self.rollups = rollups
+        self.next = next
+    }
+
+    /// Bytes of tables that are read at a time.
+    public static let byteLimit = 4 << 20
+}
+
+extension RollupStore {
+    /// Reads buckets page by page.
+    func eachRollupPage(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int = RollupPage.byteLimit,
+        _ body: ([Rollup]) async throws -> Void
+    ) async throws {
+        var rest = ranges
+        while !rest.isEmpty {
+            let page = try await rollups(tier, project: project, in: rest, byteLimit: byteLimit)
+            try await body(page.rollups)
+            guard let next = page.next else { return }
+            rest = rest.from(next)
+        }
+    }
+}
+
+/// Which events are counted. Values are compared as bytes.
+public struct CountSelection: Sendable, Equatable {
+    public var project: String
+    /// Any of these; all when empty.
+    public var types: [String]
+    public var sources: [String]
+
+    public init(project: String, types: [String] = [], sources: [String] = []) {
+        self.project = project
+        self.types = types
+        self.sources = sources
+    }
+}
+
+/// How many events of one type and source lie in a minute, or in the part of it that was asked for.
+public struct EventCount: Sendable, Equatable {
+    /// Minutes since 1970.
+    public var minute: Int64
+    public var type: String
+    public var source: String
+    public var count: Int64
+
+    public init(minute: Int64, type: String, source: String, count: Int64) {
+        self.minute = minute
+        self.type = type
+        self.source = source
+        self.count = count
+    }
+}
+
+/// Takes what a store counts, so that not all of it is in memory at a time.
+public protocol CountReducer: Sendable {
+    /// Rows come by minute, type and source, in the order of their bytes, each once. False when no more are wanted.
+    mutating func add(_ row: EventCount) -> Bool
+
+    /// After the last row.
+    mutating func finish()
 }
 
 public struct StoreError: Error, Sendable, CustomStringConvertible {

@@ -14,10 +14,15 @@ public struct CountQuery: Sendable, Equatable {
     /// First moment after the range; up to the last event when `nil`.
     public var to: Timestamp?
     public var grouping: Grouping
+    /// How many groups the answer names, within ``limits``.
+    public var limit: Int
+
+    public static let limits = 1...10_000
+    public static let defaultLimit = 1_000
 
     public init(
         project: String, types: [String] = [], sources: [String] = [], from: Timestamp? = nil, to: Timestamp? = nil,
-        grouping: Grouping = .type
+        grouping: Grouping = .type, limit: Int = Self.defaultLimit
     ) {
         self.project = project
         self.types = types
@@ -25,38 +30,10 @@ public struct CountQuery: Sendable, Equatable {
         self.from = from
         self.to = to
         self.grouping = grouping
-    }
-}
-
-public struct Counts: Sendable, Equatable {
-    public var total: Int64
-    /// Largest first, ties by name.
-    public var groups: [(name: String, count: Int64)]
-
-    static let none = Counts(total: 0, groups: [])
-
-    private init(total: Int64, groups: [(name: String, count: Int64)]) {
-        self.total = total
-        self.groups = groups
+        self.limit = limit
     }
 
-    /// `nil` when they add up to more than 64 bits hold: some of them are no counts.
-    init?(exact counts: [ExactText: Int64]) {
-        var total: Int64 = 0
-        for count in counts.values {
-            let (sum, overflow) = total.addingReportingOverflow(count)
-            if overflow { return nil }
-            total = sum
-        }
-        self.init(
-            total: total,
-            groups: counts.map { (name: $0.key.text, count: $0.value) }
-                .sorted { $0.count != $1.count ? $0.count > $1.count : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
-    }
-
-    public static func == (a: Counts, b: Counts) -> Bool {
-        a.total == b.total && a.groups.elementsEqual(b.groups) { $0.count == $1.count && ExactText($0.name) == ExactText($1.name) }
-    }
+    var selection: CountSelection { CountSelection(project: project, types: types, sources: sources) }
 }
 
 /// Cuts a range of time into whole hours, whole minutes at their sides, and what is left at the edges. Pure.
@@ -122,4 +99,16 @@ func coalesce(
         }
     }
     return ranges
+}
+
+extension [Range<Int64>] {
+    /// What of ranges in their order lies at an index or behind it.
+    func from(_ index: Int64) -> Self {
+        drop { $0.upperBound <= index }.map { Swift.max($0.lowerBound, index)..<$0.upperBound }
+    }
+
+    /// What of them lies before an index.
+    func before(_ index: Int64) -> Self {
+        prefix { $0.lowerBound < index }.map { $0.lowerBound..<Swift.min($0.upperBound, index) }
+    }
 }

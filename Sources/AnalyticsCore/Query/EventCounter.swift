@@ -8,7 +8,7 @@ public struct EventCounter: Sendable {
     private let cache: any CountCache
     private let flights = SingleFlight<String, Counts>()
     private let liveMinutes = LiveMinutes()
-    private let minuteFlights = SingleFlight<LiveMinute, [RollupGroup]>()
+    private let minuteFlights = SingleFlight<LiveMinute, GroupTable>()
 
     /// Hours read at a time; bounds what a count over years holds in memory. Where there are none the step doubles, up to ``longestStep``:
     /// one event with a clock of the year 1 must not make every count take thousands of queries.
@@ -23,10 +23,15 @@ public struct EventCounter: Sendable {
         self.store = store
         self.cache = cache
         CacheMetrics.prepare()
+        for tier in RollupTier.allCases { _ = Self.unreadable(tier) }
+    }
+
+    private static func unreadable(_ tier: RollupTier) -> Counter {
+        Counter(label: "analytics_rollup_unreadable_total", dimensions: [("tier", tier.rawValue)])
     }
 
     /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` where the range cuts a minute whose events may be
-    /// deleted.
+    /// deleted, and a ``QueryTooLargeError`` where the answer takes more than one may.
     public func counts(_ query: CountQuery) async throws -> (counts: Counts, cached: Bool) {
         guard let range = try await range(of: query) else { return (.none, false) }
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
@@ -78,7 +83,7 @@ public struct EventCounter: Sendable {
     private static func cacheKey(_ query: CountQuery, _ range: Range<Timestamp>, generation: Int64) -> String {
         let parts: [String] =
             ["counts", String(CountsCodec.format), query.project, query.grouping.rawValue, String(generation)]
-            + [String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)]
+            + [String(query.limit), String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)]
             + [String(query.types.count)] + query.types.sorted() + query.sources.sorted()
         return "counts:" + Digest.hexadecimal(of: parts)
     }
@@ -87,58 +92,98 @@ public struct EventCounter: Sendable {
 
     private func compute(_ query: CountQuery, _ range: Range<Timestamp>) async throws -> Counts {
         let cover = RangeCover(range)
-        var tally = Tally(query)
-        var start = cover.hours.lowerBound
-        var step = Self.hoursAtATime
-        while start < cover.hours.upperBound {
-            let end = min(start + step, cover.hours.upperBound)
-            let hours = try await store.rollups(.hour, project: query.project, in: [start..<end])
-            let marked = try tally.add(hours).map(\.key.index)
-            try await addMinutes(coalesce(marked).map { $0.lowerBound * 60..<$0.upperBound * 60 }, to: &tally)
-            step = hours.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
-            start = end
-        }
+        var tally = CountTally(query)
+        try await addHours(cover.hours, to: &tally)
         try await addMinutes(cover.minutes, to: &tally)
-        for edge in cover.edges {
-            for minute in try await counted(edge, of: query.project) { try tally.add(minute.groups) }
-        }
+        for edge in cover.edges { try await addEdge(edge, to: &tally) }
         return try tally.counts
     }
 
-    /// A part of a minute, which only its events can tell.
-    private func counted(_ edge: Range<Timestamp>, of project: String) async throws -> [MinuteCounts] {
-        let counted = try await store.countEvents(project: project, in: [edge])
-        // Read after the events: whatever was deleted before they were counted lies below it.
-        let record = try await store.newestRecords(of: [project]).first
-        let minute = edge.lowerBound.minute
-        guard let record, let watermark = record.watermark, minute < record.firstWholeMinute else { return counted }
-        let isEmpty = try await store.rollups(.minute, project: project, in: [minute..<minute + 1]).allSatisfy(\.groups.isEmpty)
-        guard isEmpty else { throw ExpiredRangeError(watermark: watermark) }
-        return []
-    }
-
-    private func addMinutes(_ minutes: [Range<Int64>], to tally: inout Tally) async throws {
-        for ranges in slices(minutes, length: Self.minutesAtATime) {
-            let marked = try tally.add(try await store.rollups(.minute, project: tally.query.project, in: ranges))
-            try await count(marked, into: &tally)
+    private func addHours(_ hours: Range<Int64>, to tally: inout CountTally) async throws {
+        var start = hours.lowerBound
+        var step = Self.hoursAtATime
+        while start < hours.upperBound {
+            let end = min(start + step, hours.upperBound)
+            let page = try await store.rollups(.hour, project: tally.project, in: [start..<end], byteLimit: RollupPage.byteLimit)
+            let below = Self.add(page.rollups, .hour, to: &tally).map(\.key.index)
+            try await addMinutes(coalesce(below).map { $0.lowerBound * 60..<$0.upperBound * 60 }, to: &tally)
+            step = page.rollups.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
+            start = page.next ?? end
         }
     }
 
-    /// Counts marked minutes from their events.
-    private func count(_ marked: [Rollup], into tally: inout Tally) async throws {
+    private func addMinutes(_ minutes: [Range<Int64>], to tally: inout CountTally) async throws {
+        for ranges in slices(minutes, length: Self.minutesAtATime) {
+            try await store.eachRollupPage(.minute, project: tally.project, in: ranges) { page in
+                try await addLive(Self.add(page, .minute, to: &tally), to: &tally)
+                try tally.check()
+            }
+        }
+    }
+
+    /// Adds what is counted, and returns the buckets that are to be counted from what is finer: marked ones, and those whose groups their
+    /// tables do not tell.
+    private static func add(_ rollups: [Rollup], _ tier: RollupTier, to tally: inout CountTally) -> [Rollup] {
+        rollups.filter { $0.dirty || !add($0.table, tier, to: &tally) }
+    }
+
+    /// False when the table does not tell its groups.
+    private static func add(_ table: GroupTable, _ tier: RollupTier, to tally: inout CountTally) -> Bool {
+        do throws(GroupTable.Unreadable) {
+            try tally.add(table)
+            return true
+        } catch {
+            if error == .damaged { unreadable(tier).increment() }
+            return false
+        }
+    }
+
+    /// A part of a minute, which only its events can tell.
+    private func addEdge(_ edge: Range<Timestamp>, to tally: inout CountTally) async throws {
+        let counted = try await store.countEvents(tally.selection, in: [edge], into: tally.emptied)
+        // Read after the events: whatever was deleted before they were counted lies below it.
+        let record = try await store.newestRecords(of: [tally.project]).first
+        let minute = edge.lowerBound.minute
+        guard let record, let watermark = record.watermark, minute < record.firstWholeMinute else { return tally.add(counted) }
+        let page = try await store.rollups(.minute, project: tally.project, in: [minute..<minute + 1], byteLimit: RollupPage.byteLimit)
+        guard page.rollups.allSatisfy({ $0.table.size == 0 }) else { throw ExpiredRangeError(watermark: watermark) }
+    }
+
+    /// Minutes that their rollups do not tell, from their events.
+    private func addLive(_ minutes: [Rollup], to tally: inout CountTally) async throws {
         var unknown: [Rollup] = []
-        for rollup in marked {
-            if let groups = await liveMinutes.groups(of: rollup) { try tally.add(groups) } else { unknown.append(rollup) }
+        for rollup in minutes {
+            let table = rollup.dirty ? await liveMinutes.table(of: rollup) : nil
+            if table.map({ Self.add($0, .minute, to: &tally) }) != true { unknown.append(rollup) }
         }
         if unknown.count <= Self.sharedMinutes {
-            for rollup in unknown { try tally.add(try await shared(rollup)) }
-            return
+            var beyond: [Rollup] = []
+            for rollup in unknown {
+                // Of one that is not marked it is known that its table does not hold it.
+                if rollup.dirty, Self.add(try await shared(rollup), .minute, to: &tally) { continue }
+                beyond.append(rollup)
+            }
+            unknown = beyond
         }
-        let versions = Dictionary(uniqueKeysWithValues: unknown.map { ($0.key.index, $0) })
-        for ranges in slices(coalesce(unknown.map(\.key.index)), length: Self.minutesAtATime) {
-            for minute in try await groups(of: tally.query.project, in: ranges) {
-                try tally.add(minute.groups)
-                if let rollup = versions[minute.minute] { await liveMinutes.remember(minute.groups, of: rollup) }
+        try await addEvents(of: coalesce(unknown.map(\.key.index)), to: &tally)
+    }
+
+    /// Counts whole minutes from those of their events that are asked for. Minutes below the watermark as their rollups say, which were
+    /// complete when it rose past them.
+    private func addEvents(of minutes: [Range<Int64>], to tally: inout CountTally) async throws {
+        guard !minutes.isEmpty else { return }
+        var (whole, counted, first) = (minutes, tally.emptied, Int64.min)
+        repeat {
+            whole = whole.from(first)
+            counted = try await store.countEvents(tally.selection, in: whole.map(\.times), into: tally.emptied)
+            // Read after the events: whatever was deleted before they were counted lies below it.
+            first = try await store.newestRecords(of: [tally.project]).first?.firstWholeMinute ?? .min
+        } while whole.from(first) != whole
+        tally.add(counted)
+        // As they are now: what was read before may be older than the watermark.
+        try await store.eachRollupPage(.minute, project: tally.project, in: minutes.before(first)) { page in
+            for rollup in page where !Self.add(rollup.table, .minute, to: &tally) {
+                throw QueryTooLargeError(.uncounted(minute: Timestamp(minute: rollup.key.index)))
             }
         }
     }
@@ -155,28 +200,26 @@ extension EventCounter {
     private static let sharedMinutes = 3
 
     /// All who share have read this version, so the count holds every event that any of them has to see.
-    private func shared(_ rollup: Rollup) async throws -> [RollupGroup] {
+    private func shared(_ rollup: Rollup) async throws -> GroupTable {
         try await minuteFlights.value(for: LiveMinute(key: rollup.key, version: rollup.version)) { [self] in
-            let minute = rollup.key.index
-            let groups = try await groups(of: rollup.key.project, in: [minute..<minute + 1]).first?.groups ?? []
-            await liveMinutes.remember(groups, of: rollup)
-            return groups
+            let (project, minute) = (rollup.key.project, rollup.key.index)
+            var table = try await store.countMinutes(of: project, in: [minute..<minute + 1]).tables[minute] ?? .empty
+            // Read after the events: whatever was deleted before they were counted lies below it.
+            let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
+            if minute < first {
+                // As it is now: what was read before may be older than the watermark.
+                let page = try await store.rollups(.minute, project: project, in: [minute..<minute + 1], byteLimit: RollupPage.byteLimit)
+                table = page.rollups.first?.table ?? .empty
+            }
+            await liveMinutes.remember(table, of: rollup)
+            return table
         }
     }
+}
 
-    /// Marked minutes, counted from their events; those below the watermark as their rollups say, which were complete when it rose past
-    /// them.
-    private func groups(of project: String, in ranges: [Range<Int64>]) async throws -> [MinuteCounts] {
-        let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
-        let counted = try await store.countEvents(project: project, in: times)
-        // Read after the events: whatever was deleted before they were counted lies below it.
-        let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
-        let expired = ranges.compactMap { $0.lowerBound < first ? $0.lowerBound..<min($0.upperBound, first) : nil }
-        guard !expired.isEmpty else { return counted }
-        // As they are now: what was read before may be older than the watermark.
-        let rollups = try await store.rollups(.minute, project: project, in: expired)
-        return rollups.map { MinuteCounts(minute: $0.key.index, groups: $0.groups) } + counted.filter { $0.minute >= first }
-    }
+extension Range<Int64> {
+    /// Of a range of minutes.
+    var times: Range<Timestamp> { Timestamp(minute: lowerBound)..<Timestamp(minute: upperBound) }
 }
 
 /// A range of a count begins or ends inside a minute whose events may be deleted: what lies on either side is not known any more.
@@ -185,67 +228,31 @@ public struct ExpiredRangeError: Error, Sendable {
     public var watermark: Timestamp
 }
 
-/// Adds groups up under the query's filters and grouping.
-private struct Tally {
-    let query: CountQuery
-    private let types: Set<ExactText>
-    private let sources: Set<ExactText>
-    private var sums: [ExactText: Int64] = [:]
-
-    init(_ query: CountQuery) {
-        self.query = query
-        types = Set(query.types.map(ExactText.init))
-        sources = Set(query.sources.map(ExactText.init))
-    }
-
-    /// Adds the rollups that are not marked and gives back those that are.
-    mutating func add(_ rollups: [Rollup]) throws(StoreError) -> [Rollup] {
-        var marked: [Rollup] = []
-        for rollup in rollups {
-            if rollup.dirty { marked.append(rollup) } else { try add(rollup.groups) }
-        }
-        return marked
-    }
-
-    mutating func add(_ groups: [RollupGroup]) throws(StoreError) {
-        for group in groups {
-            let (type, source) = (ExactText(group.type), ExactText(group.source))
-            guard types.isEmpty || types.contains(type), sources.isEmpty || sources.contains(source) else { continue }
-            let name = query.grouping == .type ? type : source
-            let (sum, overflow) = sums[name, default: 0].addingReportingOverflow(group.count)
-            guard !overflow else { throw Self.overflow }
-            sums[name] = sum
-        }
-    }
-
-    var counts: Counts {
-        get throws(StoreError) {
-            guard let counts = Counts(exact: sums) else { throw Self.overflow }
-            return counts
-        }
-    }
-
-    private static let overflow = StoreError(
-        .misconfigured, operation: "counts", "stored counts add up to more than 64 bits hold: some of them are damaged")
-}
-
 /// Remembers what a marked minute counted to, for as long as no further mark comes: a minute that stays hot is then not counted
-/// from its events for every reader. Holds at most ``limit`` minutes.
+/// from its events for every reader. Holds at most ``limit`` minutes and ``byteLimit`` bytes of them.
 private actor LiveMinutes {
-    private var memory: [BucketKey: (version: Int64, groups: [RollupGroup])] = [:]
+    private var memory: [BucketKey: (version: Int64, table: GroupTable)] = [:]
+    private var bytes = 0
     private static let limit = 128
+    private static let byteLimit = 16 << 20
 
-    func groups(of rollup: Rollup) -> [RollupGroup]? {
+    func table(of rollup: Rollup) -> GroupTable? {
         guard let entry = memory[rollup.key], entry.version == rollup.version else { return nil }
-        return entry.groups
+        return entry.table
     }
 
-    /// `rollup` was read before its events were counted, so the groups are at least as new as its version.
-    func remember(_ groups: [RollupGroup], of rollup: Rollup) {
+    /// `rollup` was read before its events were counted, so the table is at least as new as its version.
+    func remember(_ table: GroupTable, of rollup: Rollup) {
         if let entry = memory[rollup.key], entry.version > rollup.version { return }
-        if memory.count >= Self.limit, memory[rollup.key] == nil, let oldest = memory.keys.min(by: { $0.index < $1.index }) {
-            memory[oldest] = nil
+        forget(rollup.key)
+        memory[rollup.key] = (rollup.version, table)
+        bytes += table.size
+        while memory.count > Self.limit || bytes > Self.byteLimit, let oldest = memory.keys.min(by: { $0.index < $1.index }) {
+            forget(oldest)
         }
-        memory[rollup.key] = (rollup.version, groups)
+    }
+
+    private func forget(_ key: BucketKey) {
+        if let entry = memory.removeValue(forKey: key) { bytes -= entry.table.size }
     }
 }

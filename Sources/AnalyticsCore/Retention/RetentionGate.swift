@@ -57,17 +57,21 @@ struct RetentionGate: Sendable {
 
     /// What became of events that were marked before their minute's bucket was read. A bucket whose last version is counted holds them; one
     /// that is below the watermark and not counted never will.
-    static func fate(of minute: BucketKey, _ bucket: Rollup?, _ record: ProjectRecord?) -> Fate {
+    static func fate(of minute: BucketKey, _ bucket: BucketVersion?, _ record: ProjectRecord?) -> Fate {
         if let bucket, bucket.done == bucket.version { return .counted }
         guard let watermark = record?.watermark, let record, minute.index < record.firstWholeMinute else { return .pending }
         return .expired(before: watermark)
     }
 
-    private func buckets(of events: [StoredEvent]) async throws(StoreError) -> [BucketKey: Rollup] {
-        var buckets: [BucketKey: Rollup] = [:]
+    private func buckets(of events: [StoredEvent]) async throws(StoreError) -> [BucketKey: BucketVersion] {
+        var buckets: [BucketKey: BucketVersion] = [:]
         for (project, own) in Dictionary(grouping: Set(events.map(\.minute)), by: { ExactText($0.project) }) {
-            let ranges = coalesce(own.map(\.index).sorted())
-            for bucket in try await store.rollups(.minute, project: project.text, in: ranges) { buckets[bucket.key] = bucket }
+            var ranges = coalesce(own.map(\.index).sorted())
+            while !ranges.isEmpty {
+                let page = try await store.rollups(.minute, project: project.text, in: ranges, byteLimit: RollupPage.byteLimit)
+                for bucket in page.rollups { buckets[bucket.key] = BucketVersion(bucket) }
+                ranges = page.next.map(ranges.from) ?? []
+            }
         }
         return buckets
     }

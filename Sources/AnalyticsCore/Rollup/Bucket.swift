@@ -44,20 +44,20 @@ public struct BucketMark: Sendable, Equatable {
     public var key: BucketKey
     /// The count of the events that this mark stands for, where every one of them is known to be new: they are then the first version of
     /// a bucket that nobody has marked before.
-    public var groups: [RollupGroup]?
+    public var table: GroupTable?
 
-    public init(key: BucketKey, groups: [RollupGroup]? = nil) {
+    public init(key: BucketKey, table: GroupTable? = nil) {
         self.key = key
-        self.groups = groups
+        self.table = table
     }
 }
 
-/// A marked bucket as the roller sees it.
+/// A bucket's version, without its table.
 public struct BucketVersion: Sendable, Equatable {
     public var key: BucketKey
     /// Raised by each mark.
     public var version: Int64
-    /// The version whose count `groups` holds.
+    /// The version whose count the bucket's table holds.
     public var done: Int64
 
     public init(key: BucketKey, version: Int64, done: Int64) {
@@ -67,20 +67,26 @@ public struct BucketVersion: Sendable, Equatable {
     }
 }
 
+extension BucketVersion {
+    init(_ rollup: Rollup) {
+        self.init(key: rollup.key, version: rollup.version, done: rollup.done)
+    }
+}
+
 /// A bucket as it is stored: mark and rollup in one.
 public struct Rollup: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
     public var done: Int64
     public var dirty: Bool
-    public var groups: [RollupGroup]
+    public var table: GroupTable
 
-    public init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, groups: [RollupGroup]) {
+    public init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, table: GroupTable) {
         self.key = key
         self.version = version
         self.done = done
         self.dirty = dirty
-        self.groups = groups
+        self.table = table
     }
 }
 
@@ -93,6 +99,10 @@ public struct RollupGroup: Sendable, Hashable {
     /// zone is a sum of these. Empty for minutes.
     public var quarters: [Int64]
 
+    /// 2⁴⁰, a million million events in an hour: the groups of a table, and the minutes of an hour, then add up in 64 bits
+    /// (4 × ``GroupTable/maximumRows`` × 2⁴⁰ = 2⁶¹).
+    static let maximumCount: Int64 = 1 << 40
+
     public init(type: String, source: String, count: Int64, quarters: [Int64] = []) {
         self.type = type
         self.source = source
@@ -102,37 +112,26 @@ public struct RollupGroup: Sendable, Hashable {
 
     /// As a store gives it back; `nil` when no roller can have written it.
     ///
-    /// A count is at most 2⁴⁰, a million million events in an hour: then the groups of a bucket, and the minutes of an hour, add up in 64
-    /// bits (60 × 1,000 × 2⁴⁰ < 2⁵⁶).
+    /// A count is at most ``maximumCount``.
     public init?(storedType type: String, source: String, count: Int64, quarters: [Int64]) {
-        let possible: ClosedRange<Int64> = 0...1 << 40
-        guard possible.contains(count), quarters.isEmpty || quarters.count == 4, quarters.allSatisfy(possible.contains) else { return nil }
+        let possible = 0...Self.maximumCount
+        guard possible.contains(count), quarters.isEmpty || quarters.count == 4, quarters.allSatisfy(possible.contains),
+            quarters.isEmpty || quarters.reduce(0, +) == count
+        else { return nil }
         self.init(type: type, source: source, count: count, quarters: quarters)
     }
 }
 
-/// What a roller writes: the groups counted for `version`.
+/// What a roller writes: the table counted for `version`.
 public struct RolledBucket: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
-    public var groups: [RollupGroup]
+    public var table: GroupTable
 
-    public init(key: BucketKey, version: Int64, groups: [RollupGroup]) {
+    public init(key: BucketKey, version: Int64, table: GroupTable) {
         self.key = key
         self.version = version
-        self.groups = groups
-    }
-}
-
-/// One minute, counted from its events.
-public struct MinuteCounts: Sendable, Equatable {
-    /// Minutes since 1970.
-    public var minute: Int64
-    public var groups: [RollupGroup]
-
-    public init(minute: Int64, groups: [RollupGroup]) {
-        self.minute = minute
-        self.groups = groups
+        self.table = table
     }
 }
 

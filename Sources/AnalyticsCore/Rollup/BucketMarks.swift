@@ -1,19 +1,11 @@
 /// The buckets that a set of events touches.
 struct BucketMarks {
     private struct Minute {
-        struct Name: Hashable {
-            var type: ExactText
-            var source: ExactText
-        }
-
-        var counts: [Name: Int64] = [:]
+        var sums = GroupSums(hasQuarters: false)
         /// Whether every event that touched it is new, and counted here.
         var isWhole = true
 
-        var groups: [RollupGroup]? {
-            guard isWhole else { return nil }
-            return GroupFolding.fold(counts.map { RollupGroup(type: $0.key.type.text, source: $0.key.source.text, count: $0.value) })
-        }
+        var table: GroupTable? { isWhole ? sums.table : nil }
     }
 
     private var marks: [BucketKey: Minute] = [:]
@@ -33,7 +25,7 @@ struct BucketMarks {
         switch outcome {
         case .stored:
             let key = BucketKey(project: event.project, index: event.timestamp.minute)
-            marks[key, default: Minute()].counts[.init(type: ExactText(event.type), source: ExactText(event.source)), default: 0] += 1
+            marks[key, default: Minute()].sums.add(type: event.type, source: event.source, quarters: SIMD4(1, 0, 0, 0))
         case .duplicate(let heldAt), .conflict(let heldAt):
             touch(BucketKey(project: event.project, index: heldAt.minute))
         case .redelivered, .refused, .expired:
@@ -60,7 +52,7 @@ struct BucketMarks {
     /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
-        try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, groups: marks[$0]?.groups) })
+        try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, table: marks[$0]?.table) })
         try await store.mark(.hour, hours.sorted())
         try await store.bumpGenerations(days.sorted())
     }

@@ -40,18 +40,29 @@ public struct Rebuild: Sendable {
         let minutes = days.lowerBound * 1440..<days.upperBound * 1440
         let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
         var marks = BucketMarks()
-        for rollup in try await store.rollups(.minute, project: project, in: [minutes]) {
-            if rollup.key.index >= oldest { marks.touch(rollup.key) } else { marks.touch(hour: rollup.key.hour) }
+        try await store.eachRollupPage(.minute, project: project, in: [minutes]) { page in
+            for rollup in page {
+                if rollup.key.index >= oldest { marks.touch(rollup.key) } else { marks.touch(hour: rollup.key.hour) }
+            }
         }
-        for rollup in try await store.rollups(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) {
-            marks.touch(hour: rollup.key)
+        try await store.eachRollupPage(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) { page in
+            for rollup in page { marks.touch(hour: rollup.key) }
         }
-        let times = Timestamp(minute: minutes.lowerBound)..<Timestamp(minute: minutes.upperBound)
-        for minute in try await store.countEvents(project: project, in: [times]) where minute.minute >= oldest {
-            marks.touch(BucketKey(project: project, index: minute.minute))
-        }
+        let counted = try await store.countEvents(CountSelection(project: project), in: [minutes.times], into: MinutesWithEvents())
+        for minute in counted.minutes where minute >= oldest { marks.touch(BucketKey(project: project, index: minute)) }
         return marks
     }
+}
+
+private struct MinutesWithEvents: CountReducer {
+    private(set) var minutes: Set<Int64> = []
+
+    mutating func add(_ row: EventCount) -> Bool {
+        minutes.insert(row.minute)
+        return true
+    }
+
+    mutating func finish() {}
 }
 
 extension Range<Timestamp> {

@@ -77,59 +77,101 @@ public struct Reconciliation: Sendable {
 
     private func compare(_ project: String, hours range: Range<Int64>) async throws -> Report {
         var report = Report()
-        // Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared. The watermark
-        // last: whatever was deleted before the events were counted lies below it.
-        let minuteRange = range.lowerBound * 60..<range.upperBound * 60
-        let before = try await store.rollups(.minute, project: project, in: [minuteRange])
-        let hours = try await store.rollups(.hour, project: project, in: [range])
-        let times = Timestamp(minute: minuteRange.lowerBound)..<Timestamp(minute: minuteRange.upperBound)
-        let counted = try await store.countEvents(project: project, in: [times])
-        let after = try await store.rollups(.minute, project: project, in: [minuteRange])
-        let versions = Dictionary(uniqueKeysWithValues: after.map { ($0.key, $0.version) })
-        let events = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
-        let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
-
-        var unsettled: Set<BucketKey> = []
-        for minute in before {
-            report.minutes += 1
-            if minute.dirty || versions[minute.key] != minute.version {
-                report.marked += 1
-                unsettled.insert(minute.key.hour)
-            } else if minute.key.index < oldest {
-                report.expired += 1
-            } else {
-                report.differences += differences(.minute, minute.key, minute.groups, events[minute.key.index] ?? [])
-            }
+        var seen = SeenHours()
+        var minutes = range.lowerBound * 60..<range.upperBound * 60
+        while !minutes.isEmpty {
+            let next = try await compareMinutes(project, minutes, &report, &seen)
+            minutes = next..<minutes.upperBound
         }
-        let known = Set(before.map(\.key.index))
-        for minute in counted where minute.minute >= oldest {
-            report.events += minute.groups.reduce(0) { $0 + $1.count }
-            let key = BucketKey(project: project, index: minute.minute)
-            guard !known.contains(minute.minute) else { continue }
-            if versions[key] == nil { report.differences += differences(.minute, key, [], minute.groups) }
-            unsettled.insert(key.hour)
-        }
-        let byHour = Dictionary(grouping: before, by: \.key.hour)
-        report.differences += missing(hours, among: byHour, unsettled: unsettled)
-        for hour in hours {
-            report.hours += 1
-            if hour.dirty || unsettled.contains(hour.key) {
-                report.marked += hour.dirty ? 1 : 0
-            } else {
-                report.differences += differences(.hour, hour.key, hour.groups, Roller.sum(byHour[hour.key] ?? []))
-            }
-        }
+        try await compareHours(project, range, &report, &seen)
         return report
     }
 
-    // An hour that has minutes and no rollup of its own was never marked: its whole count is missing.
-    private func missing(_ hours: [Rollup], among byHour: [BucketKey: [Rollup]], unsettled: Set<BucketKey>) -> [Difference] {
-        let present = Set(hours.map(\.key))
-        return byHour.filter { !present.contains($0.key) && !unsettled.contains($0.key) }
-            .flatMap { differences(.hour, $0.key, [], Roller.sum($0.value)) }
+    private struct SeenHours {
+        /// With a minute that is not compared.
+        var unsettled: Set<Int64> = []
+        /// With a minute that has a rollup, and none of its own yet.
+        var unclaimed: Set<Int64> = []
     }
 
-    private func differences(
+    /// Compares the first minutes of a range, as many as can be held, and returns the first that it has not compared.
+    ///
+    /// Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared. The watermark last:
+    /// whatever was deleted before the events were counted lies below it.
+    private func compareMinutes(
+        _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: inout SeenHours
+    ) async throws -> Int64 {
+        let page = try await store.rollups(.minute, project: project, in: [range], byteLimit: RollupPage.byteLimit)
+        let counted = try await store.countMinutes(of: project, in: [range.lowerBound..<(page.next ?? range.upperBound)])
+        let end = counted.next ?? page.next ?? range.upperBound
+        var versions: [Int64: Int64] = [:]
+        try await store.eachRollupPage(.minute, project: project, in: [range.lowerBound..<end]) { page in
+            for minute in page { versions[minute.key.index] = minute.version }
+        }
+        let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
+        let before = page.rollups.prefix { $0.key.index < end }
+        for minute in before {
+            report.minutes += 1
+            seen.unclaimed.insert(minute.key.hour.index)
+            if minute.dirty || versions[minute.key.index] != minute.version {
+                report.marked += 1
+                seen.unsettled.insert(minute.key.hour.index)
+            } else if minute.key.index < oldest {
+                report.expired += 1
+            } else {
+                report.differences += Self.differences(.minute, minute.key, minute.table, counted.tables[minute.key.index] ?? .empty)
+            }
+        }
+        let known = Set(before.map(\.key.index))
+        for (minute, table) in counted.tables where minute >= oldest {
+            report.events += (try? table.total()) ?? 0
+            let key = BucketKey(project: project, index: minute)
+            guard !known.contains(minute) else { continue }
+            if versions[minute] == nil { report.differences += Self.differences(.minute, key, .empty, table) }
+            seen.unsettled.insert(key.hour.index)
+        }
+        return end
+    }
+
+    private func compareHours(
+        _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: inout SeenHours
+    ) async throws {
+        try await store.eachRollupPage(.hour, project: project, in: [range]) { page in
+            var hours = Dictionary(uniqueKeysWithValues: page.map { ($0.key.index, $0) })
+            report.hours += hours.count
+            report.marked += page.count(where: \.dirty)
+            seen.unclaimed.subtract(hours.keys)
+            hours = hours.filter { !$0.value.dirty && !seen.unsettled.contains($0.key) }
+            try await HourSums.each(of: project, in: coalesce(hours.keys.sorted()), from: store) { index, sum in
+                guard let hour = hours.removeValue(forKey: index), case .table(let table) = sum else { return }
+                report.differences += Self.differences(.hour, hour.key, hour.table, table)
+            }
+            for hour in hours.values { report.differences += Self.differences(.hour, hour.key, hour.table, .empty) }
+        }
+        // An hour that has minutes and no rollup of its own was never marked: its whole count is missing.
+        let missing = seen.unclaimed.subtracting(seen.unsettled)
+        try await HourSums.each(of: project, in: coalesce(missing.sorted()), from: store) { index, sum in
+            guard case .table(let table) = sum else { return }
+            report.differences += Self.differences(.hour, BucketKey(project: project, index: index), .empty, table)
+        }
+    }
+
+    private static func differences(
+        _ tier: RollupTier, _ key: BucketKey, _ rollup: GroupTable, _ events: GroupTable
+    ) -> [Difference] {
+        guard rollup != events else { return [] }
+        guard let own = try? rollup.groups(), let truth = try? events.groups() else {
+            // One that does not tell its groups, beside one that does, or whose bytes are damaged.
+            if (try? rollup.groups()) == nil, (try? events.groups()) == nil, !rollup.isDamaged { return [] }
+            return [
+                Difference(
+                    tier: tier, bucket: key, type: "*", source: "*", rollup: (try? rollup.total()) ?? 0, events: (try? events.total()) ?? 0)
+            ]
+        }
+        return differences(tier, key, own, truth)
+    }
+
+    private static func differences(
         _ tier: RollupTier, _ key: BucketKey, _ rollup: [RollupGroup], _ events: [RollupGroup]
     ) -> [Difference] {
         var counts: [[ExactText]: (rollup: Int64, events: Int64)] = [:]

@@ -17,8 +17,10 @@ public actor Roller: Service {
     /// Between two passes over the marked buckets.
     private static let interval: Duration = .milliseconds(500)
     private static let pageSize = 5_000
-    /// Minutes that one query counts at the most: each may come back with ``GroupFolding/limit`` groups, and ``lanes`` queries are under way.
+    /// Minutes that one query counts at the most; fewer after one that came to ``MinuteTables/byteLimit``.
     private static let minutesAtATime: Int64 = 600
+    /// Bytes of hours' tables that are written together.
+    private static let bytesAtATime = 4 << 20
     /// Counts and writes under way at a time.
     private static let lanes = 3
     /// Minutes between two marked ones that are counted with them: a range more costs more than a few minutes.
@@ -141,17 +143,25 @@ public actor Roller: Service {
     }
 
     private func roll(_ slice: Slice) async throws {
-        let times = slice.ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
-        let counted = try await store.countEvents(project: slice.project, in: times)
-        let groups = Dictionary(uniqueKeysWithValues: counted.map { ($0.minute, $0.groups) })
-        // Read after the events: whatever was deleted before they were counted lies below it.
-        let records = ProjectRecords(try await store.newestRecords(of: [slice.project]))
-        let first = records.firstWholeMinute(of: slice.project)
-        // Every other marked minute is written, one without events too.
-        let rolled = slice.buckets.filter { $0.key.index >= first }.map {
-            RolledBucket(key: $0.key, version: $0.version, groups: groups[$0.key.index] ?? [])
+        var (ranges, buckets) = (slice.ranges, slice.buckets)
+        var length = Self.minutesAtATime
+        while let piece = slices(ranges, length: length).first {
+            let end = piece[piece.count - 1].upperBound
+            let wanted = Set(buckets.lazy.map(\.key.index).prefix { $0 < end })
+            let counted = try await store.countMinutes(of: slice.project, in: piece, wanted: wanted)
+            let next = counted.next ?? end
+            // Read after the events: whatever was deleted before they were counted lies below it.
+            let records = ProjectRecords(try await store.newestRecords(of: [slice.project]))
+            let first = records.firstWholeMinute(of: slice.project)
+            // Every other marked minute is written, one without events too.
+            let rolled = buckets.prefix { $0.key.index < next }.filter { $0.key.index >= first }.map {
+                RolledBucket(key: $0.key, version: $0.version, table: counted.tables[$0.key.index] ?? .empty)
+            }
+            try await write(.minute, rolled)
+            ranges = ranges.from(next)
+            buckets = buckets.drop { $0.key.index < next }
+            length = counted.next == nil ? min(length * 2, Self.minutesAtATime) : max(1, next - piece[0].lowerBound)
         }
-        try await write(.minute, rolled)
     }
 
     /// Runs `body` for each, ``lanes`` at a time: the store has other work to wait for, its journal most of all.
@@ -193,48 +203,27 @@ public actor Roller: Service {
         }
     }
 
-    private func rollHours(_ buckets: ArraySlice<BucketVersion>, of project: String) async throws {
-        let ranges = coalesce(buckets.map(\.key.index)).map { $0.lowerBound * 60..<$0.upperBound * 60 }
-        let minutes = try await store.rollups(.minute, project: project, in: ranges)
-        let byHour = Dictionary(grouping: minutes, by: \.key.hour)
-        let rolled = buckets.compactMap { bucket -> RolledBucket? in
-            let minutes = byHour[bucket.key] ?? []
-            guard !minutes.contains(where: \.dirty) else { return nil }
-            return RolledBucket(key: bucket.key, version: bucket.version, groups: Self.sum(minutes))
+    private nonisolated func rollHours(_ buckets: ArraySlice<BucketVersion>, of project: String) async throws {
+        var pending = Dictionary(uniqueKeysWithValues: buckets.map { ($0.key.index, $0) })
+        var rolled: [RolledBucket] = []
+        var bytes = 0
+        try await HourSums.each(of: project, in: coalesce(buckets.map(\.key.index)), from: store) { hour, sum in
+            guard let bucket = pending.removeValue(forKey: hour), case .table(let table) = sum else { return }
+            rolled.append(RolledBucket(key: bucket.key, version: bucket.version, table: table))
+            bytes += table.size
+            guard bytes >= Self.bytesAtATime else { return }
+            try await write(.hour, rolled)
+            (rolled, bytes) = ([], 0)
         }
+        // Those of which no minute is there.
+        rolled += pending.values.map { RolledBucket(key: $0.key, version: $0.version, table: .empty) }
         try await write(.hour, rolled)
     }
 
-    /// An hour's groups, with a count for each quarter.
-    static func sum(_ minutes: [Rollup]) -> [RollupGroup] {
-        struct Name: Hashable {
-            var type: ExactText
-            var source: ExactText
-        }
-        var sums: [Name: RollupGroup] = [:]
-        for minute in minutes {
-            let quarter = Int(minute.key.index - minute.key.hour.index * 60) / 15
-            for group in minute.groups {
-                sums[
-                    Name(type: ExactText(group.type), source: ExactText(group.source)),
-                    default: RollupGroup(type: group.type, source: group.source, count: 0, quarters: [0, 0, 0, 0])
-                ].add(group, quarter: quarter)
-            }
-        }
-        return GroupFolding.fold(Array(sums.values))
-    }
-
-    private func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws {
+    private nonisolated func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws {
         guard !rolled.isEmpty else { return }
         let applied = try await store.roll(tier, rolled)
         Counter(label: "analytics_rollup_rolled_total", dimensions: [("tier", tier.rawValue)]).increment(by: applied)
-    }
-}
-
-extension RollupGroup {
-    fileprivate mutating func add(_ minute: RollupGroup, quarter: Int) {
-        count += minute.count
-        quarters[quarter] += minute.count
     }
 }
 

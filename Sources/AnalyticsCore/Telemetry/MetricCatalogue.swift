@@ -54,6 +54,8 @@ public enum MetricCatalogue {
             "analytics_rollup_lag_seconds", "How long the marked bucket that waits longest has waited since it was last rolled, in seconds."
         ),
         counter("analytics_rollup_rolled_total", "Buckets rolled, by tier."),
+        counter(
+            "analytics_rollup_unreadable_total", "Rollups whose bytes are damaged, by tier; counts were read from the finer tier instead."),
         counter("analytics_rollup_expired_total", "Marked minutes below the watermark, which keep the count that they have."),
         counter("analytics_retention_deleted_events_total", "Events deleted below a watermark."),
         histogram("analytics_flush_events", sizes, "Events written by a flush."),

@@ -64,12 +64,20 @@ public struct TimedStore: EventStore, RollupStore, ProjectStore, AttemptStore {
         }
     }
 
-    public func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
-        try await timers.time("rollups") { () throws(StoreError) in try await store.rollups(tier, project: project, in: ranges) }
+    public func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
+        try await timers.time("rollups") { () throws(StoreError) in
+            try await store.rollups(tier, project: project, in: ranges, byteLimit: byteLimit)
+        }
     }
 
-    public func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
-        try await timers.time("count_events") { () throws(StoreError) in try await store.countEvents(project: project, in: ranges) }
+    public func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer {
+        try await timers.time("count_events") { () throws(StoreError) in
+            try await store.countEvents(selection, in: ranges, into: reducer)
+        }
     }
 
     public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {

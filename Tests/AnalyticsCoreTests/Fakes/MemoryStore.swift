@@ -146,7 +146,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
                     state.tiers[tier]![mark.key]!.dirty = true
                 } else {
                     state.tiers[tier]![mark.key] = Rollup(
-                        key: mark.key, version: 1, done: mark.groups == nil ? 0 : 1, dirty: mark.groups == nil, groups: mark.groups ?? [])
+                        key: mark.key, version: 1, done: mark.table == nil ? 0 : 1, dirty: mark.table == nil, table: mark.table ?? .empty)
                 }
             }
         }
@@ -172,33 +172,45 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
         }
     }
 
-    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+    func rollups(
+        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
         try await read("rollups \(tier)") { state in
-            state.tiers[tier]!.values
+            let found = state.tiers[tier]!.values
                 .filter { bucket in bucket.key.project == project && ranges.contains { $0.contains(bucket.key.index) } }
                 .sorted { $0.key < $1.key }
+            var bytes = 0
+            for (index, rollup) in found.enumerated() {
+                if index > 0, bytes >= byteLimit {
+                    return RollupPage(rollups: Array(found.prefix(index)), next: found[index - 1].key.index + 1)
+                }
+                bytes += rollup.table.size
+            }
+            return RollupPage(rollups: found)
         }
     }
 
-    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+    func countEvents<Reducer: CountReducer>(
+        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer {
         try await read("countEvents") { state in
             state.countedRanges += ranges
-            struct Row: Hashable {
-                var minute: Int64
-                var type: ExactText
-                var source: ExactText
-            }
+            let (types, sources) = (Set(selection.types.map(ExactText.init)), Set(selection.sources.map(ExactText.init)))
             var rows: [Row: Int64] = [:]
-            for event in state.events.values.lazy.map(\.event) where event.project == project {
+            for event in state.events.values.lazy.map(\.event) where event.project == selection.project {
                 guard ranges.contains(where: { $0.contains(event.timestamp) }) else { continue }
                 let row = Row(minute: event.timestamp.minute, type: ExactText(event.type), source: ExactText(event.source))
+                guard types.isEmpty || types.contains(row.type), sources.isEmpty || sources.contains(row.source) else { continue }
                 rows[row, default: 0] += 1
             }
-            var folder = MinuteFolder()
-            for (row, count) in rows.sorted(by: { $0.key.minute < $1.key.minute }) {
-                folder.add(minute: row.minute, type: row.type.text, source: row.source.text, count: count)
+            var reducer = reducer
+            let ordered = rows.sorted { ($0.key.minute, $0.key.type, $0.key.source) < ($1.key.minute, $1.key.type, $1.key.source) }
+            for (row, count) in ordered {
+                let count = EventCount(minute: row.minute, type: row.type.text, source: row.source.text, count: count)
+                guard reducer.add(count) else { break }
             }
-            return folder.finish()
+            reducer.finish()
+            return reducer
         }
     }
 
@@ -207,7 +219,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
             var applied = 0
             for bucket in buckets {
                 guard var present = state.tiers[tier]![bucket.key], present.done < bucket.version else { continue }
-                present.groups = bucket.groups
+                present.table = bucket.table
                 present.done = bucket.version
                 present.dirty = present.version != bucket.version
                 state.tiers[tier]![bucket.key] = present
@@ -335,6 +347,12 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
 
 extension DeliveryReport {
     fileprivate func isSame(_ other: Self) -> Bool { project == other.project && request == other.request && first == other.first }
+}
+
+private struct Row: Hashable {
+    var minute: Int64
+    var type: ExactText
+    var source: ExactText
 }
 
 private struct UncheckedBox<R>: @unchecked Sendable {

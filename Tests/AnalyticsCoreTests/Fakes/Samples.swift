@@ -50,7 +50,7 @@ func message(_ events: [Event], request: String = "r", isAwaited: Bool = false) 
 
 extension Counts {
     init(_ counts: [String: Int64]) {
-        self = Counts(exact: Dictionary(uniqueKeysWithValues: counts.map { (ExactText($0.key), $0.value) })) ?? .none
+        self = Counts(exact: counts.map { (ExactText($0.key), $0.value) }) ?? .none
     }
 }
 

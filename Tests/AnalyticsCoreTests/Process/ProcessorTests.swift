@@ -31,7 +31,7 @@ struct ProcessorTests {
         #expect(buckets.map(\.version) == [2, 1] && buckets.map(\.dirty) == [true, true] && buckets.map(\.done) == [1, 0])
         #expect(
             buckets[0].groups == [
-                RollupGroup(type: "view", source: "web", count: 2), RollupGroup(type: "click", source: "web", count: 1),
+                RollupGroup(type: "click", source: "web", count: 1), RollupGroup(type: "view", source: "web", count: 2),
             ])
     }
 

@@ -49,9 +49,9 @@ struct CountCacheTests {
         cache.away(false)
         _ = try await counter.counts(query)
         for nonsense in [
-            "", "[]", "{\"view\":\"1\"}", "{\"view\":1", "\u{0}", #"{"view":1}"#, #"{"v":1,"counts":{"view":-1}}"#,
-            #"{"v":2,"counts":{"view":9}}"#,
-            #"{"v":1,"counts":{"view":9223372036854775807,"buy":9223372036854775807}}"#,
+            "", "[]", "{\"view\":\"1\"}", "{\"view\":1", "\u{0}", #"{"view":1}"#, #"{"v":2,"other":0,"counts":{"view":-1}}"#,
+            #"{"v":1,"counts":{"view":9}}"#,
+            #"{"v":2,"other":0,"counts":{"view":9223372036854775807,"buy":9223372036854775807}}"#,
         ] {
             cache.corrupt(Array(nonsense.utf8))
             #expect(try await counter.counts(query) == (Counts(["view": 1]), false), "\(nonsense)")

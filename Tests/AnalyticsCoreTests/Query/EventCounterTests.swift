@@ -88,15 +88,20 @@ struct EventCounterTests {
         #expect(Counts(["b": 2, "a": 2, "c": 5, "B": 2]).groups.map(\.name) == ["c", "B", "a", "b"])
     }
 
-    @Test func whatWasFoldedIsCountedUnderOther() async throws {
-        let events = (0..<1_500).map { sample("e\($0)", type: "t\($0)", at: noon + .milliseconds($0)) }
+    @Test func theLargestGroupsAreNamedAndTheOthersSummed() async throws {
+        let events = (0..<1_500).flatMap { type in (0...(type == 7 ? 3 : 0)).map { (type, $0) } }.map { type, copy in
+            sample("e\(type)-\(copy)", type: "t\(type)", at: noon + .milliseconds(type))
+        }
         try await write(events, to: store)
-        try await roller(store).finish()
-        let (counts, _) = try await counter.counts(CountQuery(project: Project.default))
-        #expect(counts.total == 1_500)
-        #expect(counts.groups.count == GroupFolding.limit)
-        #expect(counts.groups.first?.name == GroupFolding.other)
-        #expect(counts.groups.first?.count == 501)
+        for _ in 0..<2 {
+            let (counts, _) = try await counter.counts(CountQuery(project: Project.default))
+            #expect(counts.total == 1_503 && counts.groups.count == 1_000 && counts.other == 500)
+            let (two, _) = try await counter.counts(CountQuery(project: Project.default, limit: 2))
+            #expect(two.groups.map(\.name) == ["t7", "t0"] && two.groups.map(\.count) == [4, 1] && two.other == 1_498)
+            let (all, _) = try await counter.counts(CountQuery(project: Project.default, limit: 10_000))
+            #expect(all.groups.count == 1_500 && all.other == 0)
+            try await roller(store).finish()
+        }
     }
 
     @Test func namesThatDifferInBytesOnlyAreDifferentNames() async throws {

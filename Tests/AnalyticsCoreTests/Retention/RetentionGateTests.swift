@@ -141,8 +141,8 @@ struct RetentionGateTests {
 
     @Test func whatBecomesOfAMinute() {
         let key = BucketKey(project: "p", index: 5)
-        func bucket(done: Int64, version: Int64) -> Rollup { Rollup(key: key, version: version, done: done, dirty: false, groups: []) }
-        func fate(_ bucket: Rollup?, _ watermark: Timestamp?) -> RetentionGate.Fate {
+        func bucket(done: Int64, version: Int64) -> BucketVersion { BucketVersion(key: key, version: version, done: done) }
+        func fate(_ bucket: BucketVersion?, _ watermark: Timestamp?) -> RetentionGate.Fate {
             RetentionGate.fate(of: key, bucket, ProjectRecord(project: "p", watermark: watermark))
         }
         let (below, above) = (Timestamp(minute: 5), Timestamp(minute: 6))

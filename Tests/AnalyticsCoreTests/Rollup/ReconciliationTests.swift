@@ -74,7 +74,7 @@ struct ReconciliationTests {
             case .minuteLost: store.remove(.minute, minute)
             case .groupTooMany: store.edit(.minute, minute) { $0.groups.append(RollupGroup(type: "x", source: "x", count: 1)) }
             case .groupMissing: store.edit(.minute, minute) { $0.groups.removeLast() }
-            case .hourCountsTooMany: store.edit(.hour, minute.hour) { $0.groups[0].count += 1 }
+            case .hourCountsTooMany: store.edit(.hour, minute.hour) { $0.groups[0].quarters[1] += 1 }
             case .quarterMoved:
                 store.edit(.hour, minute.hour) { $0.groups[0].quarters = Array($0.groups[0].quarters.reversed()) }
             case .hourLost: store.remove(.hour, minute.hour)
@@ -133,7 +133,7 @@ struct ReconciliationTests {
         try await roller(store).finish()
         store.delete(id: "a")
         try await store.raiseWatermark(of: Project.default, to: noon + .seconds(60))
-        store.edit(.hour, BucketKey(project: Project.default, index: noon.hour)) { $0.groups[0].count = 9 }
+        store.edit(.hour, BucketKey(project: Project.default, index: noon.hour)) { $0.groups[0].quarters = [9, 0, 0, 0] }
         #expect(try await Rebuild(store: store, roller: roller(store)).run() == 1)
         #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[2], [1]])
         #expect(store.buckets(.hour).map { $0.groups.map(\.count) } == [[2], [1]], "an hour is made anew from its minutes")

@@ -2,7 +2,7 @@
 
 /// The rollups' protocol as a model: flushes, three rollers, two sweepers and readers take their steps in an order that a seed decides;
 /// steps crash, take effect twice, or take effect late. What is pure in production is production's own: the order of marks, the sum of an
-/// hour, the folding, the cover of a range, what a sweep raises, what becomes of a minute that was closed.
+/// hour, the cover of a range, what a sweep raises, what becomes of a minute that was closed.
 ///
 /// This is the store, and what must hold; `RollupModelActors.swift` has those who act on it.
 struct RollupModel {
@@ -42,8 +42,8 @@ struct RollupModel {
     /// Two minutes of one hour and one of the next.
     static let minutes: [Int64] = [0, 1, 60]
     static let hours: [Int64] = [0, 1]
-    /// Two spellings of one letter among them, and the name of what is folded.
-    static let types = ["a", "\u{E9}", "e\u{301}", GroupFolding.other, ""]
+    /// Two spellings of one letter among them, and the name under which earlier versions folded.
+    static let types = ["a", "\u{E9}", "e\u{301}", "__other__", ""]
 
     struct Event {
         var minute: Int
@@ -128,7 +128,7 @@ struct RollupModel {
     func count(_ bucket: Int) -> [RollupGroup]? {
         guard bucket >= Self.minutes.count else { return countEvents(bucket) }
         let minutes = minutes(of: bucket)
-        return minutes.contains(where: \.dirty) ? nil : Roller.sum(minutes)
+        return minutes.contains(where: \.dirty) ? nil : HourSums.sum(minutes).groups
     }
 
     private func minutes(of bucket: Int) -> [Rollup] {
@@ -142,7 +142,7 @@ struct RollupModel {
         var counts = [Int64](repeating: 0, count: Self.types.count)
         for event in events { counts[event.type] += 1 }
         let groups = counts.indices.filter { counts[$0] > 0 }.map { RollupGroup(type: Self.types[$0], source: "s", count: counts[$0]) }
-        return GroupFolding.fold(groups)
+        return GroupTable(groups).sortedGroups
     }
 
     mutating func roll(_ bucket: Int, _ version: Int64, _ groups: [RollupGroup]) {
@@ -223,7 +223,7 @@ struct RollupModel {
     }
 
     private func wrongHour(_ bucket: Int) -> String? {
-        let (groups, sum) = (buckets[bucket].rollup.groups, Roller.sum(minutes(of: bucket)))
+        let (groups, sum) = (buckets[bucket].rollup.groups, HourSums.sum(minutes(of: bucket)).groups)
         return groups == sum ? nil : "it says \(groups), its minutes say \(sum)"
     }
 }

@@ -102,7 +102,7 @@ extension RollupModel {
         let known = isCut ? buckets.map(\.rollup) : read
         writer.pending = pending.filter { event in
             let bucket = known[events[event].minute]
-            switch RetentionGate.fate(of: bucket.key, bucket, record) {
+            switch RetentionGate.fate(of: bucket.key, BucketVersion(bucket), record) {
             case .counted: return false
             case .pending: return true
             case .expired:

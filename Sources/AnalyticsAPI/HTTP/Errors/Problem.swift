@@ -20,8 +20,8 @@ struct Problem: Error {
         title = code.title
         self.detail = detail
         self.members = members
-        // Every 503 of ours passes by itself: outages end, and bodies in memory are worked off.
-        if status == .serviceUnavailable { headers[.retryAfter] = "1" }
+        // Every other 503 of ours passes by itself: outages end, and bodies in memory are worked off.
+        if status == .serviceUnavailable, code != .queryTooLarge { headers[.retryAfter] = "1" }
     }
 
     /// A single event's rejection.

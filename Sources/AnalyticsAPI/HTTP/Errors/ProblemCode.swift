@@ -25,6 +25,7 @@ enum ProblemCode: String, CaseIterable {
     case `internal` = "internal"
     case brokerUnavailable = "broker_unavailable"
     case storeUnavailable = "store_unavailable"
+    case queryTooLarge = "query_too_large"
     case overloaded = "overloaded"
     case notReady = "not_ready"
 
@@ -39,7 +40,7 @@ enum ProblemCode: String, CaseIterable {
         case .unsupportedMediaType, .unsupportedContentEncoding: .unsupportedMediaType
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .internal: .internalServerError
-        case .brokerUnavailable, .storeUnavailable, .overloaded, .notReady: .serviceUnavailable
+        case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .overloaded, .notReady: .serviceUnavailable
         }
     }
 
@@ -68,6 +69,7 @@ enum ProblemCode: String, CaseIterable {
         case .internal: "The service failed"
         case .brokerUnavailable: "The broker did not confirm"
         case .storeUnavailable: "The store is not available"
+        case .queryTooLarge: "The counts take more than one answer may"
         case .overloaded: "The service has too much to do"
         case .notReady: "The service is not ready"
         }

@@ -13,6 +13,7 @@ extension Problem {
             logger.warning("The store did not answer a request", metadata: ["error": "\(error)"])
             self = Problem(.storeUnavailable, "The store did not answer in time. Ask again in a moment.")
         case let error as ExpiredRangeError: self = Problem(error)
+        case let error as QueryTooLargeError: self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
         default:
@@ -31,6 +32,24 @@ extension Problem {
             .expiredRange,
             "Events before \(watermark) are deleted and their counts are kept by the minute: 'from' and 'to' before it must be whole minutes."
         ) { $0.member("watermark", watermark) }
+    }
+}
+
+extension Problem {
+    init(_ error: QueryTooLargeError) {
+        switch error.reason {
+        case .tooManyGroups:
+            self.init(
+                .queryTooLarge,
+                "This range has more types or sources than can be added up at a time. Ask for a shorter one, with 'from' and 'to', or for some "
+                    + "of them, with 'type' or 'source'.")
+        case .uncounted(let minute):
+            self.init(
+                .queryTooLarge,
+                "The minute \(minute.rfc3339) had more types and sources than its count keeps, and its events are deleted. Ask for a range without it, "
+                    + "with 'from' and 'to'."
+            ) { $0.member("minute", minute.rfc3339) }
+        }
     }
 }
 

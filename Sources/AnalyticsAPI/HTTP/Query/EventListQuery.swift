@@ -15,21 +15,13 @@ struct EventListQuery {
             project: project, types: try parameters.all("type"), sources: try parameters.all("source"),
             userIds: try parameters.all("userId"), correlationIds: try parameters.all("correlationId"), from: range.from, to: range.to,
             data: try Self.conditions(parameters))
-        limit = try Self.limit(parameters)
+        limit = try parameters.limit(in: 1...QueryRoutes.maximumLimit) ?? 100
         if let text = try parameters.single("cursor") {
             guard let cursor = EventCursor(text) else {
                 throw QueryParameters.invalid("cursor", "must be the nextCursor of an earlier answer, unchanged.")
             }
             self.cursor = cursor
         }
-    }
-
-    private static func limit(_ parameters: QueryParameters) throws(Problem) -> Int {
-        guard let text = try parameters.single("limit") else { return 100 }
-        guard let limit = Int(text), (1...QueryRoutes.maximumLimit).contains(limit) else {
-            throw QueryParameters.invalid("limit", "must be an integer from 1 to \(QueryRoutes.maximumLimit).")
-        }
-        return limit
     }
 
     private static func conditions(_ parameters: QueryParameters) throws(Problem) -> [DataCondition] {

@@ -25,7 +25,7 @@ extension JSONWriter {
         endObject()
     }
 
-    /// The counts in the order that they have: largest first.
+    /// The named groups, largest first, and the sum of the others.
     mutating func counts(_ counts: Counts, _ query: CountQuery) {
         key("from")
         timestamp(query.from)
@@ -39,6 +39,7 @@ extension JSONWriter {
             integer(count)
         }
         endObject()
+        member("other", counts.other)
     }
 
     private mutating func timestamp(_ timestamp: Timestamp?) {

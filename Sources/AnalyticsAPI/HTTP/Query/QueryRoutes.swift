@@ -45,7 +45,7 @@ struct QueryRoutes: Sendable {
     }
 
     private func counts(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let parameters = try QueryParameters(request, allowed: ["type", "source", "from", "to", "groupBy"])
+        let parameters = try QueryParameters(request, allowed: ["type", "source", "from", "to", "groupBy", "limit"])
         let range = try parameters.range()
         let grouping = try parameters.single("groupBy")
         guard let grouping = CountQuery.Grouping(rawValue: grouping ?? "type") else {
@@ -53,8 +53,7 @@ struct QueryRoutes: Sendable {
         }
         let query = CountQuery(
             project: context.project, types: try parameters.all("type"), sources: try parameters.all("source"), from: range.from,
-            to: range.to,
-            grouping: grouping)
+            to: range.to, grouping: grouping, limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
         let (counts, isCached) = try await counter.counts(query)
         return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in
             writer.counts(counts, query)

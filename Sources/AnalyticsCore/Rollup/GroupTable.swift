@@ -1,0 +1,239 @@
+/// How many events of each type and source a bucket holds, as the bytes that both stores keep.
+///
+/// Strings stand once, in two dictionaries sorted by bytes, and rows name them by their places. All numbers are LEB128:
+/// `2 · quarters per row (0 or 4) · types · sources · rows`. A dictionary is the number of bytes behind this number, the number of its
+/// strings, and each string with its length before it. The rows are, for each type, how many there are, and for each the source's place and
+/// the count, or the four quarters. No bytes at all are a bucket without events; the single byte 0 is ``overflow``.
+///
+/// Earlier versions kept at most 1,000 groups and counted the rest as `__other__`. Their tables are read where nothing can have been lost
+/// so, and are as good as ``overflow`` otherwise.
+public struct GroupTable: Sendable, Equatable {
+    private enum Storage: Equatable {
+        case bytes([UInt8])
+        case earlier([RollupGroup])
+    }
+
+    private let storage: Storage
+
+    /// What a bucket keeps at the most: half of what a document of MongoDB may hold, so that the old and the new one fit into an update.
+    public static let maximumBytes = 7 << 20
+    /// Rows of a table at the most; bounds what summing an hour takes.
+    public static let maximumRows = 1 << 19
+
+    public static let empty = GroupTable(bytes: [])
+
+    /// A bucket with more groups than a table may hold: who reads it goes on to the finer tier, or to the events.
+    public static let overflow = GroupTable(bytes: [0])
+
+    static let format: UInt8 = 2
+
+    /// Bytes as a store gives them back. They are checked when they are read.
+    public init(bytes: [UInt8]) {
+        storage = .bytes(bytes)
+    }
+
+    /// Groups as versions up to schema 2 kept them in MongoDB.
+    public init(earlier groups: [RollupGroup]) {
+        storage = .earlier(groups)
+    }
+
+    /// `groups` in any order.
+    public init(_ groups: [RollupGroup]) {
+        var sums = GroupSums(hasQuarters: groups.contains { !$0.quarters.isEmpty })
+        for group in groups { sums.add(group) }
+        self = sums.table
+    }
+
+    /// What a store keeps; empty for one of an earlier version, which nobody writes.
+    public var bytes: [UInt8] {
+        if case .bytes(let bytes) = storage { bytes } else { [] }
+    }
+
+    /// Roughly how much memory it takes.
+    public var size: Int {
+        switch storage {
+        case .bytes(let bytes): bytes.count
+        case .earlier(let groups): groups.count * 64
+        }
+    }
+
+    /// Why a table's groups are not told: whoever needs them goes on to the finer tier.
+    public enum Unreadable: Error, Sendable {
+        case overflow
+        /// Written by a newer version, or damaged.
+        case damaged
+    }
+}
+
+// MARK: Reading
+
+extension GroupTable {
+    /// Strings of a dictionary, where they lie. Valid inside of ``read(dictionaries:row:)``.
+    struct Strings {
+        let count: Int
+        let bytes: UnsafeBufferPointer<UInt8>
+
+        func each(_ body: (UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Void) throws(Unreadable) {
+            var cursor = TableCursor(bytes)
+            for _ in 0..<count { try body(try cursor.text()) }
+            guard cursor.isAtEnd else { throw .damaged }
+        }
+    }
+
+    struct Row {
+        /// Places in the dictionaries.
+        var type: Int
+        var source: Int
+        /// The row's count for each quarter of its hour; of a minute all of it is in the first.
+        var quarters: SIMD4<Int64>
+    }
+
+    /// The groups of a table that an earlier version wrote; `nil` for one of this version.
+    func earlierGroups() throws(Unreadable) -> [RollupGroup]? {
+        let groups: [RollupGroup]
+        switch storage {
+        case .earlier(let earlier): groups = earlier
+        case .bytes(let bytes):
+            guard bytes.first == EarlierGroups.format else { return nil }
+            groups = try EarlierGroups.decode(bytes)
+        }
+        guard !EarlierGroups.mayBeFolded(groups) else { throw .overflow }
+        return groups
+    }
+
+    /// Gives the dictionaries, then each row, of a table of this version. Nothing may be done with what was given before this returns: what
+    /// is wrong with the bytes may show at their end. Counts are not negative and at most 2⁴⁰ a number, so that all of them add up in 64 bits.
+    func read(
+        dictionaries: (_ types: Strings, _ sources: Strings) throws(Unreadable) -> Void, row: (Row) -> Void
+    ) throws(Unreadable) {
+        guard case .bytes(let bytes) = storage, !bytes.isEmpty else { return }
+        guard bytes != Self.overflow.bytes else { throw .overflow }
+        try bytes.withUnsafeBufferPointer { (buffer) throws(Unreadable) in
+            var cursor = TableCursor(buffer)
+            guard try cursor.byte() == Self.format else { throw .damaged }
+            let quarters = try cursor.byte()
+            guard quarters == 0 || quarters == 4 else { throw .damaged }
+            let (types, sources) = (try cursor.strings(), try cursor.strings())
+            try dictionaries(types, sources)
+            for type in 0..<types.count {
+                for _ in 0..<(try cursor.length()) {
+                    let source = try cursor.number()
+                    guard source < Int64(sources.count) else { throw .damaged }
+                    var counts = SIMD4<Int64>(try cursor.count(), 0, 0, 0)
+                    if quarters == 4 { for quarter in 1..<4 { counts[quarter] = try cursor.count() } }
+                    row(Row(type: type, source: Int(source), quarters: counts))
+                }
+            }
+            guard cursor.isAtEnd else { throw .damaged }
+        }
+    }
+
+    /// All groups, by type and source.
+    public func groups() throws(Unreadable) -> [RollupGroup] {
+        if let groups = try earlierGroups() { return groups }
+        var types: [String] = []
+        var sources: [String] = []
+        var groups: [RollupGroup] = []
+        let hasQuarters = bytes.count > 1 && bytes[1] == 4
+        try read { (typeStrings, sourceStrings) throws(Unreadable) in
+            try typeStrings.each { (text) throws(Unreadable) in types.append(try Self.string(text)) }
+            try sourceStrings.each { (text) throws(Unreadable) in sources.append(try Self.string(text)) }
+        } row: { row in
+            groups.append(
+                RollupGroup(
+                    type: types[row.type], source: sources[row.source], count: row.quarters.wrappedSum(),
+                    quarters: hasQuarters ? (0..<4).map { row.quarters[$0] } : []))
+        }
+        return groups
+    }
+
+    /// How many events a bucket counts, for one of an earlier version although it may be folded.
+    public func total() throws(Unreadable) -> Int64 {
+        let groups: [RollupGroup]
+        switch storage {
+        case .earlier(let earlier): groups = earlier
+        case .bytes(let bytes) where bytes.first == EarlierGroups.format: groups = try EarlierGroups.decode(bytes)
+        case .bytes: groups = try self.groups()
+        }
+        return groups.reduce(0) { $0 &+ $1.count }
+    }
+
+    /// Whether an earlier version wrote it and may have counted groups together.
+    public var isFolded: Bool {
+        switch storage {
+        case .earlier(let groups): EarlierGroups.mayBeFolded(groups)
+        case .bytes(let bytes):
+            bytes.first == EarlierGroups.format && (try? EarlierGroups.decode(bytes)).map(EarlierGroups.mayBeFolded) ?? false
+        }
+    }
+
+    /// Whether the bytes are no table at all.
+    var isDamaged: Bool {
+        do throws(Unreadable) {
+            _ = try groups()
+            return false
+        } catch {
+            return error == .damaged
+        }
+    }
+
+    static func string(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> String {
+        guard let string = String(validating: text, as: UTF8.self) else { throw .damaged }
+        return string
+    }
+}
+
+/// Reads a table's bytes, which anything may have written.
+struct TableCursor {
+    private let bytes: UnsafeBufferPointer<UInt8>
+    private var position = 0
+
+    init(_ bytes: UnsafeBufferPointer<UInt8>) {
+        self.bytes = bytes
+    }
+
+    var isAtEnd: Bool { position == bytes.count }
+
+    mutating func byte() throws(GroupTable.Unreadable) -> UInt8 {
+        guard position < bytes.count else { throw .damaged }
+        defer { position += 1 }
+        return bytes[position]
+    }
+
+    /// A number that is not negative.
+    mutating func number() throws(GroupTable.Unreadable) -> Int64 {
+        var number: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 63, by: 7) {
+            let byte = try byte()
+            number |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return Int64(number) }
+        }
+        throw .damaged
+    }
+
+    /// A number of events.
+    mutating func count() throws(GroupTable.Unreadable) -> Int64 {
+        let number = try number()
+        guard number <= RollupGroup.maximumCount else { throw .damaged }
+        return number
+    }
+
+    /// How many things come that take a byte each at least.
+    mutating func length() throws(GroupTable.Unreadable) -> Int {
+        let length = try number()
+        guard length <= Int64(bytes.count - position) else { throw .damaged }
+        return Int(length)
+    }
+
+    mutating func text() throws(GroupTable.Unreadable) -> UnsafeBufferPointer<UInt8> {
+        let length = try length()
+        defer { position += length }
+        return UnsafeBufferPointer(rebasing: bytes[position..<position + length])
+    }
+
+    mutating func strings() throws(GroupTable.Unreadable) -> GroupTable.Strings {
+        var inner = TableCursor(try text())
+        let count = try inner.length()
+        return GroupTable.Strings(count: count, bytes: UnsafeBufferPointer(rebasing: inner.bytes[inner.position...]))
+    }
+}

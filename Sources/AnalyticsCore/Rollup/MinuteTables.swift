@@ -1,0 +1,56 @@
+/// Makes tables of minutes that a store counts from its events. Holds ``byteLimit`` bytes of them, and then takes no more minutes.
+struct MinuteTables: CountReducer {
+    private(set) var tables: [Int64: GroupTable] = [:]
+    /// The first minute that was not counted any more; `nil` when all were.
+    private(set) var next: Int64?
+
+    private let wanted: Set<Int64>?
+    private let byteLimit: Int
+    private var bytes = 0
+    private var minute: Int64?
+    private var sums = GroupSums(hasQuarters: false)
+
+    static let byteLimit = 4 << 20
+
+    /// - Parameter wanted: Minutes to make tables of; all when `nil`.
+    init(of wanted: Set<Int64>? = nil, byteLimit: Int = Self.byteLimit) {
+        self.wanted = wanted
+        self.byteLimit = byteLimit
+    }
+
+    mutating func add(_ row: EventCount) -> Bool {
+        if row.minute != minute {
+            close()
+            guard tables.isEmpty || bytes < byteLimit else {
+                next = row.minute
+                return false
+            }
+            minute = row.minute
+        }
+        guard wanted?.contains(row.minute) ?? true else { return true }
+        sums.add(type: row.type, source: row.source, quarters: SIMD4(row.count, 0, 0, 0))
+        return true
+    }
+
+    mutating func finish() { close() }
+
+    private mutating func close() {
+        guard let minute else { return }
+        self.minute = nil
+        guard wanted?.contains(minute) ?? true else { return }
+        let table = sums.table
+        tables[minute] = table
+        bytes += table.size + 32
+        sums = GroupSums(hasQuarters: false)
+    }
+}
+
+extension RollupStore {
+    /// Counts minutes from their events: of ranges as many as give ``MinuteTables/byteLimit`` bytes of tables, but one at the least.
+    func countMinutes(
+        of project: String, in ranges: [Range<Int64>], wanted: Set<Int64>? = nil, byteLimit: Int = MinuteTables.byteLimit
+    ) async throws(StoreError) -> MinuteTables {
+        let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
+        return try await countEvents(CountSelection(project: project), in: times, into: MinuteTables(of: wanted, byteLimit: byteLimit))
+    }
+}

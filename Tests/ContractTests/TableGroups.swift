@@ -1,0 +1,55 @@
+import AnalyticsCore
+
+/// Tables as groups, which tests compare and change: by type and source, as a table keeps them.
+extension Rollup {
+    init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, groups: [RollupGroup]) {
+        self.init(key: key, version: version, done: done, dirty: dirty, table: GroupTable(groups))
+    }
+
+    var groups: [RollupGroup] {
+        get { (try? table.groups()) ?? [] }
+        set { table = GroupTable(newValue) }
+    }
+}
+
+extension RolledBucket {
+    init(key: BucketKey, version: Int64, groups: [RollupGroup]) {
+        self.init(key: key, version: version, table: GroupTable(groups))
+    }
+}
+
+extension BucketMark {
+    init(key: BucketKey, groups: [RollupGroup]) {
+        self.init(key: key, table: GroupTable(groups))
+    }
+}
+
+/// One minute, counted from its events.
+struct MinuteCounts: Equatable {
+    /// Minutes since 1970.
+    var minute: Int64
+    var groups: [RollupGroup]
+}
+
+/// Collects what a store counts.
+private struct CollectedCounts: CountReducer {
+    private(set) var minutes: [MinuteCounts] = []
+
+    mutating func add(_ row: EventCount) -> Bool {
+        if minutes.last?.minute != row.minute { minutes.append(MinuteCounts(minute: row.minute, groups: [])) }
+        minutes[minutes.count - 1].groups.append(RollupGroup(type: row.type, source: row.source, count: row.count))
+        return true
+    }
+
+    mutating func finish() {}
+}
+
+extension RollupStore {
+    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+        try await countEvents(CountSelection(project: project), in: ranges, into: CollectedCounts()).minutes
+    }
+
+    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+        try await rollups(tier, project: project, in: ranges, byteLimit: .max).rollups
+    }
+}
