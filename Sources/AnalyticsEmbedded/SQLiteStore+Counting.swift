@@ -62,7 +62,7 @@ extension SQLiteStore {
                 let minutes = [range.lowerBound, range.upperBound].map { Timestamp(milliseconds: $0).minute }
                 spans.append(Timestamp(minute: minutes[0])..<Timestamp(minute: minutes[1] + 1))
             }
-            for tier in RollupTier.allCases {
+            for tier in [RollupTier.minute, .hour] {
                 let rows = "buckets WHERE tier = ? AND project = CAST(? AS TEXT)"
                 guard let range = try Self.range(db, of: "bucket", within: tier.indexes, in: rows, [tier.number, SQLiteText(project)])
                 else { continue }

@@ -8,13 +8,13 @@ extension SQLiteStore {
         try await write("mark") { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, 1, ?, ?, ?)
+                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)
                     ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1
                     """)
             for mark in marks {
-                let isCounted = mark.table != nil
+                let (isCounted, version) = (mark.table != nil, tier.firstVersion)
                 try statement.execute(arguments: [
-                    tier.number, SQLiteText(mark.key.project), mark.key.index, isCounted ? 1 : 0, !isCounted,
+                    tier.number, SQLiteText(mark.key.project), mark.key.index, version, isCounted ? version : 0, !isCounted,
                     Data(mark.table?.bytes ?? []),
                 ])
             }
@@ -104,23 +104,14 @@ extension SQLiteStore {
         }
     }
 
-    public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
-        guard !days.isEmpty else { return }
-        try await write("bumpGenerations") { db in
-            let statement = try db.cachedStatement(
-                sql: """
-                    INSERT INTO days (project, day, generation) VALUES (CAST(? AS TEXT), ?, ?)
-                    ON CONFLICT DO UPDATE SET generation = generation + 1
-                    """)
-            for day in days { try statement.execute(arguments: [SQLiteText(day.project), day.index, Generation.first()]) }
-        }
-    }
-
     public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try await read("generation") { db in
             let statement = try db.cachedStatement(
-                sql: "SELECT coalesce(sum(generation), 0) FROM days WHERE project = CAST(? AS TEXT) AND day >= ? AND day < ?")
-            return try Int64.fetchOne(statement, arguments: [SQLiteText(project), days.lowerBound, days.upperBound]) ?? 0
+                sql:
+                    "SELECT coalesce(sum(version), 0) FROM buckets WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ?"
+            )
+            return try Int64.fetchOne(statement, arguments: [RollupTier.day.number, SQLiteText(project), days.lowerBound, days.upperBound])
+                ?? 0
         }
     }
 }

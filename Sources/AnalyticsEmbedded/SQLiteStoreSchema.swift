@@ -13,6 +13,7 @@ enum SQLiteStoreSchema {
         },
         { try $0.execute(sql: version3) },
         { try markFoldedBuckets($0) },
+        { try $0.execute(sql: version5) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -147,6 +148,12 @@ extension SQLiteStoreSchema {
 }
 
 extension SQLiteStoreSchema {
+    /// Generations become the versions of days that are still to be rolled.
+    private static let version5 = """
+        INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) SELECT 2, project, day, generation, 0, 1, x'' FROM days;
+        DROP TABLE days;
+        """
+
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass
     /// over it until then, and for ever where it lies below the watermark: its events may be gone.
     private static func markFoldedBuckets(_ db: Database) throws {
@@ -177,6 +184,7 @@ extension RollupTier {
         switch self {
         case .minute: 0
         case .hour: 1
+        case .day: 2
         }
     }
 }

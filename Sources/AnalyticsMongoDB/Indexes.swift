@@ -10,6 +10,8 @@ enum Index {
     static let byCorrelation = "by_correlation"
     /// Buckets that are marked, in the order of their keys; holds those alone.
     static let marked = "marked"
+    /// The versions of days, which are read for each count: without their tables.
+    static let generation = "generation"
     /// The server's deletion of reports and attempts, and in earlier versions of events.
     static let expiry = "expiry"
 
@@ -23,6 +25,8 @@ enum Index {
     ]
 
     static let ofBuckets: [BSON] = [spec(marked, ["dirty": 1, "_id": 1], where: ["dirty": true])]
+
+    static let ofDays: [BSON] = ofBuckets + [spec(generation, ["_id": 1, "v": 1])]
 
     /// Reports are of use for as long as somebody waits for them.
     static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
@@ -40,6 +44,7 @@ extension Session {
         try create(Index.ofEvents, on: .events)
         try create(Index.ofBuckets, on: .minutes)
         try create(Index.ofBuckets, on: .hours)
+        try create(Index.ofDays, on: .days)
         try create([Index.ofReports], on: .reports)
         try create([Index.ofAttempts], on: .attempts)
     }

@@ -40,12 +40,17 @@ enum Key {
     }
 }
 
-/// A tier of rollups, or the days that carry generations.
+/// Where the buckets of a tier are kept.
 enum BucketKind: Sendable {
     case minute, hour, day
 
     init(_ tier: RollupTier) {
-        self = tier == .minute ? .minute : .hour
+        self =
+            switch tier {
+            case .minute: .minute
+            case .hour: .hour
+            case .day: .day
+            }
     }
 
     var collection: CollectionName {
@@ -69,7 +74,7 @@ enum BucketKind: Sendable {
         switch self {
         case .minute: RollupTier.minute.milliseconds
         case .hour: RollupTier.hour.milliseconds
-        case .day: 86_400_000
+        case .day: RollupTier.day.milliseconds
         }
     }
 

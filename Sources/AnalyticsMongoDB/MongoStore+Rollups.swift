@@ -57,7 +57,7 @@ extension MongoStore {
                 ["$match": ["_id": Key.buckets(.day, project, days)]], ["$group": ["_id": .null, "v": ["$sum": "$v"]]],
             ]
             // A sum beyond 64 bits would come as a double.
-            try session.aggregate(.days, stages) { row throws(StoreError) in
+            try session.aggregate(.days, stages, [("hint", .string(Index.generation))]) { row throws(StoreError) in
                 guard let generation = row["v"]?.integer else { throw session.damage(.days) }
                 sum = generation
             }
@@ -69,10 +69,15 @@ extension MongoStore {
 extension Rollup {
     /// `nil` for a document that this adapter did not write.
     init?(_ row: BSONView, _ kind: BucketKind) {
-        guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer,
-            let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let table = row["groups"].flatMap(GroupTable.init)
+        guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer else { return nil }
+        if kind == .day, row["done"] == nil {
+            // Versions up to schema 3 kept nothing but the generation, and may still raise it: then it is no longer what was summed.
+            self.init(key: key, version: version, done: 0, dirty: true, table: .empty)
+            return
+        }
+        guard let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let table = row["groups"].flatMap(GroupTable.init)
         else { return nil }
-        self.init(key: key, version: version, done: done, dirty: dirty, table: table)
+        self.init(key: key, version: version, done: done, dirty: dirty || (kind == .day && done != version), table: table)
     }
 }
 

@@ -2,7 +2,7 @@ public import AnalyticsCore
 
 /// The version of what is stored. 1 had no number.
 enum Schema {
-    static let version: Int64 = 3
+    static let version: Int64 = 4
 }
 
 extension MongoStore {
@@ -10,7 +10,7 @@ extension MongoStore {
     ///
     /// Version 1 had the server delete events, by a TTL index; 2 deletes them itself, below a watermark. An older version that is started
     /// again beside this one makes that index anew, so it is looked for each time. Versions up to 2 named at most 1,000 groups of a bucket
-    /// and counted the rest together; 3 keeps all of them, as bytes.
+    /// and counted the rest together; 3 keeps all of them, as bytes. Up to 3 a day was a generation alone; 4 keeps its groups beside it.
     public func prepare() async throws(StoreError) {
         let (version, expiry) = try await run("prepare") { session throws(StoreError) in
             let version = try session.schemaVersion()
@@ -27,6 +27,7 @@ extension MongoStore {
         if version < 3 { try await markFoldedBuckets() }
         try await run("prepare") { session throws(StoreError) in
             if expiry != nil { try session.dropExpiryOfEvents() }
+            if version < 4 { try session.makeBucketsOfGenerations() }
             try Self.check(session.raiseSchemaVersion())
         }
     }
@@ -144,6 +145,14 @@ extension Session {
         var version: Int64?
         try find(.meta, [("_id", "schema")], []) { version = $0["version"]?.integer }
         return version ?? 1
+    }
+
+    /// Days that are still to be rolled.
+    fileprivate func makeBucketsOfGenerations() throws(StoreError) {
+        let update = try encode([("$set", ["done": 0, "dirty": true, "groups": .binary([])])])
+        let filter = try encode([("done", ["$exists": false])])
+        let reply = try bulk(.days) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
+        if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
     }
 
     /// Returns the version that is stored afterwards: a newer one where a newer program was quicker.

@@ -7,9 +7,8 @@ import Synchronization
 ///
 /// Collections:
 /// - `events`: `{_id: {project, id}, type, source, timestamp, …}`, what ``StoredEvent`` holds;
-/// - `minutes`, `hours`: `{_id: {project, minute|hour: Date}, v, done, dirty, groups: Binary}`, mark and rollup in one (`groups`:
+/// - `minutes`, `hours`, `days`: `{_id: {project, minute|hour|day: Date}, v, done, dirty, groups: Binary}`, mark and rollup in one (`groups`:
 ///   a ``GroupTable``; up to schema 2 an array `[{type, source, n, q?}]`, which is read);
-/// - `days`: `{_id: {project, day: Date}, v}`, generations;
 /// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for requests that wait; gone after 10 minutes;
 /// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark}`, what ``ProjectRecord`` holds;
 /// - `meta`: `{_id: "schema", version}`, what ``prepare()`` brought the database to.

@@ -109,7 +109,6 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
-    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {}
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try read("generation") { Int64($0.events.count) }
     }

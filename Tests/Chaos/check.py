@@ -16,7 +16,7 @@ from cluster import DATABASE
 from ledger import rfc3339
 from workload import Unanswered
 
-MINUTE, QUARTER, HOUR = 60_000, 900_000, 3_600_000
+MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
 EVENTS, DEAD = "analytics.events", "analytics.dead"
 
 
@@ -54,7 +54,7 @@ def left(cluster):
         connection = mongo.primary(cluster.mongo_ports)
         if not connection:
             return "no primary"
-        marked = sum(connection.count(DATABASE, name, {"dirty": True}) for name in ("minutes", "hours"))
+        marked = sum(connection.count(DATABASE, name, {"dirty": True}) for name in ("minutes", "hours", "days"))
         connection.close()
     except (OSError, ValueError, mongo.MongoError) as error:
         return f"no answer: {error}"
@@ -187,10 +187,11 @@ class Check:
     # ---- rollups
 
     def _rollups(self, connection):
-        minutes, hours = collections.Counter(), collections.defaultdict(lambda: [0, 0, 0, 0])
+        minutes, hours, days = collections.Counter(), collections.defaultdict(lambda: [0, 0, 0, 0]), collections.Counter()
         for event in self.events:
             project, time, name = event["_id"]["project"], event["timestamp"], (event["type"], event["source"])
             minutes[project, time // MINUTE * MINUTE, *name] += 1
+            days[project, time // DAY * DAY, *name] += 1
             hours[project, time // HOUR * HOUR, *name][time % HOUR // QUARTER] += 1
         found_minutes, found_hours = {}, {}
         for document in connection.find(DATABASE, "minutes"):
@@ -199,6 +200,11 @@ class Check:
         for document in connection.find(DATABASE, "hours"):
             for kind, source, quarters in _table(document["groups"], 4):
                 found_hours[document["_id"]["project"], document["_id"]["hour"], kind, source] = quarters
+        found_days = {}
+        for document in connection.find(DATABASE, "days"):
+            for kind, source, counts in _table(document["groups"], 1):
+                found_days[document["_id"]["project"], document["_id"]["day"], kind, source] = counts[0]
+        self._differences("day", days, found_days)
         self._differences("minute", minutes, found_minutes)
         self._differences("hour", hours, found_hours)
 

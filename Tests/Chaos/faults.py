@@ -13,12 +13,12 @@ from proxy import Condition, Trigger
 # Where a processor is killed: at each step of a flush, in their order, and at those of a roll.
 FLUSH = [
     ("deliver", "after"), ("insert", "before"), ("insert", "half"), ("insert", "after"), ("mark minutes", "before"),
-    ("mark minutes", "after"), ("mark hours", "before"), ("mark hours", "after"), ("bump days", "before"), ("bump days", "after"),
+    ("mark minutes", "after"), ("mark hours", "before"), ("mark hours", "after"), ("mark days", "before"), ("mark days", "after"),
     ("publish dead letter", "before"), ("publish dead letter", "after"), ("ack", "before"), ("ack", "after"), ("report", "before"),
     ("report", "after")]
-ROLL = [("roll minutes", "before"), ("roll minutes", "after"), ("roll hours", "before"), ("roll hours", "after")]
+ROLL = [("roll minutes", "before"), ("roll minutes", "after"), ("roll hours", "before"), ("roll hours", "after"), ("roll days", "before"), ("roll days", "after")]
 API = [("publish", "before"), ("publish", "half"), ("publish", "after"), ("answer", "after")]
-WRITES = ["insert", "mark minutes", "mark hours", "bump days", "roll minutes", "roll hours"]
+WRITES = ["insert", "mark minutes", "mark hours", "mark days", "roll minutes", "roll hours", "roll days"]
 
 
 class Lane(threading.Thread):

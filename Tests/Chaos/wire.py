@@ -1,15 +1,15 @@
 """Cuts byte streams into messages and names the step that each one is, from the bytes alone.
 
-Steps of a flush, in their order: insert, mark minutes, mark hours, bump days, publish dead letter, ack, report. Others: deliver,
-roll minutes, roll hours, publish (the API's), answer (the API's HTTP answer to a POST)."""
+Steps of a flush, in their order: insert, mark minutes, mark hours, mark days, publish dead letter, ack, report. Others: deliver,
+roll minutes, roll hours, roll days, publish (the API's), answer (the API's HTTP answer to a POST)."""
 
 import struct
 
 import amqp
 import bson
 
-MARKS = {"minutes": "mark minutes", "hours": "mark hours"}
-ROLLS = {"minutes": "roll minutes", "hours": "roll hours"}
+MARKS = {"minutes": "mark minutes", "hours": "mark hours", "days": "mark days"}
+ROLLS = {"minutes": "roll minutes", "hours": "roll hours", "days": "roll days"}
 
 
 class Raw:
@@ -71,9 +71,7 @@ class Mongo:
     def _step(data):
         command, collection = bson.first_element(data, 21)
         if command == "insert":
-            return {"events": "insert", "days": "bump days", "reports": "report", **MARKS}.get(collection)
-        if command == "update" and collection == "days":
-            return "bump days"
+            return {"events": "insert", "reports": "report", **MARKS}.get(collection)
         if command == "update" and collection in ROLLS:
             return (ROLLS if Mongo._is_roll(data) else MARKS)[collection]
         return None

@@ -137,8 +137,9 @@ struct DamagedStoreTests {
             }
             try await file.write { db in
                 for bucket in [Int64.min, .max, 0] {
-                    try db.execute(
-                        sql: "INSERT INTO buckets VALUES (0, 'p', ?, 1, 0, 1, x''), (1, 'p', ?, 1, 0, 1, x'')", arguments: [bucket, bucket])
+                    for tier in 0..<3 {
+                        try db.execute(sql: "INSERT INTO buckets VALUES (?, 'p', ?, 1, 0, 1, x'')", arguments: [tier, bucket])
+                    }
                 }
             }
             try await expectBounded(store, minutes: [0], hours: [0])
@@ -232,7 +233,6 @@ private struct EndlessStore: RollupStore, ProjectStore {
 
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 { 1 }
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
-    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {}
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
     func countEvents<Reducer: CountReducer>(
         _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer

@@ -152,6 +152,26 @@ struct StoreContractCounting {
         }
     }
 
+    @Test("a day is rolled like another bucket, which leaves its generation as it is", arguments: StoreBackend.available)
+    func days(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.mark(.day, [key(3), key(4)])
+            try await store.mark(.day, [key(3)])
+            let generation = try await store.generation(project: "p", days: 3..<5)
+            let marked = try await store.dirtyBuckets(.day, after: nil, limit: 9)
+            #expect(marked.map(\.key) == [key(3), key(4)] && marked.allSatisfy { $0.done == 0 && $0.version > 0 })
+            #expect(marked.reduce(0) { $0 + $1.version } == generation)
+            let groups = [Self.group(7)]
+            #expect(try await store.roll(.day, [RolledBucket(key: key(3), version: marked[0].version, groups: groups)]) == 1)
+            let day = try await store.rollup(.day, key(3))
+            #expect(day == Rollup(key: key(3), version: marked[0].version, done: marked[0].version, dirty: false, groups: groups))
+            #expect(try await store.generation(project: "p", days: 3..<5) == generation)
+            try await store.mark(.day, [key(3)])
+            #expect(try await store.rollup(.day, key(3))?.dirty == true)
+            #expect(try await store.generation(project: "p", days: 3..<5) == generation + 1)
+        }
+    }
+
     @Test("two stores do not come to the same generations", arguments: StoreBackend.available)
     func generationsOfTwoStores(backend: StoreBackend) async throws {
         var generations: Set<Int64> = []

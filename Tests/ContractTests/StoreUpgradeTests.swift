@@ -154,7 +154,32 @@ struct StoreUpgradeTests {
                     }
                 }
             }
-            #expect(try await Reconciliation(store: store, pause: .zero).run().differences == [])
+            let report = try await Reconciliation(store: store, pause: .zero).run()
+            #expect(report.differences == [] && report.days == 1 && report.marked == 0)
+        }
+    }
+
+    @Test("generations are kept as the versions of days, which are marked", arguments: Source.available.filter { $0 != .mongodbWithIndex })
+    func days(source: Source) async throws {
+        try await withOldStore(source) { fixture, store, open async throws in
+            try await store.prepare()
+            var generations: [Int64] = []
+            for project in fixture.projects.sorted() {
+                let days = -1_000..<1_000_000 as Range<Int64>
+                let generation = try await store.generation(project: project, days: days)
+                let rollups = try await store.rollups(.day, project: project, in: [days])
+                #expect(generation > 0 && rollups.reduce(0) { $0 + $1.version } == generation)
+                #expect(rollups.allSatisfy { $0.dirty && $0.done == 0 && $0.table == .empty })
+                generations.append(generation)
+            }
+            try await expectCounts(fixture, store)
+            try await Roller(store: store, logger: quiet).finish()
+            try await open().prepare()
+            #expect(try await store.dirtyBuckets(.day, after: nil, limit: 9) == [])
+            try await expectCounts(fixture, store)
+            for (project, generation) in zip(fixture.projects.sorted(), generations) {
+                #expect(try await store.generation(project: project, days: -1_000..<1_000_000) == generation)
+            }
         }
     }
 

@@ -76,15 +76,12 @@ public struct DeliveryReport: Sendable, Equatable {
 public protocol RollupStore: Sendable {
     /// Marks buckets: for each `v += 1, dirty = true`. One that is missing is created: marked, or, where the mark brings a table, with
     /// this as the count of its first version. Returns when that is durable.
+    ///
+    /// A bucket's first version is ``RollupTier/firstVersion``. That of a day is drawn at random, so that a store that was emptied, or another
+    /// one, does not come to the generations that were there before: counts are cached under them, in a cache that may outlive the store.
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
 
-    /// Raises the generation of days, creating what is missing. Returns when that is durable.
-    ///
-    /// A new day's generation is a number drawn at random, so that a store that was emptied, or another one, does not come to the
-    /// generations that were there before: counts are cached under them, in a cache that may outlive the store.
-    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError)
-
-    /// The sum of the generations of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
+    /// The sum of the versions of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64
 
     /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`. Only those that an event can lie in

@@ -36,32 +36,33 @@ public struct CountQuery: Sendable, Equatable {
     var selection: CountSelection { CountSelection(project: project, types: types, sources: sources) }
 }
 
-/// Cuts a range of time into whole hours, whole minutes at their sides, and what is left at the edges. Pure.
-struct RangeCover: Equatable {
-    var hours: Range<Int64>
-    var minutes: [Range<Int64>]
-    var edges: [Range<Timestamp>]
+/// Cuts a range of time into whole days, whole hours and minutes at their sides, and what is left at the edges. Pure.
+struct RangeDecomposition: Equatable {
+    var days: Range<Int64> = 0..<0
+    var hours: [Range<Int64>] = []
+    var minutes: [Range<Int64>] = []
+    var edges: [Range<Timestamp>] = []
 
     init(_ range: Range<Timestamp>) {
         let minute = RollupTier.minute.milliseconds
-        let firstMinute = floorDivide(range.lowerBound.milliseconds + minute - 1, by: minute)
-        let endMinute = floorDivide(range.upperBound.milliseconds, by: minute)
-        guard firstMinute <= endMinute else {
-            (hours, minutes, edges) = (0..<0, [], [range])
+        let first = floorDivide(range.lowerBound.milliseconds + minute - 1, by: minute)
+        let end = floorDivide(range.upperBound.milliseconds, by: minute)
+        guard first <= end else {
+            edges = [range]
             return
         }
-        let firstEdge = range.lowerBound..<Timestamp(milliseconds: firstMinute * minute)
-        let lastEdge = Timestamp(milliseconds: endMinute * minute)..<range.upperBound
-        let firstHour = floorDivide(firstMinute + 59, by: 60)
-        let endHour = floorDivide(endMinute, by: 60)
-        if firstHour < endHour {
-            hours = firstHour..<endHour
-            minutes = [firstMinute..<firstHour * 60, endHour * 60..<endMinute].filter { !$0.isEmpty }
-        } else {
-            hours = 0..<0
-            minutes = [firstMinute..<endMinute].filter { !$0.isEmpty }
-        }
-        edges = [firstEdge, lastEdge].filter { !$0.isEmpty }
+        edges = [range.lowerBound..<Timestamp(minute: first), Timestamp(minute: end)..<range.upperBound].filter { !$0.isEmpty }
+        let (wholeHours, sides) = Self.whole(of: first..<end, .hour)
+        minutes = sides
+        (days, hours) = Self.whole(of: wholeHours, .day)
+    }
+
+    /// The whole buckets of a tier in a range of the finer one, and what lies beside them.
+    private static func whole(of range: Range<Int64>, _ tier: RollupTier) -> (whole: Range<Int64>, sides: [Range<Int64>]) {
+        let first = floorDivide(range.lowerBound + tier.parts - 1, by: tier.parts)
+        let end = floorDivide(range.upperBound, by: tier.parts)
+        guard first < end else { return (0..<0, [range].filter { !$0.isEmpty }) }
+        return (first..<end, [range.lowerBound..<first * tier.parts, end * tier.parts..<range.upperBound].filter { !$0.isEmpty })
     }
 }
 
@@ -102,6 +103,9 @@ func coalesce(
 }
 
 extension [Range<Int64>] {
+    /// Ranges of buckets as those of what is `parts` times as fine.
+    func scaled(by parts: Int64) -> Self { map { $0.lowerBound * parts..<$0.upperBound * parts } }
+
     /// What of ranges in their order lies at an index or behind it.
     func from(_ index: Int64) -> Self {
         drop { $0.upperBound <= index }.map { Swift.max($0.lowerBound, index)..<$0.upperBound }

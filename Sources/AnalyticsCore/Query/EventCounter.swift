@@ -1,7 +1,7 @@
 internal import CoreMetrics
 
-/// Answers counts: from the cache where the generation of the range still stands, else from hours, from the minutes of marked hours and
-/// of the sides, and from the events of marked minutes and of the edges. Minutes below the watermark are answered from their rollups
+/// Answers counts: from the cache where the generation of the range still stands, else from days, from the hours and minutes at their sides,
+/// and from what is finer where a bucket is marked; from the events at the edges and in marked minutes. Minutes below the watermark are answered from their rollups
 /// alone.
 public struct EventCounter: Sendable {
     private let store: any RollupStore & ProjectStore
@@ -10,9 +10,9 @@ public struct EventCounter: Sendable {
     private let liveMinutes = LiveMinutes()
     private let minuteFlights = SingleFlight<LiveMinute, GroupTable>()
 
-    /// Hours read at a time; bounds what a count over years holds in memory. Where there are none the step doubles, up to ``longestStep``:
-    /// one event with a clock of the year 1 must not make every count take thousands of queries.
-    private static let hoursAtATime: Int64 = 500
+    /// Days, or hours, read at a time. Where there are none the step doubles, up to ``longestStep``: one event with a clock of the year 1 must
+    /// not make every count take thousands of queries.
+    private static let bucketsAtATime: Int64 = 500
     private static let longestStep: Int64 = 16_000
     /// Minutes read, or counted from their events, at a time.
     private static let minutesAtATime: Int64 = 2_000
@@ -66,11 +66,14 @@ public struct EventCounter: Sendable {
     private func range(of query: CountQuery) async throws -> Range<Timestamp>? {
         if let from = query.from, let to = query.to {
             guard from < to else { return nil }
-            if to.hour - from.hour <= Self.hoursAtATime { return from..<to }
+            if to.day - from.day <= Self.bucketsAtATime { return from..<to }
         }
         guard let extent = try await store.extent(project: query.project) else { return nil }
-        let from = max(query.from ?? extent.lowerBound, extent.lowerBound)
-        let to = min(query.to ?? extent.upperBound, extent.upperBound)
+        // Whole days, which are read as such.
+        let days = Self.days(of: extent)
+        let (first, end) = (Timestamp(day: days.lowerBound), Timestamp(day: days.upperBound))
+        let from = max(query.from ?? first, first)
+        let to = min(query.to ?? end, end)
         return from < to ? from..<to : nil
     }
 
@@ -91,24 +94,29 @@ public struct EventCounter: Sendable {
     // MARK: Computing
 
     private func compute(_ query: CountQuery, _ range: Range<Timestamp>) async throws -> Counts {
-        let cover = RangeCover(range)
+        let parts = RangeDecomposition(range)
         var tally = CountTally(query)
-        try await addHours(cover.hours, to: &tally)
-        try await addMinutes(cover.minutes, to: &tally)
-        for edge in cover.edges { try await addEdge(edge, to: &tally) }
+        try await addBuckets(.day, [parts.days], to: &tally)
+        try await addBuckets(.hour, parts.hours, to: &tally)
+        try await addMinutes(parts.minutes, to: &tally)
+        for edge in parts.edges { try await addEdge(edge, to: &tally) }
         return try tally.counts
     }
 
-    private func addHours(_ hours: Range<Int64>, to tally: inout CountTally) async throws {
-        var start = hours.lowerBound
-        var step = Self.hoursAtATime
-        while start < hours.upperBound {
-            let end = min(start + step, hours.upperBound)
-            let page = try await store.rollups(.hour, project: tally.project, in: [start..<end], byteLimit: RollupPage.byteLimit)
-            let below = Self.add(page.rollups, .hour, to: &tally).map(\.key.index)
-            try await addMinutes(coalesce(below).map { $0.lowerBound * 60..<$0.upperBound * 60 }, to: &tally)
-            step = page.rollups.isEmpty ? min(step * 2, Self.longestStep) : Self.hoursAtATime
-            start = page.next ?? end
+    private func addBuckets(_ tier: RollupTier, _ ranges: [Range<Int64>], to tally: inout CountTally) async throws {
+        guard let finer = tier.finer else { return try await addMinutes(ranges, to: &tally) }
+        for range in ranges {
+            var start = range.lowerBound
+            var step = Self.bucketsAtATime
+            while start < range.upperBound {
+                let end = min(start + step, range.upperBound)
+                let page = try await store.rollups(tier, project: tally.project, in: [start..<end], byteLimit: RollupPage.byteLimit)
+                let below = coalesce(Self.add(page.rollups, tier, to: &tally).map(\.key.index))
+                try await addBuckets(finer, below.scaled(by: tier.parts), to: &tally)
+                try tally.check()
+                step = page.rollups.isEmpty ? min(step * 2, Self.longestStep) : Self.bucketsAtATime
+                start = page.next ?? end
+            }
         }
     }
 

@@ -1,20 +1,38 @@
-/// The two sizes of rollup buckets. A bucket's index is the number of such spans since 1970, so it is the same for everyone.
+/// The sizes of rollup buckets, the finer first. A bucket's index is the number of such spans since 1970, so it is the same for everyone.
 public enum RollupTier: String, Sendable, CaseIterable {
     case minute
     case hour
+    /// A UTC day. The version of a day is its generation.
+    case day
 
     public var milliseconds: Int64 {
         switch self {
         case .minute: 60_000
         case .hour: 3_600_000
+        case .day: 86_400_000
         }
     }
+
+    /// The tier whose buckets this one's are sums of; `nil` for minutes, which are counted from events.
+    var finer: RollupTier? {
+        switch self {
+        case .minute: nil
+        case .hour: .minute
+        case .day: .hour
+        }
+    }
+
+    /// Buckets of the finer tier in one of this.
+    var parts: Int64 { milliseconds / (finer?.milliseconds ?? milliseconds) }
+
+    /// What a bucket's first mark makes of its version: 1, and a number drawn at random for days.
+    public var firstVersion: Int64 { self == .day ? Generation.first() : 1 }
 
     /// The buckets that an event can lie in. A store has no others, unless it is damaged; what does arithmetic with an index relies on that.
     public var indexes: ClosedRange<Int64> { Timestamp.earliest.index(of: milliseconds)...Timestamp.latest.index(of: milliseconds) }
 }
 
-/// Names one bucket of one project; the tier (or that it is a day) is said beside it.
+/// Names one bucket of one project; the tier is said beside it.
 public struct BucketKey: Sendable, Hashable, Comparable {
     public var project: String
     /// Spans since 1970-01-01T00:00:00Z, negative before.
@@ -155,9 +173,12 @@ extension Timestamp {
     public init(minute: Int64) { self.init(index: minute, of: RollupTier.minute.milliseconds) }
 
     /// The first moment of an hour.
-    init(hour: Int64) { self.init(milliseconds: hour * RollupTier.hour.milliseconds) }
+    init(hour: Int64) { self.init(index: hour, of: RollupTier.hour.milliseconds) }
+
+    /// The first moment of a UTC day.
+    init(day: Int64) { self.init(index: day, of: RollupTier.day.milliseconds) }
 
     public var minute: Int64 { index(of: RollupTier.minute.milliseconds) }
     public var hour: Int64 { index(of: RollupTier.hour.milliseconds) }
-    public var day: Int64 { index(of: 86_400_000) }
+    public var day: Int64 { index(of: RollupTier.day.milliseconds) }
 }

@@ -15,7 +15,7 @@ struct BucketMarks {
 
     var minutes: some Collection<BucketKey> { marks.keys }
     var hours: Set<BucketKey> { otherHours.union(minutes.map(\.hour)) }
-    var days: Set<BucketKey> { Set(hours.map { BucketKey(project: $0.project, index: floorDivide($0.index, by: 24)) }) }
+    var days: Set<BucketKey> { Set(hours.map(\.dayOfHour)) }
     var isEmpty: Bool { marks.isEmpty && otherHours.isEmpty }
 
     /// Touches the minute in which the event's id is stored: its own, or that of the event that holds the id.
@@ -42,19 +42,19 @@ struct BucketMarks {
         otherHours.insert(hour)
     }
 
-    /// Marks the minutes, then the hours, then raises the generations of the days, each durable before the next begins.
+    /// Marks the minutes, then the hours, then the days, each durable before the next begins. A day's version is its generation.
     ///
     /// To be called after the events are stored and before their deliveries are acknowledged. The order is what makes rollups exact:
     /// - events before minutes: whoever reads a minute's version and then counts sees every event that the version stands for;
     /// - minutes before hours: whoever reads an hour's version and then finds no minute of it marked has every minute rolled;
-    /// - marks before generations: whoever reads a generation and then computes sees every mark that the generation stands for.
+    /// - hours before days: the same for a day, and whoever reads a generation and then computes sees every mark that it stands for.
     ///
     /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
         try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, table: marks[$0]?.table) })
         try await store.mark(.hour, hours.sorted())
-        try await store.bumpGenerations(days.sorted())
+        try await store.mark(.day, days.sorted())
     }
 }
 

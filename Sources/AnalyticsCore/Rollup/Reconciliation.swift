@@ -20,6 +20,7 @@ public struct Reconciliation: Sendable {
         public var events: Int64 = 0
         public var minutes = 0
         public var hours = 0
+        public var days = 0
         /// Marked buckets: not counted yet, and so neither right nor wrong.
         public var marked = 0
         /// Minutes below the watermark: their events may be deleted, and nothing is left to compare them with.
@@ -34,7 +35,7 @@ public struct Reconciliation: Sendable {
 
     /// Hours compared at a time; where there is nothing the step doubles, up to ``longestStep``.
     private static let hoursAtATime: Int64 = 24
-    private static let longestStep: Int64 = 384
+    private static let longestStep: Int64 = 64 * 24
     /// How often a range is looked at, with a pause between, before a difference counts as one.
     private static let looks = 3
 
@@ -49,8 +50,9 @@ public struct Reconciliation: Sendable {
         var report = Report()
         for project in try await store.projects() {
             guard let extent = try await store.extent(project: project) else { continue }
-            let start = extent.lowerBound.hour
-            let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).hour + 1
+            // Whole days, which are compared as well.
+            let start = extent.lowerBound.day * RollupTier.day.parts
+            let end = (Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1) * RollupTier.day.parts
             var (hour, step) = (start, Self.hoursAtATime)
             while hour < end {
                 let next = min(hour + step, end)
@@ -77,21 +79,24 @@ public struct Reconciliation: Sendable {
 
     private func compare(_ project: String, hours range: Range<Int64>) async throws -> Report {
         var report = Report()
-        var seen = SeenHours()
+        var seen = Seen()
         var minutes = range.lowerBound * 60..<range.upperBound * 60
         while !minutes.isEmpty {
             let next = try await compareMinutes(project, minutes, &report, &seen)
             minutes = next..<minutes.upperBound
         }
-        try await compareHours(project, range, &report, &seen)
+        let seenOfDays = try await compareSums(.hour, project, range, &report, seen)
+        let days = range.lowerBound / RollupTier.day.parts..<range.upperBound / RollupTier.day.parts
+        _ = try await compareSums(.day, project, days, &report, seenOfDays)
         return report
     }
 
-    private struct SeenHours {
-        /// With a minute that is not compared.
+    /// Buckets of the next tier.
+    private struct Seen {
+        /// With a finer one that is not compared.
         var unsettled: Set<Int64> = []
-        /// With a minute that has a rollup, and none of its own yet.
-        var unclaimed: Set<Int64> = []
+        /// With a finer one that has a rollup.
+        var expected: Set<Int64> = []
     }
 
     /// Compares the first minutes of a range, as many as can be held, and returns the first that it has not compared.
@@ -99,7 +104,7 @@ public struct Reconciliation: Sendable {
     /// Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared. The watermark last:
     /// whatever was deleted before the events were counted lies below it.
     private func compareMinutes(
-        _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: inout SeenHours
+        _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: inout Seen
     ) async throws -> Int64 {
         let page = try await store.rollups(.minute, project: project, in: [range], byteLimit: RollupPage.byteLimit)
         let counted = try await store.countMinutes(of: project, in: [range.lowerBound..<(page.next ?? range.upperBound)])
@@ -112,7 +117,7 @@ public struct Reconciliation: Sendable {
         let before = page.rollups.prefix { $0.key.index < end }
         for minute in before {
             report.minutes += 1
-            seen.unclaimed.insert(minute.key.hour.index)
+            seen.expected.insert(minute.key.hour.index)
             if minute.dirty || versions[minute.key.index] != minute.version {
                 report.marked += 1
                 seen.unsettled.insert(minute.key.hour.index)
@@ -133,27 +138,34 @@ public struct Reconciliation: Sendable {
         return end
     }
 
-    private func compareHours(
-        _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: inout SeenHours
-    ) async throws {
-        try await store.eachRollupPage(.hour, project: project, in: [range]) { page in
-            var hours = Dictionary(uniqueKeysWithValues: page.map { ($0.key.index, $0) })
-            report.hours += hours.count
-            report.marked += page.count(where: \.dirty)
-            seen.unclaimed.subtract(hours.keys)
-            hours = hours.filter { !$0.value.dirty && !seen.unsettled.contains($0.key) }
-            try await HourSums.each(of: project, in: coalesce(hours.keys.sorted()), from: store) { index, sum in
-                guard let hour = hours.removeValue(forKey: index), case .table(let table) = sum else { return }
-                report.differences += Self.differences(.hour, hour.key, hour.table, table)
+    /// Compares hours, or days, with the sums of what is finer; returns what of the next tier is known then.
+    private func compareSums(
+        _ tier: RollupTier, _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: Seen
+    ) async throws -> Seen {
+        var next = Seen()
+        var missing = seen.expected.subtracting(seen.unsettled)
+        try await store.eachRollupPage(tier, project: project, in: [range]) { page in
+            var compared: [Int64: Rollup] = [:]
+            for bucket in page {
+                let isUnsettled = bucket.dirty || seen.unsettled.contains(bucket.key.index)
+                next.expected.insert(bucket.key.dayOfHour.index)
+                if isUnsettled { next.unsettled.insert(bucket.key.dayOfHour.index) } else { compared[bucket.key.index] = bucket }
+                missing.remove(bucket.key.index)
             }
-            for hour in hours.values { report.differences += Self.differences(.hour, hour.key, hour.table, .empty) }
+            if tier == .hour { report.hours += page.count } else { report.days += page.count }
+            report.marked += page.count(where: \.dirty)
+            try await BucketSums.each(tier, of: project, in: coalesce(compared.keys.sorted()), from: store) { index, sum in
+                guard let bucket = compared.removeValue(forKey: index), case .table(let table) = sum else { return }
+                report.differences += Self.differences(tier, bucket.key, bucket.table, table)
+            }
+            for bucket in compared.values { report.differences += Self.differences(tier, bucket.key, bucket.table, .empty) }
         }
-        // An hour that has minutes and no rollup of its own was never marked: its whole count is missing.
-        let missing = seen.unclaimed.subtracting(seen.unsettled)
-        try await HourSums.each(of: project, in: coalesce(missing.sorted()), from: store) { index, sum in
+        // One that has finer buckets and no rollup of its own was never marked: its whole count is missing.
+        try await BucketSums.each(tier, of: project, in: coalesce(missing.sorted()), from: store) { index, sum in
             guard case .table(let table) = sum else { return }
-            report.differences += Self.differences(.hour, BucketKey(project: project, index: index), .empty, table)
+            report.differences += Self.differences(tier, BucketKey(project: project, index: index), .empty, table)
         }
+        return next
     }
 
     private static func differences(
@@ -199,20 +211,24 @@ extension Reconciliation.Report {
     /// The hours in which the differences lie, by project, neighbours as one range.
     public var recounts: [Reconciliation.Recount] {
         Dictionary(grouping: differences) { ExactText($0.bucket.project) }.flatMap { project, differences in
-            let hours = Set(differences.map { $0.tier == .minute ? $0.bucket.hour.index : $0.bucket.index }).sorted()
-            return coalesce(hours).map {
+            let hours = differences.flatMap { difference in
+                let times = [difference.bucket.index, difference.bucket.index + 1].map { $0 * difference.tier.milliseconds }
+                return Timestamp(milliseconds: times[0]).hour...Timestamp(milliseconds: times[1] - 1).hour
+            }
+            return coalesce(Set(hours).sorted()).map {
                 Reconciliation.Recount(project: project.text, range: Timestamp(hour: $0.lowerBound)..<Timestamp(hour: $0.upperBound))
             }
         }
         .sorted { ($0.project, $0.range.lowerBound) < ($1.project, $1.range.lowerBound) }
     }
 
-    fileprivate var isEmpty: Bool { events == 0 && minutes == 0 && hours == 0 }
+    fileprivate var isEmpty: Bool { events == 0 && minutes == 0 && hours == 0 && days == 0 }
 
     fileprivate mutating func add(_ other: Self) {
         events += other.events
         minutes += other.minutes
         hours += other.hours
+        days += other.days
         marked += other.marked
         expired += other.expired
         differences += other.differences

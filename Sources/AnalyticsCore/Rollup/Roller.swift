@@ -3,15 +3,14 @@ public import Logging
 internal import Metrics
 public import ServiceLifecycle
 
-/// Counts marked minutes from their events, and marked hours from their minutes, by compare-and-set.
+/// Counts marked minutes from their events, and sums marked hours from their minutes and marked days from their hours, by compare-and-set.
 ///
 /// As many rollers as there are processors may run, without knowing of each other: a count is written only over an older one, so a
 /// slower roller, a write that arrives late or a crash can put nothing wrong in place, and what was missed is still marked.
 public actor Roller: Service {
     private let store: any RollupStore & ProjectStore
     private let logger: Logger
-    private var minutes = RollPlanner<ContinuousClock.Instant>()
-    private var hours = RollPlanner<ContinuousClock.Instant>()
+    private var planners: [RollupTier: RollPlanner<ContinuousClock.Instant>] = [:]
     private var lastPass = ContinuousClock.now
 
     /// Between two passes over the marked buckets.
@@ -19,7 +18,7 @@ public actor Roller: Service {
     private static let pageSize = 5_000
     /// Minutes that one query counts at the most; fewer after one that came to ``MinuteTables/byteLimit``.
     private static let minutesAtATime: Int64 = 600
-    /// Bytes of hours' tables that are written together.
+    /// Bytes of sums that are written together.
     private static let bytesAtATime = 4 << 20
     /// Counts and writes under way at a time.
     private static let lanes = 3
@@ -58,7 +57,7 @@ public actor Roller: Service {
 
     /// How long the marked bucket that waits longest has waited, or since when no pass has come to its end.
     private var lag: Duration {
-        max(minutes.longestWait(now: .now), hours.longestWait(now: .now), .now - lastPass)
+        max(planners.values.map { $0.longestWait(now: .now) }.max() ?? .zero, .now - lastPass)
     }
 
     /// Rolls until nothing is marked, whatever is hot. Beside a service at work something always is: then it ends after
@@ -66,8 +65,7 @@ public actor Roller: Service {
     public func finish() async throws {
         for _ in 0..<Self.finishingPasses {
             try Task.checkCancellation()
-            minutes = RollPlanner()
-            hours = RollPlanner()
+            planners = [:]
             let hasFound = try await pass()
             if !hasFound { return }
         }
@@ -76,23 +74,33 @@ public actor Roller: Service {
     /// Goes once over all marked buckets. Returns whether there were any.
     @discardableResult
     func pass() async throws -> Bool {
-        minutes.beginPass()
-        hours.beginPass()
+        for tier in RollupTier.allCases { planners[tier, default: RollPlanner()].beginPass() }
+        // Buckets with a finer one that stays marked, which therefore have to wait.
         var waiting: Set<BucketKey> = []
-        let markedMinutes = try await eachPage(.minute) { page in
-            let due = page.filter { minutes.isDue($0, now: .now) }
-            let isDue = Set(due.map(\.key))
-            for bucket in page where !isDue.contains(bucket.key) { waiting.insert(bucket.key.hour) }
-            try await rollMinutes(due, around: Set(page.map(\.key)).subtracting(isDue))
+        var found: [RollupTier: Int] = [:]
+        found[.minute] = try await eachPage(.minute) { page in
+            let due = page.filter { isDue(.minute, $0) }
+            let dueKeys = Set(due.map(\.key))
+            for bucket in page where !dueKeys.contains(bucket.key) { waiting.insert(bucket.key.hour) }
+            try await rollMinutes(due, around: Set(page.map(\.key)).subtracting(dueKeys))
         }
-        let markedHours = try await eachPage(.hour) { page in
-            let candidates = page.filter { !waiting.contains($0.key) && hours.isDue($0, now: .now) }
-            try await rollHours(candidates)
+        for tier in [RollupTier.hour, .day] {
+            var waitingNext: Set<BucketKey> = []
+            found[tier] = try await eachPage(tier) { page in
+                let due = page.filter { !waiting.contains($0.key) && isDue(tier, $0) }
+                let dueKeys = Set(due.map(\.key))
+                for bucket in page where !dueKeys.contains(bucket.key) { waitingNext.insert(bucket.key.dayOfHour) }
+                try await rollSums(tier, due)
+            }
+            waiting = waitingNext
         }
         lastPass = .now
-        Self.marked(.minute).record(markedMinutes)
-        Self.marked(.hour).record(markedHours)
-        return markedMinutes + markedHours > 0
+        for (tier, count) in found { Self.marked(tier).record(count) }
+        return found.values.contains { $0 > 0 }
+    }
+
+    private func isDue(_ tier: RollupTier, _ bucket: BucketVersion) -> Bool {
+        planners[tier, default: RollPlanner()].isDue(bucket, now: .now)
     }
 
     private static func marked(_ tier: RollupTier) -> Gauge {
@@ -193,31 +201,31 @@ public actor Roller: Service {
         return buckets.filter { $0.key.index >= records.firstWholeMinute(of: $0.key.project) }
     }
 
-    // MARK: Hours
+    // MARK: Hours and days
 
-    private func rollHours(_ buckets: [BucketVersion]) async throws {
+    private func rollSums(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws {
         for project in Set(buckets.map(\.key.project)) {
             let own = buckets.filter { $0.key.project == project }
             let parts = stride(from: 0, to: own.count, by: 100).map { own[$0..<min($0 + 100, own.count)] }
-            try await Self.each(parts) { part in try await self.rollHours(part, of: project) }
+            try await Self.each(parts) { part in try await self.rollSums(tier, part, of: project) }
         }
     }
 
-    private nonisolated func rollHours(_ buckets: ArraySlice<BucketVersion>, of project: String) async throws {
+    private nonisolated func rollSums(_ tier: RollupTier, _ buckets: ArraySlice<BucketVersion>, of project: String) async throws {
         var pending = Dictionary(uniqueKeysWithValues: buckets.map { ($0.key.index, $0) })
         var rolled: [RolledBucket] = []
         var bytes = 0
-        try await HourSums.each(of: project, in: coalesce(buckets.map(\.key.index)), from: store) { hour, sum in
-            guard let bucket = pending.removeValue(forKey: hour), case .table(let table) = sum else { return }
+        try await BucketSums.each(tier, of: project, in: coalesce(buckets.map(\.key.index)), from: store) { index, sum in
+            guard let bucket = pending.removeValue(forKey: index), case .table(let table) = sum else { return }
             rolled.append(RolledBucket(key: bucket.key, version: bucket.version, table: table))
             bytes += table.size
             guard bytes >= Self.bytesAtATime else { return }
-            try await write(.hour, rolled)
+            try await write(tier, rolled)
             (rolled, bytes) = ([], 0)
         }
-        // Those of which no minute is there.
+        // Those of which nothing finer is there.
         rolled += pending.values.map { RolledBucket(key: $0.key, version: $0.version, table: .empty) }
-        try await write(.hour, rolled)
+        try await write(tier, rolled)
     }
 
     private nonisolated func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws {
@@ -229,5 +237,8 @@ public actor Roller: Service {
 
 extension BucketKey {
     /// The hour that a minute lies in.
-    var hour: BucketKey { BucketKey(project: project, index: floorDivide(index, by: 60)) }
+    var hour: BucketKey { BucketKey(project: project, index: floorDivide(index, by: RollupTier.hour.parts)) }
+
+    /// The day that an hour lies in.
+    var dayOfHour: BucketKey { BucketKey(project: project, index: floorDivide(index, by: RollupTier.day.parts)) }
 }

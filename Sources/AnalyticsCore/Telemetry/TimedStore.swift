@@ -4,7 +4,7 @@ public struct TimedStore: EventStore, RollupStore, ProjectStore, AttemptStore {
     private let timers = OperationTimers(
         port: "store",
         operations: [
-            "prepare", "check_health", "insert", "event", "events", "add_reports", "reports", "mark", "bump_generations",
+            "prepare", "check_health", "insert", "event", "events", "add_reports", "reports", "mark",
             "generation",
             "dirty_buckets", "rollups", "count_events", "roll", "unmark", "extent", "projects", "project_records", "newest_records",
             "create_record", "set_retention", "close", "raise_watermark", "delete_expired",
@@ -48,10 +48,6 @@ public struct TimedStore: EventStore, RollupStore, ProjectStore, AttemptStore {
 
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         try await timers.time("mark") { () throws(StoreError) in try await store.mark(tier, marks) }
-    }
-
-    public func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
-        try await timers.time("bump_generations") { () throws(StoreError) in try await store.bumpGenerations(days) }
     }
 
     public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {

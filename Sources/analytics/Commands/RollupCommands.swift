@@ -15,7 +15,7 @@ struct Reconcile: AsyncParsableCommand {
             let report = try await Reconciliation(store: store).run()
             for difference in report.differences.sorted(by: { $0.description < $1.description }) { print(difference) }
             print(
-                "\(report.events) events, \(report.minutes) minutes, \(report.hours) hours compared; \(report.expired) expired, "
+                "\(report.events) events, \(report.minutes) minutes, \(report.hours) hours, \(report.days) days compared; \(report.expired) expired, "
                     + "\(report.marked) marked, \(report.differences.count) differences")
             for recount in report.recounts {
                 print(

@@ -6,7 +6,7 @@ final class Faults: Sendable {
         case insert
         case markMinute
         case markHour
-        case bump
+        case markDay
         case publish
         case bury
         case acknowledge

@@ -21,8 +21,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
 
     private struct State {
         var events: [Key: StoredEvent] = [:]
-        var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:]]
-        var generations: [BucketKey: Int64] = [:]
+        var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:], .day: [:]]
         var reports: [DeliveryReport] = []
         var records: [ExactText: ProjectRecord] = [:]
         var attempts: [String: Set<String>] = [:]
@@ -139,28 +138,25 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
     // MARK: Rollups
 
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
-        try write(tier == .minute ? .markMinute : .markHour) { state in
+        let steps: [RollupTier: Faults.Step] = [.minute: .markMinute, .hour: .markHour, .day: .markDay]
+        try write(steps[tier]!) { state in
             for mark in marks {
                 if state.tiers[tier]![mark.key] != nil {
                     state.tiers[tier]![mark.key]!.version += 1
                     state.tiers[tier]![mark.key]!.dirty = true
                 } else {
+                    let version = tier.firstVersion
                     state.tiers[tier]![mark.key] = Rollup(
-                        key: mark.key, version: 1, done: mark.table == nil ? 0 : 1, dirty: mark.table == nil, table: mark.table ?? .empty)
+                        key: mark.key, version: version, done: mark.table == nil ? 0 : version, dirty: mark.table == nil,
+                        table: mark.table ?? .empty)
                 }
             }
         }
     }
 
-    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) {
-        try write(.bump) { state in
-            for day in days { state.generations[day, default: Generation.first()] += 1 }
-        }
-    }
-
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try await read("generation") { state in
-            state.generations.reduce(0) { $1.key.project == project && days.contains($1.key.index) ? $0 + $1.value : $0 }
+            state.tiers[.day]!.values.reduce(0) { $1.key.project == project && days.contains($1.key.index) ? $0 + $1.version : $0 }
         }
     }
 

@@ -45,6 +45,9 @@ private struct CollectedCounts: CountReducer {
 }
 
 extension RollupStore {
+    /// Raises the generations of days.
+    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) { try await mark(.day, days) }
+
     func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
         try await countEvents(CountSelection(project: project), in: ranges, into: CollectedCounts()).minutes
     }
@@ -56,10 +59,4 @@ extension RollupStore {
 
 extension GroupTable {
     var sortedGroups: [RollupGroup] { (try? groups()) ?? [] }
-}
-
-extension HourSums.Hour {
-    var groups: [RollupGroup] {
-        if case .table(let table) = self { table.sortedGroups } else { [] }
-    }
 }

@@ -140,7 +140,7 @@ struct DeadLetterTests {
         #expect(await ends(task))
         rig.expectStored(["killer"])
         #expect(
-            rig.faults.trace.dropFirst() == [.beginAttempt, .markMinute, .markHour, .bump, .bury, .acknowledge, .forgetAttempts])
+            rig.faults.trace.dropFirst() == [.beginAttempt, .markMinute, .markHour, .markDay, .bury, .acknowledge, .forgetAttempts])
         #expect(rig.store.attempts == 0)
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.reason == .redelivered && letter.original == bodies(["killer"])[0])

@@ -12,7 +12,7 @@ struct ProcessorTests {
         await rig.broker.untilIdle()
         task.cancel()
         _ = await task.result
-        #expect(rig.faults.trace.dropFirst() == [.record, .insert, .markMinute, .markHour, .bump, .bury, .acknowledge])
+        #expect(rig.faults.trace.dropFirst() == [.record, .insert, .markMinute, .markHour, .markDay, .bury, .acknowledge])
         rig.expectStored(["a", "taken"])
     }
 
@@ -70,7 +70,7 @@ struct ProcessorTests {
         #expect(try await rig.store.reports(project: Project.default, request: "waiting") == [report])
         #expect(try await rig.store.reports(project: Project.default, request: "not waiting") == [])
         let trace = rig.faults.trace
-        #expect(trace.firstIndex(of: .report)! > trace.firstIndex(of: .bump)!)
+        #expect(trace.firstIndex(of: .report)! > trace.firstIndex(of: .markDay)!)
     }
 
     @Test func aReportThatIsLostHoldsNothingUp() async throws {
@@ -110,7 +110,7 @@ struct ProcessorTests {
         #expect(letters.allSatisfy { $0.reason == .conflict && $0.eventId == "taken" })
     }
 
-    @Test(arguments: [Faults.Step.insert, .markMinute, .markHour, .bump, .bury])
+    @Test(arguments: [Faults.Step.insert, .markMinute, .markHour, .markDay, .bury])
     func whatIsAwayIsWaitedForAndNothingIsAcknowledgedMeanwhile(step: Faults.Step) async throws {
         let rig = ProcessorRig()
         _ = try await rig.store.insert([stored(sample("taken", type: "other"))])

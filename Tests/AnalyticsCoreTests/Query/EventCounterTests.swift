@@ -59,8 +59,10 @@ struct EventCounterTests {
                     rollup.dirty = true
                     rollup.groups = [RollupGroup(type: "t0", source: "s0", count: 1_000)]
                 }
-                // A marked minute's hour is marked, always.
-                if tier == .minute { store.edit(.hour, bucket.key.hour) { ($0.version, $0.dirty) = ($0.version + 1, true) } }
+                // A marked minute's hour is marked, always; and a marked hour's day.
+                let hour = tier == .minute ? bucket.key.hour : bucket.key
+                if tier == .minute { store.edit(.hour, hour) { ($0.version, $0.dirty) = ($0.version + 1, true) } }
+                if tier != .day { store.edit(.day, hour.dayOfHour) { ($0.version, $0.dirty) = ($0.version + 1, true) } }
             }
         }
     }

@@ -1,8 +1,8 @@
 @testable import AnalyticsCore
 
 /// The rollups' protocol as a model: flushes, three rollers, two sweepers and readers take their steps in an order that a seed decides;
-/// steps crash, take effect twice, or take effect late. What is pure in production is production's own: the order of marks, the sum of an
-/// hour, the cover of a range, what a sweep raises, what becomes of a minute that was closed.
+/// steps crash, take effect twice, or take effect late. What is pure in production is production's own: the order of marks, the sums
+/// of hours and days, the decomposition of a range, what a sweep raises, what becomes of a minute that was closed.
 ///
 /// This is the store, and what must hold; `RollupModelActors.swift` has those who act on it.
 struct RollupModel {
@@ -28,6 +28,8 @@ struct RollupModel {
         case notConfirmed
         /// A minute below the watermark is unmarked by a roll of what was read of it.
         case unmarkedByRolling
+        /// A roller sums buckets of which some are marked.
+        case summedOverMarked
     }
 
     enum Step: Equatable {
@@ -35,13 +37,14 @@ struct RollupModel {
         case insert
         case markMinutes([Int])
         case markHours([Int])
-        case bump
+        case markDays
         case confirm
     }
 
     /// Two minutes of one hour and one of the next.
     static let minutes: [Int64] = [0, 1, 60]
     static let hours: [Int64] = [0, 1]
+    static let days: [Int64] = [0]
     /// Two spellings of one letter among them, and the name under which earlier versions folded.
     static let types = ["a", "\u{E9}", "e\u{301}", "__other__", ""]
 
@@ -87,7 +90,7 @@ struct RollupModel {
 
     init(_ variant: Variant) {
         self.variant = variant
-        buckets = (Self.minutes + Self.hours).map {
+        buckets = (Self.minutes + Self.hours + Self.days).map {
             Bucket(rollup: Rollup(key: BucketKey(project: "p", index: $0), version: 0, done: 0, dirty: false, groups: []))
         }
     }
@@ -100,7 +103,9 @@ struct RollupModel {
         case .insert: for event in writer.open { (events[event].isStored, events[event].wasStored) = (true, true) }
         case .markMinutes(let slots): for slot in slots { mark(slot, counted(by: writer, slot)) }
         case .markHours(let slots): for slot in slots { mark(Self.minutes.count + slot) }
-        case .bump: generation += 1
+        case .markDays:
+            generation += 1
+            mark(Self.firstDay)
         }
     }
 
@@ -124,16 +129,27 @@ struct RollupModel {
         }
     }
 
-    /// `nil` for an hour with a marked minute: it has to wait.
+    static let firstHour = minutes.count
+    static let firstDay = firstHour + hours.count
+
+    /// `nil` for an hour with a marked minute, and for a day with a marked hour: it has to wait.
     func count(_ bucket: Int) -> [RollupGroup]? {
-        guard bucket >= Self.minutes.count else { return countEvents(bucket) }
-        let minutes = minutes(of: bucket)
-        return minutes.contains(where: \.dirty) ? nil : HourSums.sum(minutes).groups
+        guard bucket >= Self.firstHour else { return countEvents(bucket) }
+        return sum(bucket, overMarked: variant == .summedOverMarked)
     }
 
-    private func minutes(of bucket: Int) -> [Rollup] {
-        let hour = Self.hours[bucket - Self.minutes.count]
-        return Self.minutes.indices.filter { buckets[$0].exists && Self.minutes[$0] / 60 == hour }.map { buckets[$0].rollup }
+    private func sum(_ bucket: Int, overMarked: Bool = false) -> [RollupGroup]? {
+        var parts = parts(of: bucket)
+        if overMarked { for index in parts.indices { parts[index].dirty = false } }
+        guard case .table(let table) = BucketSums.sum(bucket < Self.firstDay ? .hour : .day, of: parts) else { return nil }
+        return table.sortedGroups
+    }
+
+    private func parts(of bucket: Int) -> [Rollup] {
+        let isHour = bucket < Self.firstDay
+        return (isHour ? 0..<Self.firstHour : Self.firstHour..<Self.firstDay).filter { part in
+            buckets[part].exists && buckets[part].rollup.key.index / (isHour ? 60 : 24) == buckets[bucket].rollup.key.index
+        }.map { buckets[$0].rollup }
     }
 
     private func countEvents(_ slot: Int) -> [RollupGroup] { groups(events.filter { $0.isStored && $0.minute == slot }) }
@@ -200,7 +216,7 @@ struct RollupModel {
         if let failure { return failure }
         for (index, bucket) in buckets.enumerated() {
             if bucket.rollup.dirty { return "bucket \(index) is still marked" }
-            if let wrong = index < Self.minutes.count ? wrongMinute(index) : wrongHour(index) { return "bucket \(index): \(wrong)" }
+            if let wrong = index < Self.firstHour ? wrongMinute(index) : wrongSum(index) { return "bucket \(index): \(wrong)" }
         }
         return nil
     }
@@ -222,8 +238,8 @@ struct RollupModel {
         return nil
     }
 
-    private func wrongHour(_ bucket: Int) -> String? {
-        let (groups, sum) = (buckets[bucket].rollup.groups, HourSums.sum(minutes(of: bucket)).groups)
-        return groups == sum ? nil : "it says \(groups), its minutes say \(sum)"
+    private func wrongSum(_ bucket: Int) -> String? {
+        let (groups, sum) = (buckets[bucket].rollup.groups, sum(bucket) ?? [])
+        return groups == sum ? nil : "it says \(groups), its parts say \(sum)"
     }
 }

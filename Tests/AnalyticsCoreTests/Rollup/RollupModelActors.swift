@@ -39,17 +39,18 @@ extension RollupModel {
     }
 
     struct Reader {
-        var cover: RangeCover
+        var cover: RangeDecomposition
         var range: Range<Int64>
         var phase = 0
         var generation = 0
         /// Events that were acknowledged before it began.
         var acknowledged: [Int] = []
+        var hours: [Int] = []
         var minutes: [Int] = []
         /// What the events of the marked minutes said.
         var live: [(slot: Int, count: Int64)] = []
         var counted: Int64 = 0
-        static let phases = 5
+        static let phases = 6
     }
 
     // MARK: Flushes
@@ -203,9 +204,10 @@ extension RollupModel {
             if let cached = cache[CacheKey(generation: generation, range: reader.range)] {
                 (reader.counted, reader.phase) = (cached, Reader.phases - 1)
             }
-        case 1: readHours(&reader)
-        case 2: readMinutes(&reader)
-        case 3: for slot in Set(reader.minutes) { reader.live.append((slot, Int64(events.count { $0.minute == slot && $0.isStored }))) }
+        case 1: readDays(&reader)
+        case 2: readHours(&reader)
+        case 3: readMinutes(&reader)
+        case 4: for slot in Set(reader.minutes) { reader.live.append((slot, Int64(events.count { $0.minute == slot && $0.isStored }))) }
         default: readAgain(&reader)
         }
         reader.phase += 1
@@ -219,8 +221,20 @@ extension RollupModel {
 
     private func isInside(_ event: Event, _ reader: Reader) -> Bool { reader.range.contains(Self.minutes[event.minute]) }
 
+    private func readDays(_ reader: inout Reader) {
+        for (slot, day) in Self.days.enumerated() where reader.cover.days.contains(day) {
+            let bucket = buckets[Self.firstDay + slot]
+            if bucket.rollup.dirty {
+                reader.hours += Self.hours.indices.filter { Self.hours[$0] / 24 == day }
+            } else {
+                reader.counted += bucket.rollup.total
+            }
+        }
+    }
+
     private func readHours(_ reader: inout Reader) {
-        for (slot, hour) in Self.hours.enumerated() where reader.cover.hours.contains(hour) {
+        for (slot, hour) in Self.hours.enumerated() {
+            guard reader.hours.contains(slot) || reader.cover.hours.contains(where: { $0.contains(hour) }) else { continue }
             let bucket = buckets[Self.minutes.count + slot]
             if bucket.rollup.dirty {
                 reader.minutes += Self.minutes.indices.filter { Self.minutes[$0] / 60 == hour }

@@ -16,7 +16,7 @@ private enum MarkRecorder {
             switch step {
             case .markMinute: .markMinutes(marked(.minute, RollupModel.minutes))
             case .markHour: .markHours(marked(.hour, RollupModel.hours))
-            default: .bump
+            default: .markDays
             }
         }
     }
@@ -36,9 +36,9 @@ struct RollupModelTests {
         return marks
     }
 
-    @Test func marksMinutesThenHoursThenGenerations() async throws {
+    @Test func marksMinutesThenHoursThenDays() async throws {
         let steps = try await MarkRecorder.steps(marking: [0, 1, 2])
-        #expect(steps == [.markMinutes([0, 1, 2]), .markHours([0, 1]), .bump])
+        #expect(steps == [.markMinutes([0, 1, 2]), .markHours([0, 1]), .markDays])
     }
 
     @Test func everyScheduleComesToRestWithRollupsThatEqualTheEvents() async throws {
@@ -101,8 +101,8 @@ private struct Play {
         }
         // Few ranges, so that some ask what was asked before.
         for _ in 0..<10 {
-            let (from, to): (Int64, Int64) = [(-1, 121), (0, 60), (1, 61)][random.below(3)]
-            let cover = RangeCover(Timestamp(minute: from)..<Timestamp(minute: to))
+            let (from, to): (Int64, Int64) = [(-1, 121), (0, 60), (1, 61), (-1, 1_441)][random.below(4)]
+            let cover = RangeDecomposition(Timestamp(minute: from)..<Timestamp(minute: to))
             readers.append(.init(cover: cover, range: from..<to))
         }
         target = Self.target(&random)

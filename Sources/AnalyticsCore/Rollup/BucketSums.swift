@@ -1,0 +1,56 @@
+/// Sums the buckets of a tier from those of the finer one, reading a page of them at a time.
+struct BucketSums {
+    enum Sum: Equatable {
+        /// One of the finer buckets is marked: the sum is not known yet.
+        case marked
+        case table(GroupTable)
+    }
+
+    private let tier: RollupTier
+    private var bucket: Int64?
+    private var sums: GroupSums
+    private var isMarked = false
+
+    private init(_ tier: RollupTier) {
+        self.tier = tier
+        sums = GroupSums(hasQuarters: tier == .hour)
+    }
+
+    /// Gives each bucket that has finer ones, in their order.
+    static func each(
+        _ tier: RollupTier, of project: String, in buckets: [Range<Int64>], from store: any RollupStore,
+        _ body: (Int64, Sum) async throws -> Void
+    ) async throws {
+        guard let finer = tier.finer else { return }
+        var state = BucketSums(tier)
+        try await store.eachRollupPage(finer, project: project, in: buckets.scaled(by: tier.parts)) { page in
+            for part in page {
+                if let done = state.add(part) { try await body(done.0, done.1) }
+            }
+        }
+        if let done = state.close() { try await body(done.0, done.1) }
+    }
+
+    /// Of one bucket, whose finer ones are all there.
+    static func sum(_ tier: RollupTier, of parts: [Rollup]) -> Sum {
+        var state = BucketSums(tier)
+        for part in parts { _ = state.add(part) }
+        return state.close()?.1 ?? .table(.empty)
+    }
+
+    /// Returns the bucket before, when the part is the first of another one.
+    private mutating func add(_ part: Rollup) -> (Int64, Sum)? {
+        let own = floorDivide(part.key.index, by: tier.parts)
+        let done = own == bucket ? nil : close()
+        bucket = own
+        isMarked = isMarked || part.dirty
+        if !isMarked { sums.add(part.table, quarter: tier == .hour ? Int(part.key.index - own * 60) / 15 : 0) }
+        return done
+    }
+
+    private mutating func close() -> (Int64, Sum)? {
+        guard let bucket else { return nil }
+        defer { self = BucketSums(tier) }
+        return (bucket, isMarked ? .marked : .table(sums.table))
+    }
+}
