@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore {
     public func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
         try await read("countEvents") { db in
             var reducer = reducer
@@ -17,7 +17,7 @@ extension SQLiteStore {
 
     /// Read from `events_minute` alone, in its order. False when the reducer takes no more.
     private static func count(
-        _ db: Database, _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: inout some CountReducer
+        _ db: Database, _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: inout some CountReducer
     ) throws -> Bool {
         guard let first = ranges.first?.lowerBound, let end = ranges.last?.upperBound else { return true }
         var arguments: StatementArguments = [

@@ -2,7 +2,7 @@ public import AnalyticsCore
 
 extension MongoStore {
     public func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
         let ranges = Ranges.normalised(ranges.map { $0.lowerBound.milliseconds..<$0.upperBound.milliseconds })
         return try await run("countEvents") { session throws(StoreError) in
@@ -73,7 +73,7 @@ extension Session {
 enum Counting {
     /// Matches on the leading fields of ``Index/byTime`` and groups by what else it holds: no document is read.
     /// https://www.mongodb.com/docs/v6.0/core/query-optimization/#covered-query
-    static func pipeline(_ selection: CountSelection, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
+    static func pipeline(_ selection: Selection, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
         let filters: [(String, BSON)] = [("type", selection.types), ("source", selection.sources)].filter { !$0.1.isEmpty }
             .map { ($0.0, ["$in": .array($0.1.map(BSON.string))]) }
         let matches: [BSON] = ranges.map { range in

@@ -131,7 +131,7 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
         try read("countEvents") { state in
             let events = state.events.values.map(\.event).filter { event in

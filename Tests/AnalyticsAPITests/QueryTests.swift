@@ -128,8 +128,10 @@ import Testing
         #expect(
             filter
                 == EventFilter(
-                    project: "default", types: ["a", "b c"], sources: ["s"], userIds: ["u"], correlationIds: [".*"],
-                    from: Timestamp(rfc3339: "2026-03-01T00:00:00Z"), to: Timestamp(rfc3339: "2026-03-01T22:00:00Z"),
+                    Selection(
+                        project: "default", types: ["a", "b c"], sources: ["s"], from: Timestamp(rfc3339: "2026-03-01T00:00:00Z"),
+                        to: Timestamp(rfc3339: "2026-03-01T22:00:00Z")),
+                    userIds: ["u"], correlationIds: [".*"],
                     data: [DataCondition(path: ["cart", "currency"], values: ["EUR"]), DataCondition(path: ["n"], values: ["1", ""])]))
     }
 

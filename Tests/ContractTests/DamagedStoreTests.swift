@@ -235,7 +235,7 @@ private struct EndlessStore: RollupStore, ProjectStore {
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
     func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer { reducer }
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
     func extent(project: String) async throws(StoreError) -> Range<Timestamp>? { nil }

@@ -12,7 +12,7 @@ struct MongoStoreTests {
         try await withMongoDatabase { store async throws in
             try await store.add((0..<300).map { stored("\($0)", type: "t\($0 % 3)", at: noon + .seconds($0)) })
             let start = noon.milliseconds
-            let selections = [CountSelection(project: "p"), CountSelection(project: "p", types: ["t1"], sources: ["web", "app"])]
+            let selections = [Selection(project: "p"), Selection(project: "p", types: ["t1"], sources: ["web", "app"])]
             let cases = [[start..<start + 60_000], (0..<20).map { start + $0 * 10_000..<start + $0 * 10_000 + 5_000 }]
             for (ranges, selection) in cases.flatMap({ ranges in selections.map { (ranges, $0) } }) {
                 let plan = try await store.explain(

@@ -96,7 +96,7 @@ struct StoreContractCounting {
             }
             for types in [[], ["é"], ["a\u{0}b", "$in", "none"], names, Array(repeating: "a", count: 100)] {
                 for sources in [[], ["e\u{301}"], ["a", "'"], ["A"]] {
-                    let selection = CountSelection(project: "p", types: types, sources: sources)
+                    let selection = Selection(project: "p", types: types, sources: sources)
                     let rows = try await store.countEvents(selection, in: [noon..<noon + .seconds(1)], into: FirstRows(.max)).rows
                     let expected =
                         names.count { name in types.isEmpty || types.contains { bytes($0) == bytes(name) } }
@@ -113,11 +113,11 @@ struct StoreContractCounting {
             try await store.add((0..<20).map { stored("\($0)", at: noon + .seconds($0 * 90)) })
             let ranges = (0..<20).map { noon + .seconds($0 * 90)..<noon + .seconds($0 * 90 + 1) }
             for limit in [1, 7, 20, 99] {
-                let taken = try await store.countEvents(CountSelection(project: "p"), in: ranges, into: FirstRows(limit))
+                let taken = try await store.countEvents(Selection(project: "p"), in: ranges, into: FirstRows(limit))
                 #expect(taken.rows.count == min(limit, 20) && taken.isFinished)
                 #expect(taken.rows.map(\.minute) == (0..<min(limit, 20)).map { (noon + .seconds($0 * 90)).minute })
             }
-            #expect(try await store.countEvents(CountSelection(project: "p"), in: [], into: FirstRows(1)).isFinished)
+            #expect(try await store.countEvents(Selection(project: "p"), in: [], into: FirstRows(1)).isFinished)
         }
     }
 

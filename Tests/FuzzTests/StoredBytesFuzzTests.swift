@@ -9,7 +9,7 @@ struct StoredBytesFuzzTests {
     func tables() throws {
         try Fuzzer("group-table").run { input in
             let table = GroupTable(bytes: input)
-            var tally = CountTally(CountQuery(project: "p"))
+            var tally = CountTally(CountQuery(Selection(project: "p")))
             guard let groups = try? table.groups() else {
                 try Wrong.unless((try? tally.add(table)) == nil || (try? tally.counts) != nil, "a table that is not read is added up")
                 return false

@@ -83,11 +83,17 @@ struct QueryParameters {
     }
 
     /// `from` is inside the range, `to` is outside.
-    func range() throws(Problem) -> (from: Timestamp?, to: Timestamp?) {
+    private func range() throws(Problem) -> (from: Timestamp?, to: Timestamp?) {
         let from = try timestamp("from")
         let to = try timestamp("to")
         if let from, let to, from >= to { throw Self.invalid("to", "must be later than 'from': the range is empty.") }
         return (from, to)
+    }
+
+    /// The parameters that counts and listings share.
+    func selection(of project: String) throws(Problem) -> Selection {
+        let range = try range()
+        return Selection(project: project, types: try all("type"), sources: try all("source"), from: range.from, to: range.to)
     }
 
     static func invalid(_ name: String, _ why: String) -> Problem {

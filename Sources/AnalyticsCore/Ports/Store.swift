@@ -94,10 +94,10 @@ public protocol RollupStore: Sendable {
         _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage
 
-    /// Counts stored events from the events themselves, by minute, type and source, and gives the rows to the reducer until it takes no
-    /// more. Returns it with ``CountReducer/finish()`` called.
+    /// Counts the selected events that lie in the ranges (which stand for the selection's own) from the events themselves, by minute, type
+    /// and source, and gives the rows to the reducer until it takes no more. Returns it with ``CountReducer/finish()`` called.
     func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer
 
     /// For each: where `done < version`, sets the table, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket.
@@ -151,20 +151,6 @@ extension RollupStore {
             guard let next = page.next else { return }
             rest = rest.from(next)
         }
-    }
-}
-
-/// Which events are counted. Values are compared as bytes.
-public struct CountSelection: Sendable, Equatable {
-    public var project: String
-    /// Any of these; all when empty.
-    public var types: [String]
-    public var sources: [String]
-
-    public init(project: String, types: [String] = [], sources: [String] = []) {
-        self.project = project
-        self.types = types
-        self.sources = sources
     }
 }
 

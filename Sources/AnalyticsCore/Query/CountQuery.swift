@@ -1,18 +1,12 @@
 /// How many events there are, by type or by source.
+@dynamicMemberLookup
 public struct CountQuery: Sendable, Equatable {
     public enum Grouping: String, Sendable, CaseIterable {
         case type
         case source
     }
 
-    public var project: String
-    /// Any of these; all when empty.
-    public var types: [String]
-    public var sources: [String]
-    /// First moment inside the range; from the first event on when `nil`.
-    public var from: Timestamp?
-    /// First moment after the range; up to the last event when `nil`.
-    public var to: Timestamp?
+    public var selection: Selection
     public var grouping: Grouping
     /// How many groups the answer names, within ``limits``.
     public var limit: Int
@@ -20,20 +14,16 @@ public struct CountQuery: Sendable, Equatable {
     public static let limits = 1...10_000
     public static let defaultLimit = 1_000
 
-    public init(
-        project: String, types: [String] = [], sources: [String] = [], from: Timestamp? = nil, to: Timestamp? = nil,
-        grouping: Grouping = .type, limit: Int = Self.defaultLimit
-    ) {
-        self.project = project
-        self.types = types
-        self.sources = sources
-        self.from = from
-        self.to = to
+    public init(_ selection: Selection, grouping: Grouping = .type, limit: Int = Self.defaultLimit) {
+        self.selection = selection
         self.grouping = grouping
         self.limit = limit
     }
 
-    var selection: CountSelection { CountSelection(project: project, types: types, sources: sources) }
+    public subscript<Value>(dynamicMember member: WritableKeyPath<Selection, Value>) -> Value {
+        get { selection[keyPath: member] }
+        set { selection[keyPath: member] = newValue }
+    }
 }
 
 /// Cuts a range of time into whole days, whole hours and minutes at their sides, and what is left at the edges. Pure.

@@ -21,7 +21,7 @@ struct CountTally: CountReducer {
     }
 
     var project: String { query.project }
-    var selection: CountSelection { query.selection }
+    var selection: Selection { query.selection }
 
     /// One for the same query that has counted nothing.
     var emptied: CountTally { CountTally(query) }

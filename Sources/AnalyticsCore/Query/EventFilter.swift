@@ -1,29 +1,22 @@
-/// Which events a listing gives. Every value of a list is an alternative; the lists and the range must all hold. Values are
+/// Which events a listing gives. Every value of a list is an alternative; the lists and the selection must all hold. Values are
 /// compared as they are: nothing in them is an operator or a pattern.
+@dynamicMemberLookup
 public struct EventFilter: Sendable, Equatable {
-    public var project: String
-    public var types: [String]
-    public var sources: [String]
+    public var selection: Selection
     public var userIds: [String]
     public var correlationIds: [String]
-    /// First moment inside the range.
-    public var from: Timestamp?
-    /// First moment after the range.
-    public var to: Timestamp?
     public var data: [DataCondition]
 
-    public init(
-        project: String, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
-        from: Timestamp? = nil, to: Timestamp? = nil, data: [DataCondition] = []
-    ) {
-        self.project = project
-        self.types = types
-        self.sources = sources
+    public init(_ selection: Selection, userIds: [String] = [], correlationIds: [String] = [], data: [DataCondition] = []) {
+        self.selection = selection
         self.userIds = userIds
         self.correlationIds = correlationIds
-        self.from = from
-        self.to = to
         self.data = data
+    }
+
+    public subscript<Value>(dynamicMember member: WritableKeyPath<Selection, Value>) -> Value {
+        get { selection[keyPath: member] }
+        set { selection[keyPath: member] = newValue }
     }
 }
 

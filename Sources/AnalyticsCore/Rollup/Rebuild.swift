@@ -48,7 +48,7 @@ public struct Rebuild: Sendable {
         try await store.eachRollupPage(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) { page in
             for rollup in page { marks.touch(hour: rollup.key) }
         }
-        let counted = try await store.countEvents(CountSelection(project: project), in: [minutes.times], into: MinutesWithEvents())
+        let counted = try await store.countEvents(Selection(project: project), in: [minutes.times], into: MinutesWithEvents())
         for minute in counted.minutes where minute >= oldest { marks.touch(BucketKey(project: project, index: minute)) }
         return marks
     }

@@ -69,7 +69,7 @@ public struct TimedStore: EventStore, RollupStore, ProjectStore, AttemptStore {
     }
 
     public func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
         try await timers.time("count_events") { () throws(StoreError) in
             try await store.countEvents(selection, in: ranges, into: reducer)

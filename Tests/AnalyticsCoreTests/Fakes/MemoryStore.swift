@@ -187,7 +187,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
     }
 
     func countEvents<Reducer: CountReducer>(
-        _ selection: CountSelection, in ranges: [Range<Timestamp>], into reducer: Reducer
+        _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
         try await read("countEvents") { state in
             state.countedRanges += ranges

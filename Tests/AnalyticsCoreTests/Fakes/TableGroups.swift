@@ -49,7 +49,7 @@ extension RollupStore {
     func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) { try await mark(.day, days) }
 
     func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
-        try await countEvents(CountSelection(project: project), in: ranges, into: CollectedCounts()).minutes
+        try await countEvents(Selection(project: project), in: ranges, into: CollectedCounts()).minutes
     }
 
     func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {

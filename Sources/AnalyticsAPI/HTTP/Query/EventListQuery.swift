@@ -10,11 +10,9 @@ struct EventListQuery {
     init(_ request: Request, project: String) throws(Problem) {
         let parameters = try QueryParameters(
             request, allowed: ["type", "source", "userId", "correlationId", "from", "to", "limit", "cursor"], prefix: "data.")
-        let range = try parameters.range()
         filter = EventFilter(
-            project: project, types: try parameters.all("type"), sources: try parameters.all("source"),
-            userIds: try parameters.all("userId"), correlationIds: try parameters.all("correlationId"), from: range.from, to: range.to,
-            data: try Self.conditions(parameters))
+            try parameters.selection(of: project), userIds: try parameters.all("userId"),
+            correlationIds: try parameters.all("correlationId"), data: try Self.conditions(parameters))
         limit = try parameters.limit(in: 1...QueryRoutes.maximumLimit) ?? 100
         if let text = try parameters.single("cursor") {
             guard let cursor = EventCursor(text) else {

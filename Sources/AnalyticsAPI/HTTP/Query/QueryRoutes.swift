@@ -46,14 +46,13 @@ struct QueryRoutes: Sendable {
 
     private func counts(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let parameters = try QueryParameters(request, allowed: ["type", "source", "from", "to", "groupBy", "limit"])
-        let range = try parameters.range()
         let grouping = try parameters.single("groupBy")
         guard let grouping = CountQuery.Grouping(rawValue: grouping ?? "type") else {
             throw QueryParameters.invalid("groupBy", "may be \(CountQuery.Grouping.allCases.map(\.rawValue).joined(separator: " or ")).")
         }
         let query = CountQuery(
-            project: context.project, types: try parameters.all("type"), sources: try parameters.all("source"), from: range.from,
-            to: range.to, grouping: grouping, limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
+            try parameters.selection(of: context.project), grouping: grouping,
+            limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
         let (counts, isCached) = try await counter.counts(query)
         return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in
             writer.counts(counts, query)

@@ -1,0 +1,22 @@
+@testable import AnalyticsCore
+
+/// Questions with their selection's parts beside their own.
+extension CountQuery {
+    init(
+        project: String, types: [String] = [], sources: [String] = [], from: Timestamp? = nil, to: Timestamp? = nil,
+        grouping: Grouping = .type, limit: Int = CountQuery.defaultLimit
+    ) {
+        self.init(Selection(project: project, types: types, sources: sources, from: from, to: to), grouping: grouping, limit: limit)
+    }
+}
+
+extension EventFilter {
+    init(
+        project: String, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
+        from: Timestamp? = nil, to: Timestamp? = nil, data: [DataCondition] = []
+    ) {
+        self.init(
+            Selection(project: project, types: types, sources: sources, from: from, to: to), userIds: userIds,
+            correlationIds: correlationIds, data: data)
+    }
+}
