@@ -46,6 +46,17 @@ final class BSONDocument {
         self.init(stages.enumerated().map { (String($0.offset), $0.element) })
     }
 
+    /// A list of documents of which the bytes are there.
+    init?(documents: [[UInt8]]) {
+        guard let pointer = bson_new() else { return nil }
+        self.pointer = pointer
+        for (index, bytes) in documents.enumerated() {
+            guard let document = bson_new_from_data(bytes, bytes.count) else { return nil }
+            defer { bson_destroy(document) }
+            guard bson_append_document(pointer, String(index), -1, document) else { return nil }
+        }
+    }
+
     deinit {
         bson_destroy(pointer)
     }

@@ -12,6 +12,8 @@ final class ClientPool: @unchecked Sendable {
     private let threads: NIOThreadPool
     private let database: String
     private let limits: TimeLimits
+    /// Stops operations whose task is cancelled; `nil` where they go on to their end.
+    private let killer: SessionKiller?
     private let state: Mutex<State>
 
     private struct State {
@@ -24,7 +26,8 @@ final class ClientPool: @unchecked Sendable {
     private let capacity: Int
 
     /// Call ``shutdown()`` before the last reference goes.
-    init(_ settings: ConnectionSettings, size: Int, limits: TimeLimits) throws(StoreError) {
+    init(_ settings: ConnectionSettings, size: Int, limits: TimeLimits, stopsWhenCancelled: Bool = false) throws(StoreError) {
+        killer = stopsWhenCancelled ? try SessionKiller(settings) : nil
         pool = try settings.makePool(of: size, limits: limits)
         database = settings.database
         self.limits = limits
@@ -34,8 +37,8 @@ final class ClientPool: @unchecked Sendable {
         threads.start()
     }
 
-    /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run; once it
-    /// runs it goes on to its end, which the time limits bound.
+    /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run. Once it
+    /// runs it is stopped, on the server too, where the pool was made for that; else it goes on to its end, which the time limits bound.
     func run<Value: Sendable>(
         _ operation: String, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
@@ -43,13 +46,18 @@ final class ClientPool: @unchecked Sendable {
         defer { state.withLock { $0.operations -= 1 } }
         let result: Result<Value, StoreError>
         let patience = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
+        let stop = killer.map { _ in OperationStop() }
         do {
-            result = try await threads.runIfActive { [self] in
-                Result { () throws(StoreError) -> Value in
-                    // Behind others that are slow, or wait for a server that is away: whoever asked has given up, or had better.
-                    guard .now < patience else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
-                    return try withClient(operation, body)
+            result = try await withTaskCancellationHandler {
+                try await threads.runIfActive { [self] in
+                    Result { () throws(StoreError) -> Value in
+                        // Behind others that are slow, or wait for a server that is away: whoever asked has given up, or had better.
+                        guard .now < patience else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
+                        return try withClient(operation, stop, body)
+                    }
                 }
+            } onCancel: { [killer] in
+                if let stop, stop.stop() { killer?.kill(stop) }
             }
         } catch {
             throw StoreError(.unavailable, operation: operation, "cancelled, or shut down")
@@ -64,6 +72,7 @@ final class ClientPool: @unchecked Sendable {
             return state.isOpen
         }
         guard wasOpen else { return }
+        await killer?.shutdown()
         try? await threads.shutdownGracefully()
         // It joins the threads that watch the servers: not on the cooperative pool either.
         try? await NIOThreadPool.singleton.runIfActive { [self] in mongoc_client_pool_destroy(pool) }
@@ -80,12 +89,22 @@ final class ClientPool: @unchecked Sendable {
     }
 
     private func withClient<Value>(
-        _ operation: String, _ body: (Session) throws(StoreError) -> Value
+        _ operation: String, _ stop: OperationStop?, _ body: (Session) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
         guard let client = mongoc_client_pool_pop(pool) else {
             throw StoreError(.unavailable, operation: operation, "no client became free in time")
         }
         defer { mongoc_client_pool_push(pool, client) }
-        return try body(Session(client: client, database: database, operation: operation, limits: limits))
+        var session = Session(client: client, database: database, operation: operation, limits: limits)
+        guard let stop else { return try body(session) }
+        var error = bson_error_t()
+        guard let handle = mongoc_client_start_session(client, nil, &error) else { throw ServerError(error).storeError(in: operation) }
+        defer { mongoc_client_session_destroy(handle) }
+        guard let id = mongoc_client_session_get_lsid(handle), stop.begin(session: BSONView(id).identity) else {
+            throw StoreError(.unavailable, operation: operation, "cancelled")
+        }
+        defer { stop.end() }
+        (session.handle, session.stop) = (handle, stop)
+        return try body(session)
     }
 }

@@ -10,6 +10,13 @@ struct TimeLimits: Sendable {
     /// For health checks: the answer has to come while somebody still waits for it.
     static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
 
+    /// For questions, which have a deadline of their own: the server gives up with it.
+    func questions(within timeout: Duration) -> TimeLimits {
+        var limits = self
+        limits.socket = Int32(clamping: Int64(timeout.seconds * 1000) * 6 / 5 + 1)
+        return limits
+    }
+
     /// What the server is told, so that it gives up before its client does.
     var serverTime: Int32 { max(1, socket - socket / 6) }
 }

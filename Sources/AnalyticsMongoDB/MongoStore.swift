@@ -32,11 +32,17 @@ public final class MongoStore: Store {
     ///   - database: Where to keep everything; `nil` takes it from the string, or else "analytics".
     ///   - poolSize: Connections, and threads, at the most; one more is for health checks.
     ///   - logger: For what the driver has to say; the first store's of the process.
+    ///   - questionTimeout: For a store that only answers questions: each operation ends within this time, and is stopped on the server
+    ///     when its task is cancelled. `nil` for one that writes.
     /// - Throws: ``StoreError/Code/misconfigured`` for a connection string that cannot work.
-    public init(uri: String, database: String? = nil, poolSize: Int = 8, logger: Logger) throws(StoreError) {
+    public init(
+        uri: String, database: String? = nil, poolSize: Int = 8, questionTimeout: Duration? = nil, logger: Logger
+    ) throws(StoreError) {
         Driver.log(to: logger)
         let settings = try ConnectionSettings(uri, database: database)
-        pool = try ClientPool(settings, size: poolSize, limits: settings.limits)
+        pool = try ClientPool(
+            settings, size: poolSize, limits: questionTimeout.map(settings.limits.questions) ?? settings.limits,
+            stopsWhenCancelled: questionTimeout != nil)
         healthPool = try ClientPool(settings, size: 1, limits: .health)
     }
 

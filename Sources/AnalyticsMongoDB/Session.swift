@@ -8,6 +8,9 @@ struct Session {
     /// Names what is being done, in errors.
     let operation: String
     let limits: TimeLimits
+    /// A `mongoc_client_session_t` under which reads run, so that they can be stopped by its id.
+    var handle: OpaquePointer?
+    var stop: OperationStop?
 
     /// Runs a command on the primary; one that `writes` under the client's write concern.
     func command<Value>(
@@ -36,7 +39,7 @@ struct Session {
         _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], _ row: (BSONView) throws(StoreError) -> Bool
     ) throws(StoreError) {
         let filter = try encode(filter)
-        let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
+        let options = try readOptions(options)
         try withCollection(collection) { (handle) throws(StoreError) in
             let cursor = filter.withPointer { filter in
                 options.withPointer { mongoc_collection_find_with_opts(handle, filter, $0, nil) }
@@ -59,13 +62,23 @@ struct Session {
         _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], _ row: (BSONView) throws(StoreError) -> Bool
     ) throws(StoreError) {
         let pipeline = try encode(pipeline: stages)
-        let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
+        let options = try readOptions(options)
         try withCollection(collection) { (handle) throws(StoreError) in
             let cursor = pipeline.withPointer { pipeline in
                 options.withPointer { mongoc_collection_aggregate(handle, MONGOC_QUERY_NONE, pipeline, $0, nil) }
             }
             try rows(of: cursor, row)
         }
+    }
+
+    private func readOptions(_ options: [(String, BSON)]) throws(StoreError) -> BSONDocument {
+        let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
+        guard let handle else { return options }
+        var error = bson_error_t()
+        guard options.withPointer({ mongoc_client_session_append(handle, $0, &error) }) else {
+            throw ServerError(error).storeError(in: operation)
+        }
+        return options
     }
 
     func indexes(of collection: CollectionName, _ row: (BSONView) throws(StoreError) -> Void) throws(StoreError) {
@@ -125,6 +138,7 @@ struct Session {
         var document: OpaquePointer?
         while mongoc_cursor_next(cursor, &document) {
             if let document, try !row(BSONView(document)) { return }
+            guard stop?.isStopped != true else { throw StoreError(.unavailable, operation: operation, "cancelled") }
         }
         var error = bson_error_t()
         if mongoc_cursor_error(cursor, &error) { throw ServerError(error).storeError(in: operation) }

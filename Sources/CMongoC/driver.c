@@ -44,6 +44,12 @@
   F(bool, client_pool_set_error_api, (mongoc_client_pool_t * a, int32_t b), (a, b))                                                \
   F(mongoc_client_t *, client_pool_pop, (mongoc_client_pool_t * a), (a))                                                           \
   F(void, client_pool_push, (mongoc_client_pool_t * a, mongoc_client_t * b), (a, b))                                               \
+  /* sessions */                                                                                                                 \
+  F(mongoc_client_session_t *, client_start_session,                                                                               \
+    (mongoc_client_t * a, const mongoc_session_opt_t *b, bson_error_t *c), (a, b, c))                                              \
+  F(bool, client_session_append, (const mongoc_client_session_t *a, bson_t *b, bson_error_t *c), (a, b, c))                        \
+  F(const bson_t *, client_session_get_lsid, (const mongoc_client_session_t *a), (a))                                              \
+  F(void, client_session_destroy, (mongoc_client_session_t * a), (a))                                                              \
   /* commands, reads, writes */                                                                                                    \
   F(bool, client_command_simple,                                                                                                   \
     (mongoc_client_t * a, const char *b, const bson_t *c, const mongoc_read_prefs_t *d, bson_t *e, bson_error_t *f),               \

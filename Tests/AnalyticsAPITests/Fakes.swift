@@ -45,6 +45,10 @@ final class FakeStore: AnalyticsCore.Store {
         var isOverflow = false
         var isBroken = false
         var lastFilter: EventFilter?
+        /// Listings take until they are cancelled.
+        var isEndless = false
+        var begun = 0
+        var cancelled = 0
         var record = ProjectRecord(project: Project.default)
     }
 
@@ -89,7 +93,15 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
-        try read("events") { state in
+        if state.withLock({ state in
+            state.begun += 1
+            return state.isEndless
+        }) {
+            try? await Task.sleep(for: .seconds(600))
+            state.withLock { $0.cancelled += 1 }
+            throw StoreError(.unavailable, operation: "events", "cancelled")
+        }
+        return try read("events") { state in
             state.lastFilter = filter
             func key(_ position: EventPosition) -> (Timestamp, String) { (position.timestamp, position.id) }
             let matching = state.events.values.filter { stored in

@@ -15,6 +15,7 @@ struct TestService {
     let publisher = FakePublisher()
     let store = FakeStore()
     var limits = EventLimits()
+    var queries = QueryGate.Limits()
     var settings = APISettings()
     var readiness = Readiness([.init(name: "broker"), .init(name: "store"), .init(name: "cache", isRequired: false)])
     var metrics: (@Sendable () -> [UInt8])? = { Array("# nothing\n".utf8) }
@@ -31,12 +32,13 @@ struct TestService {
                 return "id-\(last)"
             }
         }
+        let gate = QueryGate(limits: queries)
         return APIServices(
             collector: Collector(
                 publisher: publisher, limits: limits,
                 horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
                 clock: WallClock { Self.now }, ids: ids),
-            reader: EventReader(store: store), counter: EventCounter(store: store, cache: FakeCache()),
+            reader: EventReader(store: store, gate: gate), counter: EventCounter(store: store, cache: FakeCache(), gate: gate),
             storedWait: StoredWait(store: store), readiness: { [readiness] in readiness }, metrics: metrics)
     }
 

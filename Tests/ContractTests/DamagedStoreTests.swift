@@ -103,7 +103,7 @@ struct DamagedStoreTests {
             try await store.mark(.minute, [BucketMark(key: key(noon.minute), groups: [Self.group])])
             try await store.mark(.hour, [key(noon.hour)])
             try await Roller(store: store, logger: quiet).finish()
-            let counter = EventCounter(store: store, cache: MemoryCache())
+            let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
             let minute = CountQuery(project: "p", from: noon, to: noon + .seconds(60))
             let hour = CountQuery(project: "p", from: noon, to: noon + .seconds(3600))
             for bytes in [[9, 9, 9], [2], [2, 4, 1, 0, 1, 0, 9], [1, 1]] as [[UInt8]] {
@@ -122,7 +122,7 @@ struct DamagedStoreTests {
     @Test("Sums beyond 64 bits fail, and do not end the process")
     func overflow() async throws {
         let store = EndlessStore(count: 1 << 62)
-        let counter = EventCounter(store: store, cache: MemoryCache())
+        let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
         for grouping in CountQuery.Grouping.allCases {
             let query = CountQuery(project: "p", from: noon, to: noon + .seconds(300), grouping: grouping)
             #expect(await code { _ = try await counter.counts(query) } == .misconfigured)
@@ -167,7 +167,9 @@ struct DamagedStoreTests {
         #expect(extent.lowerBound >= .earliest)
         let roller = Roller(store: store, logger: quiet)
         try await roller.finish()
-        #expect(try await EventCounter(store: store, cache: MemoryCache()).counts(CountQuery(project: "p")).counts.total == 1)
+        #expect(
+            try await EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: "p")).counts.total == 1
+        )
     }
 
     @Test("SQLite: a project's record that no service has written is an error")

@@ -47,7 +47,7 @@ struct StoreUpgradeTests {
 
     private func expectCounts(_ fixture: StoreFixture, _ store: any Store, location: SourceLocation = #_sourceLocation) async throws {
         for project in fixture.projects {
-            let (counts, _) = try await EventCounter(store: store, cache: NoCache()).counts(CountQuery(project: project))
+            let (counts, _) = try await EventCounter(store: store, cache: NoCache(), gate: QueryGate()).counts(CountQuery(project: project))
             #expect(counts == fixture.counts(of: project), "\(project)", sourceLocation: location)
         }
     }

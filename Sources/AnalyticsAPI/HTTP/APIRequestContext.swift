@@ -9,10 +9,13 @@ public struct APIRequestContext: RequestContext {
     var project: String
     /// The other end of the connection.
     var peerAddress: String?
+    /// Ends work for a client that has gone.
+    let hangUp: HangUp
 
     public init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         project = Project.default
         peerAddress = source.channel.remoteAddress?.ipAddress
+        hangUp = HangUp(channel: source.channel)
     }
 }

@@ -6,6 +6,7 @@ internal import CoreMetrics
 public struct EventCounter: Sendable {
     private let store: any RollupStore & ProjectStore
     private let cache: any CountCache
+    private let gate: QueryGate
     private let flights = SingleFlight<String, Counts>()
     private let liveMinutes = LiveMinutes()
     private let minuteFlights = SingleFlight<LiveMinute, GroupTable>()
@@ -19,9 +20,10 @@ public struct EventCounter: Sendable {
     /// A cached count is found again only while its generation stands; this only bounds what old generations take up.
     private static let timeToLive: Duration = .seconds(600)
 
-    public init(store: any RollupStore & ProjectStore, cache: any CountCache) {
+    public init(store: any RollupStore & ProjectStore, cache: any CountCache, gate: QueryGate) {
         self.store = store
         self.cache = cache
+        self.gate = gate
         CacheMetrics.prepare()
         for tier in RollupTier.allCases { _ = Self.unreadable(tier) }
     }
@@ -39,7 +41,7 @@ public struct EventCounter: Sendable {
         let key = Self.cacheKey(query, range, generation: generation)
         if let cached = await cached(key) { return (cached, true) }
         let counts = try await flights.value(for: key) {
-            let counts = try await compute(query, range)
+            let counts = try await gate { try await compute(query, range) }
             await cache.store(CountsCodec.encode(counts), for: key, timeToLive: Self.timeToLive)
             return counts
         }

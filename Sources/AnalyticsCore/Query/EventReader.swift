@@ -3,9 +3,11 @@ internal import FoundationEssentials
 /// Answers what is stored: single events and listings.
 public struct EventReader: Sendable {
     private let store: any EventStore
+    private let gate: QueryGate
 
-    public init(store: any EventStore) {
+    public init(store: any EventStore, gate: QueryGate) {
         self.store = store
+        self.gate = gate
     }
 
     public func event(project: String, id: String) async throws -> StoredEvent? {
@@ -21,7 +23,15 @@ public struct EventReader: Sendable {
     /// shorter, so what a page takes in memory is bounded.
     ///
     /// A page never skips or repeats an event while others arrive: it goes on behind a position, not behind a number of events.
+    ///
+    /// Throws a ``QueryLimitError`` when it is not its turn, or not done, in time.
     public func page(
+        _ filter: EventFilter, after cursor: EventCursor?, limit: Int
+    ) async throws -> (events: [StoredEvent], next: EventCursor?) {
+        try await gate { try await read(filter, after: cursor, limit: limit) }
+    }
+
+    private func read(
         _ filter: EventFilter, after cursor: EventCursor?, limit: Int
     ) async throws(StoreError) -> (events: [StoredEvent], next: EventCursor?) {
         var events: [StoredEvent] = []

@@ -1,20 +1,66 @@
 internal import Synchronization
 
-/// Lets callers that ask for the same thing at the same time share one computation.
+/// Lets callers that ask for the same thing at the same time share one computation, which ends with the last of them.
 final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    private let flights = Mutex<[Key: Task<Value, any Error>]>([:])
+    private struct Flight {
+        var number: Int
+        var task: Task<Value, any Error>
+        var callers: Int
+    }
 
-    /// The value of the flight under way for `key`, or of a new one. The computation goes on when a caller is cancelled: others wait for it.
+    private struct State {
+        var flights: [Key: Flight] = [:]
+        var lastNumber = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// The value of the flight under way for `key`, or of a new one. A caller that is cancelled leaves the computation to the others; with
+    /// the last caller it is cancelled.
     func value(for key: Key, _ compute: @escaping @Sendable () async throws -> Value) async throws -> Value {
-        let task = flights.withLock { flights in
-            if let task = flights[key] { return task }
+        let flight = join(key, compute)
+        return try await withTaskCancellationHandler {
+            try await flight.task.value
+        } onCancel: {
+            leave(key, flight.number)
+        }
+    }
+
+    /// For tests.
+    func callers(of key: Key) -> Int { state.withLock { $0.flights[key]?.callers ?? 0 } }
+
+    private func join(_ key: Key, _ compute: @escaping @Sendable () async throws -> Value) -> Flight {
+        state.withLock { state in
+            if state.flights[key] != nil {
+                state.flights[key]!.callers += 1
+                return state.flights[key]!
+            }
+            state.lastNumber += 1
+            let number = state.lastNumber
             let task = Task {
-                defer { self.flights.withLock { $0[key] = nil } }
+                defer { end(key, number) }
                 return try await compute()
             }
-            flights[key] = task
-            return task
+            let flight = Flight(number: number, task: task, callers: 1)
+            state.flights[key] = flight
+            return flight
         }
-        return try await task.value
+    }
+
+    /// Of a caller that is cancelled. Whoever comes after the last has left begins anew.
+    private func leave(_ key: Key, _ number: Int) {
+        let abandoned = state.withLock { state -> Task<Value, any Error>? in
+            guard var flight = state.flights[key], flight.number == number else { return nil }
+            flight.callers -= 1
+            state.flights[key] = flight.callers > 0 ? flight : nil
+            return flight.callers > 0 ? nil : flight.task
+        }
+        abandoned?.cancel()
+    }
+
+    private func end(_ key: Key, _ number: Int) {
+        state.withLock { state in
+            if state.flights[key]?.number == number { state.flights[key] = nil }
+        }
     }
 }

@@ -54,6 +54,16 @@ static inline bson_t *cmongoc_command(mongoc_client_t *client, const char *datab
   return copy;
 }
 
+/// Tells the server to stop what the sessions with these ids (documents) are doing, and to close their cursors.
+/// https://www.mongodb.com/docs/v6.0/reference/command/killSessions/
+static inline bool cmongoc_kill_sessions(mongoc_client_t *client, const bson_t *ids, bson_error_t *error) {
+  bson_t command = BSON_INITIALIZER;
+  bson_append_array(&command, "killSessions", -1, ids);
+  bool ok = mongoc_client_command_simple(client, "admin", &command, NULL, NULL, error);
+  bson_destroy(&command);
+  return ok;
+}
+
 #ifdef __cplusplus
 }
 #endif

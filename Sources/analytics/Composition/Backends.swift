@@ -9,6 +9,9 @@ internal import Logging
 /// The three ports with the adapters that the settings choose: a backend whose address is set is used, else its embedded twin.
 struct Backends: Sendable {
     var store: any Store
+    /// The same store for those who ask, over connections of their own: no question keeps events from being written, and one whose asker
+    /// has gone is stopped.
+    var questions: any Store
     var broker: any Broker
     var cache: any CountCache
     /// Makes the events queue this store's, as far as other processes can consume from it. To be called before consuming, when the store
@@ -24,10 +27,11 @@ struct Backends: Sendable {
         let isEmbedded = settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil
         let lock = isEmbedded ? try DataDirectoryLock(dataDirectory(settings)) : nil
         let store = try openStore(settings, logger: logger)
+        let questions = try openStore(settings, forQuestions: true, logger: logger)
         let broker = try openBroker(settings, logger: logger)
         let cache = openCache(settings, logger: logger)
         return Backends(
-            store: TimedStore(store.value), broker: TimedBroker(broker.value), cache: cache.value,
+            store: TimedStore(store.value), questions: TimedStore(questions.value), broker: TimedBroker(broker.value), cache: cache.value,
             claimQueue: { () async throws(StoreError) in
                 guard let rabbit = broker.value as? RabbitMQBroker else { return }
                 rabbit.claim(for: try await store.owner())
@@ -35,6 +39,7 @@ struct Backends: Sendable {
             shutdown: {
                 await broker.shutdown()
                 await cache.shutdown()
+                await questions.shutdown()
                 await store.shutdown()
                 withExtendedLifetime(lock) {}
             },
@@ -62,9 +67,13 @@ struct Backends: Sendable {
         var shutdown: @Sendable () async -> Void
     }
 
-    private static func openStore(_ settings: Settings, logger: Logger) throws -> OpenedStore {
+    private static func openStore(_ settings: Settings, forQuestions: Bool = false, logger: Logger) throws -> OpenedStore {
         if let uri = settings.backends.mongoURI {
-            let store = try MongoStore(uri: uri, logger: logger)
+            let store =
+                forQuestions
+                ? try MongoStore(
+                    uri: uri, poolSize: settings.queries.concurrent + 1, questionTimeout: settings.queries.timeout, logger: logger)
+                : try MongoStore(uri: uri, logger: logger)
             return OpenedStore(
                 value: store, name: "MongoDB",
                 owner: { () async throws(StoreError) in QueueOwner(store: try await store.identity(), isShared: true) },

@@ -67,13 +67,15 @@ struct Service: Sendable {
                         isRequired: !state.isOptional && (role != .api || name != "store"))
                 })
         }
+        let gate = QueryGate(limits: settings.queries)
         let services =
             role != .processor
             ? APIServices(
                 collector: Collector(
                     publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
                     ids: .uuid7(clock: .system)),
-                reader: EventReader(store: backends.store), counter: EventCounter(store: backends.store, cache: backends.cache),
+                reader: EventReader(store: backends.questions, gate: gate),
+                counter: EventCounter(store: backends.questions, cache: backends.cache, gate: gate),
                 storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
             : APIServices(readiness: readiness, metrics: metrics)
         return makeApplication(

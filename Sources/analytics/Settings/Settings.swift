@@ -9,6 +9,7 @@ struct Settings: Sendable {
     /// `RETENTION_DAYS`, where it is set: what a project that has no retention in the store gets.
     var retentionDays: Int?
     var processor: Processor.Settings
+    var queries: QueryGate.Limits
     var logging: LoggingSettings
     /// Whether IP addresses are kept whole.
     var keepClientAddress: Bool
@@ -23,6 +24,9 @@ struct Settings: Sendable {
             maximumEventBytes: try reader.integer("MAX_EVENT_BYTES", default: 256 * 1024, in: 256...8 * 1024 * 1024),
             maximumBatchEvents: try reader.integer("MAX_BATCH_EVENTS", default: 10_000, in: 1...100_000),
             maximumFutureSkew: .seconds(try reader.integer("MAX_FUTURE_SKEW", default: 3_600, in: 0...31_536_000)))
+        queries = QueryGate.Limits(
+            concurrent: try reader.integer("QUERY_CONCURRENCY", default: 4, in: 1...64),
+            timeout: .seconds(try reader.integer("QUERY_TIMEOUT", default: 30, in: 1...600)))
         processor = Processor.Settings(
             flushEvents: try reader.integer("FLUSH_EVENTS", default: 2_000, in: 1...20_000),
             flushInterval: .milliseconds(try reader.integer("FLUSH_INTERVAL_MS", default: 100, in: 1...60_000)),

@@ -9,7 +9,7 @@ struct CountCacheTests {
     private let cache = MemoryCache()
 
     @Test func theSameQuestionIsAnsweredFromTheCacheUntilItsDaysChange() async throws {
-        let counter = EventCounter(store: store, cache: cache)
+        let counter = EventCounter(store: store, cache: cache, gate: QueryGate())
         try await write([sample("a")], to: store)
         let query = CountQuery(project: Project.default, from: noon, to: noon + .seconds(3_600))
         #expect(try await counter.counts(query) == (Counts(["view": 1]), false))
@@ -21,7 +21,7 @@ struct CountCacheTests {
     }
 
     @Test func differentQuestionsHaveDifferentKeys() async throws {
-        let counter = EventCounter(store: store, cache: cache)
+        let counter = EventCounter(store: store, cache: cache, gate: QueryGate())
         try await write([sample("a", project: "p"), sample("b", project: "q")], to: store)
         let hour = Duration.seconds(3_600)
         let queries = [
@@ -41,7 +41,7 @@ struct CountCacheTests {
     }
 
     @Test func aCacheThatIsAwayOrHoldsNonsenseMakesNothingWrong() async throws {
-        let counter = EventCounter(store: store, cache: cache)
+        let counter = EventCounter(store: store, cache: cache, gate: QueryGate())
         try await write([sample("a")], to: store)
         let query = CountQuery(project: Project.default)
         cache.away(true)
@@ -62,7 +62,7 @@ struct CountCacheTests {
         try await write([sample("a")], to: store)
         let order = Mutex<[String]>([])
         store.beforeRead { name in order.withLock { $0.append(name) } }
-        _ = try await EventCounter(store: store, cache: cache).counts(
+        _ = try await EventCounter(store: store, cache: cache, gate: QueryGate()).counts(
             CountQuery(project: Project.default, from: noon - .seconds(60), to: noon + .seconds(3_601)))
         #expect(order.withLock { $0 }.first == "generation")
     }
@@ -72,7 +72,7 @@ struct CountCacheTests {
     @Test(arguments: 0..<100 as Range<UInt64>)
     func noAnswerMissesWhatWasBumpedBeforeItWasAskedFor(seed: UInt64) async throws {
         let world = CacheWorld(seed: seed, store: store)
-        let counter = EventCounter(store: store, cache: cache)
+        let counter = EventCounter(store: store, cache: cache, gate: QueryGate())
         store.beforeRead { _ in await world.writeSome() }
         for _ in 0..<25 {
             let query = world.query()

@@ -18,7 +18,7 @@ func roller(_ store: MemoryStore) -> Roller {
 @Suite(.timeLimit(.minutes(5)))
 struct EventCounterTests {
     private let store = MemoryStore()
-    private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache()) }
+    private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()) }
 
     @Test(arguments: 0..<25 as Range<UInt64>)
     func countsEqualTheEventsWhateverIsMarkedAndWhateverIsRolled(seed: UInt64) async throws {

@@ -19,7 +19,7 @@ struct EventReaderTests {
         var seen: [String] = []
         var cursor: EventCursor?
         repeat {
-            let page = try await EventReader(store: store).page(
+            let page = try await EventReader(store: store, gate: QueryGate()).page(
                 EventFilter(project: Project.default), after: cursor, limit: 1 + random.below(12))
             seen += page.events.map(\.event.id)
             // A caller carries it as text.
@@ -32,7 +32,7 @@ struct EventReaderTests {
     }
 
     @Test func theLastPageHasNoCursor() async throws {
-        let reader = EventReader(store: store)
+        let reader = EventReader(store: store, gate: QueryGate())
         let filter = EventFilter(project: Project.default)
         #expect(try await reader.page(filter, after: nil, limit: 3).next == nil)
         _ = try await store.insert((0..<6).map { stored(sample("e\($0)")) })
@@ -71,59 +71,5 @@ struct DataConditionTests {
         ] as [(String, [DataCondition.Scalar])])
     func aTextStandsForItselfAndForWhatJSONWritesSo(text: String, others: [DataCondition.Scalar]) {
         #expect(DataCondition.scalars(of: text) == [.string(text)] + others)
-    }
-}
-
-@Suite(.timeLimit(.minutes(5)))
-struct SingleFlightTests {
-    private struct Failure: Error {}
-
-    @Test func callersThatAskAtTheSameTimeShareOneComputation() async throws {
-        let flights = SingleFlight<String, Int>()
-        let (computed, asked) = (Counting(), Counting())
-        let values = try await withThrowingTaskGroup(of: Int.self) { group in
-            for _ in 0..<50 {
-                group.addTask {
-                    asked.next()
-                    return try await flights.value(for: "key") {
-                        while asked.value < 50 { await Task.yield() }
-                        for _ in 0..<50 { await Task.yield() }
-                        return computed.next()
-                    }
-                }
-            }
-            return try await group.reduce(into: []) { $0.append($1) }
-        }
-        // All had asked before the first computation ended; one that had only just asked may have come a moment too late.
-        #expect(computed.value <= 2 && values.count == 50)
-    }
-
-    @Test func otherKeysAreComputedByThemselvesAndLaterCallersAnew() async throws {
-        let flights = SingleFlight<String, Int>()
-        let computed = Counting()
-        for key in ["a", "b", "a"] { _ = try await flights.value(for: key) { computed.next() } }
-        #expect(computed.value == 3)
-    }
-
-    @Test func aFailureIsEveryCallersAndIsForgotten() async throws {
-        let flights = SingleFlight<String, Int>()
-        await #expect(throws: Failure.self) { try await flights.value(for: "a") { throw Failure() } }
-        #expect(try await flights.value(for: "a") { 7 } == 7)
-    }
-
-    @Test func aCallerThatIsCancelledTakesNobodyElsesAnswer() async throws {
-        let flights = SingleFlight<String, Int>()
-        let gate = Flag()
-        let first = Task {
-            try await flights.value(for: "a") {
-                while !gate.isTaken { await Task.yield() }
-                return Task.isCancelled ? -1 : 1
-            }
-        }
-        for _ in 0..<100 { await Task.yield() }
-        let second = Task { try await flights.value(for: "a") { 2 } }
-        first.cancel()
-        gate.isTaken = true
-        #expect(try await [1, 2].contains(second.value))
     }
 }

@@ -22,7 +22,9 @@ struct RetentionGateTests {
     private var total: Int64 {
         get async throws {
             try await roller(rig.store).finish()
-            return try await EventCounter(store: rig.store, cache: MemoryCache()).counts(CountQuery(project: Project.default)).counts.total
+            return try await EventCounter(store: rig.store, cache: MemoryCache(), gate: QueryGate()).counts(
+                CountQuery(project: Project.default)
+            ).counts.total
         }
     }
 

@@ -26,7 +26,8 @@ struct RetentionSweeperTests {
     }
 
     private func total() async throws -> Int64 {
-        try await EventCounter(store: store, cache: MemoryCache()).counts(CountQuery(project: Project.default)).counts.total
+        try await EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: Project.default)).counts
+            .total
     }
 
     @Test func closesTimeAfterTheGraceAndCutsItOffWithTheNextSweep() async throws {

@@ -20,6 +20,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// The answer under way, or the last one, is the connection's last.
     private var closesAfterAnswer = false
     private var isClosing = false
+    private var hasHungUp = false
+    /// Of the request under way, once it takes long.
+    private var onHangUp: (@Sendable () -> Void)?
 
     init(limits: ConnectionPace.Limits, maximumBodyBytes: Int) {
         pace = ConnectionPace(limits: limits, now: clock.now)
@@ -76,13 +79,28 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// Calls `body` when the client closes the connection, or has done so already. On the event loop.
+    func whenHungUp(_ body: @escaping @Sendable () -> Void) {
+        if hasHungUp { body() } else { onHangUp = body }
+    }
+
+    private func hungUp() {
+        hasHungUp = true
+        onHangUp?()
+        onHangUp = nil
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
+        hungUp()
         breakOff(context)
         context.fireChannelInactive()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .inputClosed? = event as? ChannelEvent { breakOff(context) }
+        if case .inputClosed? = event as? ChannelEvent {
+            hungUp()
+            breakOff(context)
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -125,6 +143,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func deliveredAnswer(_ context: ChannelHandlerContext) {
         pace.deliveredAnswer(at: clock.now)
+        onHangUp = nil
         guard closesAfterAnswer, pace.unanswered == 0 else { return }
         if pace.isReadingBody {
             guard !isClosing else { return }

@@ -26,6 +26,7 @@ enum ProblemCode: String, CaseIterable {
     case brokerUnavailable = "broker_unavailable"
     case storeUnavailable = "store_unavailable"
     case queryTooLarge = "query_too_large"
+    case queryTimeout = "query_timeout"
     case overloaded = "overloaded"
     case notReady = "not_ready"
 
@@ -40,7 +41,7 @@ enum ProblemCode: String, CaseIterable {
         case .unsupportedMediaType, .unsupportedContentEncoding: .unsupportedMediaType
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .internal: .internalServerError
-        case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .overloaded, .notReady: .serviceUnavailable
+        case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .queryTimeout, .overloaded, .notReady: .serviceUnavailable
         }
     }
 
@@ -70,6 +71,7 @@ enum ProblemCode: String, CaseIterable {
         case .brokerUnavailable: "The broker did not confirm"
         case .storeUnavailable: "The store is not available"
         case .queryTooLarge: "The counts take more than one answer may"
+        case .queryTimeout: "The question took too long"
         case .overloaded: "The service has too much to do"
         case .notReady: "The service is not ready"
         }

@@ -14,6 +14,7 @@ extension Problem {
             self = Problem(.storeUnavailable, "The store did not answer in time. Ask again in a moment.")
         case let error as ExpiredRangeError: self = Problem(error)
         case let error as QueryTooLargeError: self = Problem(error)
+        case let error as QueryLimitError: self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
         default:
@@ -49,6 +50,21 @@ extension Problem {
                 "The minute \(minute.rfc3339) had more types and sources than its count keeps, and its events are deleted. Ask for a range without it, "
                     + "with 'from' and 'to'."
             ) { $0.member("minute", minute.rfc3339) }
+        }
+    }
+}
+
+extension Problem {
+    init(_ error: QueryLimitError) {
+        switch error {
+        case .tooMany:
+            self.init(.overloaded, "Too many questions are being answered at the moment. Ask again in a moment.")
+        case .timeout(let limit):
+            self.init(
+                .queryTimeout,
+                "The question was not answered within \(Int(limit.seconds)) s and was stopped. Ask for a shorter range ('from', 'to'), or name "
+                    + "types, users or correlation ids: these are looked up, and conditions on data alone read every event of the range."
+            ) { $0.member("timeoutSeconds", Int64(limit.seconds)) }
         }
     }
 }

@@ -1,0 +1,112 @@
+internal import DequeModule
+internal import Synchronization
+
+/// Bounds how many questions are worked on at a time, how many may wait for their turn, and how long each may take, its wait included.
+///
+/// A question that ends early, at its deadline or because its caller has gone, is cancelled, and the store stops working on it.
+public final class QueryGate: Sendable {
+    public struct Limits: Sendable {
+        public var concurrent: Int
+        public var waiting: Int
+        public var timeout: Duration
+
+        public init(concurrent: Int = 4, waiting: Int = 64, timeout: Duration = .seconds(30)) {
+            self.concurrent = concurrent
+            self.waiting = waiting
+            self.timeout = timeout
+        }
+    }
+
+    private enum Turn {
+        case mine
+        case tooMany
+        case cancelled
+    }
+
+    private struct State {
+        var running = 0
+        var tickets = 0
+        /// In the order in which they came.
+        var waiting: Deque<(ticket: Int, turn: CheckedContinuation<Turn, Never>)> = []
+    }
+
+    private let limits: Limits
+    private let elapsed: ElapsedClock
+    private let state = Mutex(State())
+
+    public init(limits: Limits = Limits(), elapsed: ElapsedClock = .system) {
+        self.limits = limits
+        self.elapsed = elapsed
+    }
+
+    /// Questions that are worked on, and that wait for their turn.
+    var load: (running: Int, waiting: Int) { state.withLock { ($0.running, $0.waiting.count) } }
+
+    /// Runs `body` when it is its turn. Throws a ``QueryLimitError`` when too many wait already, and when it is not done in time: then
+    /// `body` is cancelled, and this returns once it has ended.
+    public func callAsFunction<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        try await withThrowingTaskGroup(of: Value.self) { group in
+            group.addTask {
+                switch await self.enter() {
+                case .mine: break
+                case .tooMany: throw QueryLimitError.tooMany
+                case .cancelled: throw CancellationError()
+                }
+                defer { self.leave() }
+                return try await body()
+            }
+            group.addTask {
+                try await self.elapsed.sleep(self.limits.timeout)
+                throw QueryLimitError.timeout(self.limits.timeout)
+            }
+            defer { group.cancelAll() }
+            guard let value = try await group.next() else { throw CancellationError() }
+            return value
+        }
+    }
+
+    private func enter() async -> Turn {
+        let ticket = state.withLock { state in
+            state.tickets += 1
+            return state.tickets
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let turn = state.withLock { state -> Turn? in
+                    if Task.isCancelled { return .cancelled }
+                    if state.running < limits.concurrent {
+                        state.running += 1
+                        return .mine
+                    }
+                    guard state.waiting.count < limits.waiting else { return .tooMany }
+                    state.waiting.append((ticket, continuation))
+                    return nil
+                }
+                if let turn { continuation.resume(returning: turn) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                state.waiting.firstIndex { $0.ticket == ticket }.map { state.waiting.remove(at: $0) }
+            }
+            waiter?.turn.resume(returning: .cancelled)
+        }
+    }
+
+    /// Hands the place over to whoever has waited longest.
+    private func leave() {
+        let next = state.withLock { state in
+            let next = state.waiting.popFirst()
+            if next == nil { state.running -= 1 }
+            return next
+        }
+        next?.turn.resume(returning: .mine)
+    }
+}
+
+/// A question was not answered, because of what bounds all questions.
+public enum QueryLimitError: Error, Equatable {
+    /// As many as may wait are waiting.
+    case tooMany
+    /// It was not done within this time, and was stopped.
+    case timeout(Duration)
+}

@@ -1,0 +1,53 @@
+import AnalyticsCore
+import HTTPTypes
+import HummingbirdTesting
+import NIOCore
+import Synchronization
+import Testing
+
+/// Questions that take too long, come too many at a time, or whose askers have gone.
+struct QueryLimitTests {
+    @Test func aQuestionThatTakesTooLongIsStoppedWithA503ThatSaysWhatToNarrow() async throws {
+        var service = TestService()
+        service.queries.timeout = .milliseconds(50)
+        service.store.state.withLock { $0.isEndless = true }
+        try await service.run { client in
+            let answer = try await client.get("/api/v1/events?data.a=1")
+            #expect(answer.status == .serviceUnavailable)
+            let text = String(buffer: answer.body)
+            #expect(text.contains(#""code":"query_timeout""#) && text.contains("'from'"), "\(text)")
+        }
+        #expect(service.store.state.withLock { $0.cancelled } == 1)
+    }
+
+    @Test func questionsBehindAFullQueueAreAnswered503AtOnce() async throws {
+        var service = TestService()
+        service.queries = QueryGate.Limits(concurrent: 1, waiting: 1, timeout: .seconds(2))
+        service.store.state.withLock { $0.isEndless = true }
+        try await service.run { client in
+            let codes = try await withThrowingTaskGroup(of: String.self) { group in
+                for _ in 0..<10 { group.addTask { String(buffer: try await client.get("/api/v1/events").body) } }
+                return try await group.reduce(into: [String]()) { $0.append($1) }
+            }
+            #expect(codes.count { $0.contains(#""code":"overloaded""#) } == 8, "\(codes)")
+            #expect(codes.count { $0.contains(#""code":"query_timeout""#) } == 2)
+        }
+    }
+
+    @Test(arguments: ["/api/v1/events?data.a=1"])
+    func aQuestionWhoseAskerHasGoneIsStopped(path: String) async throws {
+        let service = TestService()
+        service.store.state.withLock { $0.isEndless = true }
+        try await service.run(.live) { client in
+            let port = try #require(client.port)
+            _ = try await RawConnection(port: port).exchange(
+                ["GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n"], pause: .milliseconds(200), closingAfter: true)
+            let deadline = ContinuousClock.now + .seconds(20)
+            while service.store.state.withLock({ $0.cancelled }) == 0, ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(service.store.state.withLock { $0.begun } == 1)
+            #expect(service.store.state.withLock { $0.cancelled } == 1)
+        }
+    }
+}

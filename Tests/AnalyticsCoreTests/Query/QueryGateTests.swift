@@ -1,0 +1,104 @@
+import Synchronization
+import Testing
+
+@testable import AnalyticsCore
+
+struct QueryGateTests {
+    /// Bodies that end when they are told to.
+    private final class Work: Sendable {
+        private let state = Mutex((begun: [Int](), cancelled: [Int](), released: Set<Int>(), running: 0, most: 0))
+
+        var begun: [Int] { state.withLock { $0.begun } }
+        var cancelled: [Int] { state.withLock { $0.cancelled } }
+        var most: Int { state.withLock { $0.most } }
+
+        func release(_ number: Int) { state.withLock { _ = $0.released.insert(number) } }
+
+        func callAsFunction(_ number: Int) async throws -> Int {
+            state.withLock { state in
+                state.begun.append(number)
+                state.running += 1
+                state.most = max(state.most, state.running)
+            }
+            defer { state.withLock { $0.running -= 1 } }
+            while !state.withLock({ $0.released.contains(number) }) {
+                do {
+                    try await Task.sleep(for: .milliseconds(1))
+                } catch {
+                    state.withLock { $0.cancelled.append(number) }
+                    throw error
+                }
+            }
+            return number
+        }
+    }
+
+    private let clock = ManualClock()
+    private let work = Work()
+
+    private func gate(concurrent: Int, waiting: Int) -> QueryGate {
+        QueryGate(limits: .init(concurrent: concurrent, waiting: waiting, timeout: .seconds(30)), elapsed: clock.elapsed)
+    }
+
+    private func start(_ number: Int, _ gate: QueryGate) -> Task<Int, any Error> {
+        Task { [work] in try await gate { try await work(number) } }
+    }
+
+    @Test func noMoreRunAtATimeThanMayAndTheyBeginInTheirOrder() async throws {
+        let gate = gate(concurrent: 2, waiting: 10)
+        var tasks: [Task<Int, any Error>] = []
+        for number in 0..<6 {
+            tasks.append(start(number, gate))
+            await eventually("\(number) runs or waits") { gate.load == (min(number + 1, 2), max(0, number - 1)) }
+        }
+        for number in 0..<6 {
+            await eventually("two run") { work.begun == Array(0..<min(6, number + 2)) }
+            work.release(number)
+            #expect(try await tasks[number].value == number)
+        }
+        #expect(work.most == 2)
+    }
+
+    @Test func whoFindsTheQueueFullIsToldAtOnce() async throws {
+        let gate = gate(concurrent: 1, waiting: 1)
+        let first = start(0, gate)
+        await eventually("the first runs") { work.begun == [0] }
+        let second = start(1, gate)
+        await eventually("the second waits") { gate.load == (1, 1) }
+        await #expect(throws: QueryLimitError.tooMany) { try await gate { 2 } }
+        work.release(0)
+        work.release(1)
+        #expect(try await first.value == 0)
+        #expect(try await second.value == 1)
+    }
+
+    @Test func aQuestionThatTakesTooLongIsStoppedAndSoIsOneThatWaitsTooLong() async throws {
+        let gate = gate(concurrent: 1, waiting: 1)
+        let first = start(0, gate)
+        await eventually("the first runs") { work.begun == [0] }
+        let second = start(1, gate)
+        await eventually("the second waits") { gate.load == (1, 1) }
+        clock.advance(by: .seconds(30))
+        await #expect(throws: QueryLimitError.timeout(.seconds(30))) { try await first.value }
+        await #expect(throws: QueryLimitError.timeout(.seconds(30))) { try await second.value }
+        #expect(work.cancelled.contains(0))
+        work.release(2)
+        #expect(try await start(2, gate).value == 2, "and the places are free")
+    }
+
+    @Test func whoIsCancelledWhileItWaitsGivesItsPlaceUp() async throws {
+        let gate = gate(concurrent: 1, waiting: 1)
+        let first = start(0, gate)
+        await eventually("the first runs") { work.begun == [0] }
+        let second = start(1, gate)
+        await eventually("the second waits") { gate.load == (1, 1) }
+        second.cancel()
+        await #expect(throws: CancellationError.self) { try await second.value }
+        let third = start(2, gate)
+        work.release(0)
+        work.release(2)
+        #expect(try await first.value == 0)
+        #expect(try await third.value == 2)
+        #expect(work.begun == [0, 2])
+    }
+}

@@ -1,0 +1,69 @@
+import AnalyticsCore
+import AnalyticsEmbedded
+import Foundation
+import Testing
+
+@testable import AnalyticsMongoDB
+
+@Suite("Store contract: questions that are stopped", .timeLimit(.minutes(3)))
+struct StoreContractCancellation {
+    private static let count = 60_000
+
+    /// No event matches, so all are read; a path with a number is the slowest to compare.
+    private static let filter = EventFilter(
+        project: "p", data: [DataCondition(path: ["items", "0", "a"], values: (0..<20).map { "none-\($0)" })])
+
+    @Test("a listing that is cancelled ends on the server too", arguments: StoreBackend.available)
+    func listing(backend: StoreBackend) async throws {
+        try await withStores(backend) { store, questions async throws in
+            for start in stride(from: 0, to: Self.count, by: 10_000) {
+                try await store.add(
+                    (start..<start + 10_000).map { index in
+                        stored("e\(index)", at: noon + .milliseconds(index), data: #"{"items":[{"a":"x\#(index)","b":[1,2,3]}]}"#)
+                    })
+            }
+            let whole = ContinuousClock.now
+            #expect(try await questions.events(matching: Self.filter, after: nil, limit: 10) == [])
+            let duration = ContinuousClock.now - whole
+            let tasks = (0..<8).map { _ in Task { try await questions.events(matching: Self.filter, after: nil, limit: 10) } }
+            try await Task.sleep(for: duration / 20)
+            let start = ContinuousClock.now
+            for task in tasks { task.cancel() }
+            for task in tasks {
+                let error = await #expect(throws: StoreError.self) { try await task.value }
+                #expect(error?.code == .unavailable)
+            }
+            // Two at a time on two cores: to their ends, eight of them take four times as long as one.
+            #expect(ContinuousClock.now - start < duration * 2, "one takes \(duration)")
+            #expect(try await questions.event(project: "p", id: "e7") != nil, "and the store goes on")
+        }
+    }
+
+    /// A store, and one beside it over the same events that only answers questions.
+    private func withStores(_ backend: StoreBackend, _ body: (any Store, any Store) async throws -> Void) async throws {
+        switch backend {
+        case .sqlite:
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("store-\(UUID().uuidString)")
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let stores = try (0..<2).map { _ in try SQLiteStore(path: folder.appendingPathComponent("events.sqlite").path, logger: quiet) }
+            try await stores[0].prepare()
+            try await body(stores[0], stores[1])
+        case .mongodb:
+            let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
+            let database = "test_" + UUID().uuidString.prefix(18)
+            let store = try MongoStore(uri: uri, database: database, logger: quiet)
+            let questions = try MongoStore(uri: uri, database: database, poolSize: 2, questionTimeout: .seconds(60), logger: quiet)
+            let result: Result<Void, any Error>
+            do {
+                try await store.prepare()
+                result = .success(try await body(store, questions))
+            } catch {
+                result = .failure(error)
+            }
+            try? await store.dropDatabase()
+            await questions.shutdown()
+            await store.shutdown()
+            try result.get()
+        }
+    }
+}
