@@ -23,17 +23,23 @@ public struct ImportAnswer: Sendable, Decodable {
     public var status = 0
     public var accepted: Int?
     public var duplicates: Int?
+    /// How many were refused, where `rejected` has only the first of them.
+    public var rejectedCount: Int?
     public var rejected: [Refusal]?
     public var detail: String?
 
     private enum CodingKeys: String, CodingKey {
-        case accepted, duplicates, rejected, detail
+        case accepted, duplicates, rejectedCount, rejected, detail
     }
 
-    public init(status: Int, accepted: Int? = nil, duplicates: Int? = nil, rejected: [Refusal]? = nil, detail: String? = nil) {
+    public init(
+        status: Int, accepted: Int? = nil, duplicates: Int? = nil, rejectedCount: Int? = nil, rejected: [Refusal]? = nil,
+        detail: String? = nil
+    ) {
         self.status = status
         self.accepted = accepted
         self.duplicates = duplicates
+        self.rejectedCount = rejectedCount
         self.rejected = rejected
         self.detail = detail
     }
@@ -107,7 +113,8 @@ public struct BatchSender: Sendable {
         let refusals = answer.rejected ?? []
         let duplicates = max(0, (answer.duplicates ?? 0) - acceptedBefore)
         return Outcome(
-            tally: ImportTally(accepted: (answer.accepted ?? 0) - duplicates, duplicates: duplicates, rejected: refusals.count),
+            tally: ImportTally(
+                accepted: (answer.accepted ?? 0) - duplicates, duplicates: duplicates, rejected: answer.rejectedCount ?? refusals.count),
             refusals: refusals)
     }
 }

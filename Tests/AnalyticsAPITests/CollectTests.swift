@@ -128,6 +128,24 @@ import Testing
         }
     }
 
+    @Test func `of many rejected events the first 1000 are listed and the rest counted`() async throws {
+        try await TestService().run { client in
+            let names = String(repeating: "\u{10FFFD}", count: 400)
+            let event = #"{"type":"t","source":"s","data":{},"\#(names)":1}"#
+            for count in [1_000, 1_001, 8_000] {
+                let response = try await client.post(
+                    "/api/v1/events/batch", "[\(Array(repeating: event, count: count).joined(separator: ","))]")
+                #expect(response.code == "events_rejected")
+                let rejected = try #require(response.json["rejected"] as? [[String: Any]])
+                #expect(rejected.count == 1_000 && rejected.last?["index"] as? Int == 999)
+                #expect(response.json["rejectedCount"] as? Int == (count > 1_000 ? count : nil))
+                // A rejection's field and message are 600 bytes each at the most.
+                #expect(response.body.readableBytes < 1_600_000)
+                #expect((rejected.first?["field"] as? String)?.utf8.count ?? 0 <= 603)
+            }
+        }
+    }
+
     private func ceHeaders(_ attributes: [String: String], _ type: String) -> HTTPFields {
         var fields: HTTPFields = [.contentType: type]
         for (name, value) in attributes { fields[HTTPField.Name("ce-\(name)")!] = value }

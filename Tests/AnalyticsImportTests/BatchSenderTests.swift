@@ -42,6 +42,8 @@ import Testing
     @Test("A batch of which nothing is accepted is settled; its refusals are told")
     func allRejected() async throws {
         let refusal = ImportAnswer.Refusal(index: 1, code: "c", message: "m")
+        let some = try await Self.send(ImportAnswer(status: 202, accepted: 3, rejectedCount: 2_000, rejected: [refusal]))
+        #expect(some.tally == ImportTally(accepted: 3, rejected: 2_000) && some.refusals == [refusal])
         let outcome = try await Self.send(ImportAnswer(status: 400, accepted: 0, rejected: [refusal]))
         #expect(outcome.tally == ImportTally(rejected: 1) && outcome.refusals == [refusal])
     }

@@ -41,7 +41,7 @@ struct StoreContractCardinality {
     func everyState(backend: StoreBackend) async throws {
         var random = SystemRandomNumberGenerator()
         try await withStore(backend) { store async throws in
-            let counter = EventCounter(store: store, cache: MemoryCache())
+            let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
             var events: [Event] = []
             func name(_ numbers: Int) -> String {
                 Self.letters.randomElement(using: &random)! + (numbers > 1 ? String(Int.random(in: 0..<numbers, using: &random)) : "")
@@ -113,7 +113,7 @@ struct StoreContractCardinality {
             try await Roller(store: store, logger: quiet).finish()
             let hours = try await store.rollups(.hour, project: "p", in: [noon.hour..<noon.hour + 2])
             #expect(hours.count == 2 && hours.allSatisfy { !$0.dirty && $0.table != .overflow })
-            let counter = EventCounter(store: store, cache: MemoryCache())
+            let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
             let start = ContinuousClock.now
             let all = try await counter.counts(CountQuery(project: "p", from: noon, to: noon + .seconds(3_600), limit: 10_000)).counts
             #expect(all.total == 3_000_000 && all.groups.count == 10_000 && all.other == 60 * 40_000)
@@ -127,7 +127,7 @@ struct StoreContractCardinality {
     }
 
     private func expectHours(_ store: any Store, types: Int64, minutes: Int64, hosts: Int64, isRolled: Bool) async throws {
-        let counter = EventCounter(store: store, cache: MemoryCache())
+        let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
         func counts(_ hour: Int, _ body: (inout CountQuery) -> Void) async throws -> Counts {
             var query = CountQuery(project: "p", from: noon + .seconds(hour * 3_600), to: noon + .seconds(hour * 3_600 + 3_600))
             body(&query)

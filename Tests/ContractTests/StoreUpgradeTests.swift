@@ -148,7 +148,7 @@ struct StoreUpgradeTests {
                         for grouping in CountQuery.Grouping.allCases {
                             let query = CountQuery(
                                 project: "default", types: types, sources: sources, from: from, to: to, grouping: grouping, limit: 10_000)
-                            let counts = try await EventCounter(store: store, cache: NoCache()).counts(query).counts
+                            let counts = try await EventCounter(store: store, cache: NoCache(), gate: QueryGate()).counts(query).counts
                             #expect(counts == fixture.counts(query), "\(isRolled) \(query)")
                         }
                     }
@@ -194,7 +194,7 @@ struct StoreUpgradeTests {
             while try await store.deleteExpiredEvents(of: "default", limit: 1_000) > 0 {}
             for isRolled in [false, true] {
                 if isRolled { try await Roller(store: store, logger: quiet).finish() }
-                let counter = EventCounter(store: store, cache: NoCache())
+                let counter = EventCounter(store: store, cache: NoCache(), gate: QueryGate())
                 for to in [nil, first + .seconds(60)] {
                     await #expect(throws: QueryTooLargeError.self) {
                         try await counter.counts(CountQuery(project: "default", types: ["type7"], from: first, to: to))

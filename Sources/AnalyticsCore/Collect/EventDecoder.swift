@@ -9,7 +9,7 @@ struct EventDecoder {
 
     struct Output {
         var events: [(index: Int, event: Event)] = []
-        var rejected: [Rejection] = []
+        var rejected = Rejections()
     }
 
     var limits: EventLimits
@@ -40,7 +40,7 @@ struct EventDecoder {
                 decode(try BatchBody(array: body, limit: limits.maximumBatchEvents).events, submission, stamp, cloudEvent)
             }
         }
-        guard !output.events.isEmpty || !output.rejected.isEmpty else {
+        guard !output.events.isEmpty || output.rejected.count > 0 else {
             throw SubmissionError(.emptyBatch, "The request holds no event.")
         }
         return output

@@ -19,6 +19,25 @@ public struct Rejection: Error, Sendable, Equatable {
     }
 }
 
+/// The events of a request that were not accepted. All are counted, and the first are kept: a body of nothing but commas would else be
+/// answered with a thousand times its size.
+public struct Rejections: Sendable, Equatable {
+    public static let maximumKept = 1_000
+
+    /// In the order of the request.
+    public private(set) var first: [Rejection] = []
+    public private(set) var counts: [RejectionCode: Int] = [:]
+    public private(set) var count = 0
+
+    public init() {}
+
+    mutating func append(_ rejection: Rejection) {
+        count += 1
+        counts[rejection.code, default: 0] += 1
+        if first.count < Self.maximumKept { first.append(rejection) }
+    }
+}
+
 /// Stable names: callers and dashboards rely on them.
 public enum RejectionCode: String, Sendable, CaseIterable {
     case invalidJSON = "invalid_json"

@@ -57,14 +57,14 @@ public struct SubmissionResult: Sendable, Equatable {
     /// Confirmed by the broker, in the order of the request.
     public var accepted: [AcceptedEvent]
     /// Refused for what they are: sending them again does not help.
-    public var rejected: [Rejection]
+    public var rejected: Rejections
     /// Not confirmed: not accepted, and to be sent again with the same ids.
     public var unconfirmed: [AcceptedEvent]
     /// Why, when there are any.
     public var unconfirmedReason: String?
 
     public init(
-        request: String, accepted: [AcceptedEvent] = [], rejected: [Rejection] = [], unconfirmed: [AcceptedEvent] = [],
+        request: String, accepted: [AcceptedEvent] = [], rejected: Rejections = Rejections(), unconfirmed: [AcceptedEvent] = [],
         unconfirmedReason: String? = nil
     ) {
         self.request = request

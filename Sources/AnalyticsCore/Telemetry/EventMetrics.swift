@@ -13,8 +13,8 @@ enum EventMetrics {
     private static let rejected = byReason(RejectionCode.allCases, "analytics_events_rejected_total")
     private static let deadLettered = byReason(DeadLetterReason.allCases, "analytics_events_dead_lettered_total")
 
-    static func rejected(_ rejections: [Rejection]) {
-        for rejection in rejections { rejected[rejection.code]?.increment() }
+    static func rejected(_ rejections: Rejections) {
+        for (code, count) in rejections.counts { rejected[code]?.increment(by: count) }
     }
 
     static func deadLettered(_ reason: DeadLetterReason, count: Int) {

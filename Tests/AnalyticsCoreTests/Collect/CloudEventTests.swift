@@ -46,12 +46,14 @@ struct CloudEventTests {
     ])
     func refuses(refused: Refused) throws {
         let output = try decode(refused.members, as: .cloudEvent)
-        #expect(output.events.isEmpty && output.rejected.first?.code == refused.code && output.rejected.first?.field == refused.field)
+        #expect(
+            output.events.isEmpty && output.rejected.first.first?.code == refused.code
+                && output.rejected.first.first?.field == refused.field)
     }
 
     @Test func aBatchTakesEachByItself() throws {
         let output = try decode("[{\(Self.attributes)},{},{\(Self.attributes)}]", as: .cloudEventBatch)
-        #expect(output.events.map(\.index) == [0, 2] && output.rejected.map(\.index) == [1])
+        #expect(output.events.map(\.index) == [0, 2] && output.rejected.first.map(\.index) == [1])
         #expect(throws: SubmissionError.self) { try decode("{\(Self.attributes)}", as: .cloudEventBatch) }
     }
 
@@ -76,15 +78,15 @@ struct CloudEventTests {
             try binary(["time": "2026-03-01T11:00:00Z", "userid": "u", "partitionkey": "k"]).events.first?.event)
         #expect(event.timestamp == noon - .seconds(3_600) && event.userId == "u")
         #expect(event.metadata?.text == #"{"partitionkey":"k"}"#)
-        #expect(try binary(["specversion": ""]).rejected.first?.code == .missingField)
-        #expect(try binary(["time": "soon"]).rejected.first?.field == "time")
+        #expect(try binary(["specversion": ""]).rejected.first.first?.code == .missingField)
+        #expect(try binary(["time": "soon"]).rejected.first.first?.field == "time")
     }
 
     @Test(arguments: [
         ("{", RejectionCode.invalidJSON), ("1,\"x\":2", .invalidJSON), ("1}", .invalidJSON), ("{\"a\":1,\"a\":2}", .duplicateKey),
     ])
     func brokenJSONInBinaryModeIsRefusedAsData(body: String, code: RejectionCode) throws {
-        let rejection = try #require(try binary(type: "application/json", Array(body.utf8)).rejected.first)
+        let rejection = try #require(try binary(type: "application/json", Array(body.utf8)).rejected.first.first)
         #expect(rejection.code == code && rejection.field == "data")
     }
 
@@ -106,6 +108,6 @@ struct CloudEventTests {
         let nested = String(repeating: "[", count: 32) + String(repeating: "]", count: 32)
         let event = try #require(try binary(type: "application/json", Array(nested.utf8)).events.first?.event)
         #expect(try ChunkDecoder().decode(message([event]).body).events.first?.data?.text == nested)
-        #expect(try binary(type: "application/json", Array("[\(nested)]".utf8)).rejected.first?.code == .tooDeep)
+        #expect(try binary(type: "application/json", Array("[\(nested)]".utf8)).rejected.first.first?.code == .tooDeep)
     }
 }

@@ -65,9 +65,9 @@ struct EventDecoderTests {
     func refuses(refused: Refused) throws {
         let output = try decode(refused.members)
         #expect(output.events.isEmpty && output.rejected.count == 1)
-        #expect(output.rejected.first?.code == refused.code)
-        #expect(output.rejected.first?.field == refused.field)
-        #expect(output.rejected.first?.message.isEmpty == false)
+        #expect(output.rejected.first.first?.code == refused.code)
+        #expect(output.rejected.first.first?.field == refused.field)
+        #expect(output.rejected.first.first?.message.isEmpty == false)
     }
 
     @Test func takesWhatLiesExactlyOnTheLimits() throws {
@@ -84,22 +84,22 @@ struct EventDecoderTests {
         let event = { (bytes: Int) in #"{"type":"t","source":"s","data":"\#(String(repeating: "x", count: bytes - shell))"}"# }
         let limits = EventLimits(maximumEventBytes: 1_000)
         #expect(try decode(event(1_000), limits: limits).events.count == 1)
-        #expect(try decode(event(1_001), limits: limits).rejected.first?.code == .eventTooLarge)
+        #expect(try decode(event(1_001), limits: limits).rejected.first.first?.code == .eventTooLarge)
         let batch = try decode("[ \(event(1_000)) , \(event(1_001)) ]", as: .batch, limits: limits)
-        #expect(batch.events.map(\.index) == [0] && batch.rejected.map(\.index) == [1])
+        #expect(batch.events.map(\.index) == [0] && batch.rejected.first.map(\.index) == [1])
     }
 
     @Test func depthCountsTheEventItself() throws {
         let nested = { (levels: Int) in String(repeating: "[", count: levels) + String(repeating: "]", count: levels) }
         #expect(try decode(#"{"type":"t","source":"s","data":\#(nested(31))}"#).events.count == 1)
-        #expect(try decode(#"{"type":"t","source":"s","data":\#(nested(32))}"#).rejected.first?.code == .tooDeep)
-        #expect(try decode(#"{"type":"t","source":"s","data":\#(nested(100_000))}"#).rejected.first?.code == .tooDeep)
+        #expect(try decode(#"{"type":"t","source":"s","data":\#(nested(32))}"#).rejected.first.first?.code == .tooDeep)
+        #expect(try decode(#"{"type":"t","source":"s","data":\#(nested(100_000))}"#).rejected.first.first?.code == .tooDeep)
     }
 
     @Test func bytesThatAreNoUTF8AreRefused() throws {
         for bytes in [[0xFF], [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80]] as [[UInt8]] {
             let body = Array(#"{"type":"t","source":"s","data":""#.utf8) + bytes + Array("\"}".utf8)
-            #expect(try decode(body).rejected.first?.code == .invalidUTF8)
+            #expect(try decode(body).rejected.first.first?.code == .invalidUTF8)
         }
     }
 
@@ -121,8 +121,8 @@ struct EventDecoderTests {
             #"{"type":"t","source":"s","data":1,"oops":1,"id":"c"}"#, #"{"id":"\#(String(repeating: "d", count: 500))","type":"t"}"#, "{",
         ]
         let output = try decode("[\(bodies.joined(separator: ","))]".replacing("{]", with: "{}]"), as: .batch)
-        #expect(output.rejected.map(\.index) == [0, 1, 2, 3, 4])
-        #expect(output.rejected.map(\.id) == ["a", "b", "c", nil, nil])
+        #expect(output.rejected.first.map(\.index) == [0, 1, 2, 3, 4])
+        #expect(output.rejected.first.map(\.id) == ["a", "b", "c", nil, nil])
     }
 
     // MARK: Time
@@ -149,7 +149,7 @@ struct EventDecoderTests {
         let body = { (text: String) in #"{"type":"t","source":"s","data":1,"timestamp":"\#(text)"}"# }
         for horizon in horizons {
             #expect(try decode(body("2026-02-28T12:00:00Z"), horizon: horizon).events.count == 1)
-            let rejected = try decode(body("2026-02-28T11:59:59.999Z"), horizon: horizon).rejected.first
+            let rejected = try decode(body("2026-02-28T11:59:59.999Z"), horizon: horizon).rejected.first.first
             #expect(rejected?.code == .timestampTooOld && rejected?.field == "timestamp")
         }
         #expect(try decode(body("0001-01-01T00:00:00Z")).events.count == 1)
@@ -160,7 +160,7 @@ struct EventDecoderTests {
         for (sentAt, timestamp) in [("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"), ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")] {
             let body = #"{"sentAt":"\#(sentAt)","events":[{"type":"t","source":"s","data":1,"timestamp":"\#(timestamp)"}]}"#
             let output = try decode(body, as: .batch, horizon: horizon)
-            #expect(output.events.isEmpty && output.rejected.first?.field == "timestamp")
+            #expect(output.events.isEmpty && output.rejected.first.first?.field == "timestamp")
         }
     }
 
@@ -212,7 +212,7 @@ struct EventDecoderTests {
             var events = (0..<500).map { #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
             events[250] = broken
             let output = try decode("[\(events.joined(separator: ","))]", as: .batch)
-            #expect(output.events.count == 499 && output.rejected.map(\.index) == [250], "\(broken)")
+            #expect(output.events.count == 499 && output.rejected.first.map(\.index) == [250], "\(broken)")
         }
     }
 
@@ -250,7 +250,7 @@ struct EventDecoderTests {
         let body = "\n\r\n  \t\n\(event("a"))\r\n\n\(event("b"))\nbroken\n \(event("c"))"
         let output = try decode(body, as: .lines)
         #expect(output.events.map(\.event.id) == ["a", "b", "c"] && output.events.map(\.index) == [0, 1, 3])
-        #expect(output.rejected.map(\.index) == [2])
+        #expect(output.rejected.first.map(\.index) == [2])
         #expect(throws: SubmissionError.self) { try decode("\n \r\n", as: .lines) }
     }
 

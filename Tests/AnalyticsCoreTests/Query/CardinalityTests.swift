@@ -6,7 +6,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct CardinalityTests {
     private let store = MemoryStore()
-    private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache()) }
+    private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()) }
 
     private func total(_ query: CountQuery) async throws -> Int64 {
         try await counter.counts(query).counts.total

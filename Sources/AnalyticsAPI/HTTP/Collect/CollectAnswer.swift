@@ -20,7 +20,7 @@ enum CollectAnswer {
     }
 
     static func batch(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?) -> Response {
-        .json(outcome?.pending == 0 ? .ok : .accepted, capacity: 128 + result.rejected.count * 160) { writer in
+        .json(outcome?.pending == 0 ? .ok : .accepted, capacity: 128 + result.rejected.first.count * 160) { writer in
             writer.member("accepted", Int64(result.accepted.count))
             writer.members(outcome)
             writer.members(result.rejected)
@@ -75,10 +75,11 @@ extension JSONWriter {
         if outcome.pending > 0 { member("pending", Int64(outcome.pending)) }
     }
 
-    fileprivate mutating func members(_ rejected: [Rejection]) {
+    fileprivate mutating func members(_ rejected: Rejections) {
+        if rejected.count > rejected.first.count { member("rejectedCount", Int64(rejected.count)) }
         key("rejected")
         beginArray()
-        for rejection in rejected {
+        for rejection in rejected.first {
             beginObject()
             member("index", Int64(rejection.index))
             member("id", rejection.id)

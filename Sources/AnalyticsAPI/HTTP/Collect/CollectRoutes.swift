@@ -17,7 +17,7 @@ struct CollectRoutes: Sendable {
     private func single(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let timeout = try WaitOption.timeout(QueryParameters(request, allowed: WaitOption.parameters))
         let result = try await submit(request, context, as: try BodyFormat.single(request.headers), isAwaited: timeout != nil)
-        if let rejection = result.rejected.first { throw Problem(rejection) }
+        if let rejection = result.rejected.first.first { throw Problem(rejection) }
         if let event = result.unconfirmed.first { throw CollectAnswer.unconfirmed(event, reason: result.unconfirmedReason) }
         let outcome = await wait(for: result, context.project, timeout)
         return CollectAnswer.single(result.accepted[0], outcome)

@@ -75,7 +75,15 @@ extension Problem {
 }
 
 extension String {
-    /// Keys and values of the client's come back in what we say about them, and may be long; by scalars, since a
-    /// character has no limit to them.
-    var clipped: String { utf8.count <= 600 ? self : String(unicodeScalars.prefix(400)) + "…" }
+    /// Keys and values of the client's come back in what we say about them, and may be long: at most 600 bytes of them, whole scalars.
+    var clipped: String {
+        let limit = 600
+        guard utf8.count > limit else { return self }
+        var bytes = 0
+        let end = unicodeScalars.firstIndex { scalar in
+            bytes += UTF8.width(scalar)
+            return bytes > limit
+        }
+        return String(self[..<(end ?? endIndex)]) + "…"
+    }
 }
