@@ -136,6 +136,7 @@ struct DeadLetterTests {
         rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts - 1)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
+        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["killer"])
@@ -151,6 +152,7 @@ struct DeadLetterTests {
         rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
+        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         task.cancel()
         #expect(await ends(task))
         #expect(rig.faults.trace == [.beginAttempt, .bury, .acknowledge, .forgetAttempts])
@@ -164,6 +166,7 @@ struct DeadLetterTests {
         rig.broker.enqueue(bodies(["a"]) + [message([sample("b", receipt: "r:0"), sample("c", receipt: "r:1")]).body], redeliveries: 70)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
+        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a", "b", "c"])
@@ -184,6 +187,7 @@ struct DeadLetterTests {
         rig.faults.revive()
         let second = rig.start(rig.processor())
         await rig.broker.untilIdle()
+        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         second.cancel()
         #expect(await ends(second))
         rig.expectStored(["a"])
