@@ -161,10 +161,12 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // What several test targets use.
+        .target(name: "TestSupport", dependencies: ["AnalyticsCore"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "AnalyticsCoreTests",
             dependencies: [
-                "AnalyticsCore",
+                "AnalyticsCore", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
@@ -172,7 +174,7 @@ let package = Package(
         ),
         .testTarget(
             name: "AnalyticsImportTests",
-            dependencies: ["AnalyticsCore", "AnalyticsImport"],
+            dependencies: ["AnalyticsCore", "AnalyticsImport", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -187,7 +189,7 @@ let package = Package(
         .testTarget(
             name: "ContractTests",
             dependencies: [
-                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "AnalyticsRedis",
+                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "AnalyticsRedis", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -212,7 +214,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ",
+                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict

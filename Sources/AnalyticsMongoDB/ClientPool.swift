@@ -26,8 +26,8 @@ final class ClientPool: @unchecked Sendable {
     private let capacity: Int
 
     /// Call ``shutdown()`` before the last reference goes.
-    init(_ settings: ConnectionSettings, size: Int, limits: TimeLimits, stopsWhenCancelled: Bool = false) throws(StoreError) {
-        killer = stopsWhenCancelled ? try SessionKiller(settings) : nil
+    init(_ settings: ConnectionSettings, size: Int, limits: TimeLimits, killer: SessionKiller? = nil) throws(StoreError) {
+        self.killer = killer
         pool = try settings.makePool(of: size, limits: limits)
         database = settings.database
         self.limits = limits
@@ -38,7 +38,7 @@ final class ClientPool: @unchecked Sendable {
     }
 
     /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run. Once it
-    /// runs it is stopped, on the server too, where the pool was made for that; else it goes on to its end, which the time limits bound.
+    /// runs it is stopped, on the server too, where the pool has a killer; else it goes on to its end, which the time limits bound.
     func run<Value: Sendable>(
         _ operation: String, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
@@ -65,6 +65,14 @@ final class ClientPool: @unchecked Sendable {
         return try result.get()
     }
 
+    /// Runs `body` with a client on a thread that may block, when one is free. Nobody waits for it, and after a shutdown it does not run.
+    func submit(_ operation: String, _ body: @escaping @Sendable (Session) -> Void) {
+        threads.submit { [self] state in
+            guard state == .active else { return }
+            try? withClient(operation, nil) { body($0) }
+        }
+    }
+
     /// Waits for what is running, which the time limits bound; what comes afterwards is told ``StoreError/Code/unavailable``.
     func shutdown() async {
         let wasOpen = state.withLock { state in
@@ -72,7 +80,6 @@ final class ClientPool: @unchecked Sendable {
             return state.isOpen
         }
         guard wasOpen else { return }
-        await killer?.shutdown()
         try? await threads.shutdownGracefully()
         // It joins the threads that watch the servers: not on the cooperative pool either.
         try? await NIOThreadPool.singleton.runIfActive { [self] in mongoc_client_pool_destroy(pool) }

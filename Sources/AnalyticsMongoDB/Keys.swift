@@ -83,8 +83,10 @@ enum BucketKind: Sendable {
 
     func index(of time: Timestamp) -> Int64 { time.index(of: milliseconds) }
 
+    /// `nil` for a document that this adapter did not write. One that begins between two buckets would be taken for one of them.
     func key(_ id: BSONView) -> BucketKey? {
-        guard let project = id["project"]?.string, let start = id[field]?.date else { return nil }
-        return BucketKey(project: project, index: index(of: start))
+        guard let project = id["project"]?.string, let time = id[field]?.date else { return nil }
+        let index = index(of: time)
+        return start(of: index) == time ? BucketKey(project: project, index: index) : nil
     }
 }

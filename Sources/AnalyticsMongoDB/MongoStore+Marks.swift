@@ -4,28 +4,11 @@ extension MongoStore {
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         guard !marks.isEmpty else { return }
         // Of two marks of one bucket neither counts all.
-        let tables = Dictionary(marks.map { (MarkKey(bucket: $0.key), $0.table) }) { _, _ in nil }
+        let tables = Dictionary(marks.map { ($0.key, $0.table) }) { _, _ in nil }
         try await run("mark") { session throws(StoreError) in
+            // Sorted, so that writers at the same time meet one another in the same order.
             for chunk in tables.keys.sorted().chunks(ofCount: 2000) { try session.mark(tier, Array(chunk), tables) }
         }
-    }
-}
-
-/// A bucket's key, told apart by bytes: two spellings of é are two projects. Sorted, so that writers at the same time meet
-/// one another in the same order.
-private struct MarkKey: Hashable, Comparable {
-    var project: [UInt8]
-    var index: Int64
-
-    init(bucket: BucketKey) {
-        project = Array(bucket.project.utf8)
-        index = bucket.index
-    }
-
-    var bucket: BucketKey { BucketKey(project: String(decoding: project, as: UTF8.self), index: index) }
-
-    static func < (a: MarkKey, b: MarkKey) -> Bool {
-        a.project == b.project ? a.index < b.index : a.project.lexicographicallyPrecedes(b.project)
     }
 }
 
@@ -36,13 +19,13 @@ extension Session {
     /// new ones and 24,000 old ones.
     ///
     /// Marking once too often (a retry, a write that comes late) only makes somebody count again.
-    fileprivate func mark(_ tier: RollupTier, _ keys: [MarkKey], _ tables: [MarkKey: GroupTable?]) throws(StoreError) {
+    fileprivate func mark(_ tier: RollupTier, _ keys: [BucketKey], _ tables: [BucketKey: GroupTable?]) throws(StoreError) {
         let kind = BucketKind(tier)
-        var present: Set<MarkKey> = []
-        let ids = keys.map { Key.bucket(kind, $0.bucket) }
+        var present: Set<BucketKey> = []
+        let ids = keys.map { Key.bucket(kind, $0) }
         // A majority read: what it finds cannot be rolled back, and nobody deletes buckets.
         try find(kind.collection, [("_id", ["$in": .array(ids)])], [("projection", ["_id": 1])]) { row in
-            if let key = row["_id"]?.document.flatMap(kind.key) { present.insert(MarkKey(bucket: key)) }
+            if let key = row["_id"]?.document.flatMap(kind.key) { present.insert(key) }
         }
         let missing = keys.filter { !present.contains($0) }
         present.formUnion(try insert(tier, missing, tables))
@@ -51,8 +34,8 @@ extension Session {
 
     /// Returns those that somebody else has inserted meanwhile.
     private func insert(
-        _ tier: RollupTier, _ keys: [MarkKey], _ tables: [MarkKey: GroupTable?]
-    ) throws(StoreError) -> [MarkKey] {
+        _ tier: RollupTier, _ keys: [BucketKey], _ tables: [BucketKey: GroupTable?]
+    ) throws(StoreError) -> [BucketKey] {
         guard !keys.isEmpty else { return [] }
         let kind = BucketKind(tier)
         let reply = try bulk(kind.collection) { bulk throws(StoreError) in
@@ -60,12 +43,12 @@ extension Session {
                 let (table, version) = (tables[key] ?? nil, tier.firstVersion)
                 try bulk.insert(
                     encode([
-                        ("_id", Key.bucket(kind, key.bucket)), ("v", .integer(version)), ("done", .integer(table == nil ? 0 : version)),
+                        ("_id", Key.bucket(kind, key)), ("v", .integer(version)), ("done", .integer(table == nil ? 0 : version)),
                         ("dirty", .boolean(table == nil)), ("groups", .binary(table?.bytes ?? [])),
                     ]))
             }
         }
-        var taken: [MarkKey] = []
+        var taken: [BucketKey] = []
         for failure in reply.writeErrors {
             guard failure.isTakenId, keys.indices.contains(failure.index) else { throw failure.error.storeError(in: operation) }
             taken.append(keys[failure.index])
@@ -73,9 +56,9 @@ extension Session {
         return taken
     }
 
-    private func update(_ kind: BucketKind, _ keys: [MarkKey]) throws(StoreError) {
+    private func update(_ kind: BucketKind, _ keys: [BucketKey]) throws(StoreError) {
         guard !keys.isEmpty else { return }
-        let filter = try encode([("_id", ["$in": .array(keys.map { Key.bucket(kind, $0.bucket) })])])
+        let filter = try encode([("_id", ["$in": .array(keys.map { Key.bucket(kind, $0) })])])
         let update = try encode([("$inc", ["v": 1]), ("$set", ["dirty": true])])
         let reply = try bulk(kind.collection) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }

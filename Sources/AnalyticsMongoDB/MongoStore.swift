@@ -40,10 +40,10 @@ public final class MongoStore: Store {
     ) throws(StoreError) {
         Driver.log(to: logger)
         let settings = try ConnectionSettings(uri, database: database)
+        healthPool = try ClientPool(settings, size: 1, limits: .health)
         pool = try ClientPool(
             settings, size: poolSize, limits: questionTimeout.map(settings.limits.questions) ?? settings.limits,
-            stopsWhenCancelled: questionTimeout != nil)
-        healthPool = try ClientPool(settings, size: 1, limits: .health)
+            killer: questionTimeout == nil ? nil : SessionKiller(healthPool))
     }
 
     /// Waits for the operations that run and lets go of every connection. To be called before the last reference goes.

@@ -3,27 +3,6 @@ import Synchronization
 
 @testable import AnalyticsImport
 
-/// SplitMix64: random numbers that are the same in every run, and everywhere.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int {
-        Int(truncatingIfNeeded: (next() >> 33) % UInt64(bound))
-    }
-}
-
 /// Stores events by their ids, as the service does; dies when it is told to.
 final class FakeService: ImportTransport {
     struct State {

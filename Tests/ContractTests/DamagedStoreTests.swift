@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 
 @testable import AnalyticsEmbedded
@@ -204,6 +205,11 @@ struct DamagedStoreTests {
             #expect(await code { _ = try await store.countEvents(project: "p", in: [range]) } == .misconfigured)
             #expect(await code { _ = try await store.rollup(.minute, key(noon.minute)) } == .misconfigured)
             #expect(await code { _ = try await store.dirtyBuckets(.minute, after: nil, limit: 5) } == .misconfigured)
+            // Begins between two hours: taken for one of them it would be there twice.
+            let unaligned: BSON = ["project": "p", "hour": .date(noon + .milliseconds(1))]
+            try await store.insertRaw(.hours, [("_id", unaligned), ("v", 1), ("done", 0), ("dirty", true), ("groups", .binary([]))])
+            #expect(await code { _ = try await store.rollup(.hour, key(noon.hour)) } == .misconfigured)
+            #expect(await code { _ = try await store.dirtyBuckets(.hour, after: nil, limit: 5) } == .misconfigured)
             #expect(await code { _ = try await store.generation(project: "p", days: noon.day..<noon.day + 2) } == .misconfigured)
         }
     }

@@ -1,5 +1,6 @@
 import AnalyticsCore
 import CMongoC
+import TestSupport
 import Testing
 
 @testable import AnalyticsMongoDB

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -46,7 +47,7 @@ struct RabbitMQAckCoalescerTests {
 
     @Test("In any order, the broker gets each tag once, and a multiple only for one that it still waits for", arguments: 0..<50)
     func agreesWithABroker(_ seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = Seeded(seed)
         var coalescer = AckCoalescer()
         var delivered: UInt64 = 0
         var unacknowledged: Set<UInt64> = []

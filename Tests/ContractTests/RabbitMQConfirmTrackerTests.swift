@@ -1,4 +1,5 @@
 import AnalyticsCore
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -82,7 +83,7 @@ struct RabbitMQConfirmTrackerTests {
 
     @Test("Whatever the order of words, each message is told once, and confirmed only by an ack without a return", arguments: 0..<50)
     func agreesWithAModel(_ seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = Seeded(seed)
         var tracker = ConfirmTracker<Int>()
         var open: [UInt64: Bool] = [:]
         var told: [Int: PublishOutcome] = [:]
@@ -114,22 +115,5 @@ struct RabbitMQConfirmTrackerTests {
         }
         tell(tracker.reset("gone"))
         #expect(told.count == sent)
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,6 +1,7 @@
 import AnalyticsCore
 import AnalyticsEmbedded
 import Foundation
+import TestSupport
 import Testing
 
 @testable import AnalyticsMongoDB

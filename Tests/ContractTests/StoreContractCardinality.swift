@@ -1,4 +1,5 @@
 import AnalyticsEmbedded
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore

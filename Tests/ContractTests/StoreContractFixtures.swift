@@ -1,5 +1,6 @@
 import AnalyticsCore
 import Foundation
+import TestSupport
 
 /// 2026-03-01T12:00:00Z: the start of an hour.
 let noon = Timestamp(milliseconds: 1_772_366_400_000)

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import TestSupport
 import Testing
 
 @Suite("Store contract: nothing of one project is seen in another")

@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 
 @testable import AnalyticsEmbedded

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Feeds a decoder with mutations of a corpus, the same for the same seed.

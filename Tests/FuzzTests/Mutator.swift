@@ -1,11 +1,13 @@
+import TestSupport
+
 /// Makes inputs of a corpus: bit flips, cuts, splices, integers at the ends of their ranges, doubled members, odd Unicode.
 struct Mutator {
     private let corpus: [[UInt8]]
-    private var state: UInt64
+    private var random: Seeded
 
     init(corpus: [[UInt8]], seed: UInt64) {
         self.corpus = corpus
-        state = seed
+        random = Seeded(seed)
     }
 
     mutating func next() -> [UInt8] {
@@ -90,14 +92,5 @@ struct Mutator {
         return start..<min(input.count, start + 1 + below(1 << below(7)))
     }
 
-    // MARK: Random numbers
-
-    /// SplitMix64.
-    mutating func below(_ bound: Int) -> Int {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Int(truncatingIfNeeded: ((word ^ (word >> 31)) >> 33) % UInt64(bound))
-    }
+    private mutating func below(_ bound: Int) -> Int { random.below(bound) }
 }

@@ -50,7 +50,6 @@ extension RollupStore {
     func countMinutes(
         of project: String, in ranges: [Range<Int64>], wanted: Set<Int64>? = nil, byteLimit: Int = MinuteTables.byteLimit
     ) async throws(StoreError) -> MinuteTables {
-        let times = ranges.map { Timestamp(minute: $0.lowerBound)..<Timestamp(minute: $0.upperBound) }
-        return try await countEvents(Selection(project: project), in: times, into: MinuteTables(of: wanted, byteLimit: byteLimit))
+        try await countEvents(Selection(project: project), in: ranges.map(\.times), into: MinuteTables(of: wanted, byteLimit: byteLimit))
     }
 }

@@ -137,8 +137,7 @@ public actor Roller: Service {
     private func rollMinutes(_ buckets: [BucketVersion], around hot: Set<BucketKey>) async throws {
         let countable = try await withoutExpired(buckets)
         var parts: [Slice] = []
-        for project in Set(countable.map(\.key.project)) {
-            let own = countable.filter { $0.key.project == project }
+        for (project, own) in Self.byProject(countable) {
             var start = 0
             let spans = coalesce(own.map(\.key.index), acrossGapsOf: Self.gap) { !hot.contains(BucketKey(project: project, index: $0)) }
             for ranges in slices(spans, length: Self.minutesAtATime) {
@@ -170,6 +169,11 @@ public actor Roller: Service {
             buckets = buckets.drop { $0.key.index < next }
             length = counted.next == nil ? min(length * 2, Self.minutesAtATime) : max(1, next - piece[0].lowerBound)
         }
+    }
+
+    /// By the bytes of their names, each project's in their order.
+    private static func byProject(_ buckets: [BucketVersion]) -> [(project: String, buckets: [BucketVersion])] {
+        Dictionary(grouping: buckets) { ExactText($0.key.project) }.map { ($0.text, $1) }
     }
 
     /// Runs `body` for each, ``lanes`` at a time: the store has other work to wait for, its journal most of all.
@@ -204,8 +208,7 @@ public actor Roller: Service {
     // MARK: Hours and days
 
     private func rollSums(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws {
-        for project in Set(buckets.map(\.key.project)) {
-            let own = buckets.filter { $0.key.project == project }
+        for (project, own) in Self.byProject(buckets) {
             let parts = stride(from: 0, to: own.count, by: 100).map { own[$0..<min($0 + 100, own.count)] }
             try await Self.each(parts) { part in try await self.rollSums(tier, part, of: project) }
         }

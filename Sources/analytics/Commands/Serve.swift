@@ -31,7 +31,7 @@ struct Serve: AsyncParsableCommand {
         // without MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)
 
-        let backends = try await Backends.open(settings, logger: logger)
+        let backends = try await Backends.open(settings, role, logger: logger)
         logger.notice(
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])

@@ -10,8 +10,8 @@ internal import Logging
 struct Backends: Sendable {
     var store: any Store
     /// The same store for those who ask, over connections of their own: no question keeps events from being written, and one whose asker
-    /// has gone is stopped.
-    var questions: any Store
+    /// has gone is stopped. `nil` in a process that answers none.
+    var questions: (any Store)?
     var broker: any Broker
     var cache: any CountCache
     /// Makes the events queue this store's, as far as other processes can consume from it. To be called before consuming, when the store
@@ -23,15 +23,16 @@ struct Backends: Sendable {
     /// The line that the log begins with.
     var summary: String
 
-    static func open(_ settings: Settings, logger: Logger) async throws -> Backends {
+    static func open(_ settings: Settings, _ role: Serve.Role, logger: Logger) async throws -> Backends {
         let isEmbedded = settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil
         let lock = isEmbedded ? try DataDirectoryLock(dataDirectory(settings)) : nil
         let store = try openStore(settings, logger: logger)
-        let questions = try openStore(settings, forQuestions: true, logger: logger)
+        let questions = role == .processor ? nil : try openStore(settings, forQuestions: true, logger: logger)
         let broker = try openBroker(settings, logger: logger)
         let cache = openCache(settings, logger: logger)
         return Backends(
-            store: TimedStore(store.value), questions: TimedStore(questions.value), broker: TimedBroker(broker.value), cache: cache.value,
+            store: TimedStore(store.value), questions: questions.map { TimedStore($0.value) }, broker: TimedBroker(broker.value),
+            cache: cache.value,
             claimQueue: { () async throws(StoreError) in
                 guard let rabbit = broker.value as? RabbitMQBroker else { return }
                 rabbit.claim(for: try await store.owner())
@@ -39,7 +40,7 @@ struct Backends: Sendable {
             shutdown: {
                 await broker.shutdown()
                 await cache.shutdown()
-                await questions.shutdown()
+                await questions?.shutdown()
                 await store.shutdown()
                 withExtendedLifetime(lock) {}
             },

@@ -69,15 +69,15 @@ struct Service: Sendable {
         }
         let gate = QueryGate(limits: settings.queries)
         let services =
-            role != .processor
-            ? APIServices(
-                collector: Collector(
-                    publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
-                    ids: .uuid7(clock: .system)),
-                reader: EventReader(store: backends.questions, gate: gate),
-                counter: EventCounter(store: backends.questions, cache: backends.cache, gate: gate),
-                storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
-            : APIServices(readiness: readiness, metrics: metrics)
+            backends.questions.map { questions in
+                APIServices(
+                    collector: Collector(
+                        publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
+                        ids: .uuid7(clock: .system)),
+                    reader: EventReader(store: questions, gate: gate),
+                    counter: EventCounter(store: questions, cache: backends.cache, gate: gate),
+                    storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
+            } ?? APIServices(readiness: readiness, metrics: metrics)
         return makeApplication(
             services: services,
             settings: APISettings(

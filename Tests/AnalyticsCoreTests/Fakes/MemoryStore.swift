@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 
 @testable import AnalyticsCore
 
@@ -106,7 +107,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
             let matching = state.events.values.filter { stored in
                 let event = stored.event
                 func holds(_ value: String?, _ any: [String]) -> Bool { any.isEmpty || value.map(any.contains) ?? false }
-                return event.project == filter.project && holds(event.type, filter.types) && holds(event.source, filter.sources)
+                return event.project.equalsUTF8(filter.project) && holds(event.type, filter.types) && holds(event.source, filter.sources)
                     && holds(event.userId, filter.userIds) && holds(event.correlationId, filter.correlationIds)
                     && filter.from.map { event.timestamp >= $0 } ?? true && filter.to.map { event.timestamp < $0 } ?? true
                     && position.map { Self.isAfter($0, event) } ?? true
@@ -156,7 +157,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
 
     func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try await read("generation") { state in
-            state.tiers[.day]!.values.reduce(0) { $1.key.project == project && days.contains($1.key.index) ? $0 + $1.version : $0 }
+            state.tiers[.day]!.values.reduce(0) { $1.key.project.equalsUTF8(project) && days.contains($1.key.index) ? $0 + $1.version : $0 }
         }
     }
 
@@ -173,7 +174,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
     ) async throws(StoreError) -> RollupPage {
         try await read("rollups \(tier)") { state in
             let found = state.tiers[tier]!.values
-                .filter { bucket in bucket.key.project == project && ranges.contains { $0.contains(bucket.key.index) } }
+                .filter { bucket in bucket.key.project.equalsUTF8(project) && ranges.contains { $0.contains(bucket.key.index) } }
                 .sorted { $0.key < $1.key }
             var bytes = 0
             for (index, rollup) in found.enumerated() {
@@ -193,7 +194,7 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
             state.countedRanges += ranges
             let (types, sources) = (Set(selection.types.map(ExactText.init)), Set(selection.sources.map(ExactText.init)))
             var rows: [Row: Int64] = [:]
-            for event in state.events.values.lazy.map(\.event) where event.project == selection.project {
+            for event in state.events.values.lazy.map(\.event) where event.project.equalsUTF8(selection.project) {
                 guard ranges.contains(where: { $0.contains(event.timestamp) }) else { continue }
                 let row = Row(minute: event.timestamp.minute, type: ExactText(event.type), source: ExactText(event.source))
                 guard types.isEmpty || types.contains(row.type), sources.isEmpty || sources.contains(row.source) else { continue }
@@ -235,8 +236,8 @@ final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Se
 
     func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
         try await read("extent") { state in
-            let events = state.events.values.filter { $0.event.project == project }
-            let marked = state.tiers.mapValues { $0.keys.filter { $0.project == project }.map(\.index) }
+            let events = state.events.values.filter { $0.event.project.equalsUTF8(project) }
+            let marked = state.tiers.mapValues { $0.keys.filter { $0.project.equalsUTF8(project) }.map(\.index) }
             let minutes = marked[.minute]! + events.map(\.event.timestamp.minute)
             let hours = marked[.hour]!
             guard let first = (minutes + hours.map { $0 * 60 }).min(), let last = (minutes + hours.map { $0 * 60 + 59 }).max() else {

@@ -44,6 +44,16 @@ struct QueryGateTests {
         Task { [work] in try await gate { try await work(number) } }
     }
 
+    /// A gate for one at a time and one that waits, with the works 0 and 1 in it.
+    private func oneRunsAndOneWaits() async -> (QueryGate, first: Task<Int, any Error>, second: Task<Int, any Error>) {
+        let gate = gate(concurrent: 1, waiting: 1)
+        let first = start(0, gate)
+        await eventually("the first runs") { work.begun == [0] }
+        let second = start(1, gate)
+        await eventually("the second waits, and the time of both runs") { gate.load == (1, 1) && clock.sleeping.count == 2 }
+        return (gate, first, second)
+    }
+
     @Test func noMoreRunAtATimeThanMayAndTheyBeginInTheirOrder() async throws {
         let gate = gate(concurrent: 2, waiting: 10)
         var tasks: [Task<Int, any Error>] = []
@@ -60,11 +70,7 @@ struct QueryGateTests {
     }
 
     @Test func whoFindsTheQueueFullIsToldAtOnce() async throws {
-        let gate = gate(concurrent: 1, waiting: 1)
-        let first = start(0, gate)
-        await eventually("the first runs") { work.begun == [0] }
-        let second = start(1, gate)
-        await eventually("the second waits") { gate.load == (1, 1) }
+        let (gate, first, second) = await oneRunsAndOneWaits()
         await #expect(throws: QueryLimitError.tooMany) { try await gate { 2 } }
         work.release(0)
         work.release(1)
@@ -73,11 +79,7 @@ struct QueryGateTests {
     }
 
     @Test func aQuestionThatTakesTooLongIsStoppedAndSoIsOneThatWaitsTooLong() async throws {
-        let gate = gate(concurrent: 1, waiting: 1)
-        let first = start(0, gate)
-        await eventually("the first runs") { work.begun == [0] }
-        let second = start(1, gate)
-        await eventually("the second waits") { gate.load == (1, 1) }
+        let (gate, first, second) = await oneRunsAndOneWaits()
         clock.advance(by: .seconds(30))
         await #expect(throws: QueryLimitError.timeout(.seconds(30))) { try await first.value }
         await #expect(throws: QueryLimitError.timeout(.seconds(30))) { try await second.value }
@@ -87,11 +89,7 @@ struct QueryGateTests {
     }
 
     @Test func whoIsCancelledWhileItWaitsGivesItsPlaceUp() async throws {
-        let gate = gate(concurrent: 1, waiting: 1)
-        let first = start(0, gate)
-        await eventually("the first runs") { work.begun == [0] }
-        let second = start(1, gate)
-        await eventually("the second waits") { gate.load == (1, 1) }
+        let (gate, first, second) = await oneRunsAndOneWaits()
         second.cancel()
         await #expect(throws: CancellationError.self) { try await second.value }
         let third = start(2, gate)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
@@ -200,6 +201,19 @@ struct RollerTests {
         #expect(store.buckets(.minute).map { $0.groups.map(\.count) } == [[1], [1], [1], [1], [1]])
         #expect(store.buckets(.hour).map(\.groups) == [[RollupGroup(type: "view", source: "web", count: 5, quarters: [3, 1, 0, 1])]])
         #expect(store.buckets(.day).map(\.groups) == [[RollupGroup(type: "view", source: "web", count: 5)]])
+    }
+
+    /// Swift takes them for the same name.
+    @Test func projectsOfCanonicallyEqualNamesAreCountedApart() async throws {
+        let projects = ["caf\u{E9}", "cafe\u{301}"]
+        for (index, project) in projects.enumerated() {
+            try await write((0...index).map { sample("e\($0)", project: project) }, to: store)
+        }
+        for project in projects { try await store.mark(.minute, [BucketKey(project: project, index: noon.minute)]) }
+        try await roller(store).finish()
+        for tier in RollupTier.allCases {
+            #expect(store.buckets(tier).map { $0.groups.map(\.count) }.sorted { $0[0] < $1[0] } == [[1], [2]], "\(tier)")
+        }
     }
 
     @Test func aMinuteBelowTheWatermarkIsUnmarkedAsItIs() async throws {

@@ -1,3 +1,5 @@
+import TestSupport
+
 @testable import AnalyticsCore
 
 /// The rollups' protocol as a model: flushes, three rollers, two sweepers and readers take their steps in an order that a seed decides;

@@ -1,3 +1,5 @@
+import TestSupport
+
 @testable import AnalyticsCore
 
 /// Those who act on the model's store, a step at a time.

@@ -2,20 +2,18 @@ internal import NIOCore
 
 /// Cancels work that nobody waits for any more, because the client has closed its connection.
 struct HangUp: Sendable {
-    /// `nil` where there is no connection, in tests.
-    let channel: (any Channel)?
+    let channel: any Channel
 
     /// Work that takes no longer is not watched: most answers come out of a cache, and are done by then.
     private static let grace = Duration.milliseconds(50)
 
     /// Returns once `body` has ended.
     func cancelling<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
-        guard let channel else { return try await body() }
-        return try await withThrowingTaskGroup(of: Value.self) { group in
+        try await withThrowingTaskGroup(of: Value.self) { group in
             group.addTask { try await body() }
             group.addTask {
                 try await Task.sleep(for: Self.grace)
-                await Self.closing(of: channel)
+                await closing()
                 throw CancellationError()
             }
             defer { group.cancelAll() }
@@ -25,7 +23,7 @@ struct HangUp: Sendable {
     }
 
     /// Returns when the client has closed the connection, or when cancelled.
-    private static func closing(of channel: any Channel) async {
+    private func closing() async {
         let (closing, isClosing) = AsyncStream<Void>.makeStream()
         channel.eventLoop.execute {
             guard let connection = try? channel.pipeline.syncOperations.handler(type: ConnectionGuard.self) else { return }

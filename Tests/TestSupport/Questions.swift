@@ -1,8 +1,8 @@
-import AnalyticsCore
+package import AnalyticsCore
 
 /// Questions with their selection's parts beside their own.
 extension CountQuery {
-    init(
+    package init(
         project: String, types: [String] = [], sources: [String] = [], from: Timestamp? = nil, to: Timestamp? = nil,
         grouping: Grouping = .type, limit: Int = CountQuery.defaultLimit
     ) {
@@ -11,7 +11,7 @@ extension CountQuery {
 }
 
 extension EventFilter {
-    init(
+    package init(
         project: String, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
         from: Timestamp? = nil, to: Timestamp? = nil, data: [DataCondition] = []
     ) {

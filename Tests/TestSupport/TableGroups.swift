@@ -1,34 +1,39 @@
-@testable import AnalyticsCore
+package import AnalyticsCore
 
 /// Tables as groups, which tests compare and change: by type and source, as a table keeps them.
 extension Rollup {
-    init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, groups: [RollupGroup]) {
+    package init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, groups: [RollupGroup]) {
         self.init(key: key, version: version, done: done, dirty: dirty, table: GroupTable(groups))
     }
 
-    var groups: [RollupGroup] {
+    package var groups: [RollupGroup] {
         get { (try? table.groups()) ?? [] }
         set { table = GroupTable(newValue) }
     }
 }
 
 extension RolledBucket {
-    init(key: BucketKey, version: Int64, groups: [RollupGroup]) {
+    package init(key: BucketKey, version: Int64, groups: [RollupGroup]) {
         self.init(key: key, version: version, table: GroupTable(groups))
     }
 }
 
 extension BucketMark {
-    init(key: BucketKey, groups: [RollupGroup]) {
+    package init(key: BucketKey, groups: [RollupGroup]) {
         self.init(key: key, table: GroupTable(groups))
     }
 }
 
 /// One minute, counted from its events.
-struct MinuteCounts: Equatable {
+package struct MinuteCounts: Equatable {
     /// Minutes since 1970.
-    var minute: Int64
-    var groups: [RollupGroup]
+    package var minute: Int64
+    package var groups: [RollupGroup]
+
+    package init(minute: Int64, groups: [RollupGroup]) {
+        self.minute = minute
+        self.groups = groups
+    }
 }
 
 /// Collects what a store counts.
@@ -46,17 +51,17 @@ private struct CollectedCounts: CountReducer {
 
 extension RollupStore {
     /// Raises the generations of days.
-    func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) { try await mark(.day, days) }
+    package func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) { try await mark(.day, days) }
 
-    func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+    package func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
         try await countEvents(Selection(project: project), in: ranges, into: CollectedCounts()).minutes
     }
 
-    func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+    package func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
         try await rollups(tier, project: project, in: ranges, byteLimit: .max).rollups
     }
 }
 
 extension GroupTable {
-    var sortedGroups: [RollupGroup] { (try? groups()) ?? [] }
+    package var sortedGroups: [RollupGroup] { (try? groups()) ?? [] }
 }
