@@ -162,7 +162,12 @@ let package = Package(
         ),
 
         // What several test targets use.
-        .target(name: "TestSupport", dependencies: ["AnalyticsCore"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport",
+            dependencies: ["AnalyticsCore", .product(name: "Logging", package: "swift-log")],
+            path: "Tests/TestSupport",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "AnalyticsCoreTests",
             dependencies: [

@@ -2,6 +2,7 @@ import AnalyticsCore
 import Foundation
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -23,7 +24,9 @@ struct RabbitMQClaimTests {
                 #expect(await broker.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
                 try await eventually("one has all") { consumers.map(\.deliveries.count).sorted() == [0, 0, 0, 0, 0, 0, 0, 2] }
                 #expect(consumers.compactMap(\.failure).map(\.code) == Array(repeating: .owned, count: owners.count - 1))
-                #expect(consumers.filter { !$0.sessions.isEmpty }.count == 1)
+                // RabbitMQ 3.10 ends a connection that consumes from a queue while it is being made (INTERNAL_ERROR). An owner that loses its
+                // connection so, before there is any message, may find another one there.
+                #expect(consumers.filter { $0.sessions.contains { !$0.isLost } }.count == 1)
             }
         }
     }
@@ -166,28 +169,4 @@ extension DeliveryCollector {
         try await eventually("it ends by itself") { self.end != nil }
         return failure
     }
-}
-
-/// What a logger was given.
-private final class RecordedLog: Sendable {
-    private struct Handler: LogHandler {
-        let log: RecordedLog
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.trace
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            log.lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
-        }
-    }
-
-    private let lines = Mutex<[String]>([])
-
-    var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
-
-    func contains(_ words: String) -> Bool { lines.withLock { $0.contains { $0.contains(words) } } }
 }

@@ -2,6 +2,7 @@ import AnalyticsCore
 import AnalyticsRedis
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 
 /// Redis away, stuck or closed to us: slower, never wrong, never long.
@@ -69,8 +70,8 @@ struct RedisCacheTests {
     func refusesWrongPassword() async throws {
         let server = try await RedisServer(arguments: ["--requirepass", "right"])
         for wrong in ["wrong", nil] {
-            let log = Lines()
-            try await withCache(on: server, password: wrong, logger: Logger(label: "test") { _ in LineHandler(lines: log) }) { cache in
+            let log = RecordedLog()
+            try await withCache(on: server, password: wrong, logger: log.logger) { cache in
                 // Over a second: attempts after 100, 300 and 700 ms.
                 let end = ContinuousClock.now + .seconds(1)
                 try await eventually("a second is over") {
@@ -79,7 +80,7 @@ struct RedisCacheTests {
                 }
                 #expect(await !cache.isAvailable())
             }
-            #expect(log.warnings.withLock { $0 } == 1)
+            #expect(log.warnings.count == 1)
         }
         try await withCache(on: server, password: "right") { cache in
             await cache.store([1], for: "key", timeToLive: .seconds(60))
@@ -119,24 +120,4 @@ private func withCache(
         throw error
     }
     await cache.shutdown()
-}
-
-private final class Lines: Sendable {
-    let warnings = Mutex(0)
-}
-
-/// Counts warnings and errors.
-private struct LineHandler: LogHandler {
-    let lines: Lines
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.trace
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        if event.level >= .warning { lines.warnings.withLock { $0 += 1 } }
-    }
 }

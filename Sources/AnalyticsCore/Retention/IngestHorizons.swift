@@ -36,6 +36,7 @@ public final class IngestHorizons: Service {
                 do throws(StoreError) {
                     try await self.refresh()
                 } catch {
+                    if Task.isCancelled { return }
                     self.logger.info("Project records not read, the last ones are used", metadata: ["error": "\(error)"])
                 }
                 try? await Task.sleep(for: Self.interval * Double.random(in: 0.75...1.25))

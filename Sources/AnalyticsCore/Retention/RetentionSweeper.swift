@@ -46,6 +46,7 @@ public struct RetentionSweeper: Service {
                     hasAdopted = true
                     try await sweep()
                 } catch {
+                    if Task.isCancelled { return }
                     logger.warning("Retention sweep failed, retrying", metadata: ["error": "\(error)"])
                 }
                 try? await Task.sleep(for: settings.interval * Double.random(in: 0.75...1.25))

@@ -46,7 +46,8 @@ public actor Roller: Service {
                     lag.record(await self.lag.seconds)
                     try await Task.sleep(for: Self.interval)
                 } catch {
-                    if error is CancellationError { return }
+                    // The store tells of a cancelled operation as of an outage.
+                    if Task.isCancelled { return }
                     lag.record(await self.lag.seconds)
                     self.logger.warning("Rolling waits for the store", metadata: ["error": "\(error)"])
                     try? await Task.sleep(for: backoff.next())

@@ -203,6 +203,22 @@ struct RollerTests {
         #expect(store.buckets(.day).map(\.groups) == [[RollupGroup(type: "view", source: "web", count: 5)]])
     }
 
+    /// A store says of an operation that was cancelled what it says of an outage.
+    @Test func aRollerThatIsStoppedDoesNotTellOfItsCancelledOperation() async {
+        let log = RecordedLog()
+        let isReading = Flag()
+        store.beforeRead { [faults = store.faults] _ in
+            isReading.isTaken = true
+            try? await Task.sleep(for: .seconds(600))
+            faults.away([.read])
+        }
+        let running = Task { try await Roller(store: store, logger: log.logger).run() }
+        await eventually("it reads") { isReading.isTaken }
+        running.cancel()
+        #expect(await ends(running))
+        #expect(log.warnings == [])
+    }
+
     /// Swift takes them for the same name.
     @Test func projectsOfCanonicallyEqualNamesAreCountedApart() async throws {
         let projects = ["caf\u{E9}", "cafe\u{301}"]
