@@ -80,8 +80,8 @@ extension SQLiteStore {
     ) throws -> ClosedRange<Int64>? {
         let query = "FROM \(rows) AND \(column) BETWEEN ? AND ?"
         let arguments = arguments + [bounds.lowerBound, bounds.upperBound]
-        guard let smallest = try Int64.fetchOne(db, sql: "SELECT min(\(column)) \(query)", arguments: arguments),
-            let largest = try Int64.fetchOne(db, sql: "SELECT max(\(column)) \(query)", arguments: arguments)
+        guard let smallest = try Int64.fetchOne(db.cachedStatement(sql: "SELECT min(\(column)) \(query)"), arguments: arguments),
+            let largest = try Int64.fetchOne(db.cachedStatement(sql: "SELECT max(\(column)) \(query)"), arguments: arguments)
         else { return nil }
         return smallest...largest
     }

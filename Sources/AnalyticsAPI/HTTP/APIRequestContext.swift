@@ -9,13 +9,13 @@ public struct APIRequestContext: RequestContext {
     var project: String
     /// The other end of the connection.
     var peerAddress: String?
-    /// Ends work for a client that has gone.
-    let hangUp: HangUp
+    /// Who waits for the answer.
+    let asker: Asker
 
     public init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         project = Project.default
         peerAddress = source.channel.remoteAddress?.ipAddress
-        hangUp = HangUp(channel: source.channel)
+        asker = Asker(source.channel)
     }
 }

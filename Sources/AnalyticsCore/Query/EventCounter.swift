@@ -34,16 +34,18 @@ public struct EventCounter: Sendable {
 
     /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` where the range cuts a minute whose events may be
     /// deleted, and a ``QueryTooLargeError`` where the answer takes more than one may.
-    public func counts(_ query: CountQuery) async throws -> (counts: Counts, cached: Bool) {
+    public func counts(_ query: CountQuery, for asker: Asker = .staying) async throws -> (counts: Counts, cached: Bool) {
         guard let range = try await range(of: query) else { return (.none, false) }
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
         let generation = try await store.generation(project: query.project, days: Self.days(of: range))
         let key = Self.cacheKey(query, range, generation: generation)
         if let cached = await cached(key) { return (cached, true) }
-        let counts = try await flights.value(for: key) {
-            let counts = try await gate { try await compute(query, range) }
-            await cache.store(CountsCodec.encode(counts), for: key, timeToLive: Self.timeToLive)
-            return counts
+        let counts = try await asker.whileWaiting {
+            try await flights.value(for: key) {
+                let counts = try await gate { try await compute(query, range) }
+                await cache.store(CountsCodec.encode(counts), for: key, timeToLive: Self.timeToLive)
+                return counts
+            }
         }
         return (counts, false)
     }

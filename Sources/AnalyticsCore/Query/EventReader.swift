@@ -26,9 +26,9 @@ public struct EventReader: Sendable {
     ///
     /// Throws a ``QueryLimitError`` when it is not its turn, or not done, in time.
     public func page(
-        _ filter: EventFilter, after cursor: EventCursor?, limit: Int
+        _ filter: EventFilter, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying
     ) async throws -> (events: [StoredEvent], next: EventCursor?) {
-        try await gate { try await read(filter, after: cursor, limit: limit) }
+        try await asker.whileWaiting { try await gate { try await read(filter, after: cursor, limit: limit) } }
     }
 
     private func read(

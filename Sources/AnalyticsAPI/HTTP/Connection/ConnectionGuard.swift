@@ -21,7 +21,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var closesAfterAnswer = false
     private var isClosing = false
     private var hasHungUp = false
-    /// Of the request under way, once it takes long.
+    /// Of the request under way, where it is not answered out of a cache.
     private var onHangUp: (@Sendable () -> Void)?
 
     init(limits: ConnectionPace.Limits, maximumBodyBytes: Int) {

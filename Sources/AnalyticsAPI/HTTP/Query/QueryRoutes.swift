@@ -19,7 +19,7 @@ struct QueryRoutes: Sendable {
 
     private func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let query = try EventListQuery(request, project: context.project)
-        let page = try await context.hangUp.cancelling { try await reader.page(query.filter, after: query.cursor, limit: query.limit) }
+        let page = try await reader.page(query.filter, after: query.cursor, limit: query.limit, for: context.asker)
         return .json(capacity: 64 + page.events.count * 512) { writer in
             writer.key("events")
             writer.beginArray()
@@ -53,7 +53,7 @@ struct QueryRoutes: Sendable {
         let query = CountQuery(
             try parameters.selection(of: context.project), grouping: grouping,
             limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
-        let (counts, isCached) = try await context.hangUp.cancelling { try await counter.counts(query) }
+        let (counts, isCached) = try await counter.counts(query, for: context.asker)
         return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in
             writer.counts(counts, query)
         }
