@@ -145,7 +145,7 @@ extension SQLiteStore {
     public func events(
         matching filter: EventFilter, after position: EventPosition?, limit: Int
     ) async throws(StoreError) -> [StoredEvent] {
-        try await read("events") { db in
+        try await read(.events) { db in
             try SQLiteEventListing(filter: filter, after: position, limit: limit).events(db)
         }
     }

@@ -35,6 +35,7 @@ public final class SQLiteQueue: Broker {
     let limits: Limits
     let logger: Logger
     let state: Mutex<State>
+    private let metrics = BrokerMetrics()
 
     /// Opens or creates the file; its folder has to be there. Blocks while it reads the ids of what waits, so call it at the start.
     ///
@@ -48,11 +49,11 @@ public final class SQLiteQueue: Broker {
             self.logger = logger
             state = Mutex(State(contents, limits: limits))
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
-            throw BrokerError(.misconfigured, "\(path) is open in another process")
+            throw BrokerError(.misconfigured, "\(path) is open in another process", cause: error)
         } catch let error as BrokerError {
-            throw BrokerError(error.code, "\(path): \(error.message)")
+            throw BrokerError(error.code, "\(path): \(error.message)", cause: error.cause)
         } catch {
-            throw BrokerError(.misconfigured, "\(path) cannot be used: \(error)")
+            throw BrokerError(.misconfigured, "\(path) cannot be used: \(error)", cause: error)
         }
     }
 
@@ -69,6 +70,10 @@ public final class SQLiteQueue: Broker {
 
     public func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
         guard !messages.isEmpty else { return [] }
+        return await metrics.publish(to: queue) { await enqueue(messages, to: queue) }
+    }
+
+    private func enqueue(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
         let bytes = messages.reduce(0) { $0 + $1.body.count }
         let outcome = await withCheckedContinuation { continuation in
             let entry = SQLiteQueueBacklog.Entry(messages: messages, queue: queue, bytes: bytes) { continuation.resume(returning: $0) }
@@ -106,6 +111,10 @@ public final class SQLiteQueue: Broker {
     }
 
     public func depths() async throws(BrokerError) -> QueueDepths {
+        try await metrics.timers.time(.depths) { () throws(BrokerError) in try countMessages() }
+    }
+
+    private func countMessages() throws(BrokerError) -> QueueDepths {
         try state.withLock { state throws(BrokerError) in
             if state.isClosed { throw BrokerError(.unavailable, State.closedReason) }
             return QueueDepths(ready: state.ledger.readyCount, unacknowledged: state.ledger.outCount, dead: state.deadLetters)
@@ -114,6 +123,10 @@ public final class SQLiteQueue: Broker {
 
     /// After a failed write it tries one; otherwise it costs nothing.
     public func checkHealth() async throws(BrokerError) {
+        try await metrics.timers.time(.checkHealth) { () throws(BrokerError) in try await probe() }
+    }
+
+    private func probe() async throws(BrokerError) {
         let (failure, busy) = try state.withLock { state throws(BrokerError) in
             if state.isClosed { throw BrokerError(.unavailable, State.closedReason) }
             if state.backlog.isFull { throw BrokerError(.blocked, State.fullReason) }
@@ -126,7 +139,7 @@ public final class SQLiteQueue: Broker {
             try await file.probe()
             succeeded(.append)
         } catch {
-            throw BrokerError(.unavailable, failed(.append, error))
+            throw BrokerError(.unavailable, failed(.append, error), cause: error)
         }
     }
 }

@@ -6,7 +6,7 @@ extension SQLiteStore {
     private static let kept = Duration.seconds(7 * 86_400)
 
     public func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {
-        try await write("beginAttempt") { db in
+        try await write(.beginAttempt) { db in
             let attempt: StatementArguments = [SQLiteText(delivery), SQLiteText(process)]
             try db.cachedStatement(
                 sql: "INSERT INTO attempts (delivery, process, at) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?) ON CONFLICT DO NOTHING"
@@ -19,7 +19,7 @@ extension SQLiteStore {
     }
 
     public func forgetAttempts(on delivery: String) async throws(StoreError) {
-        try await write("forgetAttempts") { db in
+        try await write(.forgetAttempts) { db in
             try db.cachedStatement(sql: "DELETE FROM attempts WHERE delivery = CAST(? AS TEXT)").execute(arguments: [SQLiteText(delivery)])
         }
     }

@@ -5,7 +5,7 @@ extension SQLiteStore {
     public func countEvents<Reducer: CountReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
-        try await read("countEvents") { db in
+        try await read(.countEvents) { db in
             var reducer = reducer
             for ranges in ranges.inOrderAndMerged().withoutSharedMinutes() {
                 guard try Self.count(db, selection, in: ranges, into: &reducer) else { break }
@@ -53,7 +53,7 @@ extension SQLiteStore {
     }
 
     public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
-        try await read("extent") { db in
+        try await read(.extent) { db in
             let times = Timestamp.earliest.milliseconds...Timestamp.latest.milliseconds
             var spans: [Range<Timestamp>] = []
             if let range = try Self.range(
@@ -87,7 +87,7 @@ extension SQLiteStore {
     }
 
     public func projects() async throws(StoreError) -> [String] {
-        try await read("projects") { db in
+        try await read(.projects) { db in
             // From project to project through the index: DISTINCT would read all of it.
             let next = [
                 "SELECT min(project) FROM events WHERE project > CAST(?1 AS TEXT)",

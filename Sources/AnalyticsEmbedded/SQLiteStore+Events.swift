@@ -6,7 +6,7 @@ extension SQLiteStore {
     /// All of them in one transaction: one sync a call.
     public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
         guard !events.isEmpty else { return [] }
-        return try await write("insert") { db in
+        return try await write(.insert) { db in
             var insertion = try db.cachedStatement(sql: EventRow.insertion)
             let taken = try db.cachedStatement(
                 sql: "SELECT receipt, fingerprint, timestamp FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
@@ -43,7 +43,7 @@ extension SQLiteStore {
     }
 
     public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
-        try await read("event") { db in
+        try await read(.event) { db in
             let statement = try db.cachedStatement(
                 sql: "SELECT \(EventRow.columns) FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
             return try statement.first([SQLiteText(project), SQLiteText(id)], EventRow.event)

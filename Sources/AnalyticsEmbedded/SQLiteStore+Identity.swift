@@ -6,7 +6,7 @@ extension SQLiteStore {
     /// What tells this store from all others: a UUID that is drawn when it is first asked for, and stays. On the disk when this returns.
     /// A copy of the file has the same. Needs no ``prepare()``.
     public func identity() async throws(StoreError) -> String {
-        try await write("identity") { db in
+        try await write(.identity) { db in
             // No step of the schema: a program that does not know the table leaves it alone.
             try db.execute(
                 sql: """

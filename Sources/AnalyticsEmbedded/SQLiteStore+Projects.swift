@@ -5,29 +5,29 @@ extension SQLiteStore {
     private static let columns = "project, retentionDays, changedAt, closedBefore, watermark"
 
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
-        try await read("projectRecords") { db in
+        try await read(.projectRecords) { db in
             try Self.records(db, db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects"), [])
         }
     }
 
     /// One writer and one file: what was committed before is seen.
     public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
-        try await read("newestRecords") { db in
+        try await read(.newestRecords) { db in
             let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects WHERE project = CAST(? AS TEXT)")
             return try projects.flatMap { try Self.records(db, statement, [SQLiteText($0)]) }
         }
     }
 
     public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
-        try await setRetention("createRecord", project, retentionDays, time, where: "WHERE projects.retentionDays IS NULL")
+        try await setRetention(.createRecord, project, retentionDays, time, where: "WHERE projects.retentionDays IS NULL")
     }
 
     public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
-        try await setRetention("setRetention", project, days, time, where: "")
+        try await setRetention(.setRetention, project, days, time, where: "")
     }
 
     private func setRetention(
-        _ operation: String, _ project: String, _ days: Int, _ time: Timestamp, where condition: String
+        _ operation: StoreOperation, _ project: String, _ days: Int, _ time: Timestamp, where condition: String
     ) async throws(StoreError) {
         try await write(operation) { db in
             try db.cachedStatement(
@@ -40,20 +40,20 @@ extension SQLiteStore {
     }
 
     public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
-        try await raise("close", ["closedBefore"], of: project, to: time)
+        try await raise(.close, ["closedBefore"], of: project, to: time)
     }
 
     public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
-        try await raise("raiseWatermark", ["closedBefore", "watermark"], of: project, to: time)
+        try await raise(.raiseWatermark, ["closedBefore", "watermark"], of: project, to: time)
     }
 
-    private func raise(_ operation: String, _ columns: [String], of project: String, to time: Timestamp) async throws(StoreError) {
+    private func raise(_ operation: StoreOperation, _ columns: [String], of project: String, to time: Timestamp) async throws(StoreError) {
         try await write(operation) { db in try SQLiteStoreSchema.raise(db, columns, of: SQLiteText(project), to: time) }
     }
 
     /// The watermark is read in the same transaction.
     public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
-        try await write("deleteExpiredEvents") { db in
+        try await write(.deleteExpired) { db in
             try db.cachedStatement(
                 sql: """
                     DELETE FROM events WHERE rowid IN (

@@ -7,7 +7,7 @@ extension SQLiteStore {
 
     public func add(_ reports: [DeliveryReport]) async throws(StoreError) {
         guard let newest = reports.map(\.at).max() else { return }
-        try await write("addReports") { db in
+        try await write(.addReports) { db in
             let insertion = try db.cachedStatement(
                 sql: """
                     INSERT INTO reports (project, request, first, stored, duplicates, refused, at)
@@ -24,7 +24,7 @@ extension SQLiteStore {
     }
 
     public func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
-        try await read("reports") { db in
+        try await read(.reports) { db in
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT first, stored, duplicates, refused, at FROM reports

@@ -5,7 +5,7 @@ import GRDB
 extension SQLiteStore {
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         guard !marks.isEmpty else { return }
-        try await write("mark") { db in
+        try await write(.mark) { db in
             let statement = try db.cachedStatement(
                 sql: """
                     INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)
@@ -22,7 +22,7 @@ extension SQLiteStore {
     }
 
     public func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
-        try await read("dirtyBuckets") { db in
+        try await read(.dirtyBuckets) { db in
             // No project is called "": it stands before every key.
             let statement = try db.cachedStatement(
                 sql: """
@@ -47,7 +47,7 @@ extension SQLiteStore {
         _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
-        return try await read("rollups") { db in
+        return try await read(.rollups) { db in
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT bucket, version, done, dirty, groups FROM buckets
@@ -75,7 +75,7 @@ extension SQLiteStore {
 
     public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
         guard !buckets.isEmpty else { return 0 }
-        return try await write("roll") { db in
+        return try await write(.roll) { db in
             let statement = try db.cachedStatement(
                 sql: """
                     UPDATE buckets SET groups = ?1, done = ?2, dirty = (version <> ?2)
@@ -95,7 +95,7 @@ extension SQLiteStore {
 
     public func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {
         guard !buckets.isEmpty else { return }
-        try await write("unmark") { db in
+        try await write(.unmark) { db in
             let statement = try db.cachedStatement(
                 sql: "UPDATE buckets SET dirty = 0 WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket = ? AND version = ?")
             for bucket in buckets {
@@ -105,7 +105,7 @@ extension SQLiteStore {
     }
 
     public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
-        try await read("generation") { db in
+        try await read(.generation) { db in
             let statement = try db.cachedStatement(
                 sql:
                     "SELECT coalesce(sum(version), 0) FROM buckets WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ?"

@@ -6,10 +6,12 @@ public import Logging
 /// The embedded store: events and rollups in one SQLite file, in WAL mode.
 ///
 /// Writes are serialised by GRDB on a queue of its own and are synced to the disk when they return; reads run beside them on up
-/// to five connections. Nothing here occupies a thread of Swift's cooperative pool. A cancelled task gets
-/// ``StoreError/Code/unavailable``, and its write may have been undone.
+/// to five connections. Nothing here occupies a thread of Swift's cooperative pool. A task that is
+/// cancelled or past its ``Deadline`` gets ``StoreError/Code/unavailable``, and its write may have been undone; a lock of another process is
+/// waited for to the end, 5 seconds at the most.
 public final class SQLiteStore: Store {
     private let pool: DatabasePool
+    private let timers = OperationTimers<StoreOperation>()
 
     /// Opens the database at `path`; the file, and the folders above it, are made when they are not there.
     ///
@@ -41,31 +43,40 @@ public final class SQLiteStore: Store {
     }
 
     public func prepare() async throws(StoreError) {
-        try await write("prepare") { db in try SQLiteStoreSchema.prepare(db) }
+        try await write(.prepare) { db in try SQLiteStoreSchema.prepare(db) }
     }
 
     /// Writes, because a full disk is seen by nothing less.
     public func checkHealth() async throws(StoreError) {
-        try await write("checkHealth") { db in
+        try await write(.checkHealth) { db in
             try db.execute(sql: "INSERT INTO health (id, checks) VALUES (1, 1) ON CONFLICT DO UPDATE SET checks = checks + 1")
         }
     }
 
     /// Runs `body` in a transaction of the only writer.
-    func write<T: Sendable>(_ operation: String, _ body: @Sendable (Database) throws -> T) async throws(StoreError) -> T {
-        do {
-            return try await pool.write(body)
-        } catch {
-            throw Self.storeError(error, in: operation)
-        }
+    func write<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws(StoreError) -> T {
+        try await run(operation) { [pool] in try await pool.write(body) }
     }
 
     /// Runs `body` on one snapshot.
-    func read<T: Sendable>(_ operation: String, _ body: @Sendable (Database) throws -> T) async throws(StoreError) -> T {
-        do {
-            return try await pool.read(body)
-        } catch {
-            throw Self.storeError(error, in: operation)
+    func read<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws(StoreError) -> T {
+        try await run(operation) { [pool] in try await pool.read(body) }
+    }
+
+    /// What each operation goes through.
+    private func run<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable () async throws -> T
+    ) async throws(StoreError) -> T {
+        try await timers.time(operation) { () throws(StoreError) in
+            do {
+                return try await Deadline.enforce(body)
+            } catch {
+                throw Self.storeError(error, in: operation.rawValue)
+            }
         }
     }
 }
@@ -77,11 +88,11 @@ extension SQLiteStore {
         case let error as StoreError:
             error
         case is CancellationError:
-            StoreError(.unavailable, operation: operation, "cancelled")
+            StoreError(.unavailable, operation: operation, "cancelled", cause: error)
         case let error as DatabaseError:
-            StoreError(Self.code(of: error.resultCode) ?? code, operation: operation, error.description)
+            StoreError(Self.code(of: error.resultCode) ?? code, operation: operation, error.description, cause: error)
         default:
-            StoreError(code, operation: operation, "\(error)")
+            StoreError(code, operation: operation, "\(error)", cause: error)
         }
     }
 

@@ -2,7 +2,7 @@ public import AnalyticsCore
 
 extension MongoStore {
     public func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {
-        try await run("beginAttempt") { session throws(StoreError) in
+        try await run(.beginAttempt) { session throws(StoreError) in
             let reply = try session.bulk(.attempts) { bulk throws(StoreError) in
                 try bulk.insert(session.encode([("_id", Key.attempt(delivery, .string(process))), ("at", .date(time))]))
             }
@@ -17,7 +17,7 @@ extension MongoStore {
     }
 
     public func forgetAttempts(on delivery: String) async throws(StoreError) {
-        try await run("forgetAttempts") { session throws(StoreError) in
+        try await run(.forgetAttempts) { session throws(StoreError) in
             let reply = try session.bulk(.attempts) { bulk throws(StoreError) in
                 try bulk.removeMany(session.encode([("_id", Key.attempts(delivery))]))
             }

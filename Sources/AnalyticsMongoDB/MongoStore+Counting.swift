@@ -5,7 +5,7 @@ extension MongoStore {
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
         let ranges = Ranges.normalised(ranges.map { $0.lowerBound.milliseconds..<$0.upperBound.milliseconds })
-        return try await run("countEvents") { session throws(StoreError) in
+        return try await run(.countEvents) { session throws(StoreError) in
             var reducer = reducer
             var takesMore = true
             for query in Ranges.queries(ranges, together: Counting.shareMinute) where takesMore {
@@ -24,7 +24,7 @@ extension MongoStore {
     }
 
     public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
-        try await run("extent") { session throws(StoreError) in
+        try await run(.extent) { session throws(StoreError) in
             var times: [Timestamp] = []
             for direction: Int64 in [1, -1] {
                 let options: [(String, BSON)] = [
@@ -46,7 +46,7 @@ extension MongoStore {
     }
 
     public func projects() async throws(StoreError) -> [String] {
-        try await run("projects") { session throws(StoreError) in
+        try await run(.projects) { session throws(StoreError) in
             // By bytes: Swift's `==` takes a composed and a decomposed é for the same.
             var seen: Set<[UInt8]> = []
             for collection in [CollectionName.events, .minutes, .hours] {

@@ -2,7 +2,7 @@ public import AnalyticsCore
 
 extension MongoStore {
     public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
-        try await run("event") { session throws(StoreError) in
+        try await run(.event) { session throws(StoreError) in
             var found: StoredEvent?
             try session.find(.events, [("_id", Key.event(project, id))], [("limit", 1)]) { row throws(StoreError) in
                 guard let event = StoredEvent(row) else { throw session.damage(.events) }
@@ -16,7 +16,7 @@ extension MongoStore {
         matching filter: EventFilter, after position: EventPosition?, limit: Int
     ) async throws(StoreError) -> [StoredEvent] {
         guard limit > 0, let segments = EventQuery.segments(filter, after: position) else { return [] }
-        return try await run("events") { session throws(StoreError) in
+        return try await run(.events) { session throws(StoreError) in
             var events: [StoredEvent] = []
             for segment in segments where events.count < limit {
                 let options: [(String, BSON)] = [

@@ -5,7 +5,7 @@ extension MongoStore {
     /// What tells this database from all others: a UUID that is drawn when it is first asked for, and stays; the same for all processes.
     /// Durable when this returns. A restored copy of the database has the same.
     public func identity() async throws(StoreError) -> String {
-        try await run("identity") { session throws(StoreError) in
+        try await run(.identity) { session throws(StoreError) in
             let reply = try session.bulk(.meta) { bulk throws(StoreError) in
                 try bulk.insert(session.encode([("_id", "identity"), ("value", .string(UUID().uuidString))]))
             }

@@ -4,7 +4,7 @@ import Synchronization
 extension MongoStore {
     public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
         guard !events.isEmpty else { return [] }
-        return try await run("insert") { session throws(StoreError) in
+        return try await run(.insert) { session throws(StoreError) in
             var insertion = Insertion(events)
             if self.sawRetries.withLock({ $0 }) { insertion.skip(try session.stored(events)) }
             while let batch = insertion.nextBatch() {

@@ -5,7 +5,7 @@ extension MongoStore {
         guard !marks.isEmpty else { return }
         // Of two marks of one bucket neither counts all.
         let tables = Dictionary(marks.map { ($0.key, $0.table) }) { _, _ in nil }
-        try await run("mark") { session throws(StoreError) in
+        try await run(.mark) { session throws(StoreError) in
             // Sorted, so that writers at the same time meet one another in the same order.
             for chunk in tables.keys.sorted().chunks(ofCount: 2000) { try session.mark(tier, Array(chunk), tables) }
         }

@@ -2,29 +2,29 @@ public import AnalyticsCore
 
 extension MongoStore {
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
-        try await run("projectRecords") { session throws(StoreError) in try session.records([], []) }
+        try await run(.projectRecords) { session throws(StoreError) in try session.records([], []) }
     }
 
     /// A local read on the primary: a primary holds whatever a majority has had from its predecessors, before it knows that a majority has
     /// it, and a majority read right after an election might not see that.
     public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
         guard !projects.isEmpty else { return [] }
-        return try await run("newestRecords") { session throws(StoreError) in
+        return try await run(.newestRecords) { session throws(StoreError) in
             let ids = BSON.array(projects.map(BSON.string))
             return try session.records([("_id", ["$in": ids])], [("readConcern", ["level": "local"])])
         }
     }
 
     public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
-        try await setRetention("createRecord", project, retentionDays, time, where: [("retentionDays", ["$exists": false])])
+        try await setRetention(.createRecord, project, retentionDays, time, where: [("retentionDays", ["$exists": false])])
     }
 
     public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
-        try await setRetention("setRetention", project, days, time, where: [])
+        try await setRetention(.setRetention, project, days, time, where: [])
     }
 
     private func setRetention(
-        _ operation: String, _ project: String, _ days: Int, _ time: Timestamp, where condition: [(String, BSON)]
+        _ operation: StoreOperation, _ project: String, _ days: Int, _ time: Timestamp, where condition: [(String, BSON)]
     ) async throws(StoreError) {
         try await run(operation) { session throws(StoreError) in
             let update: [(String, BSON)] = [("$set", ["retentionDays": .integer(Int64(days)), "changedAt": .date(time)])]
@@ -33,20 +33,20 @@ extension MongoStore {
     }
 
     public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
-        try await run("close") { session throws(StoreError) in
+        try await run(.close) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
         }
     }
 
     public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
-        try await run("raiseWatermark") { session throws(StoreError) in
+        try await run(.raiseWatermark) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time), "watermark": .date(time)])])
         }
     }
 
     /// The watermark comes from a majority read, so what lies below it may be deleted whichever member is primary next.
     public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
-        try await run("deleteExpiredEvents") { session throws(StoreError) in
+        try await run(.deleteExpired) { session throws(StoreError) in
             guard let watermark = try session.records([("_id", .string(project))], []).first?.watermark else { return 0 }
             var ids: [BSON] = []
             let filter: [(String, BSON)] = [("_id.project", .string(project)), ("timestamp", ["$lt": .date(watermark)])]

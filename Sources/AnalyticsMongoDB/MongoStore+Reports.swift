@@ -3,7 +3,7 @@ public import AnalyticsCore
 extension MongoStore {
     public func add(_ reports: [DeliveryReport]) async throws(StoreError) {
         guard !reports.isEmpty else { return }
-        try await run("addReports") { session throws(StoreError) in
+        try await run(.addReports) { session throws(StoreError) in
             let reply = try session.bulk(.reports) { bulk throws(StoreError) in
                 for report in reports { try bulk.insert(session.encode(report.document)) }
             }
@@ -12,7 +12,7 @@ extension MongoStore {
     }
 
     public func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
-        try await run("reports") { session throws(StoreError) in
+        try await run(.reports) { session throws(StoreError) in
             var reports: [DeliveryReport] = []
             let all: BSON = ["$gte": Key.report(project, request, .integer(.min)), "$lte": Key.report(project, request, .integer(.max))]
             try session.find(.reports, [("_id", all)], [("sort", ["_id": 1])]) { row in

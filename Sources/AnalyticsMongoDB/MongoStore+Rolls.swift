@@ -3,7 +3,7 @@ public import AnalyticsCore
 extension MongoStore {
     public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
         guard !buckets.isEmpty else { return 0 }
-        return try await run("roll") { session throws(StoreError) in
+        return try await run(.roll) { session throws(StoreError) in
             var applied: Int64 = 0
             for chunk in buckets.chunks(ofCount: Rolling.bulkCount) {
                 let reply = try session.bulk(BucketKind(tier).collection) { bulk throws(StoreError) in
@@ -26,7 +26,7 @@ extension MongoStore {
 extension MongoStore {
     public func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {
         guard !buckets.isEmpty else { return }
-        try await run("unmark") { session throws(StoreError) in
+        try await run(.unmark) { session throws(StoreError) in
             let kind = BucketKind(tier)
             for chunk in buckets.chunks(ofCount: Rolling.bulkCount) {
                 let reply = try session.bulk(kind.collection) { bulk throws(StoreError) in

@@ -7,7 +7,7 @@ extension MongoStore {
         let ranges = Ranges.normalised(ranges)
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
         let kind = BucketKind(tier)
-        return try await run("rollups") { session throws(StoreError) in
+        return try await run(.rollups) { session throws(StoreError) in
             var page = RollupPage(rollups: [])
             var bytes = 0
             for query in Ranges.queries(ranges) where page.next == nil {
@@ -31,7 +31,7 @@ extension MongoStore {
     public func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
         guard limit > 0 else { return [] }
         let kind = BucketKind(tier)
-        return try await run("dirtyBuckets") { session throws(StoreError) in
+        return try await run(.dirtyBuckets) { session throws(StoreError) in
             var buckets: [BucketVersion] = []
             let later: [(String, BSON)] = key.map { [("_id", ["$gt": Key.bucket(kind, $0)])] } ?? []
             let possible: BSON = ["$gte": .date(.earliest), "$lte": .date(.latest)]
@@ -51,7 +51,7 @@ extension MongoStore {
 
     public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
         guard !days.isEmpty else { return 0 }
-        return try await run("generation") { session throws(StoreError) in
+        return try await run(.generation) { session throws(StoreError) in
             var sum: Int64 = 0
             let stages: [BSON] = [
                 ["$match": ["_id": Key.buckets(.day, project, days)]], ["$group": ["_id": .null, "v": ["$sum": "$v"]]],

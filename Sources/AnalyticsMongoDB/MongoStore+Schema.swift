@@ -12,7 +12,7 @@ extension MongoStore {
     /// again beside this one makes that index anew, so it is looked for each time. Versions up to 2 named at most 1,000 groups of a bucket
     /// and counted the rest together; 3 keeps all of them, as bytes. Up to 3 a day was a generation alone; 4 keeps its groups beside it.
     public func prepare() async throws(StoreError) {
-        let (version, expiry) = try await run("prepare") { session throws(StoreError) in
+        let (version, expiry) = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()
             try Self.check(version)
             try session.createIndexes()
@@ -25,7 +25,7 @@ extension MongoStore {
             }
         }
         if version < 3 { try await markFoldedBuckets() }
-        try await run("prepare") { session throws(StoreError) in
+        try await run(.prepare) { session throws(StoreError) in
             if expiry != nil { try session.dropExpiryOfEvents() }
             if version < 4 { try session.makeBucketsOfGenerations() }
             try Self.check(session.raiseSchemaVersion())
@@ -42,7 +42,7 @@ extension MongoStore {
 
     /// What the TTL index may have deleted by now and until it is dropped, by the server's clock. A day more, for the clocks of members.
     private func raiseWatermark(of project: String, overEventsDeletedAfter expiry: Duration) async throws(StoreError) {
-        let now = try await run("prepare") { session throws(StoreError) in
+        let now = try await run(.prepare) { session throws(StoreError) in
             try session.command([("hello", 1)], on: "admin", writes: false) { $0["localTime"]?.date }
         }
         guard let now else { throw StoreError(.unavailable, operation: "prepare", "the server does not tell its time") }
@@ -96,7 +96,7 @@ extension MongoStore {
         var last: BucketKey?
         while true {
             let after: [(String, BSON)] = last.map { [("_id", ["$gt": Key.bucket(kind, $0)])] } ?? []
-            let page = try await run("prepare") { session throws(StoreError) in
+            let page = try await run(.prepare) { session throws(StoreError) in
                 var page: [(key: BucketKey, isFolded: Bool)] = []
                 try session.find(kind.collection, after, options) { row throws(StoreError) in
                     guard let key = row["_id"]?.document.flatMap(kind.key) else { throw session.damage(kind.collection) }

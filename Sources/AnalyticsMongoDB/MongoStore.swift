@@ -22,6 +22,7 @@ public final class MongoStore: Store {
     private let pool: ClientPool
     /// A client of its own with short limits, so that a health check is not behind what it should tell of.
     private let healthPool: ClientPool
+    private let timers = OperationTimers<StoreOperation>()
     /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
     let sawRetries = Mutex(false)
 
@@ -54,22 +55,25 @@ public final class MongoStore: Store {
 
     /// Asks for a primary that takes writes, within 2 seconds or so.
     public func checkHealth() async throws(StoreError) {
-        try await healthPool.run("checkHealth") { session throws(StoreError) in
+        try await run(.checkHealth, on: healthPool) { session throws(StoreError) in
             let isWritable = try session.command([("hello", 1)], on: "admin", writes: false) { $0["isWritablePrimary"]?.boolean }
-            guard isWritable == true else { throw StoreError(.unavailable, operation: "checkHealth", "no primary takes writes") }
+            guard isWritable == true else {
+                throw StoreError(.unavailable, operation: session.operation, "no primary takes writes")
+            }
         }
     }
 
     /// For tests.
     func dropDatabase() async throws(StoreError) {
-        try await run("dropDatabase") { session throws(StoreError) in
+        try await pool.run("dropDatabase") { session throws(StoreError) in
             try session.command([("dropDatabase", 1)], writes: true) { _ in }
         }
     }
 
+    /// What each operation goes through.
     func run<Value: Sendable>(
-        _ operation: String, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
+        _ operation: StoreOperation, on pool: ClientPool? = nil, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
-        try await pool.run(operation, body)
+        try await timers.time(operation) { () throws(StoreError) in try await (pool ?? self.pool).run(operation.rawValue, body) }
     }
 }

@@ -2,7 +2,7 @@ import AnalyticsCore
 import CMongoC
 
 /// What libmongoc or the server says went wrong, and what that means for the caller: the one place that knows the codes.
-struct ServerError: Equatable {
+struct ServerError: Error, Equatable {
     var domain: UInt32
     var code: UInt32
     var message: String
@@ -47,7 +47,7 @@ struct ServerError: Equatable {
     }
 
     func storeError(in operation: String) -> StoreError {
-        StoreError(verdict, operation: operation, code == 0 ? message : "\(message) (\(code))")
+        StoreError(verdict, operation: operation, code == 0 ? message : "\(message) (\(code))", cause: self)
     }
 
     /// Sending the same document again can never pass: BadValue, FailedToParse, TypeMismatch, Overflow, InvalidLength,

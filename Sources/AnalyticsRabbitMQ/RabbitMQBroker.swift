@@ -24,6 +24,7 @@ public final class RabbitMQBroker: Broker {
     private let links = Mutex(Links())
     private let publishedBytes = Mutex(0)
     private let epochs = EpochSource()
+    private let metrics = BrokerMetrics()
 
     /// `url` is `amqp://user:password@host:port/vhost`; what is wrong with it is said without repeating it, for it holds a password.
     /// Throws only for a `url` or `names` that cannot work: that nobody answers there is an outage, and shows in ``checkHealth()``.
@@ -79,6 +80,10 @@ extension RabbitMQBroker {
     /// calls are refused at once.
     public func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
         guard !messages.isEmpty else { return [] }
+        return await metrics.publish(to: queue) { await send(messages, to: queue) }
+    }
+
+    private func send(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
         let bytes = messages.reduce(0) { $0 + $1.body.count }
         let hasRoom = publishedBytes.withLock { held in
             guard held == 0 || held + bytes <= settings.publishBytes else { return false }
@@ -161,6 +166,10 @@ private final class EpochSource: Sendable {
 extension RabbitMQBroker {
     /// `unacknowledged` counts what this process holds; other processors' deliveries are not in it. Answers within 10 s.
     public func depths() async throws(BrokerError) -> QueueDepths {
+        try await metrics.timers.time(.depths) { () throws(BrokerError) in try await countMessages() }
+    }
+
+    private func countMessages() async throws(BrokerError) -> QueueDepths {
         guard let link = inspector() else { throw BrokerError(.unavailable, "the broker's adapter is shut down") }
         let result: Result<InspectorRole.Counts, BrokerError> = await withCheckedContinuation { continuation in
             let command = InspectorRole.Command(deadline: .now + settings.replyTimeout) { continuation.resume(returning: $0) }
@@ -187,10 +196,12 @@ extension RabbitMQBroker {
 
     /// Waits for an attempt to connect that is under way.
     public func checkHealth() async throws(BrokerError) {
-        let obstacle: BrokerError? = await withCheckedContinuation { continuation in
-            let reply: @Sendable (BrokerError?) -> Void = { continuation.resume(returning: $0) }
-            if !publisher.post(.checkHealth(reply)) { reply(BrokerError(.unavailable, "the publisher is shut down")) }
+        try await metrics.timers.time(.checkHealth) { () throws(BrokerError) in
+            let obstacle: BrokerError? = await withCheckedContinuation { continuation in
+                let reply: @Sendable (BrokerError?) -> Void = { continuation.resume(returning: $0) }
+                if !publisher.post(.checkHealth(reply)) { reply(BrokerError(.unavailable, "the publisher is shut down")) }
+            }
+            if let obstacle { throw obstacle }
         }
-        if let obstacle { throw obstacle }
     }
 }

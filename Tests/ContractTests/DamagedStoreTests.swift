@@ -217,7 +217,7 @@ struct DamagedStoreTests {
 
 extension MongoStore {
     fileprivate func insertRaw(_ collection: CollectionName, _ fields: [(String, BSON)]) async throws {
-        _ = try await run("insertRaw") { session throws(StoreError) in
+        _ = try await run(.prepare) { session throws(StoreError) in
             try session.bulk(collection) { bulk throws(StoreError) in try bulk.insert(session.encode(fields)) }.inserted
         }
     }

@@ -92,7 +92,7 @@ struct MongoStoreTests {
     @Test("a duplicate key of another unique index is no duplicate event")
     func otherUniqueIndex() async throws {
         try await withMongoDatabase { store async throws in
-            try await store.run("test") { session throws(StoreError) in
+            try await store.run(.prepare) { session throws(StoreError) in
                 let index: BSON = ["name": "extra", "key": ["receipt": 1], "unique": true]
                 try session.command([("createIndexes", "events"), ("indexes", [index])], writes: true) { _ in }
             }
@@ -107,7 +107,7 @@ struct MongoStoreTests {
     @Test("a document that the server refuses is refused alone")
     func refusedByServer() async throws {
         try await withMongoDatabase { store async throws in
-            try await store.run("test") { session throws(StoreError) in
+            try await store.run(.prepare) { session throws(StoreError) in
                 let rule: BSON = ["type": ["$ne": "bad"]]
                 try session.command([("collMod", "events"), ("validator", rule)], writes: true) { _ in }
             }
@@ -216,7 +216,7 @@ private struct Plan: Sendable {
 
 extension MongoStore {
     fileprivate func explain(_ collection: CollectionName, _ command: [(String, BSON)]) async throws -> Plan {
-        try await run("explain") { session throws(StoreError) in
+        try await run(.prepare) { session throws(StoreError) in
             let explain: [(String, BSON)] = [("explain", .document(command)), ("verbosity", "executionStats")]
             return try session.command(explain, writes: false) { reply in
                 var plan = Plan()

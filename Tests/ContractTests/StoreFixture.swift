@@ -74,7 +74,7 @@ extension MongoStore {
             } else {
                 command = [("insert", .string(collection)), ("documents", .array([try #require(members["document"])]))]
             }
-            try await run("load") { session throws(StoreError) in try session.command(command, writes: true) { _ in } }
+            try await run(.prepare) { session throws(StoreError) in try session.command(command, writes: true) { _ in } }
         }
     }
 }

@@ -31,7 +31,7 @@ struct StoreSQLite {
         try await withPath { path async throws in
             let store = try SQLiteStore(path: path, logger: quiet)
             try await store.prepare()
-            try await store.write("test") { db in
+            try await store.write(.prepare) { db in
                 try db.execute(
                     sql: "CREATE TRIGGER rule BEFORE INSERT ON events WHEN NEW.type = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
             }

@@ -29,7 +29,7 @@ struct StoreUpgradeTests {
             let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
             return try await withMongoDatabase(isPrepared: false) { store in
                 try await store.load(fixture.folder.appending(path: "store.jsonl")) { $0 != Index.expiry || source == .mongodbWithIndex }
-                let database = try await store.run("test") { $0.database }
+                let database = try await store.run(.prepare) { $0.database }
                 var others: [MongoStore] = []
                 try await body(fixture, store) {
                     others.append(try MongoStore(uri: uri, database: database, poolSize: 2, logger: quiet))
@@ -104,14 +104,14 @@ struct StoreUpgradeTests {
         try await withOldStore(source) { _, store, _ async throws in
             let store = try #require(store as? MongoStore)
             try await store.prepare()
-            #expect(try await store.run("test") { session throws(StoreError) in try session.expiryOfEvents() } == nil)
+            #expect(try await store.run(.prepare) { session throws(StoreError) in try session.expiryOfEvents() } == nil)
             // An older version that is started once more beside this one makes it anew.
-            try await store.run("test") { session throws(StoreError) in
+            try await store.run(.prepare) { session throws(StoreError) in
                 let index: BSON = ["name": .string(Index.expiry), "key": ["timestamp": 1], "expireAfterSeconds": 86_400_000]
                 try session.command([("createIndexes", "events"), ("indexes", [index])], writes: true) { _ in }
             }
             try await store.prepare()
-            #expect(try await store.run("test") { session throws(StoreError) in try session.expiryOfEvents() } == nil)
+            #expect(try await store.run(.prepare) { session throws(StoreError) in try session.expiryOfEvents() } == nil)
         }
     }
 
@@ -211,7 +211,7 @@ struct StoreUpgradeTests {
     @Test("a database of a newer version is refused, and both versions are told", .enabled(if: StoreBackend.available.contains(.mongodb)))
     func newer() async throws {
         try await withMongoDatabase { store in
-            try await store.run("test") { session throws(StoreError) in
+            try await store.run(.prepare) { session throws(StoreError) in
                 let update: BSON = ["q": ["_id": "schema"], "u": ["$set": ["version": 99]]]
                 try session.command([("update", "meta"), ("updates", [update])], writes: true) { _ in }
             }

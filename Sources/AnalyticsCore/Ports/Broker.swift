@@ -105,10 +105,13 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
 
     public var code: Code
     public var message: String
+    /// What the client library or the system said, where there is such an error.
+    public var cause: (any Error)?
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
         self.code = code
         self.message = message
+        self.cause = cause
     }
 
     public var description: String { "broker \(code.rawValue): \(message)" }

@@ -10,7 +10,7 @@ internal import Metrics
 struct Flush: Sendable {
     typealias Entry = WriteBuffer.Entry
 
-    let store: any Store
+    let store: any ProcessorStore
     let gate: RetentionGate
     let publisher: any EventPublisher
     let session: DeliverySession

@@ -27,7 +27,7 @@ public final class Processor: Service {
     }
 
     private let broker: any EventPublisher & EventConsumer
-    private let store: any Store
+    private let store: any ProcessorStore
     private let settings: Settings
     private let enrichments: [Enrichment]
     private let clock: WallClock
@@ -39,7 +39,7 @@ public final class Processor: Service {
 
     /// `firstRetentionDays`: what a project that is new is given.
     public init(
-        broker: any EventPublisher & EventConsumer, store: any Store, enrichments: [Enrichment], settings: Settings = Settings(),
+        broker: any EventPublisher & EventConsumer, store: any ProcessorStore, enrichments: [Enrichment], settings: Settings = Settings(),
         firstRetentionDays: Int = 0, clock: WallClock, elapsed: ElapsedClock = .system, makeID: IDGenerator, logger: Logger
     ) {
         self.broker = broker

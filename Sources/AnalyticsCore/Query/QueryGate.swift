@@ -53,7 +53,7 @@ public final class QueryGate: Sendable {
                 case .cancelled: throw CancellationError()
                 }
                 defer { self.leave() }
-                return try await body()
+                return try await Deadline.within(self.limits.timeout) { try await body() }
             }
             group.addTask {
                 try await self.elapsed.sleep(self.limits.timeout)

@@ -17,14 +17,14 @@ public struct StoredWait: Sendable {
         }
     }
 
-    private let store: any EventStore
+    private let store: any ReportStore
 
-    public init(store: any EventStore) {
+    public init(store: any ReportStore) {
         self.store = store
     }
 
-    /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`: what comes on top is
-    /// at the most one operation of the store's. A store that is away is waited for like one that is slow.
+    /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`. A store
+    /// that is unavailable is waited for like one that is slow.
     public func wait(
         for events: [AcceptedEvent], of request: String, project: String, timeout: Duration, clock: some Clock<Duration> = ContinuousClock()
     ) async -> Outcome {
@@ -34,7 +34,10 @@ public struct StoredWait: Sendable {
         var outcome = Outcome(pending: events.count)
         var interval: Duration = .milliseconds(5)
         while outcome.pending > 0, !Task.isCancelled {
-            if let reports = try? await store.reports(project: project, request: request) {
+            let reports = try? await Deadline.within(clock.now.duration(to: deadline)) {
+                try await store.reports(project: project, request: request)
+            }
+            if let reports {
                 outcome = Outcome(pending: events.count)
                 for report in reports where awaited.contains(report.first) && report.isPlausible { outcome.add(report) }
             }

@@ -19,7 +19,7 @@ public struct RetentionSweeper: Service {
         public init() {}
     }
 
-    private let store: any Store
+    private let store: any RollupStore & ProjectStore
     private let firstRetentionDays: Int
     private let settings: Settings
     private let clock: WallClock
@@ -28,7 +28,9 @@ public struct RetentionSweeper: Service {
     private static let deleted = Counter(label: "analytics_retention_deleted_events_total")
 
     /// `firstRetentionDays`: what a project without a retention gets.
-    public init(store: any Store, firstRetentionDays: Int, settings: Settings = Settings(), clock: WallClock, logger: Logger) {
+    public init(
+        store: any RollupStore & ProjectStore, firstRetentionDays: Int, settings: Settings = Settings(), clock: WallClock, logger: Logger
+    ) {
         self.store = store
         self.firstRetentionDays = firstRetentionDays
         self.settings = settings

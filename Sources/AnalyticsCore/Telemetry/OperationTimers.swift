@@ -1,37 +1,45 @@
 internal import CoreMetrics
 internal import Metrics
 
-/// Times the operations of one port and counts those that fail.
-struct OperationTimers: Sendable {
-    private let timers: [String: (timer: Metrics.Timer, errors: Counter)]
+/// The operations of one port, under the names that metrics give them.
+public protocol PortOperation: RawRepresentable<String>, CaseIterable, Hashable, Sendable {
+    /// `store` or `broker`.
+    static var port: String { get }
+}
 
-    /// `port` is `store` or `broker`: the metrics are `analytics_<port>_operation_duration_seconds` and `analytics_<port>_errors_total`.
-    init(port: String, operations: [String]) {
+/// Times the operations of an adapter and counts those that fail. Each adapter has one, in the one place that all its operations pass.
+///
+/// The metrics are `analytics_<port>_operation_duration_seconds` and `analytics_<port>_errors_total`. They exist from the start, at 0.
+public struct OperationTimers<Operation: PortOperation>: Sendable {
+    private let timers: [Operation: (timer: Metrics.Timer, errors: Counter)]
+
+    public init() {
         timers = Dictionary(
-            uniqueKeysWithValues: operations.map { operation in
-                let dimensions = [("operation", operation)]
+            uniqueKeysWithValues: Operation.allCases.map { operation in
+                let dimensions = [("operation", operation.rawValue)]
                 return (
                     operation,
                     (
-                        Metrics.Timer(label: "analytics_\(port)_operation_duration_seconds", dimensions: dimensions),
-                        Counter(label: "analytics_\(port)_errors_total", dimensions: dimensions)
+                        Metrics.Timer(label: "analytics_\(Operation.port)_operation_duration_seconds", dimensions: dimensions),
+                        Counter(label: "analytics_\(Operation.port)_errors_total", dimensions: dimensions)
                     )
                 )
             })
     }
 
-    func time<R, E: Error>(_ operation: String, _ body: () async throws(E) -> R) async throws(E) -> R {
+    /// Runs `body`. One that its caller has cancelled is timed, and is no failure.
+    public func time<R, E: Error>(_ operation: Operation, _ body: () async throws(E) -> R) async throws(E) -> R {
         let start = ContinuousClock.now
         defer { timers[operation]?.timer.recordNanoseconds((ContinuousClock.now - start).nanoseconds) }
         do {
             return try await body()
         } catch {
-            failed(operation)
+            if !Task.isCancelled { failed(operation) }
             throw error
         }
     }
 
-    func failed(_ operation: String) {
+    func failed(_ operation: Operation) {
         timers[operation]?.errors.increment()
     }
 }

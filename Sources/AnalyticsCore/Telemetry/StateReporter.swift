@@ -4,13 +4,13 @@ public import ServiceLifecycle
 
 /// Reads what is no event but a state (queue sizes, dependencies) into gauges, every few seconds.
 public struct StateReporter: Service {
-    private let store: any Store
+    private let store: any StoreLifecycle
     private let broker: any Broker
     private let cache: any CountCache
 
     private static let interval: Duration = .seconds(5)
 
-    public init(store: any Store, broker: any Broker, cache: any CountCache) {
+    public init(store: any StoreLifecycle, broker: any Broker, cache: any CountCache) {
         self.store = store
         self.broker = broker
         self.cache = cache
@@ -52,11 +52,14 @@ public struct Dependencies: Sendable {
         }
     }
 
-    private let store: any Store
+    private let store: any StoreLifecycle
     private let broker: any Broker
     private let cache: any CountCache
 
-    public init(store: any Store, broker: any Broker, cache: any CountCache) {
+    /// How long one is waited for.
+    private static let timeout: Duration = .seconds(2)
+
+    public init(store: any StoreLifecycle, broker: any Broker, cache: any CountCache) {
         self.store = store
         self.broker = broker
         self.cache = cache
@@ -72,7 +75,7 @@ public struct Dependencies: Sendable {
 
     private func storeState() async -> State {
         do throws(StoreError) {
-            try await store.checkHealth()
+            try await Deadline.within(Self.timeout) { () throws(StoreError) in try await store.checkHealth() }
             return State(isUp: true)
         } catch {
             return State(isUp: false, message: error.message)

@@ -11,7 +11,7 @@ struct Backends: Sendable {
     var store: any Store
     /// The same store for those who ask, over connections of their own: no question keeps events from being written, and one whose asker
     /// has gone is stopped. `nil` in a process that answers none.
-    var questions: (any Store)?
+    var questions: (any QuestionStore)?
     var broker: any Broker
     var cache: any CountCache
     /// Makes the events queue this store's, as far as other processes can consume from it. To be called before consuming, when the store
@@ -31,7 +31,7 @@ struct Backends: Sendable {
         let broker = try openBroker(settings, logger: logger)
         let cache = openCache(settings, logger: logger)
         return Backends(
-            store: TimedStore(store.value), questions: questions.map { TimedStore($0.value) }, broker: TimedBroker(broker.value),
+            store: store.value, questions: questions?.value, broker: broker.value,
             cache: cache.value,
             claimQueue: { () async throws(StoreError) in
                 guard let rabbit = broker.value as? RabbitMQBroker else { return }

@@ -6,7 +6,7 @@ enum RetentionNotice {
     /// Projects that the line names.
     private static let limit = 5
 
-    static func log(_ settings: Settings, _ store: any Store, _ logger: Logger) async throws(StoreError) {
+    static func log(_ settings: Settings, _ store: any ProjectStore, _ logger: Logger) async throws(StoreError) {
         guard let days = settings.retentionDays else { return }
         let others = try await store.projectRecords().filter { $0.retentionDays ?? days != days }.sorted { $0.project < $1.project }
         guard let first = others.first else { return }

@@ -4,7 +4,7 @@ import TestSupport
 @testable import AnalyticsCore
 
 /// The store's contract in memory, to the letter of `Ports/Store.swift`.
-final class MemoryStore: EventStore, RollupStore, ProjectStore, AttemptStore, Sendable {
+final class MemoryStore: Store {
     struct Key: Hashable {
         var project: ExactText
         var id: ExactText

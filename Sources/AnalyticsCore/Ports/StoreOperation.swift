@@ -1,0 +1,31 @@
+/// The operations of the store's ports, as metrics and errors name them.
+public enum StoreOperation: String, PortOperation {
+    case prepare
+    case checkHealth = "check_health"
+    case identity
+    case insert
+    case event
+    case events
+    case addReports = "add_reports"
+    case reports
+    case mark
+    case generation
+    case dirtyBuckets = "dirty_buckets"
+    case rollups
+    case countEvents = "count_events"
+    case roll
+    case unmark
+    case extent
+    case projects
+    case projectRecords = "project_records"
+    case newestRecords = "newest_records"
+    case createRecord = "create_record"
+    case setRetention = "set_retention"
+    case close
+    case raiseWatermark = "raise_watermark"
+    case deleteExpired = "delete_expired"
+    case beginAttempt = "begin_attempt"
+    case forgetAttempts = "forget_attempts"
+
+    public static let port = "store"
+}
