@@ -1,3 +1,5 @@
+internal import ServiceLifecycle
+
 /// Time that only passes, and waiting for it. Injected, so that tests decide when a wait is over.
 public struct ElapsedClock: Sendable {
     /// Since a moment that stays the same.
@@ -14,4 +16,14 @@ public struct ElapsedClock: Sendable {
         let start = ContinuousClock.now
         return ElapsedClock(now: { .now - start }, sleep: { try await Task.sleep(for: $0) })
     }()
+
+    /// Runs `body` again and again, with pauses of `interval` ± 25 %, until the task is cancelled or the service shuts down.
+    func repeating(every interval: Duration, _ body: @escaping @Sendable () async -> Void) async {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await body()
+                try? await self.sleep(interval * Double.random(in: 0.75...1.25))
+            }
+        }
+    }
 }

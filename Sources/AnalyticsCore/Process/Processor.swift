@@ -50,7 +50,7 @@ public final class Processor: Service {
         self.elapsed = elapsed
         self.logger = logger
         processId = makeID.next()
-        gate = RetentionGate(store: store, firstRetentionDays: firstRetentionDays, clock: clock)
+        gate = RetentionGate(store: store, firstRetentionDays: firstRetentionDays, clock: clock, elapsed: elapsed)
         EventMetrics.prepareProcessor()
     }
 

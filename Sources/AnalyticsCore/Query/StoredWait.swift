@@ -26,23 +26,23 @@ public struct StoredWait: Sendable {
     /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`. A store
     /// that is unavailable is waited for like one that is slow.
     public func wait(
-        for events: [AcceptedEvent], of request: String, project: String, timeout: Duration, clock: some Clock<Duration> = ContinuousClock()
+        for events: [AcceptedEvent], of request: String, project: String, timeout: Duration, elapsed: ElapsedClock = .system
     ) async -> Outcome {
-        let deadline = clock.now.advanced(by: timeout)
+        let deadline = elapsed.now() + timeout
         // Deliveries that were not confirmed may have arrived too, and are none of those waited for.
         let awaited = Set(events.map(\.index))
         var outcome = Outcome(pending: events.count)
         var interval: Duration = .milliseconds(5)
         while outcome.pending > 0, !Task.isCancelled {
-            let reports = try? await Deadline.within(clock.now.duration(to: deadline)) {
+            let reports = try? await Deadline.within(deadline - elapsed.now()) {
                 try await store.reports(project: project, request: request)
             }
             if let reports {
                 outcome = Outcome(pending: events.count)
                 for report in reports where awaited.contains(report.first) && report.isPlausible { outcome.add(report) }
             }
-            guard outcome.pending > 0, clock.now.advanced(by: interval) < deadline else { break }
-            try? await clock.sleep(for: interval)
+            guard outcome.pending > 0, elapsed.now() + interval < deadline else { break }
+            try? await elapsed.sleep(interval)
             interval = min(interval * 2, .milliseconds(100))
         }
         return outcome

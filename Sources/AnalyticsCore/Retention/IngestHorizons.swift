@@ -17,6 +17,7 @@ struct IngestHorizon: Sendable, Equatable {
 public final class IngestHorizons: Service {
     private let store: any ProjectStore
     private let firstRetentionDays: Int
+    private let elapsed: ElapsedClock
     private let logger: Logger
     private let records = Mutex(ProjectRecords([]))
 
@@ -24,22 +25,20 @@ public final class IngestHorizons: Service {
     static let interval: Duration = .seconds(15)
 
     /// `firstRetentionDays`: what counts for a project without a retention.
-    public init(store: any ProjectStore, firstRetentionDays: Int, logger: Logger) {
+    public init(store: any ProjectStore, firstRetentionDays: Int, elapsed: ElapsedClock = .system, logger: Logger) {
         self.store = store
         self.firstRetentionDays = firstRetentionDays
+        self.elapsed = elapsed
         self.logger = logger
     }
 
     public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do throws(StoreError) {
-                    try await self.refresh()
-                } catch {
-                    if Task.isCancelled { return }
-                    self.logger.info("Project records not read, the last ones are used", metadata: ["error": "\(error)"])
-                }
-                try? await Task.sleep(for: Self.interval * Double.random(in: 0.75...1.25))
+        await elapsed.repeating(every: Self.interval) { [self] in
+            do throws(StoreError) {
+                try await refresh()
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.info("Project records not read, the last ones are used", metadata: ["error": "\(error)"])
             }
         }
     }

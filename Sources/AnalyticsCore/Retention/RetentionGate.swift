@@ -7,6 +7,7 @@ struct RetentionGate: Sendable {
     let store: any RollupStore & ProjectStore
     let firstRetentionDays: Int
     let clock: WallClock
+    var elapsed = ElapsedClock.system
 
     /// To be asked before the insert. Gives projects that are new their first retention.
     func admit(_ events: [StoredEvent]) async throws(StoreError) -> Admission {
@@ -42,7 +43,7 @@ struct RetentionGate: Sendable {
                     return false
                 }
             }
-            if !pending.isEmpty, (try? await Task.sleep(for: backoff.next())) == nil {
+            if !pending.isEmpty, (try? await elapsed.sleep(backoff.next())) == nil {
                 throw StoreError(.unavailable, operation: "confirm", "cancelled")
             }
         }

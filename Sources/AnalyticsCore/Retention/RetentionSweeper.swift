@@ -23,35 +23,33 @@ public struct RetentionSweeper: Service {
     private let firstRetentionDays: Int
     private let settings: Settings
     private let clock: WallClock
+    private let elapsed: ElapsedClock
     private let logger: Logger
 
     private static let deleted = Counter(label: "analytics_retention_deleted_events_total")
 
     /// `firstRetentionDays`: what a project without a retention gets.
     public init(
-        store: any RollupStore & ProjectStore, firstRetentionDays: Int, settings: Settings = Settings(), clock: WallClock, logger: Logger
+        store: any RollupStore & ProjectStore, firstRetentionDays: Int, settings: Settings = Settings(), clock: WallClock,
+        elapsed: ElapsedClock = .system, logger: Logger
     ) {
         self.store = store
         self.firstRetentionDays = firstRetentionDays
         self.settings = settings
         self.clock = clock
+        self.elapsed = elapsed
         self.logger = logger
         _ = Self.deleted
     }
 
     public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            var hasAdopted = false
-            while !Task.isCancelled {
-                do throws(StoreError) {
-                    if !hasAdopted { try await adopt() }
-                    hasAdopted = true
-                    try await sweep()
-                } catch {
-                    if Task.isCancelled { return }
-                    logger.warning("Retention sweep failed, retrying", metadata: ["error": "\(error)"])
-                }
-                try? await Task.sleep(for: settings.interval * Double.random(in: 0.75...1.25))
+        await elapsed.repeating(every: settings.interval) {
+            do throws(StoreError) {
+                try await adopt()
+                try await sweep()
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.warning("Retention sweep failed, retrying", metadata: ["error": "\(error)"])
             }
         }
     }
@@ -98,7 +96,7 @@ public struct RetentionSweeper: Service {
             guard count > 0 else { break }
             total += count
             Self.deleted.increment(by: count)
-            try? await Task.sleep(for: settings.pause)
+            try? await elapsed.sleep(settings.pause)
         }
         if total > 0 { logger.info("Expired events deleted", metadata: ["project": "\(project)", "count": "\(total)"]) }
     }

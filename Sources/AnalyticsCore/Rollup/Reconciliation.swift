@@ -32,6 +32,7 @@ public struct Reconciliation: Sendable {
 
     private let store: any RollupStore & ProjectStore
     private let pause: Duration
+    private let elapsed: ElapsedClock
 
     /// Hours compared at a time; where there is nothing the step doubles, up to ``longestStep``.
     private static let hoursAtATime: Int64 = 24
@@ -40,9 +41,10 @@ public struct Reconciliation: Sendable {
     private static let looks = 3
 
     /// `pause`: time for a flush to mark what it has just inserted; what is found different is looked at again after it.
-    public init(store: any RollupStore & ProjectStore, pause: Duration = .seconds(1)) {
+    public init(store: any RollupStore & ProjectStore, pause: Duration = .seconds(1), elapsed: ElapsedClock = .system) {
         self.store = store
         self.pause = pause
+        self.elapsed = elapsed
     }
 
     /// Walks every project, a few hours at a time.
@@ -69,7 +71,7 @@ public struct Reconciliation: Sendable {
     private func settled(_ project: String, hours range: Range<Int64>) async throws -> Report {
         var report = try await compare(project, hours: range)
         for _ in 1..<Self.looks where !report.differences.isEmpty {
-            try await Task.sleep(for: pause)
+            try await elapsed.sleep(pause)
             let before = report.differences
             report = try await compare(project, hours: range)
             report.differences = report.differences.filter(before.contains)

@@ -3,18 +3,20 @@
 /// A bucket is rolled when it is first seen marked, and again as soon as it has been quiet from one pass to the next. One that is
 /// marked again and again (the live minute, under load) is rolled at growing intervals instead, so that it is not counted from its
 /// events over and over; whoever reads it meanwhile counts it from its events.
-struct RollPlanner<Instant: InstantProtocol> where Instant.Duration == Duration {
+///
+/// Moments are those of an ``ElapsedClock``.
+struct RollPlanner {
     private struct Seen {
         var version: Int64
-        var rolledAt: Instant
+        var rolledAt: Duration
         var interval: Duration
         var pass: Int
     }
 
-    static var firstInterval: Duration { .seconds(1) }
-    static var longestInterval: Duration { .seconds(16) }
+    static let firstInterval: Duration = .seconds(1)
+    static let longestInterval: Duration = .seconds(16)
     /// Buckets remembered at the most. Those beyond are rolled whenever they are seen marked, which is right, only more work.
-    static var memory: Int { 20_000 }
+    static let memory = 20_000
 
     private var seen: [BucketKey: Seen] = [:]
     private var pass = 0
@@ -27,7 +29,7 @@ struct RollPlanner<Instant: InstantProtocol> where Instant.Duration == Duration 
         pass += 1
     }
 
-    mutating func isDue(_ bucket: BucketVersion, now: Instant) -> Bool {
+    mutating func isDue(_ bucket: BucketVersion, now: Duration) -> Bool {
         guard var entry = seen[bucket.key] else {
             if seen.count < Self.memory {
                 seen[bucket.key] = Seen(version: bucket.version, rolledAt: now, interval: Self.firstInterval, pass: pass)
@@ -35,7 +37,7 @@ struct RollPlanner<Instant: InstantProtocol> where Instant.Duration == Duration 
             return true
         }
         let isQuiet = entry.version == bucket.version
-        let isDue = isQuiet || now >= entry.rolledAt.advanced(by: entry.interval)
+        let isDue = isQuiet || now >= entry.rolledAt + entry.interval
         entry.version = bucket.version
         entry.pass = pass
         if isDue {
@@ -47,7 +49,7 @@ struct RollPlanner<Instant: InstantProtocol> where Instant.Duration == Duration 
     }
 
     /// How long the bucket that has waited longest has waited since it was last rolled.
-    func longestWait(now: Instant) -> Duration {
-        seen.values.lazy.filter { $0.pass == pass }.map { $0.rolledAt.duration(to: now) }.max() ?? .zero
+    func longestWait(now: Duration) -> Duration {
+        seen.values.lazy.filter { $0.pass == pass }.map { now - $0.rolledAt }.max() ?? .zero
     }
 }

@@ -9,9 +9,11 @@ public import ServiceLifecycle
 /// slower roller, a write that arrives late or a crash can put nothing wrong in place, and what was missed is still marked.
 public actor Roller: Service {
     private let store: any RollupStore & ProjectStore
+    private let elapsed: ElapsedClock
     private let logger: Logger
-    private var planners: [RollupTier: RollPlanner<ContinuousClock.Instant>] = [:]
-    private var lastPass = ContinuousClock.now
+    private var planners: [RollupTier: RollPlanner] = [:]
+    /// When the last pass came to its end.
+    private var lastPass: Duration
 
     /// Between two passes over the marked buckets.
     private static let interval: Duration = .milliseconds(500)
@@ -29,8 +31,10 @@ public actor Roller: Service {
 
     private static let expired = Counter(label: "analytics_rollup_expired_total")
 
-    public init(store: any RollupStore & ProjectStore, logger: Logger) {
+    public init(store: any RollupStore & ProjectStore, elapsed: ElapsedClock = .system, logger: Logger) {
         self.store = store
+        self.elapsed = elapsed
+        lastPass = elapsed.now()
         self.logger = logger
         _ = Self.expired
     }
@@ -44,13 +48,13 @@ public actor Roller: Service {
                     try await self.pass()
                     backoff = Backoff()
                     lag.record(await self.lag.seconds)
-                    try await Task.sleep(for: Self.interval)
+                    try await self.elapsed.sleep(Self.interval)
                 } catch {
                     // The store tells of a cancelled operation as of an outage.
                     if Task.isCancelled { return }
                     lag.record(await self.lag.seconds)
                     self.logger.warning("Rolling waits for the store", metadata: ["error": "\(error)"])
-                    try? await Task.sleep(for: backoff.next())
+                    try? await self.elapsed.sleep(backoff.next())
                 }
             }
         }
@@ -58,7 +62,7 @@ public actor Roller: Service {
 
     /// How long the marked bucket that waits longest has waited, or since when no pass has come to its end.
     private var lag: Duration {
-        max(planners.values.map { $0.longestWait(now: .now) }.max() ?? .zero, .now - lastPass)
+        max(planners.values.map { $0.longestWait(now: elapsed.now()) }.max() ?? .zero, elapsed.now() - lastPass)
     }
 
     /// Rolls until nothing is marked, whatever is hot. Beside a service at work something always is: then it ends after
@@ -95,13 +99,13 @@ public actor Roller: Service {
             }
             waiting = waitingNext
         }
-        lastPass = .now
+        lastPass = elapsed.now()
         for (tier, count) in found { Self.marked(tier).record(count) }
         return found.values.contains { $0 > 0 }
     }
 
     private func isDue(_ tier: RollupTier, _ bucket: BucketVersion) -> Bool {
-        planners[tier, default: RollPlanner()].isDue(bucket, now: .now)
+        planners[tier, default: RollPlanner()].isDue(bucket, now: elapsed.now())
     }
 
     private static func marked(_ tier: RollupTier) -> Gauge {

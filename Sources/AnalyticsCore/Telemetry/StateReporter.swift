@@ -7,22 +7,19 @@ public struct StateReporter: Service {
     private let store: any StoreLifecycle
     private let broker: any Broker
     private let cache: any CountCache
+    private let elapsed: ElapsedClock
 
     private static let interval: Duration = .seconds(5)
 
-    public init(store: any StoreLifecycle, broker: any Broker, cache: any CountCache) {
+    public init(store: any StoreLifecycle, broker: any Broker, cache: any CountCache, elapsed: ElapsedClock = .system) {
+        self.elapsed = elapsed
         self.store = store
         self.broker = broker
         self.cache = cache
     }
 
     public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                await report()
-                try? await Task.sleep(for: Self.interval)
-            }
-        }
+        await elapsed.repeating(every: Self.interval) { await report() }
     }
 
     private func report() async {

@@ -36,13 +36,7 @@ struct Serve: AsyncParsableCommand {
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
         let service = Service(settings: settings, backends: backends, metrics: metrics, logger: logger)
-        do {
-            try await service.run(role)
-        } catch {
-            await backends.shutdown()
-            throw error
-        }
-        await backends.shutdown()
+        try await service.run(role)
         logger.notice("Stopped")
     }
 }

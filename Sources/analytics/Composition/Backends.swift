@@ -5,9 +5,12 @@ internal import AnalyticsRabbitMQ
 internal import AnalyticsRedis
 internal import Foundation
 internal import Logging
+internal import ServiceLifecycle
 
 /// The three ports with the adapters that the settings choose: a backend whose address is set is used, else its embedded twin.
-struct Backends: Sendable {
+///
+/// As a service of the group they are its first: the group ends services in reverse, so everything that uses them has ended before.
+struct Backends: ServiceLifecycle.Service {
     var store: any Store
     /// The same store for those who ask, over connections of their own: no question keeps events from being written, and one whose asker
     /// has gone is stopped. `nil` in a process that answers none.
@@ -22,6 +25,11 @@ struct Backends: Sendable {
 
     /// The line that the log begins with.
     var summary: String
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await shutdown()
+    }
 
     static func open(_ settings: Settings, _ role: Serve.Role, logger: Logger) async throws -> Backends {
         let isEmbedded = settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil

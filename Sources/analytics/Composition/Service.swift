@@ -14,12 +14,17 @@ struct Service: Sendable {
     var logger: Logger
 
     func run(_ role: Serve.Role) async throws {
-        var services: [any ServiceLifecycle.Service] = []
+        var services: [any ServiceLifecycle.Service] = [backends]
         // The door stays open while the store is away; who asks is told 503 meanwhile. A processor has nothing to do without it.
         if role == .api {
             services.append(StorePreparation { try await prepareStore(attempts: .max, claimsQueue: false) })
         } else {
-            try await prepareStore(attempts: 60, claimsQueue: true)
+            do {
+                try await prepareStore(attempts: 60, claimsQueue: true)
+            } catch {
+                await backends.shutdown()
+                throw error
+            }
         }
         let horizons = IngestHorizons(store: backends.store, firstRetentionDays: firstRetentionDays, logger: logger)
         if role != .processor { services.append(horizons) }

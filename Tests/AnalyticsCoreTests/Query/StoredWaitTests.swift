@@ -4,7 +4,7 @@ import Testing
 @testable import AnalyticsCore
 
 /// A clock whose sleeps take no time.
-private final class FakeClock: Clock, Sendable {
+private final class FakeClock: Sendable {
     private let offset = Mutex(Duration.zero)
     private let onSleep: @Sendable (Int) async -> Void
     private let sleeps = Counting()
@@ -13,13 +13,14 @@ private final class FakeClock: Clock, Sendable {
         self.onSleep = onSleep
     }
 
-    var now: FakeInstant { FakeInstant(offset: offset.withLock { $0 }) }
-    var minimumResolution: Duration { .nanoseconds(1) }
-
-    func sleep(until deadline: FakeInstant, tolerance: Duration?) async throws {
-        try Task.checkCancellation()
-        await onSleep(sleeps.next())
-        offset.withLock { $0 = max($0, deadline.offset) }
+    var elapsed: ElapsedClock {
+        ElapsedClock(
+            now: { self.offset.withLock { $0 } },
+            sleep: { duration in
+                try Task.checkCancellation()
+                await self.onSleep(self.sleeps.next())
+                self.offset.withLock { $0 += duration }
+            })
     }
 }
 
@@ -33,10 +34,10 @@ struct StoredWaitTests {
     }
 
     private func wait(
-        for indexes: some Sequence<Int>, timeout: Duration = .seconds(5), clock: some Clock<Duration> = FakeClock()
+        for indexes: some Sequence<Int>, timeout: Duration = .seconds(5), elapsed: ElapsedClock = FakeClock().elapsed
     ) async -> StoredWait.Outcome {
         let events = indexes.map { AcceptedEvent(index: $0, id: "e\($0)") }
-        return await StoredWait(store: store).wait(for: events, of: "r", project: Project.default, timeout: timeout, clock: clock)
+        return await StoredWait(store: store).wait(for: events, of: "r", project: Project.default, timeout: timeout, elapsed: elapsed)
     }
 
     @Test func sumsWhatIsReportedOfEachDelivery() async throws {
@@ -51,8 +52,8 @@ struct StoredWaitTests {
             if sleep == 3 { try? await store.add([report(stored: 2)]) }
             if sleep == 6 { try? await store.add([report(first: 2, stored: 1)]) }
         }
-        #expect(await wait(for: 0..<3, clock: clock) == .init(stored: 3))
-        #expect(clock.now.offset < .seconds(1))
+        #expect(await wait(for: 0..<3, elapsed: clock.elapsed) == .init(stored: 3))
+        #expect(clock.elapsed.now() < .seconds(1))
     }
 
     @Test func doesNotCountDeliveriesThatWereNotConfirmedAndCameAllTheSame() async throws {
@@ -62,8 +63,8 @@ struct StoredWaitTests {
 
     @Test func givesUpWhenTheTimeIsUp() async throws {
         let clock = FakeClock()
-        #expect(await wait(for: 0..<1, timeout: .seconds(2), clock: clock) == .init(pending: 1))
-        #expect(clock.now.offset <= .seconds(2) && clock.now.offset > .seconds(1))
+        #expect(await wait(for: 0..<1, timeout: .seconds(2), elapsed: clock.elapsed) == .init(pending: 1))
+        #expect(clock.elapsed.now() <= .seconds(2) && clock.elapsed.now() > .seconds(1))
         #expect(await wait(for: [], timeout: .zero) == .init())
     }
 
@@ -76,7 +77,7 @@ struct StoredWaitTests {
     }
 
     @Test func endsWhenItsCallerIsGone() async {
-        let task = Task { await wait(for: 0..<1, timeout: .seconds(600), clock: ContinuousClock()) }
+        let task = Task { await wait(for: 0..<1, timeout: .seconds(600), elapsed: .system) }
         task.cancel()
         #expect(await task.value == .init(pending: 1))
     }

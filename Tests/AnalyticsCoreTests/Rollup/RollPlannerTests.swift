@@ -5,10 +5,10 @@ import Testing
 struct RollPlannerTests {
     /// `#expect` takes no mutating call; a class has none.
     private final class Planner {
-        private var planner = RollPlanner<FakeInstant>()
+        private var planner = RollPlanner()
         func beginPass() { planner.beginPass() }
-        func isDue(_ bucket: BucketVersion, now: FakeInstant) -> Bool { planner.isDue(bucket, now: now) }
-        func longestWait(now: FakeInstant) -> Duration { planner.longestWait(now: now) }
+        func isDue(_ bucket: BucketVersion, now: Duration) -> Bool { planner.isDue(bucket, now: now) }
+        func longestWait(now: Duration) -> Duration { planner.longestWait(now: now) }
     }
 
     private func bucket(_ version: Int64, _ index: Int64 = 0) -> BucketVersion {
@@ -21,7 +21,7 @@ struct RollPlannerTests {
         var rolledAt: [Int] = []
         for pass in 0..<240 {
             planner.beginPass()
-            if planner.isDue(bucket(Int64(pass + 1)), now: .at(pass * 500)) { rolledAt.append(pass * 500) }
+            if planner.isDue(bucket(Int64(pass + 1)), now: .milliseconds(pass * 500)) { rolledAt.append(pass * 500) }
         }
         #expect(
             zip(rolledAt, rolledAt.dropFirst()).map { $1 - $0 } == [
@@ -33,42 +33,42 @@ struct RollPlannerTests {
         let planner = Planner()
         for pass in 0..<20 {
             planner.beginPass()
-            _ = planner.isDue(bucket(Int64(pass + 1)), now: .at(pass * 500))
+            _ = planner.isDue(bucket(Int64(pass + 1)), now: .milliseconds(pass * 500))
         }
         planner.beginPass()
-        #expect(planner.isDue(bucket(20), now: .at(10_001)))
-        #expect(planner.isDue(bucket(20), now: .at(10_002)), "and again while it stays marked")
+        #expect(planner.isDue(bucket(20), now: .milliseconds(10_001)))
+        #expect(planner.isDue(bucket(20), now: .milliseconds(10_002)), "and again while it stays marked")
     }
 
     @Test func aNewBucketIsRolledAtOnceAndOneThatWasGoneIsNew() {
         let planner = Planner()
         planner.beginPass()
-        #expect(planner.isDue(bucket(1), now: .at(0)))
+        #expect(planner.isDue(bucket(1), now: .milliseconds(0)))
         planner.beginPass()
-        #expect(!planner.isDue(bucket(2), now: .at(500)))
+        #expect(!planner.isDue(bucket(2), now: .milliseconds(500)))
         planner.beginPass()
         planner.beginPass()
-        #expect(planner.isDue(bucket(3), now: .at(600)))
+        #expect(planner.isDue(bucket(3), now: .milliseconds(600)))
     }
 
     @Test func whatIsBeyondItsMemoryIsAlwaysDue() {
         let planner = Planner()
         for pass in 0..<3 {
             planner.beginPass()
-            for index in 0..<Int64(RollPlanner<FakeInstant>.memory) { _ = planner.isDue(bucket(Int64(pass), index), now: .at(pass)) }
-            #expect(planner.isDue(bucket(Int64(pass), -1), now: .at(pass)))
+            for index in 0..<Int64(RollPlanner.memory) { _ = planner.isDue(bucket(Int64(pass), index), now: .milliseconds(pass)) }
+            #expect(planner.isDue(bucket(Int64(pass), -1), now: .milliseconds(pass)))
         }
     }
 
     @Test func theLongestWaitIsOfWhatIsStillMarked() {
         let planner = Planner()
-        #expect(planner.longestWait(now: .at(0)) == .zero)
+        #expect(planner.longestWait(now: .milliseconds(0)) == .zero)
         planner.beginPass()
-        _ = planner.isDue(bucket(1), now: .at(0))
+        _ = planner.isDue(bucket(1), now: .milliseconds(0))
         planner.beginPass()
-        _ = planner.isDue(bucket(2), now: .at(500))
-        #expect(planner.longestWait(now: .at(900)) == .milliseconds(900))
+        _ = planner.isDue(bucket(2), now: .milliseconds(500))
+        #expect(planner.longestWait(now: .milliseconds(900)) == .milliseconds(900))
         planner.beginPass()
-        #expect(planner.longestWait(now: .at(1_400)) == .zero)
+        #expect(planner.longestWait(now: .milliseconds(1_400)) == .zero)
     }
 }
