@@ -224,6 +224,12 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // What the executable is made of: settings, and what commands print.
+        .testTarget(
+            name: "AnalyticsTests",
+            dependencies: ["AnalyticsCore", "analytics"],
+            swiftSettings: strict
+        ),
         // The built executable against the real services.
         .testTarget(
             name: "IntegrationTests",

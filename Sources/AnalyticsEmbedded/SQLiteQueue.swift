@@ -121,6 +121,29 @@ public final class SQLiteQueue: Broker {
         }
     }
 
+    /// A position is the id of a row; ids are not used again.
+    public func deadLetters(
+        after position: DeadLetterPosition?, limit: DeadLetterLimit
+    ) async throws(BrokerError) -> DeadLetterPage {
+        try await metrics.timers.time(.deadLetters) { () throws(BrokerError) in try await readDeadLetters(after: position, limit) }
+    }
+
+    private func readDeadLetters(
+        after position: DeadLetterPosition?, _ limit: DeadLetterLimit
+    ) async throws(BrokerError) -> DeadLetterPage {
+        let (failure, isClosed) = state.withLock { ($0.isWriting ? $0.health.failure : nil, $0.isClosed) }
+        if isClosed { throw BrokerError(.unavailable, State.closedReason) }
+        // Behind a write that hangs a read would hang too.
+        if let failure { throw BrokerError(.unavailable, failure) }
+        let id = position.map { Int64($0.text) } ?? 0
+        guard let id, id >= 0 else { throw BrokerError(.misconfigured, "'\(position?.text ?? "")' is no position in this queue") }
+        do {
+            return try await Deadline.enforce { [file] in try await file.deadLetters(after: id, limit: limit) }
+        } catch {
+            throw BrokerError(.unavailable, "the queue's file cannot be read: \(error)", cause: error)
+        }
+    }
+
     /// After a failed write it tries one; otherwise it costs nothing.
     public func checkHealth() async throws(BrokerError) {
         try await metrics.timers.time(.checkHealth) { () throws(BrokerError) in try await probe() }

@@ -152,6 +152,30 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
+    /// The dead letters behind this id.
+    func deadLetters(after id: Int64, limit: DeadLetterLimit) async throws -> DeadLetterPage {
+        try await database.read { db in
+            var page = DeadLetterPageBuilder(limit)
+            var last = id
+            // length() of a blob does not read it: <https://www.sqlite.org/lang_corefunc.html#length>.
+            let rows = try Row.fetchCursor(
+                db,
+                sql: """
+                    SELECT id, length(body), CASE WHEN length(body) <= ? THEN body END FROM deadLetters WHERE id > ? ORDER BY id LIMIT ?
+                    """, arguments: [limit.bytes, id, limit.letters + 1])
+            while let row = try rows.next() {
+                let size: Int = row[1] ?? 0
+                switch page.room(for: size) {
+                case .body: page.append(try row.withUnsafeData(atIndex: 2) { $0.map(Array.init) ?? [] })
+                case .sizeOnly: page.append(sizeOnly: size)
+                case .none: return page.page(hasMore: true, next: DeadLetterPosition(text: String(last)))
+                }
+                last = row[0]
+            }
+            return page.page(hasMore: false)
+        }
+    }
+
     func close() throws {
         try database.close()
     }

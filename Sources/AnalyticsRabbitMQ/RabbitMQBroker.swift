@@ -205,3 +205,49 @@ extension RabbitMQBroker {
         }
     }
 }
+
+// MARK: - Reading the dead letters
+
+extension RabbitMQBroker {
+    /// AMQP knows no positions in a queue: none is given, and none is taken. Answers within 15 s.
+    public func deadLetters(
+        after position: DeadLetterPosition?, limit: DeadLetterLimit
+    ) async throws(BrokerError) -> DeadLetterPage {
+        try await metrics.timers.time(.deadLetters) { () throws(BrokerError) in try await readDeadLetters(after: position, limit) }
+    }
+
+    private func readDeadLetters(
+        after position: DeadLetterPosition?, _ limit: DeadLetterLimit
+    ) async throws(BrokerError) -> DeadLetterPage {
+        guard position == nil else {
+            throw BrokerError(.misconfigured, "RabbitMQ has no positions in a queue: only its first letters are read")
+        }
+        guard links.withLock({ !$0.isShutDown }) else { throw BrokerError(.unavailable, "the broker's adapter is shut down") }
+        let mailbox = Mailbox<Never>()
+        let latest = Instant.now + settings.replyTimeout * 2
+        let deadline = min(Deadline.current?.instant ?? latest, latest)
+        let result: Result<DeadLetterReaderRole.Reading, BrokerError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                _ = Link(
+                    name: "analytics dead letter reader", address: address, settings: settings, logger: logger, mailbox: mailbox
+                ) { [topology] in
+                    DeadLetterReaderRole(topology: topology, limit: limit, deadline: deadline) { continuation.resume(returning: $0) }
+                }
+            }
+        } onCancel: {
+            mailbox.close()
+        }
+        mailbox.close()
+        await mailbox.finished()
+        let reading = try result.get()
+        await waitForReturn(of: reading.waiting, until: .now + settings.goodbyeTimeout)
+        return reading.page.page(hasMore: reading.waiting > reading.page.count)
+    }
+
+    /// The broker puts the letters back a few milliseconds after its goodbye; until then the queue looks shorter.
+    private func waitForReturn(of count: Int, until deadline: Instant) async {
+        while .now < deadline, let dead = try? await depths().dead, dead < count {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}

@@ -32,12 +32,13 @@ struct FrameFuzzTests {
     }
 }
 
-/// The two roles that read frames, without a socket.
+/// The roles that read messages, without a socket.
 private struct Peer {
     private let now = ContinuousClock.now
     private let frames = FrameDecoder()
     private var consumer: ConsumerRole
     private var publisher = PublisherRole(topology: TopologyDeclaration(.standard), settings: LinkSettings())
+    private var reader: DeadLetterReaderRole
 
     init() {
         consumer = ConsumerRole(
@@ -45,6 +46,13 @@ private struct Peer {
             consumer: QueueConsumer(demand: { _ in }, acknowledge: { _ in }), gauge: ConsumerGauge(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, makeEpoch: { 1 })
         consumer.accept(.consume, now: now)
+        reader = DeadLetterReaderRole(
+            topology: TopologyDeclaration(.standard), limit: DeadLetterLimit(letters: 2, bytes: 64), deadline: now + .seconds(10)
+        ) { result in
+            guard let page = try? result.get().page.page(hasMore: false) else { return }
+            precondition(page.letters.count <= 2 && page.letters.reduce(0) { $0 + $1.body.count } <= 64)
+        }
+        reader.begin(waiting: 3)
         let messages = (0..<4).map { OutgoingMessage(body: [UInt8($0)], events: 1) }
         publisher.accept(.publish(PublishCall(messages: messages, queue: .events, deadline: now + .seconds(10)) { _ in }), now: now)
         var output = FrameWriter()
@@ -80,6 +88,7 @@ private struct Peer {
     private mutating func handle(_ frame: Frame) throws(BrokerError) {
         try consumer.receive(frame, now: now)
         try publisher.receive(frame, now: now)
+        try reader.receive(frame, now: now)
         var output = FrameWriter()
         for tag in [0, 1, 2, UInt64.max] { consumer.accept(.acknowledge([DeliveryHandle(epoch: 1, tag: tag)]), now: now) }
         _ = try consumer.advance(now: now, output: &output)

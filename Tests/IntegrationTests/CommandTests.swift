@@ -38,6 +38,26 @@ struct CommandTests {
         #expect(service.terminate() == 0)
     }
 
+    @Test("Dead letters are listed without what the events say, and stay; not while a service has the embedded queue")
+    func deadLetters() async throws {
+        let backends = try TestBackends.embedded()
+        let service = try await ServiceProcess.serve(backends)
+        let busy = try await Command.analytics(["dead-letters", "list"], backends)
+        #expect(busy.status != 0 && busy.errors.split(separator: "\n").count == 1, "\(busy.errors)")
+        for data in ["1", "\"other than before\""] {
+            _ = try await service.post("/api/v1/events?wait=stored&timeout=20", #"{"id":"one","type":"a","source":"s","data":\#(data)}"#)
+        }
+        service.terminate()
+        for _ in 0..<2 {
+            let text = try await Command.analytics(["dead-letters", "list"], backends)
+            #expect(text.status == 0 && text.output.contains("conflicting_id: project default, request "), "\(text.output) \(text.errors)")
+            #expect(text.output.contains(", events one, attempts 1, ") && text.output.hasSuffix("No more.\n"), "\(text.output)")
+        }
+        let json = try await Command.analytics(["dead-letters", "list", "--json"], backends)
+        #expect(json.output.contains(#""reason":"conflicting_id""#) && json.output.contains(#""eventIds":["one"]"#), "\(json.output)")
+        #expect(!json.output.contains("other than before") && !json.output.contains("127.0.0"), "\(json.output)")
+    }
+
     @Test("Rollups are rebuilt from the events")
     func rebuild() async throws {
         let backends = try TestBackends.embedded()

@@ -1,7 +1,7 @@
 /// Carries accepted events from the door to the processor, and holds them durably in between.
 ///
 /// Two adapters, one contract: RabbitMQ, and a queue in SQLite for the service in one process.
-public typealias Broker = EventPublisher & EventConsumer & QueueInspector
+public typealias Broker = EventPublisher & EventConsumer & QueueInspector & DeadLetterReader
 
 public protocol EventPublisher: Sendable {
     /// Publishes persistent messages and waits for the broker's word on each.
@@ -99,7 +99,8 @@ public struct BrokerError: Error, Sendable, CustomStringConvertible {
         case blocked
         /// Set up in a way that cannot work: wrong credentials, a queue of another kind.
         case misconfigured
-        /// The queue belongs to another store than this process's, or to another process with the same one.
+        /// The queue belongs to another store than this process's, or to another process with the same one; or another process reads the
+        /// dead letters.
         case owned
     }
 

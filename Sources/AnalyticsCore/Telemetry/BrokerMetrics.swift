@@ -4,6 +4,7 @@ internal import Metrics
 public enum BrokerOperation: String, PortOperation {
     case publish
     case depths
+    case deadLetters = "dead_letters"
     case checkHealth = "check_health"
 
     public static let port = "broker"

@@ -18,18 +18,6 @@ struct ConsumerRole: LinkRole {
         case acknowledge([DeliveryHandle])
     }
 
-    /// A delivery whose content has not come completely.
-    private struct Incoming {
-        var tag: UInt64
-        var header: ContentHeader?
-        var body: [UInt8] = []
-        /// Bytes of a body that is too large to be kept.
-        var skipped = 0
-
-        var isTooLarge: Bool { header.map { $0.bodySize > ConsumerRole.largestBody } ?? false }
-        var isComplete: Bool { header.map { body.count + skipped >= $0.bodySize } ?? false }
-    }
-
     /// Far more than a message of ours: one event has at most 8 MiB (MAX_EVENT_BYTES). A larger one is never kept; it is sent on to the
     /// dead letters.
     static let largestBody = 64 << 20
@@ -52,7 +40,7 @@ struct ConsumerRole: LinkRole {
     private var nextLimit: UInt16?
     private var acks = AckCoalescer()
     private var check = StallCheck()
-    private var incoming: Incoming?
+    private var incoming: IncomingMessage?
     /// Tags of messages that were too large, to be rejected.
     private var refused: [UInt64] = []
 
@@ -89,17 +77,12 @@ struct ConsumerRole: LinkRole {
 
     mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError) {
         switch frame {
-        case .deliver(let tag): incoming = Incoming(tag: tag)
+        case .deliver(let tag): incoming = IncomingMessage(tag: tag)
         case .header(let header):
-            incoming?.header = header
-            // No large reservation on the word of a header.
-            incoming?.body.reserveCapacity(min(header.bodySize, 128 << 10))
-            try deliverIfComplete()
-        case .body(let bytes) where incoming?.isTooLarge == true:
-            incoming?.skipped += bytes.count
+            incoming?.begin(header, keepsBody: header.bodySize <= Self.largestBody)
             try deliverIfComplete()
         case .body(let bytes):
-            incoming?.body.append(contentsOf: bytes)
+            incoming?.append(bytes)
             try deliverIfComplete()
         case .queueDeclared(let messages, let consumers):
             try check.seen(ready: messages, consumers: consumers, hasRoom: acks.outstanding < limit)
@@ -114,7 +97,7 @@ struct ConsumerRole: LinkRole {
         guard let session, let incoming, let header = incoming.header, incoming.isComplete else { return }
         self.incoming = nil
         check.delivered()
-        guard !incoming.isTooLarge else {
+        guard incoming.keepsBody else {
             refused.append(incoming.tag)
             acks.rejected()
             logger.error(

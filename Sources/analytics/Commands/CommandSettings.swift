@@ -23,6 +23,19 @@ enum CommandSettings {
         }
         await shutdown()
     }
+
+    /// Runs a command on the broker alone.
+    static func withBroker(_ body: (any Broker) async throws -> Void) async throws {
+        let settings = try await read()
+        let (broker, shutdown) = try Backends.openBrokerOnly(settings, logger: Telemetry.logger(settings.logging))
+        do {
+            try await body(broker)
+        } catch {
+            await shutdown()
+            throw error
+        }
+        await shutdown()
+    }
 }
 
 /// Ends a command with one line.

@@ -61,6 +61,12 @@ struct Backends: ServiceLifecycle.Service {
         return (store.value, store.shutdown)
     }
 
+    /// The broker alone, for commands. An embedded queue that a service has open is refused.
+    static func openBrokerOnly(_ settings: Settings, logger: Logger) throws -> (broker: any Broker, shutdown: @Sendable () async -> Void) {
+        let broker = try openBroker(settings, logger: logger)
+        return (broker.value, broker.shutdown)
+    }
+
     // MARK: Each port
 
     private struct Opened<Value: Sendable>: Sendable {

@@ -3,7 +3,7 @@ import Synchronization
 @testable import AnalyticsCore
 
 /// The broker's contract in memory: prefetch, redelivery in another session, and publishes that are not confirmed on demand.
-final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendable {
+final class MemoryBroker: Broker {
     enum Answer: Sendable {
         case confirm
         /// Not confirmed, and not there.
@@ -173,6 +173,23 @@ final class MemoryBroker: EventPublisher, EventConsumer, QueueInspector, Sendabl
 
     func depths() async throws(BrokerError) -> QueueDepths {
         state.withLock { QueueDepths(ready: $0.ready.count, unacknowledged: $0.unacknowledged.count, dead: $0.dead.count) }
+    }
+
+    /// A position is the number of letters before it.
+    func deadLetters(after position: DeadLetterPosition?, limit: DeadLetterLimit) async throws(BrokerError) -> DeadLetterPage {
+        guard faults.pass(.read, .before) else { throw BrokerError(.unavailable, "away") }
+        let start = position.flatMap { Int($0.text) } ?? 0
+        let dead = dead
+        var page = DeadLetterPageBuilder(limit)
+        filling: for body in dead.dropFirst(start) {
+            switch page.room(for: body.count) {
+            case .body: page.append(body)
+            case .sizeOnly: page.append(sizeOnly: body.count)
+            case .none: break filling
+            }
+        }
+        let end = start + page.count
+        return page.page(hasMore: end < dead.count, next: DeadLetterPosition(text: "\(end)"))
     }
 
     func checkHealth() async throws(BrokerError) {
