@@ -32,29 +32,3 @@ struct EventServices: Sendable {
     var counter: EventCounter
     var storedWait: StoredWait
 }
-
-/// Whether the service can do its work, dependency by dependency.
-public struct Readiness: Sendable, Equatable {
-    public struct Dependency: Sendable, Equatable {
-        /// A short stable name: `broker`, `store`, `cache`.
-        public var name: String
-        /// What stands against it; `nil` when it is up.
-        public var fault: String?
-        /// Whether the service is not ready without it. It does without the cache.
-        public var isRequired: Bool
-
-        public init(name: String, fault: String? = nil, isRequired: Bool = true) {
-            self.name = name
-            self.fault = fault
-            self.isRequired = isRequired
-        }
-    }
-
-    public var dependencies: [Dependency]
-
-    public init(_ dependencies: [Dependency]) {
-        self.dependencies = dependencies
-    }
-
-    public var isReady: Bool { dependencies.allSatisfy { $0.fault == nil || !$0.isRequired } }
-}

@@ -26,7 +26,7 @@ public final class MemoryCache: CountCache {
         entries.withLock { $0.insert(value, for: key, expiring: expires) }
     }
 
-    public func isAvailable() async -> Bool { true }
+    public func health() async -> Health { .up }
 }
 
 /// Entries in a doubly linked list through an array, the most recently used first.

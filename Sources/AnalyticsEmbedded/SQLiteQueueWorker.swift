@@ -9,15 +9,16 @@ extension SQLiteQueue {
     }
 
     private func work() async {
-        var pause = Duration.zero
-        while let step = state.withLock({ $0.nextStep(handoutLimit: limits.handoutMessages, settles: pause == .zero || !$0.isClosed) }) {
+        var backoff = Backoff(first: .milliseconds(100), cap: .seconds(1))
+        while let step = state.withLock({
+            $0.nextStep(handoutLimit: limits.handoutMessages, settles: backoff.failures == 0 || !$0.isClosed)
+        }) {
             switch step {
             case .settle(let settlement):
                 if await settle(settlement) {
-                    pause = .zero
+                    backoff.reset()
                 } else {
-                    pause = min(max(pause * 2, .milliseconds(100)), .seconds(1))
-                    try? await Task.sleep(for: pause)
+                    try? await Task.sleep(for: backoff.next())
                 }
             case .append(let group, let firstID, let afterFailure):
                 await append(group, firstID: firstID, afterFailure: afterFailure)

@@ -1,3 +1,5 @@
+internal import AnalyticsCore
+
 /// Brings events to a service's `/api/v1/events/batch`.
 public protocol ImportTransport: Sendable {
     /// Throws what may pass: there is no answer. Cancelled, it throws.
@@ -68,7 +70,7 @@ public struct BatchSender: Sendable {
 
     /// Events have ids, so a batch may always be sent again whole.
     func send(_ events: [[UInt8]]) async throws -> Outcome {
-        var failures = 0
+        var backoff = Backoff(first: .milliseconds(200))
         // Accepted by attempts that did not take the whole batch: those come back as duplicates, and are none.
         var acceptedBefore = 0
         while true {
@@ -89,9 +91,9 @@ public struct BatchSender: Sendable {
             } catch {
                 failure = "\(error)"
             }
-            failures += 1
-            guard failures < attempts else { throw ImportFailure("the service does not take the events: \(failure)") }
-            try await pause(min(.milliseconds(100 << min(failures, 6)), .seconds(5)))
+            let delay = backoff.next()
+            guard backoff.failures < attempts else { throw ImportFailure("the service does not take the events: \(failure)") }
+            try await pause(delay)
         }
     }
 

@@ -1,3 +1,5 @@
+import AnalyticsCore
+
 /// Decides whether Redis is worth trying: after a failure not for a pause, then by a single attempt, whose failure makes the next
 /// pause longer. So an outage costs one caller in a while a timeout, and the others nothing. No I/O, no clock.
 struct RedisBreaker {
@@ -8,15 +10,13 @@ struct RedisBreaker {
 
     private enum Mode {
         case closed
-        case open(until: ContinuousClock.Instant, pause: Duration)
+        case open(until: ContinuousClock.Instant)
         /// One attempt is under way, everybody else waits for its outcome.
-        case trial(pause: Duration)
+        case trial
     }
 
-    static let firstPause: Duration = .milliseconds(100)
-    static let longestPause: Duration = .seconds(2)
-
     private var mode = Mode.closed
+    private var backoff = Backoff(first: .milliseconds(100), cap: .seconds(2))
     /// Raised with every change of mode: the outcome of an attempt from before says nothing about now.
     private var generation = 0
 
@@ -25,8 +25,8 @@ struct RedisBreaker {
         switch mode {
         case .closed:
             return Attempt(generation: generation)
-        case .open(let until, let pause) where until <= now:
-            enter(.trial(pause: pause))
+        case .open(let until) where until <= now:
+            enter(.trial)
             return Attempt(generation: generation)
         case .open, .trial:
             return nil
@@ -35,26 +35,19 @@ struct RedisBreaker {
 
     mutating func succeeded(_ attempt: Attempt) {
         guard attempt.generation == generation, case .trial = mode else { return }
+        backoff.reset()
         enter(.closed)
     }
 
-    mutating func failed(_ attempt: Attempt, at now: ContinuousClock.Instant) {
+    mutating func failed(_ attempt: Attempt, at now: ContinuousClock.Instant, using random: inout some RandomNumberGenerator) {
         guard attempt.generation == generation else { return }
-        switch mode {
-        case .closed:
-            enter(.open(until: now + Self.firstPause, pause: Self.firstPause))
-        case .trial(let pause):
-            let longer = min(pause * 2, Self.longestPause)
-            enter(.open(until: now + longer, pause: longer))
-        case .open:
-            break
-        }
+        enter(.open(until: now + backoff.next(using: &random)))
     }
 
     /// It never came to trying: the next caller may.
     mutating func abandoned(_ attempt: Attempt, at now: ContinuousClock.Instant) {
-        guard attempt.generation == generation, case .trial(let pause) = mode else { return }
-        enter(.open(until: now, pause: pause))
+        guard attempt.generation == generation, case .trial = mode else { return }
+        enter(.open(until: now))
     }
 
     private mutating func enter(_ mode: Mode) {

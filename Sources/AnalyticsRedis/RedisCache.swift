@@ -83,8 +83,8 @@ public final class RedisCache: CountCache {
         _ = await perform(["SET".bytes, (keyPrefix + key).bytes, value, "PX".bytes, "\(milliseconds)".bytes])
     }
 
-    public func isAvailable() async -> Bool {
-        await perform(["PING".bytes]) == .ok
+    public func health() async -> Health {
+        await perform(["PING".bytes]) == .ok ? .up : .down("does not answer")
     }
 
     /// `nil` where there was no answer in time, or none to be hoped for.
@@ -184,7 +184,8 @@ extension RedisCache.State {
 
     mutating func failed(_ message: String, _ attempt: RedisBreaker.Attempt) -> Note? {
         calls -= 1
-        breaker.failed(attempt, at: .now)
+        var random = SystemRandomNumberGenerator()
+        breaker.failed(attempt, at: .now, using: &random)
         // One outage, many messages (refused, reset, timed out); but a wrong password behind it is news.
         let kind = ["WRONGPASS", "NOAUTH", "ERR"].contains(where: message.starts(withUTF8:)) ? message : "away"
         defer { reported = kind }

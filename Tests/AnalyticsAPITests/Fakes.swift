@@ -192,5 +192,5 @@ final class FakeCache: CountCache {
 
     func value(for key: String) async -> CacheLookup { entries.withLock { $0[key].map { .hit($0) } ?? .miss } }
     func store(_ value: [UInt8], for key: String, timeToLive: Duration) async { entries.withLock { $0[key] = value } }
-    func isAvailable() async -> Bool { true }
+    func health() async -> Health { .up }
 }

@@ -1,3 +1,4 @@
+import AnalyticsCore
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -59,7 +60,7 @@ import Testing
 
     @Test func `a service without its store is not ready, and says so`() async throws {
         var service = TestService()
-        service.readiness = Readiness([.init(name: "broker"), .init(name: "store", fault: "no primary")])
+        service.readiness = Readiness([.init(name: "broker"), .init(name: "store", health: .down("no primary"))])
         try await service.run { client in
             let response = try await client.get("/health/ready")
             #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "not_ready")
@@ -71,7 +72,7 @@ import Testing
 
     @Test func `a service without its cache is ready`() async throws {
         var service = TestService()
-        service.readiness = Readiness([.init(name: "cache", fault: "refused", isRequired: false)])
+        service.readiness = Readiness([.init(name: "cache", health: .down("refused"), isRequired: false)])
         try await service.run { client in
             let response = try await client.get("/health/ready")
             #expect(response.status == .ok)

@@ -8,7 +8,7 @@ struct CacheContractTests {
     func missesTheUnknown(_ backend: CacheBackend) async throws {
         try await withCache(backend) { cache in
             #expect(try await answer(cache, for: "unknown") == .miss)
-            try await eventually("it is available") { await cache.isAvailable() }
+            try await eventually("it is available") { await cache.health() == .up }
         }
     }
 

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -78,24 +79,27 @@ struct RabbitMQLivenessTests {
 
     @Test("After a loss the first attempt follows at once; then the delay doubles from 0.2 s to 5 s")
     func backsOff() {
-        var backoff = Backoff()
-        #expect(backoff.delay(afterLifetime: .seconds(60), random: 0) == .zero)
-        let delays = (0..<7).map { _ in backoff.delay(afterLifetime: nil, random: 0).milliseconds }
+        var steady = SteadyGenerator()
+        var delay = ReconnectDelay()
+        #expect(delay.next(afterLifetime: .seconds(60), using: &steady) == .zero)
+        let delays = (0..<7).map { _ in delay.next(afterLifetime: nil, using: &steady).milliseconds }
         #expect(delays == [200, 400, 800, 1600, 3200, 5000, 5000])
-        #expect(backoff.delay(afterLifetime: .seconds(60), random: 0) == .zero)
-        #expect(backoff.delay(afterLifetime: nil, random: 0).milliseconds == 200)
+        #expect(delay.next(afterLifetime: .seconds(60), using: &steady) == .zero)
+        #expect(delay.next(afterLifetime: nil, using: &steady).milliseconds == 200)
     }
 
     @Test("A connection that breaks as soon as it is made does not begin the delays again")
     func doesNotSpin() {
-        var backoff = Backoff()
-        let delays = (0..<4).map { _ in backoff.delay(afterLifetime: .milliseconds(10), random: 0).milliseconds }
+        var steady = SteadyGenerator()
+        var delay = ReconnectDelay()
+        let delays = (0..<4).map { _ in delay.next(afterLifetime: .milliseconds(10), using: &steady).milliseconds }
         #expect(delays == [0, 200, 400, 800])
     }
 
-    @Test("Chance shortens a delay by up to a half")
-    func jitters() {
-        var backoff = Backoff()
-        #expect(backoff.delay(afterLifetime: nil, random: 0.5).milliseconds == 150)
+    @Test("The first attempt of all, if it fails, is followed by a delay")
+    func waitsAfterTheFirstAttempt() {
+        var steady = SteadyGenerator()
+        var delay = ReconnectDelay()
+        #expect(delay.next(afterLifetime: nil, using: &steady).milliseconds == 200)
     }
 }

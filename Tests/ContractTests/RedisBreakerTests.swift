@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AnalyticsRedis
@@ -67,9 +68,10 @@ struct RedisBreakerTests {
 /// By reference, for the sake of the test macros.
 private final class Breaker {
     private var breaker = RedisBreaker()
+    private var steady = SteadyGenerator()
 
     func attempt(at now: ContinuousClock.Instant) -> RedisBreaker.Attempt? { breaker.attempt(at: now) }
     func succeeded(_ attempt: RedisBreaker.Attempt) { breaker.succeeded(attempt) }
-    func failed(_ attempt: RedisBreaker.Attempt, at now: ContinuousClock.Instant) { breaker.failed(attempt, at: now) }
+    func failed(_ attempt: RedisBreaker.Attempt, at now: ContinuousClock.Instant) { breaker.failed(attempt, at: now, using: &steady) }
     func abandoned(_ attempt: RedisBreaker.Attempt, at now: ContinuousClock.Instant) { breaker.abandoned(attempt, at: now) }
 }

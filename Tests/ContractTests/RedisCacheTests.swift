@@ -24,15 +24,15 @@ struct RedisCacheTests {
     func recovers() async throws {
         let server = try await RedisServer()
         try await withCache(on: server) { cache in
-            #expect(await cache.isAvailable())
+            #expect(await cache.health() == .up)
             server.kill()
             let elapsed = await ContinuousClock().measure {
                 for _ in 0..<1000 { #expect(await cache.value(for: "key") == .unavailable) }
             }
             #expect(elapsed < .seconds(1))
-            #expect(await !cache.isAvailable())
+            #expect(await cache.health() != .up)
             try await server.start()
-            try await eventually("it is available again") { await cache.isAvailable() }
+            try await eventually("it is available again") { await cache.health() == .up }
             await cache.store([2], for: "key", timeToLive: .seconds(60))
             #expect(await cache.value(for: "key") == .hit([2]))
         }
@@ -59,9 +59,9 @@ struct RedisCacheTests {
             }
             // 100 ms, and what a busy machine adds.
             #expect(longest < .milliseconds(200))
-            #expect(await !cache.isAvailable())
+            #expect(await cache.health() != .up)
             server.resume()
-            try await eventually("it is available again") { await cache.isAvailable() }
+            try await eventually("it is available again") { await cache.health() == .up }
             for number in 0..<8 { #expect(await cache.value(for: "key \(number)") == .hit([UInt8(number)])) }
         }
     }
@@ -78,7 +78,7 @@ struct RedisCacheTests {
                     #expect(await cache.value(for: "key") == .unavailable)
                     return ContinuousClock.now > end
                 }
-                #expect(await !cache.isAvailable())
+                #expect(await cache.health() != .up)
             }
             #expect(log.warnings.count == 1)
         }
@@ -94,7 +94,7 @@ struct RedisCacheTests {
         try await withCache(on: server) { cache in
             await cache.store([1], for: "key", timeToLive: .seconds(60))
             #expect(await cache.value(for: "key") == .miss)
-            #expect(await cache.isAvailable())
+            #expect(await cache.health() == .up)
         }
     }
 
@@ -102,7 +102,7 @@ struct RedisCacheTests {
     func closes() async throws {
         let server = try await RedisServer()
         let cache = RedisCache(host: "127.0.0.1", port: server.port, password: nil, logger: Logger(label: "test"))
-        #expect(await cache.isAvailable())
+        #expect(await cache.health() == .up)
         await cache.shutdown()
         #expect(await cache.value(for: "key") == .unavailable)
         await cache.store([1], for: "key", timeToLive: .seconds(60))

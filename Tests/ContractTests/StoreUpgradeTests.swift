@@ -235,5 +235,5 @@ func expectRefusal(
 private struct NoCache: CountCache {
     func value(for key: String) async -> CacheLookup { .miss }
     func store(_ value: [UInt8], for key: String, timeToLive: Duration) async {}
-    func isAvailable() async -> Bool { false }
+    func health() async -> Health { .down("away") }
 }

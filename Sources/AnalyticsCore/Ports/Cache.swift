@@ -3,8 +3,8 @@
 public protocol CountCache: Sendable {
     func value(for key: String) async -> CacheLookup
     func store(_ value: [UInt8], for key: String, timeToLive: Duration) async
-    /// Whether it answers; for the readiness page.
-    func isAvailable() async -> Bool
+    /// Whether it answers.
+    func health() async -> Health
 }
 
 public enum CacheLookup: Sendable, Equatable {

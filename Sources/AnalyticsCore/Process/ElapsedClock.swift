@@ -22,7 +22,7 @@ public struct ElapsedClock: Sendable {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 await body()
-                try? await self.sleep(interval * Double.random(in: 0.75...1.25))
+                try? await self.sleep(interval.jittered())
             }
         }
     }

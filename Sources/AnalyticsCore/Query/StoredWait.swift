@@ -32,7 +32,7 @@ public struct StoredWait: Sendable {
         // Deliveries that were not confirmed may have arrived too, and are none of those waited for.
         let awaited = Set(events.map(\.index))
         var outcome = Outcome(pending: events.count)
-        var interval: Duration = .milliseconds(5)
+        var backoff = Backoff(first: .milliseconds(5), cap: .milliseconds(100))
         while outcome.pending > 0, !Task.isCancelled {
             let reports = try? await Deadline.within(deadline - elapsed.now()) {
                 try await store.reports(project: project, request: request)
@@ -41,9 +41,9 @@ public struct StoredWait: Sendable {
                 outcome = Outcome(pending: events.count)
                 for report in reports where awaited.contains(report.first) && report.isPlausible { outcome.add(report) }
             }
+            let interval = backoff.next()
             guard outcome.pending > 0, elapsed.now() + interval < deadline else { break }
             try? await elapsed.sleep(interval)
-            interval = min(interval * 2, .milliseconds(100))
         }
         return outcome
     }

@@ -46,7 +46,7 @@ public actor Roller: Service {
             while !Task.isCancelled {
                 do {
                     try await self.pass()
-                    backoff = Backoff()
+                    backoff.reset()
                     lag.record(await self.lag.seconds)
                     try await self.elapsed.sleep(Self.interval)
                 } catch {

@@ -68,7 +68,8 @@ final class Link<Role: LinkRole>: Sendable {
     func finished() async { await mailbox.finished() }
 
     private func run(_ role: consuming Role) {
-        var backoff = Backoff()
+        var reconnectDelay = ReconnectDelay()
+        var random = SystemRandomNumberGenerator()
         var hasFailed = false
         while !mailbox.take(into: &role) {
             var connected: Instant?
@@ -87,7 +88,7 @@ final class Link<Role: LinkRole>: Sendable {
                     metadata: ["error": "\(error)"])
                 hasFailed = true
                 let lifetime = connected.map { ContinuousClock.now - $0 }
-                let delay = backoff.delay(afterLifetime: lifetime, random: .random(in: 0..<1))
+                let delay = reconnectDelay.next(afterLifetime: lifetime, using: &random)
                 role.disconnected(error, isRetrying: delay == .zero)
                 pause(until: .now + delay, &role)
             }

@@ -63,15 +63,8 @@ struct Service: Sendable {
 
     private func api(_ role: Serve.Role, _ horizons: IngestHorizons) -> any ServiceLifecycle.Service {
         let dependencies = Dependencies(store: backends.store, broker: backends.broker, cache: backends.cache)
-        let readiness: @Sendable () async -> Readiness = {
-            Readiness(
-                await dependencies.check().sorted { $0.key < $1.key }.map { name, state in
-                    Readiness.Dependency(
-                        name: name, fault: state.isUp ? nil : state.message ?? "does not answer",
-                        // An API that takes events in is of use without the store.
-                        isRequired: !state.isOptional && (role != .api || name != "store"))
-                })
-        }
+        // An API that takes events in is of use without the store.
+        let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
         let gate = QueryGate(limits: settings.queries)
         let services =
             backends.questions.map { questions in
@@ -105,18 +98,17 @@ struct Service: Sendable {
 
     /// A store that is unavailable at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
     private func prepareStore(attempts: Int, claimsQueue: Bool) async throws {
-        var attempt = 0
+        var backoff = Backoff(first: .milliseconds(100), cap: .seconds(1))
         while true {
             do throws(StoreError) {
                 try await backends.store.prepare()
                 if claimsQueue { try await backends.claimQueue() }
                 return try await RetentionNotice.log(settings, backends.store, logger)
             } catch {
-                attempt += 1
-                guard error.code == .unavailable, attempt < attempts else { throw error }
+                guard error.code == .unavailable, backoff.failures + 1 < attempts else { throw error }
                 logger.warning("Waiting for the store", metadata: ["error": "\(error.message)"])
             }
-            try await Task.sleep(for: .seconds(1))
+            try await Task.sleep(for: backoff.next())
         }
     }
 }

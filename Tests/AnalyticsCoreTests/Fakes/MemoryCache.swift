@@ -12,17 +12,17 @@ final class MemoryCache: CountCache, Sendable {
     func away(_ isAway: Bool) { away.withLock { $0 = isAway } }
 
     func value(for key: String) async -> CacheLookup {
-        guard await isAvailable() else { return .unavailable }
+        guard await health() == .up else { return .unavailable }
         return values.withLock { $0[key] }.map(CacheLookup.hit) ?? .miss
     }
 
     func store(_ value: [UInt8], for key: String, timeToLive: Duration) async {
-        guard await isAvailable() else { return }
+        guard await health() == .up else { return }
         values.withLock { $0[key] = value }
     }
 
     /// Puts other bytes under every key there is.
     func corrupt(_ bytes: [UInt8]) { values.withLock { values in for key in values.keys { values[key] = bytes } } }
 
-    func isAvailable() async -> Bool { !away.withLock { $0 } }
+    func health() async -> Health { away.withLock { $0 } ? .down("away") : .up }
 }

@@ -67,17 +67,3 @@ struct GiveUpPolicyTests {
         #expect(steps == Array(repeating: .process, count: 10) + Array(repeating: .salvage, count: 5) + [.discard, .discard])
     }
 }
-
-struct BackoffTests {
-    @Test func pausesDoubleFromFiftyMillisecondsToFiveSecondsWithinAQuarter() {
-        for _ in 0..<200 {
-            var backoff = Backoff()
-            var expected = Duration.milliseconds(50)
-            for _ in 0..<20 {
-                let pause = backoff.next()
-                #expect(pause >= expected * 0.75 && pause <= expected * 1.25)
-                expected = min(expected * 2, .seconds(5))
-            }
-        }
-    }
-}

@@ -42,10 +42,10 @@ extension JSONWriter {
         for dependency in readiness.dependencies {
             key(dependency.name)
             beginObject()
-            member("status", dependency.fault == nil ? "up" : "down")
+            member("status", dependency.health == .up ? "up" : "down")
             key("required")
             boolean(dependency.isRequired)
-            member("message", dependency.fault?.clipped)
+            member("message", dependency.health.fault?.clipped)
             endObject()
         }
         endObject()

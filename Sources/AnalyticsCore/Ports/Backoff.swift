@@ -1,0 +1,44 @@
+/// How long to wait before the next attempt: `first`, doubled after each failure up to `cap`, with ±25 % jitter, so that processes that
+/// failed together do not try again together.
+public struct Backoff: Sendable, Equatable {
+    private let first: Duration
+    /// Before jitter.
+    private let cap: Duration
+    /// Failures so far.
+    public private(set) var failures = 0
+
+    public init(first: Duration = .milliseconds(50), cap: Duration = .seconds(5)) {
+        self.first = first
+        self.cap = cap
+    }
+
+    public mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
+        var delay = min(first, cap)
+        // 63 doublings are more than any two durations lie apart here.
+        for _ in 0..<min(failures, 63) where delay < cap { delay = min(delay * 2, cap) }
+        failures += 1
+        return delay.jittered(using: &random)
+    }
+
+    public mutating func next() -> Duration {
+        var random = SystemRandomNumberGenerator()
+        return next(using: &random)
+    }
+
+    /// An attempt has succeeded.
+    public mutating func reset() {
+        failures = 0
+    }
+}
+
+extension Duration {
+    /// Between three and five quarters of it.
+    public func jittered(using random: inout some RandomNumberGenerator) -> Duration {
+        self * Double.random(in: 0.75...1.25, using: &random)
+    }
+
+    public func jittered() -> Duration {
+        var random = SystemRandomNumberGenerator()
+        return jittered(using: &random)
+    }
+}
