@@ -17,6 +17,7 @@ let package = Package(
         .executable(name: "analytics", targets: ["analytics"])
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-algorithms", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -93,6 +94,7 @@ let package = Package(
             name: "AnalyticsMongoDB",
             dependencies: [
                 "AnalyticsCore", "CMongoC",
+                .product(name: "Algorithms", package: "swift-algorithms"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

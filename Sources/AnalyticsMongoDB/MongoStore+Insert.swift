@@ -1,3 +1,4 @@
+import Algorithms
 public import AnalyticsCore
 import Synchronization
 
@@ -163,11 +164,5 @@ extension Insertion {
     /// The bytes of an event's `_id`.
     fileprivate static func key(_ event: StoredEvent) -> [UInt8] {
         BSONDocument([("project", .string(event.event.project)), ("id", .string(event.event.id))])?.bytes ?? []
-    }
-}
-
-extension Array {
-    func chunks(ofCount count: Int) -> [ArraySlice<Element>] {
-        stride(from: 0, to: self.count, by: count).map { self[$0..<Swift.min($0 + count, self.count)] }
     }
 }

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import Foundation
 
 /// Where the broker is and who asks: `amqp://user:password@host:port/vhost`, percent-encoded as
 /// https://www.rabbitmq.com/docs/uri-spec has it.
@@ -52,26 +53,10 @@ struct BrokerAddress: Sendable, Equatable {
 
     /// C strings go to the library, so a NUL would cut the value short.
     private static func decode(_ text: Substring, _ part: String) throws(BrokerError) -> String {
-        var bytes: [UInt8] = []
-        var rest = Substring(text).utf8
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(Self.hexadecimal), let low = rest.popFirst().flatMap(Self.hexadecimal) else {
-                throw refused("the \(part) has a % that two hexadecimal digits do not follow")
-            }
-            bytes.append(high << 4 | low)
-        }
-        guard !bytes.contains(0), let decoded = String(validating: bytes, as: UTF8.self) else {
-            throw refused("the \(part) is not text")
+        guard let decoded = text.removingPercentEncoding, !decoded.containsUTF8("\0") else {
+            throw refused("the \(part) is not percent-encoded UTF-8 without NUL: a % stands before two hexadecimal digits")
         }
         return decoded
-    }
-
-    private static func hexadecimal(_ byte: UInt8) -> UInt8? {
-        UInt8(String(UnicodeScalar(byte)), radix: 16)
     }
 
     private static func refused(_ reason: String) -> BrokerError {

@@ -1,5 +1,3 @@
-import DequeModule
-
 /// Turns single acknowledgements into as few as the broker needs: one `multiple` for a prefix of the outstanding deliveries that is
 /// complete, and single ones for what lies beyond a gap.
 ///
@@ -11,35 +9,30 @@ struct AckCoalescer {
         var multiple: Bool
     }
 
-    private enum State {
-        case held
-        case done
-        /// And the broker has been told.
-        case told
-    }
-
-    /// What is done at the front is dropped at each ``flush()`` that has something to tell.
-    private var states: Deque<State> = []
-    private var first: UInt64 = 1
+    /// Delivered and not done.
+    private var held = RangeSet<UInt64>()
+    /// Done, and the broker has not been told.
     private var done: [UInt64] = []
+    private var next: UInt64 = 1
 
     /// Deliveries of which the broker has not been told that they are done.
     private(set) var outstanding = 0
 
     mutating func delivered() {
-        states.append(.held)
+        held.insert(contentsOf: next..<next + 1)
+        next += 1
         outstanding += 1
     }
 
     /// A delivery that is rejected, which is told apart from this: before the next ``flush()``, whose `multiple` may cover it.
     mutating func rejected() {
-        states.append(.told)
+        next += 1
     }
 
     /// Passes over what was not delivered or is done already.
     mutating func acknowledge(_ tag: UInt64) {
-        guard tag >= first, tag - first < UInt64(states.count), states[Int(tag - first)] == .held else { return }
-        states[Int(tag - first)] = .done
+        guard held.contains(tag) else { return }
+        held.remove(contentsOf: tag..<tag + 1)
         done.append(tag)
     }
 
@@ -47,18 +40,9 @@ struct AckCoalescer {
     mutating func flush() -> [Acknowledgement] {
         guard !done.isEmpty else { return [] }
         outstanding -= done.count
-        var last: UInt64?
-        while let state = states.first, state != .held {
-            if state == .done { last = first }
-            states.removeFirst()
-            first += 1
-        }
-        var result = last.map { [Acknowledgement(tag: $0, multiple: true)] } ?? []
-        for tag in done where tag >= first {
-            states[Int(tag - first)] = .told
-            result.append(Acknowledgement(tag: tag, multiple: false))
-        }
-        done.removeAll(keepingCapacity: true)
-        return result
+        defer { done.removeAll(keepingCapacity: true) }
+        let gap = held.ranges.first?.lowerBound ?? next
+        let prefix = done.filter { $0 < gap }.max().map { Acknowledgement(tag: $0, multiple: true) }
+        return [prefix].compactMap(\.self) + done.filter { $0 > gap }.map { Acknowledgement(tag: $0, multiple: false) }
     }
 }
