@@ -18,19 +18,19 @@ struct Settings: Sendable {
         server = try ServerSettings(reader)
         backends = try BackendSettings(reader)
         logging = try LoggingSettings(reader)
-        keepClientAddress = try reader.flag("KEEP_CLIENT_IP", default: false)
-        retentionDays = try reader.integer("RETENTION_DAYS", in: 0...RetentionPlan.maximumDays)
+        keepClientAddress = try reader.value(SettingCatalogue.keepClientAddress)
+        retentionDays = try reader.value(SettingCatalogue.retentionDays)
         events = EventLimits(
-            maximumEventBytes: try reader.integer("MAX_EVENT_BYTES", default: 256 * 1024, in: 256...8 * 1024 * 1024),
-            maximumBatchEvents: try reader.integer("MAX_BATCH_EVENTS", default: 10_000, in: 1...100_000),
-            maximumFutureSkew: .seconds(try reader.integer("MAX_FUTURE_SKEW", default: 3_600, in: 0...31_536_000)))
+            maximumEventBytes: try reader.value(SettingCatalogue.eventBytes),
+            maximumBatchEvents: try reader.value(SettingCatalogue.batchEvents),
+            maximumFutureSkew: .seconds(try reader.value(SettingCatalogue.futureSkew)))
         queries = QueryGate.Limits(
-            concurrent: try reader.integer("QUERY_CONCURRENCY", default: 4, in: 1...64),
-            timeout: .seconds(try reader.integer("QUERY_TIMEOUT", default: 30, in: 1...600)))
+            concurrent: try reader.value(SettingCatalogue.queryConcurrency),
+            timeout: .seconds(try reader.value(SettingCatalogue.queryTimeout)))
         processor = Processor.Settings(
-            flushEvents: try reader.integer("FLUSH_EVENTS", default: 2_000, in: 1...20_000),
-            flushInterval: .milliseconds(try reader.integer("FLUSH_INTERVAL_MS", default: 100, in: 1...60_000)),
-            prefetch: try reader.integer("PREFETCH", default: 500, in: 1...65_535))
+            flushEvents: try reader.value(SettingCatalogue.flushEvents),
+            flushInterval: .milliseconds(try reader.value(SettingCatalogue.flushInterval)),
+            prefetch: try reader.value(SettingCatalogue.prefetch))
     }
 }
 
@@ -42,12 +42,11 @@ struct ServerSettings: Sendable {
     var trustProxy: Bool
 
     init(_ reader: SettingsReader) throws {
-        // While no key is configured whoever reaches the port can send and read: so nobody does from outside unless told to.
-        host = reader.text("HOST") ?? "127.0.0.1"
-        port = try reader.integer("PORT", default: 4_000, in: 0...65_535)
-        maximumBodyBytes = try reader.integer("MAX_BODY_BYTES", default: 20 * 1024 * 1024, in: 1_024...256 * 1024 * 1024)
-        isMetricsEnabled = try reader.flag("ENABLE_METRICS", default: true)
-        trustProxy = try reader.flag("TRUST_PROXY", default: false)
+        host = try reader.value(SettingCatalogue.host)
+        port = try reader.value(SettingCatalogue.port)
+        maximumBodyBytes = try reader.value(SettingCatalogue.bodyBytes)
+        isMetricsEnabled = try reader.value(SettingCatalogue.metrics)
+        trustProxy = try reader.value(SettingCatalogue.trustProxy)
     }
 }
 
@@ -65,30 +64,13 @@ struct BackendSettings: Sendable {
     var redis: Redis?
 
     init(_ reader: SettingsReader) throws {
-        dataDirectory = reader.text("DATA_DIR") ?? "./data"
-        mongoURI = reader.text("MONGODB_URI", isSecret: true)
-        if let uri = mongoURI, !uri.starts(withUTF8: "mongodb://"), !uri.starts(withUTF8: "mongodb+srv://") {
-            throw SettingsError(
-                "MONGODB_URI", Self.withoutSecrets(uri), allowed: "an address that begins with mongodb:// or mongodb+srv://")
+        dataDirectory = try reader.value(SettingCatalogue.dataDirectory)
+        mongoURI = try reader.value(SettingCatalogue.mongoURI)
+        rabbitURL = try reader.value(SettingCatalogue.rabbitURL)
+        let redisPort = try reader.value(SettingCatalogue.redisPort)
+        if let host = try reader.value(SettingCatalogue.redisHost) {
+            redis = Redis(host: host, port: redisPort, password: try reader.value(SettingCatalogue.redisPassword))
         }
-        rabbitURL = reader.text("RABBITMQ_URL", isSecret: true)
-        if let url = rabbitURL, !url.starts(withUTF8: "amqp://") {
-            throw SettingsError(
-                "RABBITMQ_URL", Self.withoutSecrets(url), allowed: "an address of the form amqp://user:password@host:port/virtual-host")
-        }
-        let redisPort = try reader.integer("REDIS_PORT", default: 6_379, in: 1...65_535)
-        if let host = reader.text("REDIS_HOST") {
-            redis = Redis(
-                host: host, port: redisPort,
-                password: reader.text("REDIS_PASSWORD", isSecret: true))
-        }
-    }
-
-    /// What stands between the scheme and the `@` of an address is nobody's business in a log.
-    private static func withoutSecrets(_ address: String) -> String {
-        guard let at = address.utf8.lastIndex(of: UInt8(ascii: "@")) else { return address }
-        let start = address.utf8.firstRange(of: "://".utf8)?.upperBound ?? address.startIndex
-        return start < at ? address[..<start] + "…" + address[at...] : address
     }
 }
 
@@ -98,14 +80,8 @@ struct LoggingSettings: Sendable {
     var environment: String
 
     init(_ reader: SettingsReader) throws {
-        environment = reader.text("APP_ENV") ?? reader.text("NODE_ENV") ?? "development"
-        guard let text = reader.text("LOG_LEVEL") else {
-            level = .info
-            return
-        }
-        guard let level = Logger.Level(rawValue: text.lowercasedASCII()) else {
-            throw SettingsError("LOG_LEVEL", text, allowed: Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))
-        }
-        self.level = level
+        environment =
+            try reader.value(SettingCatalogue.environment) ?? reader.value(SettingCatalogue.nodeEnvironment) ?? "development"
+        level = try reader.value(SettingCatalogue.logLevel)
     }
 }

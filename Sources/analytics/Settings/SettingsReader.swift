@@ -15,7 +15,7 @@ struct SettingsError: Error, CustomStringConvertible {
     }
 }
 
-/// Reads settings by the names that stand in .env.example. What is empty counts as not set, as in a compose file's `${NAME:-}`.
+/// Reads the settings of ``SettingCatalogue``. What is empty counts as not set, as in a compose file's `${NAME:-}`.
 struct SettingsReader {
     private let reader: ConfigReader
 
@@ -32,32 +32,20 @@ struct SettingsReader {
             ]))
     }
 
-    func text(_ name: String, isSecret: Bool = false) -> String? {
+    func value<Value>(_ setting: Setting<Value>) throws -> Value {
         // The provider writes a key's components in capitals, joined by "_": taking the name apart gives it back.
-        let key = ConfigKey(name.lowercasedASCII().splitUTF8("_").map(String.init))
-        guard let value = reader.string(forKey: key, isSecret: isSecret), !value.isEmpty else { return nil }
-        return value
-    }
-
-    func integer(_ name: String, default standard: Int, in range: ClosedRange<Int>) throws -> Int {
-        try integer(name, in: range) ?? standard
-    }
-
-    /// `nil` where it is not set.
-    func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
-        guard let text = text(name) else { return nil }
-        guard let value = Int(text), range.contains(value) else {
-            throw SettingsError(name, text, allowed: "an integer from \(range.lowerBound) to \(range.upperBound)")
+        let key = ConfigKey(setting.name.lowercasedASCII().splitUTF8("_").map(String.init))
+        guard let text = reader.string(forKey: key, isSecret: setting.isSecret), !text.isEmpty else { return setting.standard }
+        guard let value = setting.parse(text) else {
+            throw SettingsError(setting.name, setting.isSecret ? Self.withoutSecrets(text) : text, allowed: setting.allowed)
         }
         return value
     }
 
-    func flag(_ name: String, default standard: Bool) throws -> Bool {
-        guard let text = text(name) else { return standard }
-        switch text.lowercasedASCII() {
-        case "true", "1", "yes", "on": return true
-        case "false", "0", "no", "off": return false
-        default: throw SettingsError(name, text, allowed: "true or false")
-        }
+    /// What stands between the scheme and the `@` of an address does not belong in a log.
+    private static func withoutSecrets(_ address: String) -> String {
+        guard let at = address.utf8.lastIndex(of: UInt8(ascii: "@")) else { return address }
+        let start = address.utf8.firstRange(of: "://".utf8)?.upperBound ?? address.startIndex
+        return start < at ? address[..<start] + "…" + address[at...] : address
     }
 }

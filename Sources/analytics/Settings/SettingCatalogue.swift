@@ -1,0 +1,46 @@
+internal import AnalyticsCore
+internal import Logging
+
+/// Every setting. What each is for: .env.example.
+enum SettingCatalogue {
+    static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
+    /// While no key is configured, all who reach the port can send and read: so it is loopback unless it is set.
+    static let host = Setting.text("HOST", default: "127.0.0.1")
+    static let environment = Setting.optionalText("APP_ENV", documented: "development")
+    static let nodeEnvironment = Setting.optionalText("NODE_ENV")
+    static let logLevel = Setting(
+        "LOG_LEVEL", Logger.Level.info, documented: "info",
+        allowed: Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+    ) { Logger.Level(rawValue: $0.lowercasedASCII()) }
+    static let metrics = Setting.flag("ENABLE_METRICS", default: true)
+    static let trustProxy = Setting.flag("TRUST_PROXY", default: false)
+
+    static let dataDirectory = Setting.text("DATA_DIR", default: "./data")
+    static let mongoURI = Setting.address(
+        "MONGODB_URI", schemes: ["mongodb", "mongodb+srv"], allowed: "an address that begins with mongodb:// or mongodb+srv://")
+    static let rabbitURL = Setting.address(
+        "RABBITMQ_URL", schemes: ["amqp"], allowed: "an address of the form amqp://user:password@host:port/virtual-host")
+    static let redisHost = Setting.optionalText("REDIS_HOST")
+    static let redisPort = Setting.integer("REDIS_PORT", default: 6_379, in: 1...65_535)
+    static let redisPassword = Setting.optionalText("REDIS_PASSWORD", isSecret: true)
+
+    static let eventBytes = Setting.integer("MAX_EVENT_BYTES", default: 256 * 1024, in: 256...8 * 1024 * 1024)
+    static let bodyBytes = Setting.integer("MAX_BODY_BYTES", default: 20 * 1024 * 1024, in: 1_024...256 * 1024 * 1024)
+    static let batchEvents = Setting.integer("MAX_BATCH_EVENTS", default: 10_000, in: 1...100_000)
+    static let futureSkew = Setting.integer("MAX_FUTURE_SKEW", default: 3_600, in: 0...31_536_000)
+    static let retentionDays = Setting.optionalInteger("RETENTION_DAYS", documented: "0", in: 0...RetentionPlan.maximumDays)
+    static let keepClientAddress = Setting.flag("KEEP_CLIENT_IP", default: false)
+
+    static let queryTimeout = Setting.integer("QUERY_TIMEOUT", default: 30, in: 1...600)
+    static let queryConcurrency = Setting.integer("QUERY_CONCURRENCY", default: 4, in: 1...64)
+
+    static let flushEvents = Setting.integer("FLUSH_EVENTS", default: 2_000, in: 1...20_000)
+    static let flushInterval = Setting.integer("FLUSH_INTERVAL_MS", default: 100, in: 1...60_000)
+    static let prefetch = Setting.integer("PREFETCH", default: 500, in: 1...65_535)
+
+    static let all: [any SettingDescription] = [
+        port, host, environment, nodeEnvironment, logLevel, metrics, trustProxy, dataDirectory, mongoURI, rabbitURL, redisHost, redisPort,
+        redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
+        flushEvents, flushInterval, prefetch,
+    ]
+}

@@ -1,0 +1,78 @@
+import Foundation
+import Testing
+
+@testable import analytics
+
+/// The settings that the service reads are those that its files name, with the same defaults.
+struct SettingCatalogueTests {
+    private static let names = Set(SettingCatalogue.all.map(\.name))
+
+    private static func file(_ path: String) throws -> [String] {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        return try String(contentsOf: root.appending(path: path), encoding: .utf8).components(separatedBy: "\n")
+    }
+
+    /// Those with a default are assigned it; the others are commented out or explained beside another.
+    @Test func envExampleNamesEachSettingWithItsDefault() throws {
+        let lines = try Self.file(".env.example")
+        let assigned = lines.compactMap { $0.wholeMatch(of: #/([A-Z_]+)=(.*)/#) }.map { (String($0.1), String($0.2)) }
+        let commented = Set(lines.compactMap { $0.wholeMatch(of: #/\#([A-Z_]+)=.*/#) }.map { String($0.1) })
+        let defaults = Dictionary(assigned) { first, _ in first }
+        #expect(assigned.count == defaults.count, "one is assigned twice")
+        for setting in SettingCatalogue.all where setting.name != "NODE_ENV" {
+            let isCommented = commented.contains(setting.name)
+            if isCommented {
+                #expect(defaults[setting.name] == nil)
+            } else {
+                #expect(defaults[setting.name] == setting.documentedDefault && setting.documentedDefault != nil, "\(setting.name)")
+            }
+            // REDIS_PORT has a default that counts only with a host.
+            #expect(isCommented == (setting.documentedDefault == nil || setting.name == "REDIS_PORT"), "\(setting.name)")
+        }
+        #expect(commented.union(defaults.keys) == Self.names.subtracting(["NODE_ENV"]))
+        #expect(lines.contains("#REDIS_PORT=\(SettingCatalogue.redisPort.standard)"))
+    }
+
+    /// A row per setting: `| NAME | default …`.
+    @Test func configurationNamesEachSettingWithItsDefault() throws {
+        let rows = try Self.file("docs/configuration.md").compactMap { $0.prefixMatch(of: #/\| `([A-Z_]+)` \| ([^ |]+)[^|]*\| /#) }
+        let documented = Dictionary(
+            rows.map { (String($0.1), String($0.2).trimmingCharacters(in: [":", ","])) }.filter { $0.1 != "RabbitMQ" && $0.1 != "MongoDB" },
+            uniquingKeysWith: { "\($0) and \($1)" })
+        for setting in SettingCatalogue.all { #expect(documented[setting.name] == setting.documentedDefault ?? "not", "\(setting.name)") }
+        #expect(Set(documented.keys) == Self.names)
+    }
+
+    /// Compose passes each setting, so that the environment and .env count there too. Not DATA_DIR, since nothing embedded runs there, and not
+    /// NODE_ENV, since APP_ENV is always set. What it fixes to the default has to be the default.
+    @Test func composePassesEachSetting() throws {
+        let lines = try Self.file("docker-compose.yml").drop { $0 != "x-settings: &settings" }.dropFirst().prefix { !$0.isEmpty }
+        let passed = lines.compactMap { $0.wholeMatch(of: #/  ([A-Z_]+):(.*)/#) }.map { (String($0.1), String($0.2)) }
+        #expect(passed.map(\.0).sorted() == Self.names.subtracting(["DATA_DIR", "NODE_ENV"]).sorted())
+        let values = Dictionary(passed) { first, _ in first }
+        #expect(
+            values["PORT"] == " \"\(SettingCatalogue.port.standard)\""
+                && values["REDIS_PORT"] == " \"\(SettingCatalogue.redisPort.standard)\"")
+        #expect(values["APP_ENV"] == " ${APP_ENV:-\(SettingCatalogue.environment.documentedDefault ?? "")}")
+        let fixed = Set(values.filter { !$0.value.isEmpty }.keys)
+        #expect(
+            fixed == ["HOST", "PORT", "APP_ENV", "MONGODB_URI", "RABBITMQ_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+            "the others are passed as they are")
+    }
+
+    @Test func aDefaultIsWhatTheServiceUsesAndIsAllowed() {
+        #expect(Self.names.count == SettingCatalogue.all.count)
+        func check<Value: Equatable>(_ setting: Setting<Value>) {
+            if let text = setting.documentedDefault { #expect(setting.parse(text) == setting.standard, "\(setting.name)") }
+        }
+        for setting in SettingCatalogue.all {
+            switch setting {
+            case let setting as Setting<Int>: check(setting)
+            case let setting as Setting<Bool>: check(setting)
+            case let setting as Setting<String>: check(setting)
+            default: break
+            }
+        }
+        #expect(SettingCatalogue.logLevel.documentedDefault.flatMap(SettingCatalogue.logLevel.parse) != nil)
+    }
+}
