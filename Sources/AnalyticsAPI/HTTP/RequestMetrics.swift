@@ -42,7 +42,7 @@ private final class Instruments: Sendable {
 
     init(_ factory: any MetricsFactory) {
         self.factory = factory
-        inFlight = Meter(label: "http_requests_in_flight", factory: factory)
+        inFlight = MetricCatalogue.metrics.httpRequestsInFlight.makeMeter(factory: factory)
     }
 
     func record(_ key: Key, _ duration: Duration) {
@@ -50,12 +50,8 @@ private final class Instruments: Sendable {
             if let handles = handles[key] { return handles }
             let status = String(key.status)
             let made = (
-                Counter(
-                    label: "http_requests_total", dimensions: [("method", key.method), ("route", key.route), ("status", status)],
-                    factory: factory),
-                Timer(
-                    label: "http_request_duration_seconds", dimensions: [("route", key.route), ("status", status)],
-                    preferredDisplayUnit: .seconds, factory: factory)
+                MetricCatalogue.metrics.httpRequests.make(key.method, key.route, status, factory: factory),
+                MetricCatalogue.metrics.httpRequestDuration.makeTimer(key.route, status, factory: factory)
             )
             handles[key] = made
             return made

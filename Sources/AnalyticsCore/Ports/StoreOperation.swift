@@ -27,5 +27,6 @@ public enum StoreOperation: String, PortOperation {
     case beginAttempt = "begin_attempt"
     case forgetAttempts = "forget_attempts"
 
-    public static let port = "store"
+    package static let durations = MetricCatalogue.metrics.storeOperationDuration
+    package static let errors = MetricCatalogue.metrics.storeErrors
 }

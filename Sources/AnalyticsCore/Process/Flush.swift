@@ -22,9 +22,9 @@ struct Flush: Sendable {
     /// Of all flushes of the process.
     let successes: InsertSuccesses
 
-    private static let duration = Metrics.Timer(label: "analytics_flush_duration_seconds")
-    private static let size = Recorder(label: "analytics_flush_events")
-    private static let processing = Metrics.Timer(label: "analytics_event_processing_duration_seconds")
+    private static let duration = MetricCatalogue.metrics.flushDuration.makeTimer()
+    private static let size = MetricCatalogue.metrics.flushEvents.makeRecorder()
+    private static let processing = MetricCatalogue.metrics.eventProcessingDuration.makeTimer()
 
     /// Returns when all of it is acknowledged. Throws only when cancelled: then the broker delivers again.
     func callAsFunction(_ entries: [Entry]) async throws {

@@ -16,7 +16,7 @@ actor SessionPipeline {
     }
 
     private static let flushBytes = 8 << 20
-    private static let lag = Gauge(label: "analytics_event_lag_seconds")
+    private static let lag = MetricCatalogue.metrics.eventLag.make()
 
     private let session: DeliverySession
     private let flush: Flush

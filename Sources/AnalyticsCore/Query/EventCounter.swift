@@ -29,7 +29,7 @@ public struct EventCounter: Sendable {
     }
 
     private static func unreadable(_ tier: RollupTier) -> Counter {
-        Counter(label: "analytics_rollup_unreadable_total", dimensions: [("tier", tier.rawValue)])
+        MetricCatalogue.metrics.rollupUnreadable.make(tier.rawValue)
     }
 
     /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` where the range cuts a minute whose events may be

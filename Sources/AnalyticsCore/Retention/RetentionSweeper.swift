@@ -26,7 +26,7 @@ public struct RetentionSweeper: Service {
     private let elapsed: ElapsedClock
     private let logger: Logger
 
-    private static let deleted = Counter(label: "analytics_retention_deleted_events_total")
+    private static let deleted = MetricCatalogue.metrics.retentionDeletedEvents.make()
 
     /// `firstRetentionDays`: what a project without a retention gets.
     public init(

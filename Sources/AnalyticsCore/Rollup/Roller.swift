@@ -29,7 +29,7 @@ public actor Roller: Service {
     /// Passes that ``finish()`` makes at the most.
     private static let finishingPasses = 100
 
-    private static let expired = Counter(label: "analytics_rollup_expired_total")
+    private static let expired = MetricCatalogue.metrics.rollupExpired.make()
 
     public init(store: any RollupStore & ProjectStore, elapsed: ElapsedClock = .system, logger: Logger) {
         self.store = store
@@ -40,7 +40,7 @@ public actor Roller: Service {
     }
 
     public func run() async throws {
-        let lag = Gauge(label: "analytics_rollup_lag_seconds")
+        let lag = MetricCatalogue.metrics.rollupLag.make()
         await cancelWhenGracefulShutdown {
             var backoff = Backoff()
             while !Task.isCancelled {
@@ -109,7 +109,7 @@ public actor Roller: Service {
     }
 
     private static func marked(_ tier: RollupTier) -> Gauge {
-        Gauge(label: "analytics_rollup_dirty_buckets", dimensions: [("tier", tier.rawValue)])
+        MetricCatalogue.metrics.rollupDirtyBuckets.make(tier.rawValue)
     }
 
     /// Returns how many marked buckets there were.
@@ -239,7 +239,7 @@ public actor Roller: Service {
     private nonisolated func write(_ tier: RollupTier, _ rolled: [RolledBucket]) async throws {
         guard !rolled.isEmpty else { return }
         let applied = try await store.roll(tier, rolled)
-        Counter(label: "analytics_rollup_rolled_total", dimensions: [("tier", tier.rawValue)]).increment(by: applied)
+        MetricCatalogue.metrics.rollupRolled.make(tier.rawValue).increment(by: applied)
     }
 }
 

@@ -1,9 +1,9 @@
 internal import Metrics
 
 enum CacheMetrics {
-    static let hit = Counter(label: "analytics_cache_requests_total", dimensions: [("result", "hit")])
-    static let miss = Counter(label: "analytics_cache_requests_total", dimensions: [("result", "miss")])
-    static let error = Counter(label: "analytics_cache_requests_total", dimensions: [("result", "error")])
+    static let hit = MetricCatalogue.metrics.cacheRequests.make("hit")
+    static let miss = MetricCatalogue.metrics.cacheRequests.make("miss")
+    static let error = MetricCatalogue.metrics.cacheRequests.make("error")
 
     /// Makes each exist, at 0: a share of hits has to be 0 before the first hit, and not missing.
     static func prepare() {

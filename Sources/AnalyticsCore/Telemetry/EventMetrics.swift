@@ -3,15 +3,15 @@ internal import Metrics
 
 /// The counters an event passes. Names and meaning: ``MetricCatalogue``.
 enum EventMetrics {
-    static let accepted = Counter(label: "analytics_events_accepted_total")
-    static let unconfirmed = Counter(label: "analytics_events_unconfirmed_total")
-    static let stored = Counter(label: "analytics_events_stored_total")
-    static let duplicate = Counter(label: "analytics_events_duplicate_total")
-    static let conflicting = Counter(label: "analytics_events_conflicting_total")
-    static let redelivered = Counter(label: "analytics_events_redelivered_total")
+    static let accepted = MetricCatalogue.metrics.eventsAccepted.make()
+    static let unconfirmed = MetricCatalogue.metrics.eventsUnconfirmed.make()
+    static let stored = MetricCatalogue.metrics.eventsStored.make()
+    static let duplicate = MetricCatalogue.metrics.eventsDuplicate.make()
+    static let conflicting = MetricCatalogue.metrics.eventsConflicting.make()
+    static let redelivered = MetricCatalogue.metrics.eventsRedelivered.make()
 
-    private static let rejected = byReason(RejectionCode.allCases, "analytics_events_rejected_total")
-    private static let deadLettered = byReason(DeadLetterReason.allCases, "analytics_events_dead_lettered_total")
+    private static let rejected = byReason(RejectionCode.allCases, MetricCatalogue.metrics.eventsRejected)
+    private static let deadLettered = byReason(DeadLetterReason.allCases, MetricCatalogue.metrics.eventsDeadLettered)
 
     static func rejected(_ rejections: Rejections) {
         for (code, count) in rejections.counts { rejected[code]?.increment(by: count) }
@@ -31,7 +31,9 @@ enum EventMetrics {
         _ = (stored, duplicate, conflicting, redelivered, deadLettered)
     }
 
-    private static func byReason<Reason: Hashable & RawRepresentable<String>>(_ reasons: [Reason], _ label: String) -> [Reason: Counter] {
-        Dictionary(uniqueKeysWithValues: reasons.map { ($0, Counter(label: label, dimensions: [("reason", $0.rawValue)])) })
+    private static func byReason<Reason: Hashable & RawRepresentable<String>>(
+        _ reasons: [Reason], _ metric: CounterMetric
+    ) -> [Reason: Counter] {
+        Dictionary(uniqueKeysWithValues: reasons.map { ($0, metric.make($0.rawValue)) })
     }
 }

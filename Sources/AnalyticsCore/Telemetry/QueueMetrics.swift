@@ -2,8 +2,8 @@ internal import CoreMetrics
 
 /// The counters that a delivery passes. Names and meaning: ``MetricCatalogue``.
 enum QueueMetrics {
-    static let delivered = Counter(label: "analytics_queue_delivered_total")
-    static let acknowledged = Counter(label: "analytics_queue_acknowledged_total")
+    static let delivered = MetricCatalogue.metrics.queueDelivered.make()
+    static let acknowledged = MetricCatalogue.metrics.queueAcknowledged.make()
 
     /// Makes them exist, at 0.
     static func prepare() {

@@ -26,11 +26,10 @@ public struct StateReporter: Service {
         let depths = try? await broker.depths()
         for (state, count) in [("ready", depths?.ready), ("unacked", depths?.unacknowledged), ("dead", depths?.dead)] {
             // Not the last known number, which would look as if all were well.
-            Gauge(label: "analytics_queue_messages", dimensions: [("state", state)]).record(count.map(Double.init) ?? .nan)
+            MetricCatalogue.metrics.queueMessages.make(state).record(count.map(Double.init) ?? .nan)
         }
         for dependency in await Dependencies(store: store, broker: broker, cache: cache).check().dependencies {
-            Gauge(label: "analytics_dependency_up", dimensions: [("dependency", dependency.name)])
-                .record(dependency.health == .up ? 1 : 0)
+            MetricCatalogue.metrics.dependencyUp.make(dependency.name).record(dependency.health == .up ? 1 : 0)
         }
     }
 }
