@@ -52,9 +52,14 @@ let package = Package(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(
+            name: "AnalyticsJSON",
+            dependencies: ["CJSON"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "AnalyticsCore",
             dependencies: [
-                "CJSON",
+                "AnalyticsJSON",
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
@@ -75,7 +80,7 @@ let package = Package(
         .target(
             name: "AnalyticsEmbedded",
             dependencies: [
-                "AnalyticsCore",
+                "AnalyticsCore", "AnalyticsJSON",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -93,7 +98,7 @@ let package = Package(
         .target(
             name: "AnalyticsMongoDB",
             dependencies: [
-                "AnalyticsCore", "CMongoC",
+                "AnalyticsCore", "AnalyticsJSON", "CMongoC",
                 .product(name: "Algorithms", package: "swift-algorithms"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -117,7 +122,7 @@ let package = Package(
         .target(
             name: "AnalyticsAPI",
             dependencies: [
-                "AnalyticsCore", "GzipCodec",
+                "AnalyticsCore", "AnalyticsJSON", "GzipCodec",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -134,7 +139,7 @@ let package = Package(
         .target(
             name: "AnalyticsImport",
             dependencies: [
-                "AnalyticsCore", "GzipCodec",
+                "AnalyticsCore", "AnalyticsJSON", "GzipCodec",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -173,7 +178,7 @@ let package = Package(
         .testTarget(
             name: "AnalyticsCoreTests",
             dependencies: [
-                "AnalyticsCore", "TestSupport",
+                "AnalyticsCore", "AnalyticsJSON", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
@@ -196,7 +201,8 @@ let package = Package(
         .testTarget(
             name: "ContractTests",
             dependencies: [
-                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "AnalyticsRedis", "TestSupport",
+                "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "AnalyticsRedis",
+                "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -205,7 +211,7 @@ let package = Package(
         .testTarget(
             name: "AnalyticsAPITests",
             dependencies: [
-                "AnalyticsAPI", "AnalyticsCore", "AnalyticsEmbedded", "GzipCodec",
+                "AnalyticsAPI", "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "GzipCodec",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -221,7 +227,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "AnalyticsCore", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "TestSupport",
+                "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Checks the format of the sources, that what is parsed is parsed by its bytes and, where promtool is there, the alert rules and their tests.
+# Checks the format of the sources, that what is parsed is parsed by its bytes and cannot be kept and, where promtool is there, the alert rules and their tests.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 shopt -s nullglob
 
 swift format lint --strict --recursive --parallel Sources Tests Package.swift
+
+scripts/check-json-lending.sh
 
 scripts/lint-text.py --self-test
 scripts/lint-text.py

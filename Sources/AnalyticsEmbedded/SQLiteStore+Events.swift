@@ -1,4 +1,5 @@
 public import AnalyticsCore
+import AnalyticsJSON
 import Foundation
 import GRDB
 

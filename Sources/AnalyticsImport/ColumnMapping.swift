@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import AnalyticsJSON
 
 /// How a row of a table becomes an event: a template for each of the event's fields, and all columns as `data`.
 struct ColumnMapping {

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import AnalyticsJSON
 import CMongoC
 
 /// A value on its way to the server: filters, pipelines and documents are written as these, and what a user sent can only ever

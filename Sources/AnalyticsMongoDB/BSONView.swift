@@ -1,4 +1,5 @@
 import AnalyticsCore
+import AnalyticsJSON
 import CMongoC
 
 /// Reads a BSON document where it lies (https://bsonspec.org/spec.html). Valid as long as the memory under it: the cursor's or

@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import Foundation
 import HTTPTypes
 import HummingbirdTesting

@@ -1,4 +1,5 @@
 import AnalyticsEmbedded
+import AnalyticsJSON
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import AnalyticsJSON
 import TestSupport
 import Testing
 

@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import Foundation
 import Testing
 
@@ -88,24 +89,19 @@ private struct NotExtendedJSON: Error {}
 extension BSON {
     /// MongoDB's canonical Extended JSON, as far as a dump of the service's collections holds it. The order of members is kept.
     fileprivate init(extendedJSON text: String) throws {
-        let object = try PaddedBytes(text).withUnsafeBytes { slice -> [(String, BSON)]? in
-            guard var raw = JSONRawMembers(slice) else { return nil }
+        let padded = PaddedBytes(text)
+        if var raw = JSONRawMembers(padded, at: padded.all) {
             var members: [(String, BSON)] = []
-            while let (key, value) = try raw.next() { members.append((key.string, try BSON(extendedJSON: value.string))) }
-            return members
-        }
-        if let object {
-            self = try Self(members: object)
+            while let (key, value) = try raw.next() {
+                members.append((padded.string(at: key), try BSON(extendedJSON: padded.string(at: value))))
+            }
+            self = try Self(members: members)
             return
         }
-        let array = try PaddedBytes(text).withUnsafeBytes { slice -> [BSON]? in
-            guard var raw = JSONElements(slice) else { return nil }
+        if var raw = JSONElements(padded, at: padded.all) {
             var elements: [BSON] = []
-            while let element = try raw.next() { elements.append(try BSON(extendedJSON: element.string)) }
-            return elements
-        }
-        if let array {
-            self = .array(array)
+            while let element = try raw.next() { elements.append(try BSON(extendedJSON: padded.string(at: element))) }
+            self = .array(elements)
             return
         }
         switch try JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed) {

@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import TestSupport
 import Testing
 
@@ -8,7 +9,7 @@ struct WireFuzzTests {
     @Test("A message is refused, or goes all the way to its buckets, and reads back as itself")
     func envelope() throws {
         let decoder = ChunkDecoder()
-        let parser = JSONParser()
+        var parser = JSONParser()
         let enrichments = Enrichments.standard(keepClientAddress: false) + [Enrichments.clientAddress(keep: true), Enrichments.times]
         try Fuzzer("envelope").run { input in
             let salvage = EnvelopeSalvage(input)
@@ -25,7 +26,7 @@ struct WireFuzzTests {
                 let times = [event.timestamp, event.receivedAt] + [event.clientTimestamp].compactMap(\.self)
                 try Wrong.unless(times.allSatisfy(\.isValid), "a time that no event can have")
                 try Wrong.unless(event.receiptParts.index >= 0, "a position that no event can have")
-                let hints = ClientHints(event, sender: chunk.sender, parser: parser)
+                let hints = ClientHints(event, sender: chunk.sender, parser: &parser)
                 var context = EventContext()
                 for (number, enrichment) in enrichments.enumerated() {
                     let processedAt = number % 2 == 0 ? Timestamp.earliest : .latest

@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import AnalyticsJSON
 internal import Hummingbird
 
 /// A query string, decoded and held to the parameters that a route knows: whatever else stands there is a mistake, and never an

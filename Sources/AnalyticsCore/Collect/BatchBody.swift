@@ -1,38 +1,59 @@
-/// Cuts a request's body into the texts of its events, without parsing them: one broken event does not take the others with it.
+internal import AnalyticsJSON
+
+/// Finds the events in a request's body, without parsing them: one broken event does not take the others with it.
 struct BatchBody {
-    /// Raw texts, in order; valid as long as the body's bytes are.
-    var events: [JSONSlice] = []
-    /// The raw value of `sentAt`, when the batch carries one.
-    var sentAt: JSONSlice?
+    private let text: PaddedBytes
+    /// Where the events stand in the body, in order.
+    private(set) var events: [Range<Int>] = []
+    /// Where the value of `sentAt` stands, when the batch carries one.
+    private(set) var sentAt: Range<Int>?
 
     /// `[…]` or `{"events": […], "sentAt": …}`.
-    init(batch body: JSONSlice, limit: Int) throws(SubmissionError) {
-        guard var members = JSONRawMembers(body) else {
-            try self.init(array: body, limit: limit)
+    init(batch body: PaddedBytes, limit: Int) throws(SubmissionError) {
+        text = body
+        guard var members = JSONRawMembers(body, at: body.all) else {
+            try appendElements(at: body.all, limit: limit)
             return
         }
-        var array: JSONSlice?
-        var sentAt: JSONSlice?
+        var array: Range<Int>?
         while let (key, value) = try Self.whole({ () throws(JSONFault) in try members.next() }) {
-            if key.equals("events"), array == nil {
+            if body.equals("events", at: key), array == nil {
                 array = value
-            } else if key.equals("sentAt"), sentAt == nil {
+            } else if body.equals("sentAt", at: key), sentAt == nil {
                 sentAt = value
             } else {
                 throw SubmissionError(
-                    .invalidEnvelope, "'\(key.string)' is not expected here: a batch holds 'events' and may hold 'sentAt', once each.")
+                    .invalidEnvelope,
+                    "'\(body.string(at: key))' is not expected here: a batch holds 'events' and may hold 'sentAt', once each.")
             }
         }
         guard let array else {
             throw SubmissionError(
                 .invalidEnvelope, "'events' is missing: send an array of events, {\"events\": […]}, or NDJSON as application/x-ndjson.")
         }
-        try self.init(array: array, limit: limit)
-        self.sentAt = sentAt
+        try appendElements(at: array, limit: limit)
     }
 
-    init(array body: JSONSlice, limit: Int) throws(SubmissionError) {
-        guard var elements = JSONElements(body) else {
+    init(array body: PaddedBytes, limit: Int) throws(SubmissionError) {
+        text = body
+        try appendElements(at: body.all, limit: limit)
+    }
+
+    /// NDJSON: an event a line, empty lines passed over.
+    init(lines body: PaddedBytes, limit: Int) throws(SubmissionError) {
+        text = body
+        var rest = body.bytes
+        // One line at a time: a body of empty lines is not to become a list of them.
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != 0x0A }
+            rest = rest[line.endIndex...].dropFirst()
+            guard !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { continue }
+            try append(line.indices, limit: limit)
+        }
+    }
+
+    private mutating func appendElements(at range: Range<Int>, limit: Int) throws(SubmissionError) {
+        guard var elements = JSONElements(text, at: range) else {
             throw SubmissionError(.invalidEnvelope, "An array of events is expected here.")
         }
         while let element = try Self.whole({ () throws(JSONFault) in try elements.next() }) {
@@ -40,19 +61,7 @@ struct BatchBody {
         }
     }
 
-    /// NDJSON: an event a line, empty lines passed over.
-    init(lines body: JSONSlice, limit: Int) throws(SubmissionError) {
-        var rest = UnsafeRawBufferPointer(start: body.start, count: body.count)[...]
-        // One line at a time: a body of empty lines is not to become a list of them.
-        while !rest.isEmpty {
-            let line = rest.prefix { $0 != 0x0A }
-            rest = rest[line.endIndex...].dropFirst()
-            guard !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { continue }
-            try append(JSONSlice(start: body.start + line.startIndex, count: line.count), limit: limit)
-        }
-    }
-
-    private mutating func append(_ event: JSONSlice, limit: Int) throws(SubmissionError) {
+    private mutating func append(_ event: Range<Int>, limit: Int) throws(SubmissionError) {
         guard events.count < limit else {
             throw SubmissionError(.tooManyEvents, "A request holds at most \(limit) events; send the rest in another.")
         }

@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// What one message on the queue holds: some events of one request.
 ///
 /// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,

@@ -1,74 +1,76 @@
+internal import AnalyticsJSON
+
 /// Reads a message back. Not thread-safe: one a task.
 ///
 /// Whoever may publish to the queue can write a message, so it is checked here, once, against what ingest can have written: times are those
 /// of RFC 3339, texts have ingest's lengths, positions and numbers are bounded. What computes with an event later relies on that.
-struct ChunkDecoder {
+final class ChunkDecoder {
     /// Ten times what a message holds today.
     static let maximumEvents = 10 * ChunkEncoder.maximumEvents
     /// An event's position in its request. MAX_BATCH_EVENTS is at most 100,000.
     static let positions: ClosedRange<Int64> = 0...999_999
 
-    private let parser = JSONParser()
+    private var parser = JSONParser()
 
     /// Throws one line for the dead letters when the body is not a message that this version reads.
     func decode(_ body: [UInt8]) throws(ChunkError) -> EventChunk {
-        try PaddedBytes(body).withUnsafeBytes { (text) throws(ChunkError) in
-            let (header, events) = try parts(of: text)
-            guard let events else { throw ChunkError("no events") }
-            return EventChunk(
-                sender: header.sender, waitingRequest: header.isAwaited ? header.request : nil, events: try read(events, header))
-        }
+        let text = PaddedBytes(body)
+        let (header, events) = try parts(of: text)
+        guard let events else { throw ChunkError("no events") }
+        return EventChunk(
+            sender: header.sender, waitingRequest: header.isAwaited ? header.request : nil, events: try read(text, at: events, header))
     }
 
-    /// The raw text of `events`, and all other members as an object of their own: small, and validated whole.
-    private func parts(of text: JSONSlice) throws(ChunkError) -> (ChunkHeader, events: JSONSlice?) {
-        guard var members = JSONRawMembers(text) else { throw ChunkError("not a JSON object") }
-        var events: JSONSlice?
+    /// The place of `events`, and all other members as an object of their own: small, and validated whole.
+    private func parts(of text: PaddedBytes) throws(ChunkError) -> (ChunkHeader, events: Range<Int>?) {
+        guard var members = JSONRawMembers(text, at: text.all) else { throw ChunkError("not a JSON object") }
+        var events: Range<Int>?
         var others: [UInt8] = []
         while let (key, value) = try valid("the message", { () throws(JSONFault) in try members.next() }) {
             // As ``EnvelopeSalvage`` reads it, which has to find whatever is found here.
             guard events == nil else { throw ChunkError("a member follows 'events'") }
-            guard !key.bytes.contains(UInt8(ascii: "\\")) else { throw ChunkError("the name of a member is escaped") }
+            guard !text[key].contains(UInt8(ascii: "\\")) else { throw ChunkError("the name of a member is escaped") }
             // At once: of a newer message nothing else need be as this version has it.
-            if key.equals("v") { try EnvelopeVersion.check(Int64(value.string)) }
-            if key.equals("events") {
+            if text.equals("v", at: key) { try EnvelopeVersion.check(Int64(text.string(at: value))) }
+            if text.equals("events", at: key) {
                 events = value
             } else {
                 others += others.isEmpty ? "{\"".utf8 : ",\"".utf8
-                others += key.bytes
+                others += text[key]
                 others += "\":".utf8
-                others += value.bytes
+                others += text[value]
             }
         }
         others += others.isEmpty ? "{}".utf8 : "}".utf8
-        let header = try PaddedBytes(others).withUnsafeBytes { (text) throws(ChunkError) in
-            try ChunkHeader(
-                valid("the header") { () throws(JSONFault) in try parser.members(of: text, maximumDepth: EventLimits.maximumDepth) })
-        }
-        return (header, events)
+        return (try header(PaddedBytes(others)), events)
     }
 
-    private func read(_ text: JSONSlice, _ header: ChunkHeader) throws(ChunkError) -> [Event] {
-        guard var elements = JSONElements(text) else { throw ChunkError("'events' is no array") }
+    private func header(_ text: PaddedBytes) throws(ChunkError) -> ChunkHeader {
+        try parser.withMembers(
+            of: text, at: text.all, maximumDepth: EventLimits.maximumDepth, fault: { ChunkError("the header", $0) }
+        ) { (members) throws(ChunkError) in try ChunkHeader(members) }
+    }
+
+    private func read(_ text: PaddedBytes, at place: Range<Int>, _ header: ChunkHeader) throws(ChunkError) -> [Event] {
+        guard var elements = JSONElements(text, at: place) else { throw ChunkError("'events' is no array") }
         var events: [Event] = []
         while let element = try valid("'events'", { () throws(JSONFault) in try elements.next() }) {
             guard events.count < Self.maximumEvents else { throw ChunkError("more than \(Self.maximumEvents) events") }
+            let count = events.count
             // One level more than ingest allows: the data of a CloudEvent in binary mode has all levels to itself.
-            let members = try valid("event \(events.count)") { () throws(JSONFault) in
-                try parser.members(of: element, maximumDepth: EventLimits.maximumDepth + 1)
+            let event = try parser.withMembers(
+                of: text, at: element, maximumDepth: EventLimits.maximumDepth + 1, fault: { ChunkError("event \(count)", $0) }
+            ) { (members) throws(ChunkError) in
+                do throws(ChunkError) { return try Event(members, header) } catch { throw ChunkError("event \(count): \(error.message)") }
             }
-            do throws(ChunkError) {
-                events.append(try Event(members, header))
-            } catch {
-                throw ChunkError("event \(events.count): \(error.message)")
-            }
+            events.append(event)
         }
         guard !events.isEmpty else { throw ChunkError("no events") }
         return events
     }
 
     private func valid<R>(_ part: @autoclosure () -> String, _ body: () throws(JSONFault) -> R) throws(ChunkError) -> R {
-        do throws(JSONFault) { return try body() } catch { throw ChunkError("\(part()) is not valid JSON: \(error.code)") }
+        do throws(JSONFault) { return try body() } catch { throw ChunkError(part(), error) }
     }
 }
 
@@ -81,8 +83,8 @@ private struct ChunkHeader {
     var isAwaited = false
 
     /// Members that this version does not know are passed over. The parser has refused an object with a key twice.
-    init(_ members: JSONMembers) throws(ChunkError) {
-        try EnvelopeVersion.check(members["v"]?.integer)
+    init(_ members: borrowing JSONMembers) throws(ChunkError) {
+        try EnvelopeVersion.check(members.integer("v"))
         var receivedAt: Timestamp?
         try members.each { (member) throws(ChunkError) in
             if member.hasKey("project") {
@@ -108,7 +110,7 @@ private struct ChunkHeader {
 
 extension Event {
     /// Members that this version does not know are passed over.
-    fileprivate init(_ members: JSONMembers, _ header: ChunkHeader) throws(ChunkError) {
+    fileprivate init(_ members: borrowing JSONMembers, _ header: ChunkHeader) throws(ChunkError) {
         self.init(
             project: header.project, id: "", type: "", source: "", timestamp: header.receivedAt, receivedAt: header.receivedAt, receipt: "")
         var hasTimestamp = false
@@ -180,5 +182,9 @@ struct ChunkError: Error, Equatable {
 
     init(_ message: String) {
         self.message = message
+    }
+
+    fileprivate init(_ part: String, _ fault: JSONFault) {
+        message = "\(part) is not valid JSON: \(fault.code)"
     }
 }

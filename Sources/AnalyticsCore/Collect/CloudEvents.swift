@@ -1,11 +1,12 @@
+internal import AnalyticsJSON
 internal import FoundationEssentials
 
 /// CloudEvents 1.0 as native events: `id`, `source`, `type`, `data` are ours, `time` is `timestamp`, the extension attributes
 /// `correlationid`, `userid` and `sessionid` are our optional fields, and every other attribute goes to `metadata` under its name.
 extension EventDraft {
     /// Structured mode: an event in the JSON format (CloudEvents JSON Event Format 1.0.2).
-    init(cloudEvent members: JSONMembers) throws(Rejection) {
-        var metadata = CloudEventMetadata(datacontenttype: nil, isBase64: members["data_base64"] != nil)
+    init(cloudEvent members: borrowing JSONMembers) throws(Rejection) {
+        var metadata = CloudEventMetadata(datacontenttype: nil, isBase64: members.has("data_base64"))
         var specversion: String?
         try members.each { (member) throws(Rejection) in
             if member.hasKey("specversion") {
@@ -30,7 +31,7 @@ extension EventDraft {
 
     /// Binary mode: the attributes were HTTP headers, the body is the data (HTTP Protocol Binding 1.0.2, section 3.1).
     init(
-        cloudEventAttributes attributes: [String: String], contentType: String?, body: JSONSlice, parser: JSONParser
+        cloudEventAttributes attributes: [String: String], contentType: String?, body: PaddedBytes, parser: inout JSONParser
     ) throws(Rejection) {
         let encoding = DataEncoding(contentType: contentType, body: body)
         var metadata = CloudEventMetadata(datacontenttype: contentType, isBase64: encoding == .base64)
@@ -44,7 +45,7 @@ extension EventDraft {
                 try take(attribute: name, value, metadata: &metadata)
             }
         }
-        if body.count > 0 { data = try encoding.text(of: body, parser: parser) }
+        if body.count > 0 { data = try encoding.text(of: body, parser: &parser) }
         try finishCloudEvent(specversion: attributes["specversion"], metadata: metadata)
     }
 
@@ -108,7 +109,7 @@ private enum DataEncoding {
     case text
     case base64
 
-    init(contentType: String?, body: JSONSlice) {
+    init(contentType: String?, body: PaddedBytes) {
         let declared = contentType ?? "application/json"
         let mediaType = (declared.cutUTF8(atFirst: ";")?.before ?? declared[...]).lowercasedASCII().removingUTF8(" ", "\t")
         if mediaType.ends(withUTF8: "/json") || mediaType.ends(withUTF8: "+json") {
@@ -120,37 +121,14 @@ private enum DataEncoding {
         }
     }
 
-    func text(of body: JSONSlice, parser: JSONParser) throws(Rejection) -> JSONText {
+    func text(of body: PaddedBytes, parser: inout JSONParser) throws(Rejection) -> JSONText {
         switch self {
-        case .json: try JSONText(validating: body, parser: parser)
-        case .text: JSONText(string: body.string)
+        case .json:
+            try parser.withValue(
+                of: body, at: body.all, maximumDepth: EventLimits.maximumDepth, fault: { Rejection(fault: $0, field: "data") }
+            ) { (value) throws(Rejection) in value.json }
+        case .text: JSONText(string: body.string(at: body.all))
         case .base64: JSONText(string: Data(body.bytes).base64EncodedString())
-        }
-    }
-}
-
-extension JSONText {
-    init(string: String) {
-        var writer = JSONWriter()
-        writer.string(string)
-        self.init(normalised: writer.text)
-    }
-
-    /// Any JSON value, validated: read as the only member of an object.
-    init(validating text: JSONSlice, parser: JSONParser) throws(Rejection) {
-        var wrapped = PaddedBytes(reservingCapacity: text.count + 6)
-        wrapped.append(Array("{\"\":".utf8))
-        wrapped.append(UnsafeRawBufferPointer(start: text.start, count: text.count))
-        wrapped.append(Array("}".utf8))
-        do throws(JSONFault) {
-            self = try wrapped.withUnsafeBytes { (slice) throws(JSONFault) in
-                let members = try parser.members(of: slice, maximumDepth: EventLimits.maximumDepth + 1)
-                let values = members.makeIterator()
-                guard let first = values.next(), values.next() == nil else { throw JSONFault(code: .syntax) }
-                return first.json
-            }
-        } catch {
-            throw Rejection(fault: error, field: "data")
         }
     }
 }

@@ -47,7 +47,7 @@ public struct Collector: Sendable {
     private func decode(
         _ submission: Submission, _ stamp: EventDecoder.Stamp
     ) throws(SubmissionError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
-        let decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: submission.project), ids: ids)
+        var decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: submission.project), ids: ids)
         let output = try decoder.decode(submission, stamp: stamp)
         var encoder = ChunkEncoder(request: stamp.request, sender: submission.sender, isAwaited: submission.isAwaited)
         var events: [AcceptedEvent] = []

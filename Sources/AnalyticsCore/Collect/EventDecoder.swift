@@ -1,5 +1,7 @@
+internal import AnalyticsJSON
+
 /// Reads a submission's body into events, each accepted or rejected by itself. Pure: the time and the ids come in.
-struct EventDecoder {
+struct EventDecoder: ~Copyable {
     /// What every event of one request gets at the door.
     struct Stamp {
         var receivedAt: Timestamp
@@ -15,7 +17,7 @@ struct EventDecoder {
     var limits: EventLimits
     var horizon: IngestHorizon
     var ids: IDGenerator
-    private let parser = JSONParser()
+    private var parser = JSONParser()
 
     init(limits: EventLimits, horizon: IngestHorizon = IngestHorizon(), ids: IDGenerator) {
         self.limits = limits
@@ -24,21 +26,19 @@ struct EventDecoder {
     }
 
     /// Throws only when the request is no list of events at all; what is wrong with a single event is in the output.
-    func decode(_ submission: Submission, stamp: Stamp) throws(SubmissionError) -> Output {
-        let output = try submission.body.withUnsafeBytes { (body) throws(SubmissionError) in
-            switch submission.format {
-            case .event: decode([body], submission, stamp, native)
-            case .cloudEvent: decode([body], submission, stamp, cloudEvent)
-            case .cloudEventBinary(let attributes, let contentType):
-                decode([body], submission, stamp) { (text) throws(Rejection) in
-                    try EventDraft(cloudEventAttributes: attributes, contentType: contentType, body: text, parser: parser)
-                }
-            case .batch: try decodeBatch(body, submission, stamp)
-            case .lines:
-                decode(try BatchBody(lines: body, limit: limits.maximumBatchEvents).events, submission, stamp, native)
-            case .cloudEventBatch:
-                decode(try BatchBody(array: body, limit: limits.maximumBatchEvents).events, submission, stamp, cloudEvent)
-            }
+    mutating func decode(_ submission: Submission, stamp: Stamp) throws(SubmissionError) -> Output {
+        let body = submission.body
+        let limit = limits.maximumBatchEvents
+        var output = Output()
+        switch submission.format {
+        case .event, .cloudEvent, .cloudEventBinary: decode([body.all], submission, stamp, into: &output)
+        case .lines: decode(try BatchBody(lines: body, limit: limit).events, submission, stamp, into: &output)
+        case .cloudEventBatch: decode(try BatchBody(array: body, limit: limit).events, submission, stamp, into: &output)
+        case .batch:
+            let batch = try BatchBody(batch: body, limit: limit)
+            var sentAt: Timestamp?
+            if let place = batch.sentAt { sentAt = try self.sentAt(body, at: place) }
+            decode(batch.events, submission, stamp, sentAt: sentAt, into: &output)
         }
         guard !output.events.isEmpty || output.rejected.count > 0 else {
             throw SubmissionError(.emptyBatch, "The request holds no event.")
@@ -46,74 +46,59 @@ struct EventDecoder {
         return output
     }
 
-    private func decodeBatch(_ body: JSONSlice, _ submission: Submission, _ stamp: Stamp) throws(SubmissionError) -> Output {
-        let batch = try BatchBody(batch: body, limit: limits.maximumBatchEvents)
-        let sentAt = try batch.sentAt.map { (text) throws(SubmissionError) in try self.sentAt(text) } ?? nil
-        return decode(batch.events, submission, stamp, sentAt: sentAt, native)
-    }
-
-    private func decode(
-        _ texts: [JSONSlice], _ submission: Submission, _ stamp: Stamp, sentAt: Timestamp? = nil,
-        _ read: (JSONSlice) throws(Rejection) -> EventDraft
-    ) -> Output {
-        var output = Output()
-        output.events.reserveCapacity(texts.count)
-        for (index, text) in texts.enumerated() {
+    private mutating func decode(
+        _ places: [Range<Int>], _ submission: Submission, _ stamp: Stamp, sentAt: Timestamp? = nil, into output: inout Output
+    ) {
+        output.events.reserveCapacity(places.count)
+        for (index, place) in places.enumerated() {
             var draft: EventDraft?
             do throws(Rejection) {
-                guard text.count <= limits.maximumEventBytes else {
+                guard place.count <= limits.maximumEventBytes else {
                     throw Rejection(
                         code: .eventTooLarge,
-                        message: "The event has \(text.count) bytes; at most \(limits.maximumEventBytes) are allowed.")
+                        message: "The event has \(place.count) bytes; at most \(limits.maximumEventBytes) are allowed.")
                 }
-                let read = try read(text)
+                let read = try read(submission, at: place)
                 draft = read
                 output.events.append((index, try event(read, at: index, of: submission, stamp: stamp, sentAt: sentAt)))
             } catch {
                 var rejection = error
                 rejection.index = index
-                rejection.id = draft?.id ?? id(of: text, submission.format)
+                rejection.id = draft?.id ?? id(of: submission, at: place)
                 output.rejected.append(rejection)
             }
         }
-        return output
+    }
+
+    private mutating func read(_ submission: Submission, at place: Range<Int>) throws(Rejection) -> EventDraft {
+        if case .cloudEventBinary(let attributes, let contentType) = submission.format {
+            return try EventDraft(
+                cloudEventAttributes: attributes, contentType: contentType, body: submission.body, parser: &parser)
+        }
+        let isCloudEvent = submission.format == .cloudEvent || submission.format == .cloudEventBatch
+        return try parser.withMembers(
+            of: submission.body, at: place, maximumDepth: EventLimits.maximumDepth, fault: { Rejection(fault: $0) }
+        ) { (members) throws(Rejection) in
+            isCloudEvent ? try EventDraft(cloudEvent: members) : try EventDraft(native: members)
+        }
     }
 
     /// The id of an event that was refused for something else, so that its sender can tell which it was.
-    private func id(of text: JSONSlice, _ format: Submission.Format) -> String? {
-        if case .cloudEventBinary(let attributes, _) = format {
+    private mutating func id(of submission: Submission, at place: Range<Int>) -> String? {
+        if case .cloudEventBinary(let attributes, _) = submission.format {
             return attributes["id"].flatMap { try? FieldRules.checked($0, "id", limit: FieldRules.idLength) }
         }
-        guard text.count <= limits.maximumEventBytes, let members = try? members(text) else { return nil }
-        return members["id"].flatMap { try? FieldRules.string($0, "id", limit: FieldRules.idLength) }
-    }
-
-    private func native(_ text: JSONSlice) throws(Rejection) -> EventDraft {
-        try EventDraft(native: members(text))
-    }
-
-    private func cloudEvent(_ text: JSONSlice) throws(Rejection) -> EventDraft {
-        try EventDraft(cloudEvent: members(text))
-    }
-
-    private func members(_ text: JSONSlice) throws(Rejection) -> JSONMembers {
-        do throws(JSONFault) {
-            return try parser.members(of: text, maximumDepth: EventLimits.maximumDepth)
-        } catch {
-            throw Rejection(fault: error)
+        guard place.count <= limits.maximumEventBytes else { return nil }
+        let id = try? parser.withMembers(of: submission.body, at: place, maximumDepth: EventLimits.maximumDepth) { members in
+            members.with("id") { try? FieldRules.string($0, "id", limit: FieldRules.idLength) }
         }
+        return id ?? nil
     }
 
-    private func sentAt(_ text: JSONSlice) throws(SubmissionError) -> Timestamp? {
-        var object = PaddedBytes("{\"sentAt\":")
-        object.append(UnsafeRawBufferPointer(start: text.start, count: text.count))
-        object.append(CollectionOfOne(UInt8(ascii: "}")))
-        return try object.withUnsafeBytes { (slice) throws(SubmissionError) in
-            do {
-                return try parser.members(of: slice, maximumDepth: 1)["sentAt"].flatMap { try FieldRules.timestamp($0, "sentAt") }
-            } catch {
-                throw SubmissionError(.invalidEnvelope, FieldRules.timestampHelp("sentAt"))
-            }
+    private mutating func sentAt(_ body: PaddedBytes, at place: Range<Int>) throws(SubmissionError) -> Timestamp? {
+        let refusal = SubmissionError(.invalidEnvelope, FieldRules.timestampHelp("sentAt"))
+        return try parser.withValue(of: body, at: place, maximumDepth: 0, fault: { _ in refusal }) { (value) throws(SubmissionError) in
+            do throws(Rejection) { return try FieldRules.timestamp(value, "sentAt") } catch { throw refusal }
         }
     }
 

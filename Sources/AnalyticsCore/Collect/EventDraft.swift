@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// What a client sent of one event, read and checked field by field; not stamped yet. Pure.
 struct EventDraft {
     var id: String?
@@ -13,7 +15,7 @@ struct EventDraft {
 
 extension EventDraft {
     /// Reads a native event. Throws a ``Rejection`` whose index is not set yet.
-    init(native members: JSONMembers) throws(Rejection) {
+    init(native members: borrowing JSONMembers) throws(Rejection) {
         try members.each { (member) throws(Rejection) in
             if member.hasKey("id") {
                 id = try FieldRules.string(member, "id", limit: FieldRules.idLength)
@@ -58,7 +60,7 @@ enum FieldRules {
     }
 
     /// A string of 1 to `limit` characters without control characters; `nil` when it is null.
-    static func string(_ member: JSONMember, _ field: String, limit: Int) throws(Rejection) -> String? {
+    static func string(_ member: borrowing JSONMember, _ field: String, limit: Int) throws(Rejection) -> String? {
         if member.isNull { return nil }
         guard let value = member.string else {
             throw Rejection(field: field, code: .invalidType, message: "'\(field)' must be a string.")
@@ -98,7 +100,7 @@ enum FieldRules {
         }
     }
 
-    static func object(_ member: JSONMember, _ field: String) throws(Rejection) -> JSONText? {
+    static func object(_ member: borrowing JSONMember, _ field: String) throws(Rejection) -> JSONText? {
         if member.isNull { return nil }
         guard member.isObject else {
             throw Rejection(field: field, code: .invalidType, message: "'\(field)' must be an object.")
@@ -106,7 +108,7 @@ enum FieldRules {
         return member.json
     }
 
-    static func timestamp(_ member: JSONMember, _ field: String) throws(Rejection) -> Timestamp? {
+    static func timestamp(_ member: borrowing JSONMember, _ field: String) throws(Rejection) -> Timestamp? {
         if member.isNull { return nil }
         if let milliseconds = member.integer {
             let timestamp = Timestamp(milliseconds: milliseconds)

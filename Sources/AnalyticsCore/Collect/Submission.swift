@@ -1,3 +1,5 @@
+public import AnalyticsJSON
+
 /// One request's worth of events, as the transport hands it in.
 public struct Submission: Sendable {
     public var project: String

@@ -1,3 +1,5 @@
+public import AnalyticsJSON
+
 /// One event as the queue carries it: validated, stamped and on its way. `(project, id)` is its identity.
 public struct Event: Sendable, Equatable {
     /// Whose event it is. Part of every key, query and cache entry; ``Project/default`` until there are keys.
@@ -60,16 +62,6 @@ public struct StoredEvent: Sendable, Equatable {
         self.processedAt = processedAt
         self.context = context
         self.fingerprint = fingerprint
-    }
-}
-
-/// JSON as normalised text: valid, no white space, keys in their order, each number in its shortest form. Made by ``JSONParser``.
-public struct JSONText: Sendable, Equatable {
-    public var text: String
-
-    /// Trusts that `text` is normalised.
-    public init(normalised text: String) {
-        self.text = text
     }
 }
 

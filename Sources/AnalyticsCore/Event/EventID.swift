@@ -1,3 +1,4 @@
+internal import AnalyticsJSON
 internal import Crypto
 
 /// Makes ids. Injected, so that tests know them.

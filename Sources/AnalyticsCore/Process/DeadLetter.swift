@@ -1,3 +1,4 @@
+internal import AnalyticsJSON
 internal import FoundationEssentials
 
 /// An event, or a whole delivery, that processing gave up on for good: everything needed to understand it and to replay it.

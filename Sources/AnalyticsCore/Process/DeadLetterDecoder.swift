@@ -1,25 +1,23 @@
+internal import AnalyticsJSON
 internal import FoundationEssentials
 
 /// Reads a dead letter back, as strictly as it was written. Not thread-safe: one a task.
-public struct DeadLetterDecoder {
-    private let parser = JSONParser()
+public final class DeadLetterDecoder {
+    private var parser = JSONParser()
 
     public init() {}
 
     /// Throws one line when the body is not a dead letter that this version reads.
     public func decode(_ body: [UInt8]) throws(DeadLetterError) -> DeadLetter {
-        try PaddedBytes(body).withUnsafeBytes { (text) throws(DeadLetterError) in
-            let members: JSONMembers
-            do throws(JSONFault) {
-                members = try parser.members(of: text, maximumDepth: Self.maximumDepth)
-            } catch {
-                throw DeadLetterError("not a JSON object: \(error.code)")
-            }
+        let text = PaddedBytes(body)
+        return try parser.withMembers(
+            of: text, at: text.all, maximumDepth: Self.maximumDepth, fault: { DeadLetterError("not a JSON object: \($0.code)") }
+        ) { (members) throws(DeadLetterError) in
             // Before anything else: a newer letter may look otherwise.
-            guard let version = members["v"]?.integer else { throw DeadLetterError("no version") }
+            guard let version = members.integer("v") else { throw DeadLetterError("no version") }
             guard version == 1 else { throw DeadLetterError("version \(version) is not known here") }
             var letter = try DeadLetter(members)
-            letter.original = try original(members, letter.reason, text)
+            letter.original = try Self.original(members, letter.reason, text)
             return letter
         }
     }
@@ -28,13 +26,17 @@ public struct DeadLetterDecoder {
     private static let maximumDepth = 3 + EventLimits.maximumDepth + 1
 
     /// The bytes as they stand: those of a message raw, those of which nothing is known as base64.
-    private func original(_ members: JSONMembers, _ reason: DeadLetterReason, _ text: JSONSlice) throws(DeadLetterError) -> [UInt8] {
-        switch (reason.keepsMessage, members["original"], members["originalBase64"]) {
-        case (true, let message?, nil):
-            guard message.isObject, let raw = Self.raw("original", in: text) else { throw DeadLetterError("'original' is no message") }
+    private static func original(
+        _ members: borrowing JSONMembers, _ reason: DeadLetterReason, _ text: PaddedBytes
+    ) throws(DeadLetterError) -> [UInt8] {
+        switch (reason.keepsMessage, members.has("original"), members.has("originalBase64")) {
+        case (true, true, false):
+            guard members.with("original", { $0.isObject }) == true, let raw = raw("original", in: text) else {
+                throw DeadLetterError("'original' is no message")
+            }
             return raw
-        case (false, nil, let base64?):
-            guard let bytes = base64.string.flatMap({ Data(base64Encoded: $0) }) else {
+        case (false, false, true):
+            guard let bytes = members.string("originalBase64").flatMap({ Data(base64Encoded: $0) }) else {
                 throw DeadLetterError("'originalBase64' is no base64")
             }
             return Array(bytes)
@@ -43,10 +45,10 @@ public struct DeadLetterDecoder {
         }
     }
 
-    private static func raw(_ name: StaticString, in text: JSONSlice) -> [UInt8]? {
-        guard var members = JSONRawMembers(text) else { return nil }
+    private static func raw(_ name: StaticString, in text: PaddedBytes) -> [UInt8]? {
+        guard var members = JSONRawMembers(text, at: text.all) else { return nil }
         while let (key, value) = try? members.next() {
-            if key.equals(name) { return Array(value.bytes) }
+            if text.equals(name, at: key) { return Array(text[value]) }
         }
         return nil
     }
@@ -65,7 +67,7 @@ public struct DeadLetterError: Error, Sendable, Equatable, CustomStringConvertib
 
 extension DeadLetter {
     /// All but ``original``. A member that this version does not know is refused: what it says would be lost when the letter is written again.
-    fileprivate init(_ members: JSONMembers) throws(DeadLetterError) {
+    fileprivate init(_ members: borrowing JSONMembers) throws(DeadLetterError) {
         var reason: DeadLetterReason?
         var error: String?
         var attempts: Int64?
@@ -84,7 +86,7 @@ extension DeadLetter {
                 project = try member.name()
             } else if member.hasKey("eventId") {
                 eventId = try member.name()
-            } else if !["v", "original", "originalBase64"].contains(where: member.hasKey) {
+            } else if !(member.hasKey("v") || member.hasKey("original") || member.hasKey("originalBase64")) {
                 throw DeadLetterError("'\(member.key)' is not known here")
             }
         }

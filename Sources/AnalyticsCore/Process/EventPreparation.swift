@@ -1,10 +1,12 @@
-/// Makes of a delivery what a flush writes: decodes and enriches its events.
-struct EventPreparation {
+internal import AnalyticsJSON
+
+/// Makes of a delivery what a flush writes: decodes and enriches its events. Not thread-safe: one per task.
+final class EventPreparation {
     let enrichments: [Enrichment]
     let clock: WallClock
 
     private let decoder = ChunkDecoder()
-    private let parser = JSONParser()
+    private var parser = JSONParser()
 
     init(enrichments: [Enrichment], clock: WallClock) {
         self.enrichments = enrichments
@@ -21,7 +23,8 @@ struct EventPreparation {
     private func enriched(_ chunk: EventChunk) -> [StoredEvent] {
         let now = clock.now()
         return chunk.events.map { event in
-            let input = EnrichmentInput(event: event, processedAt: now, hints: ClientHints(event, sender: chunk.sender, parser: parser))
+            let hints = ClientHints(event, sender: chunk.sender, parser: &parser)
+            let input = EnrichmentInput(event: event, processedAt: now, hints: hints)
             var context = EventContext()
             for enrichment in enrichments { enrichment.apply(input, &context) }
             return StoredEvent(event: event, processedAt: now, context: context.json, fingerprint: event.fingerprint)

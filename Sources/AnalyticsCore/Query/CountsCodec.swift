@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// Counts as the cache keeps them: `{"v":2,"other":count,"counts":{"name":count,…}}`.
 ///
 /// The cache is a wire: whoever can write to it can put anything under a key. What is not what ``encode(_:)`` writes is computed anew.
@@ -29,23 +31,25 @@ enum CountsCodec {
     }
 
     static func decode(_ bytes: [UInt8]) throws(Fault) -> Counts {
-        let parser = JSONParser()
-        defer { withExtendedLifetime(parser) {} }
-        return try PaddedBytes(bytes).withUnsafeBytes { (text) throws(Fault) in
-            guard let members = try? parser.members(of: text, maximumDepth: 2), let format = members["v"]?.integer else { throw .damaged }
+        var parser = JSONParser()
+        let text = PaddedBytes(bytes)
+        let (groups, other) = try parser.withMembers(of: text, at: text.all, maximumDepth: 2, fault: { _ in Fault.damaged }) {
+            (members) throws(Fault) in
+            guard let format = members.integer("v") else { throw .damaged }
             guard format == Self.format else { throw .unknownFormat }
-            guard let counts = members["counts"], counts.isObject, let other = members["other"]?.integer, other >= 0 else { throw .damaged }
-            return try PaddedBytes(counts.json.text).withUnsafeBytes { (text) throws(Fault) in try read(text, other, parser) }
+            guard let groups = members.with("counts", { $0.isObject ? $0.json : nil }), let other = members.integer("other"), other >= 0
+            else { throw .damaged }
+            return (PaddedBytes(groups.text), other)
         }
-    }
-
-    /// The parser refuses an object with a key twice.
-    private static func read(_ text: JSONSlice, _ other: Int64, _ parser: JSONParser) throws(Fault) -> Counts {
-        guard let members = try? parser.members(of: text, maximumDepth: 1) else { throw .damaged }
-        var counts: [(name: ExactText, count: Int64)] = []
-        try members.each { (member) throws(Fault) in
-            guard let count = member.integer, count >= 0 else { throw .damaged }
-            counts.append((ExactText(member.key), count))
+        // The parser refuses an object with a key twice.
+        let counts = try parser.withMembers(of: groups, at: groups.all, maximumDepth: 1, fault: { _ in Fault.damaged }) {
+            (members) throws(Fault) in
+            var counts: [(name: ExactText, count: Int64)] = []
+            try members.each { (member) throws(Fault) in
+                guard let count = member.integer, count >= 0 else { throw .damaged }
+                counts.append((ExactText(member.key), count))
+            }
+            return counts
         }
         guard let counts = Counts(exact: counts, other: other) else { throw .damaged }
         return counts

@@ -1,3 +1,4 @@
+internal import AnalyticsJSON
 internal import FoundationEssentials
 
 /// Answers what is stored: single events and listings.

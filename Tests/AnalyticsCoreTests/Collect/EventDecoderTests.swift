@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import Testing
 
 @testable import AnalyticsCore
@@ -8,8 +9,8 @@ func decode(
     limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
 ) throws(SubmissionError) -> EventDecoder.Output {
     let submission = Submission(project: project, format: format, body: PaddedBytes(body), idempotencyKey: key)
-    return try EventDecoder(limits: limits, horizon: horizon, ids: .counting("made"))
-        .decode(submission, stamp: .init(receivedAt: noon, request: request))
+    var decoder = EventDecoder(limits: limits, horizon: horizon, ids: .counting("made"))
+    return try decoder.decode(submission, stamp: .init(receivedAt: noon, request: request))
 }
 
 func decode(

@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import Logging
 import Synchronization
 

@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import Testing
 
 @testable import AnalyticsCore
@@ -12,7 +13,7 @@ struct EnrichmentTests {
         event.metadata = metadata.map(JSONText.init(normalised:))
         change(&event)
         let input = EnrichmentInput(
-            event: event, processedAt: noon + .milliseconds(250), hints: ClientHints(event, sender: sender, parser: JSONParser()))
+            event: event, processedAt: noon + .milliseconds(250), hints: ClientHints(event, sender: sender))
         var context = EventContext()
         for step in Enrichments.standard(keepClientAddress: keepAddress) { step.apply(input, &context) }
         return context
@@ -68,7 +69,7 @@ struct EnrichmentTests {
             var event = sample("a")
             event.data = data.map(JSONText.init(normalised:))
             event.metadata = metadata.map(JSONText.init(normalised:))
-            return ClientHints(event, sender: sender, parser: JSONParser())
+            return ClientHints(event, sender: sender)
         }
         #expect(hints(#"{"ip":"1.1.1.1","userAgent":"d"}"#, #"{"ip":"2.2.2.2","url":"m"}"#).ip == "1.1.1.1")
         #expect(hints(#"{"$raw_user_agent":"d"}"#, #"{"$ip":"2.2.2.2","$current_url":"m"}"#).ip == "2.2.2.2")
@@ -179,5 +180,12 @@ struct UserAgentTests {
     private func describe(_ agent: UserAgent) -> String {
         let browser = agent.browser.map { "\($0.name) \($0.version ?? "-")" } ?? "-"
         return "\(browser), \(agent.operatingSystem.map { "\($0.name) \($0.version ?? "-")" } ?? "-"), \(agent.device ?? "-")"
+    }
+}
+
+extension ClientHints {
+    fileprivate init(_ event: Event, sender: Sender) {
+        var parser = JSONParser()
+        self.init(event, sender: sender, parser: &parser)
     }
 }

@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import ServiceLifecycle
 import ServiceLifecycleTestKit
 import TestSupport

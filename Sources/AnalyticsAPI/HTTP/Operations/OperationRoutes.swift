@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore

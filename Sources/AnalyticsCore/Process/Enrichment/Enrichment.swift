@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// One step of enrichment: reads the event and what came with it, and adds to the context. Pure.
 public struct Enrichment: Sendable {
     public var name: String
@@ -24,17 +26,17 @@ public struct ClientHints: Sendable, Equatable {
     public var userAgent: String?
     public var ip: String?
 
-    init(_ event: Event, sender: Sender, parser: JSONParser) {
-        read(event.data, parser)
-        read(event.metadata, parser)
+    init(_ event: Event, sender: Sender, parser: inout JSONParser) {
+        read(event.data, &parser)
+        read(event.metadata, &parser)
         userAgent = userAgent ?? sender.userAgent
         ip = ip ?? sender.address
     }
 
-    private mutating func read(_ json: JSONText?, _ parser: JSONParser) {
+    private mutating func read(_ json: JSONText?, _ parser: inout JSONParser) {
         guard let json, json.text.utf8.first == UInt8(ascii: "{") else { return }
-        PaddedBytes(json.text).withUnsafeBytes { text in
-            guard let members = try? parser.members(of: text, maximumDepth: EventLimits.maximumDepth) else { return }
+        let text = PaddedBytes(json.text)
+        try? parser.withMembers(of: text, at: text.all, maximumDepth: EventLimits.maximumDepth) { members in
             members.each { member in
                 if member.hasKey("url") || member.hasKey("$current_url") {
                     url = url ?? member.string

@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// What enrichment finds out about an event; stored under `context`, never over a client's field.
 public struct EventContext: Sendable, Equatable {
     /// Milliseconds from receipt to processing.

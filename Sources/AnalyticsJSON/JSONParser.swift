@@ -1,0 +1,150 @@
+internal import CJSON
+
+/// Parses and validates JSON objects with simdjson; reuses its buffers from one object to the next.
+///
+/// What it finds is lent: it lives in the parser's buffers, so a closure may read it, and only copies leave the closure. ``JSONMembers``
+/// and ``JSONMember`` cannot be copied or kept, and the parser cannot be used again meanwhile: each of these does not compile.
+public struct JSONParser: ~Copyable {
+    private let parser: OpaquePointer
+
+    public init() {
+        parser = cjson_parser_new()
+    }
+
+    deinit {
+        cjson_parser_free(parser)
+    }
+
+    /// Parses one object, all of it, and lends its top-level members to `body`.
+    ///
+    /// - Parameter maximumDepth: How many containers may be nested, the object included.
+    /// - Parameter fault: Makes the caller's error when this is no such object.
+    @inlinable
+    public mutating func withMembers<R, E: Error>(
+        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int, fault: (JSONFault) -> E,
+        _ body: (borrowing JSONMembers) throws(E) -> R
+    ) throws(E) -> R {
+        let members: JSONMembers
+        do throws(JSONFault) {
+            members = try parse(text, at: range, maximumDepth: maximumDepth)
+        } catch {
+            throw fault(error)
+        }
+        return try body(members)
+    }
+
+    /// The same for a body that throws nothing.
+    @inlinable
+    public mutating func withMembers<R>(
+        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int, _ body: (borrowing JSONMembers) -> R
+    ) throws(JSONFault) -> R {
+        try body(parse(text, at: range, maximumDepth: maximumDepth))
+    }
+
+    /// Parses one value of any kind, and lends it to `body`.
+    public mutating func withValue<R, E: Error>(
+        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int, fault: (JSONFault) -> E,
+        _ body: (borrowing JSONMember) throws(E) -> R
+    ) throws(E) -> R {
+        // As the only member of an object, since the parser takes no other text.
+        var object = PaddedBytes(reservingCapacity: range.count + 6)
+        object.append("{\"\":".utf8)
+        object.append(text[range])
+        object.append("}".utf8)
+        return try withMembers(of: object, at: object.all, maximumDepth: maximumDepth + 1, fault: fault) { (members) throws(E) in
+            guard members.count == 1 else { throw fault(JSONFault(code: .syntax)) }
+            return try body(members.member(at: 0))
+        }
+    }
+
+    /// The members hold until the next call, and no longer than the parser.
+    @usableFromInline
+    mutating func parse(_ text: PaddedBytes, at range: Range<Int>, maximumDepth: Int) throws(JSONFault) -> JSONMembers {
+        var members: UnsafePointer<cjson_member>?
+        var count = 0
+        var key = cjson_view()
+        let status = text.withPointer(at: range) { start in
+            cjson_parse_object(parser, start, range.count, UInt32(maximumDepth), &members, &count, &key)
+        }
+        guard status == CJSON_OK else {
+            throw JSONFault(code: .init(status), key: key.bytes == nil ? nil : key.string)
+        }
+        return JSONMembers(members: members, count: count)
+    }
+}
+
+/// The members of a parsed object, in their order.
+public struct JSONMembers: ~Copyable {
+    private let members: UnsafePointer<cjson_member>?
+    public let count: Int
+
+    fileprivate init(members: UnsafePointer<cjson_member>?, count: Int) {
+        self.members = members
+        self.count = count
+    }
+
+    @inlinable
+    public func each<E: Error>(_ body: (borrowing JSONMember) throws(E) -> Void) throws(E) {
+        for index in 0..<count { try body(member(at: index)) }
+    }
+
+    /// Calls `body` with the member of this name; gives `nil` when there is none.
+    @inlinable
+    public func with<R, E: Error>(_ key: StaticString, _ body: (borrowing JSONMember) throws(E) -> R?) throws(E) -> R? {
+        for index in 0..<count {
+            let member = member(at: index)
+            if member.hasKey(key) { return try body(member) }
+        }
+        return nil
+    }
+
+    public func has(_ key: StaticString) -> Bool { with(key) { _ in true } ?? false }
+
+    /// The member's value, when there is one of this name and kind.
+    public func string(_ key: StaticString) -> String? { with(key) { $0.string } }
+    public func integer(_ key: StaticString) -> Int64? { with(key) { $0.integer } }
+
+    @usableFromInline
+    func member(at index: Int) -> JSONMember { JSONMember(members! + index) }
+}
+
+/// A member of a parsed object.
+public struct JSONMember: ~Copyable {
+    private let member: UnsafePointer<cjson_member>
+    @usableFromInline let keyBytes: UnsafeRawBufferPointer
+
+    fileprivate init(_ member: UnsafePointer<cjson_member>) {
+        self.member = member
+        keyBytes = UnsafeRawBufferPointer(start: member.pointee.key.bytes, count: member.pointee.key.length)
+    }
+
+    public var key: String { member.pointee.key.string }
+
+    @inlinable
+    public func hasKey(_ key: StaticString) -> Bool {
+        keyBytes.count == key.utf8CodeUnitCount
+            && keyBytes.elementsEqual(UnsafeRawBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+    }
+
+    public var isNull: Bool { member.pointee.kind == CJSON_NULL }
+
+    public var string: String? { member.pointee.kind == CJSON_STRING ? member.pointee.text.string : nil }
+
+    public var integer: Int64? { member.pointee.kind == CJSON_INTEGER ? member.pointee.integer : nil }
+
+    public var isObject: Bool { member.pointee.kind == CJSON_OBJECT }
+
+    /// The value as normalised JSON text.
+    public var json: JSONText {
+        let text = member.pointee.text
+        guard member.pointee.kind == CJSON_STRING else { return JSONText(normalised: text.string) }
+        var writer = JSONWriter()
+        writer.string(bytes: text.bytes, count: text.length)
+        return JSONText(normalised: writer.text)
+    }
+}
+
+extension cjson_view {
+    /// Repairs what is no UTF-8, of which a parsed value has nothing.
+    fileprivate var string: String { String(decoding: UnsafeRawBufferPointer(start: bytes, count: length), as: UTF8.self) }
+}

@@ -1,0 +1,16 @@
+/// JSON as normalised text: valid, no white space, keys in their order, each number in its shortest form. Made by ``JSONParser``.
+public struct JSONText: Sendable, Equatable {
+    public var text: String
+
+    /// Trusts that `text` is normalised.
+    public init(normalised text: String) {
+        self.text = text
+    }
+
+    /// A JSON string.
+    public init(string: String) {
+        var writer = JSONWriter()
+        writer.string(string)
+        self.init(normalised: writer.text)
+    }
+}

@@ -1,0 +1,5 @@
+import AnalyticsJSON
+
+final class Holder: Sendable {
+    let parser = JSONParser()  // refused
+}

@@ -1,0 +1,7 @@
+import AnalyticsJSON
+
+func refused() {
+    let parser = JSONParser()
+    let other = parser
+    _ = (parser, other)  // refused
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Checks that what the JSON parser lends cannot be kept: every file of Tests/JSONLending but Allowed.swift must be refused by the compiler,
+# at the line that says so.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cp Sources/CJSON/include/cjson.h "$work"
+echo 'module CJSON { header "cjson.h" export * }' >"$work/module.modulemap"
+swiftc -swift-version 6 -parse-as-library -emit-module -emit-module-path "$work/AnalyticsJSON.swiftmodule" \
+    -module-name AnalyticsJSON -I "$work" Sources/AnalyticsJSON/*.swift
+
+compile() {
+    swiftc -swift-version 6 -parse-as-library -emit-sil -o "$work/out.sil" -module-name Lending -I "$work" "$1" 2>&1
+}
+
+compile Tests/JSONLending/Allowed.swift || {
+    echo "Tests/JSONLending/Allowed.swift does not compile" >&2
+    exit 1
+}
+for file in Tests/JSONLending/*.swift; do
+    [[ $file != */Allowed.swift ]] || continue
+    line=$(grep -n '// refused$' "$file" | cut -d: -f1)
+    if messages=$(compile "$file"); then
+        echo "$file:$line: compiles, and must not" >&2
+        exit 1
+    fi
+    grep -q "^[^ ]*$(basename "$file"):$line:[0-9]*: error: " <<<"$messages" || {
+        echo "$messages" >&2
+        echo "$file:$line: is refused for something else" >&2
+        exit 1
+    }
+done
