@@ -1,0 +1,181 @@
+// What the parts of the shim share.
+#pragma once
+
+#include "cjson.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <simdjson.h>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dom = simdjson::dom;
+
+namespace cjson {
+
+/// How a byte is escaped: 0 not at all, 'u' as \u00XX, else with a backslash and this letter.
+struct escape_table {
+  char letter[256] = {};
+  constexpr escape_table() {
+    for (int c = 0; c < 0x20; c++) letter[c] = 'u';
+    letter[0x08] = 'b';
+    letter[0x09] = 't';
+    letter[0x0a] = 'n';
+    letter[0x0c] = 'f';
+    letter[0x0d] = 'r';
+    letter[0x22] = '"';
+    letter[0x5c] = '\\';
+  }
+};
+inline constexpr escape_table escapes;
+
+/// True when none of eight bytes needs an escape. May say false for some that need none (never the other way).
+inline bool plain8(const char *bytes) {
+  uint64_t w;
+  std::memcpy(&w, bytes, 8);
+  constexpr uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+  const uint64_t quote = w ^ (ones * 0x22), backslash = w ^ (ones * 0x5c);
+  const uint64_t control = (w - ones * 0x20) & ~w;
+  return (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | control) & high ? false : true;
+}
+
+/// Without the quotes. `out` has room for 6 × length.
+inline char *escape(const char *bytes, size_t length, char *out) {
+  const char *end = bytes + length;
+  while (bytes < end) {
+    while (end - bytes >= 8 && plain8(bytes)) {
+      std::memcpy(out, bytes, 8);
+      bytes += 8;
+      out += 8;
+    }
+    const char *stop = end - bytes > 8 ? bytes + 8 : end;
+    for (; bytes < stop; bytes++) {
+      const char letter = escapes.letter[static_cast<unsigned char>(*bytes)];
+      if (letter == 0) {
+        *out++ = *bytes;
+        continue;
+      }
+      *out++ = '\\';
+      *out++ = letter;
+      if (letter == 'u') {
+        *out++ = '0';
+        *out++ = '0';
+        *out++ = "0123456789abcdef"[static_cast<unsigned char>(*bytes) >> 4];
+        *out++ = "0123456789abcdef"[*bytes & 15];
+      }
+    }
+  }
+  return out;
+}
+
+/// A growing run of bytes. Not std::string: that writes zeros over what is to be overwritten anyway.
+class text_buffer {
+public:
+  text_buffer() = default;
+  text_buffer(const text_buffer &) = delete;
+  text_buffer &operator=(const text_buffer &) = delete;
+  ~text_buffer() { std::free(start_); }
+
+  const char *data() const { return start_; }
+  size_t size() const { return size_; }
+  void clear() { size_ = 0; }
+
+  void release() {
+    std::free(start_);
+    start_ = nullptr;
+    size_ = capacity_ = 0;
+  }
+  size_t capacity() const { return capacity_; }
+
+  /// Room for `count` more bytes.
+  char *room(size_t count) {
+    if (capacity_ - size_ < count) grow(count);
+    return start_ + size_;
+  }
+  void wrote(size_t count) { size_ += count; }
+
+  void put(char c) {
+    *room(1) = c;
+    size_++;
+  }
+  void put(std::string_view text) {
+    std::memcpy(room(text.size()), text.data(), text.size());
+    size_ += text.size();
+  }
+  /// In pieces, so that the room is six times a piece and not six times the string.
+  void put_string(std::string_view text) {
+    constexpr size_t piece = 4096;
+    put('"');
+    while (!text.empty()) {
+      const size_t count = std::min(piece, text.size());
+      char *out = room(6 * count);
+      size_ += static_cast<size_t>(escape(text.data(), count, out) - out);
+      text.remove_prefix(count);
+    }
+    put('"');
+  }
+  void put_integer(int64_t value) {
+    char *out = room(24);
+    size_ += static_cast<size_t>(std::to_chars(out, out + 24, value).ptr - out);
+  }
+  void put_double(double value) { size_ += cjson_write_double(value, room(CJSON_DOUBLE_SIZE)); }
+
+private:
+  void grow(size_t count) {
+    const size_t wanted = std::max(size_ + count, std::max<size_t>(4096, capacity_ * 2));
+    char *bigger = static_cast<char *>(std::realloc(start_, wanted));
+    if (!bigger) throw std::bad_alloc();
+    start_ = bigger;
+    capacity_ = wanted;
+  }
+
+  char *start_ = nullptr;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+};
+
+/// Longer texts than this may make the parser's buffers grow (to about 14 times the text), but the next text that is not
+/// so long gives them back.
+inline constexpr size_t kept_capacity = 512 * 1024;
+
+inline cjson_status status_of(simdjson::error_code error) {
+  switch (error) {
+  case simdjson::SUCCESS: return CJSON_OK;
+  case simdjson::UTF8_ERROR: return CJSON_UTF8;
+  case simdjson::NUMBER_ERROR:
+  case simdjson::NUMBER_OUT_OF_RANGE: return CJSON_NUMBER;
+  case simdjson::DEPTH_ERROR: return CJSON_DEPTH;
+  case simdjson::MEMALLOC:
+  case simdjson::CAPACITY: return CJSON_MEMORY;
+  default: return CJSON_SYNTAX;
+  }
+}
+
+}  // namespace cjson
+
+/// Holds what one parse leaves for the next.
+struct cjson_parser {
+  dom::parser parser;
+  std::vector<cjson_member> members;
+  cjson::text_buffer text;             // the normalised texts of the members, one behind the other
+  std::vector<std::string_view> keys;  // of the objects that the walk is inside of, the innermost last
+  std::string where;
+
+  cjson_status parse(const char *bytes, size_t length, uint32_t max_depth, cjson_view *found_in);
+
+private:
+  // normalise.cpp
+  cjson_status walk(dom::element value, uint32_t depth_left);
+  cjson_status walk_object(dom::object object, uint32_t depth_left);
+  cjson_status walk_array(dom::array array, uint32_t depth_left);
+  cjson_status add_key(std::string_view key, size_t base);
+  cjson_status check_many_keys(size_t base, std::string_view *duplicate);
+
+  // parser.cpp
+  cjson_status member_of(std::string_view key, dom::element value, uint32_t depth_left);
+  void locate(const char *bytes, size_t length, cjson_status status, cjson_view *found_in);
+};
