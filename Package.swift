@@ -175,6 +175,7 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        .testTarget(name: "AnalyticsJSONTests", dependencies: ["AnalyticsJSON"], swiftSettings: strict),
         .testTarget(
             name: "AnalyticsCoreTests",
             dependencies: [

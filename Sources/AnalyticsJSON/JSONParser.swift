@@ -21,8 +21,8 @@ public struct JSONParser: ~Copyable {
     /// - Parameter fault: Makes the caller's error when this is no such object.
     @inlinable
     public mutating func withMembers<R, E: Error>(
-        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int, fault: (JSONFault) -> E,
-        _ body: (borrowing JSONMembers) throws(E) -> R
+        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int,
+        _ body: (borrowing JSONMembers) throws(E) -> R, fault: (JSONFault) -> E
     ) throws(E) -> R {
         let members: JSONMembers
         do throws(JSONFault) {
@@ -43,17 +43,19 @@ public struct JSONParser: ~Copyable {
 
     /// Parses one value of any kind, and lends it to `body`.
     public mutating func withValue<R, E: Error>(
-        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int, fault: (JSONFault) -> E,
-        _ body: (borrowing JSONMember) throws(E) -> R
+        of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int,
+        _ body: (borrowing JSONMember) throws(E) -> R, fault: (JSONFault) -> E
     ) throws(E) -> R {
         // As the only member of an object, since the parser takes no other text.
         var object = PaddedBytes(reservingCapacity: range.count + 6)
         object.append("{\"\":".utf8)
         object.append(text[range])
         object.append("}".utf8)
-        return try withMembers(of: object, at: object.all, maximumDepth: maximumDepth + 1, fault: fault) { (members) throws(E) in
+        return try withMembers(of: object, at: object.all, maximumDepth: maximumDepth + 1) { (members) throws(E) in
             guard members.count == 1 else { throw fault(JSONFault(code: .syntax)) }
             return try body(members.member(at: 0))
+        } fault: {
+            fault($0)
         }
     }
 
@@ -111,19 +113,22 @@ public struct JSONMembers: ~Copyable {
 /// A member of a parsed object.
 public struct JSONMember: ~Copyable {
     private let member: UnsafePointer<cjson_member>
-    @usableFromInline let keyBytes: UnsafeRawBufferPointer
+    @usableFromInline let keyStart: UnsafeRawPointer
+    @usableFromInline let keyCount: Int
 
     fileprivate init(_ member: UnsafePointer<cjson_member>) {
         self.member = member
-        keyBytes = UnsafeRawBufferPointer(start: member.pointee.key.bytes, count: member.pointee.key.length)
+        keyStart = UnsafeRawPointer(member.pointee.key.bytes)
+        keyCount = member.pointee.key.length
     }
 
     public var key: String { member.pointee.key.string }
 
-    @inlinable
+    @inlinable @inline(__always)
     public func hasKey(_ key: StaticString) -> Bool {
-        keyBytes.count == key.utf8CodeUnitCount
-            && keyBytes.elementsEqual(UnsafeRawBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+        guard keyCount == key.utf8CodeUnitCount else { return false }
+        for index in 0..<keyCount where keyStart.load(fromByteOffset: index, as: UInt8.self) != key.utf8Start[index] { return false }
+        return true
     }
 
     public var isNull: Bool { member.pointee.kind == CJSON_NULL }

@@ -9,7 +9,13 @@ internal import NIOCore
 public func makeRouter(
     services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory
 ) -> Router<APIRequestContext> {
-    let table = RouteTable(services: services, settings: settings)
+    makeRouter(services: services, settings: settings, metricsFactory: metricsFactory, intake: IntakeRoute.standard)
+}
+
+func makeRouter(
+    services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute]
+) -> Router<APIRequestContext> {
+    let table = RouteTable(services: services, settings: settings, intake: intake)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
@@ -43,14 +49,14 @@ public func makeApplication(
 }
 
 extension RouteTable {
-    init(services: APIServices, settings: APISettings) {
+    init(services: APIServices, settings: APISettings, intake: [IntakeRoute] = IntakeRoute.standard) {
         var routes: [Route] = []
         if let events = services.events {
             let body = BodyReader(limit: settings.maximumBodyBytes, budget: BodyBudget(limit: settings.maximumBodyBytesInMemory))
             let clientAddress = ClientAddressRule(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
             routes +=
                 CollectRoutes(
-                    collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress
+                    collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
                 ).routes
             routes += QueryRoutes(reader: events.reader, counter: events.counter).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes

@@ -10,15 +10,17 @@ struct QueryParameters {
     /// Alternatives that one filter may have.
     static let maximumValues = 100
 
-    /// - Parameter prefix: Parameters that begin so are known, too.
-    init(_ request: Request, allowed: [String], prefix: String? = nil) throws(Problem) {
+    /// - Parameters:
+    ///   - allowed: The parameters that are known; `nil` when any may be there.
+    ///   - prefix: Parameters that begin so are known, too.
+    init(_ request: Request, allowed: [String]?, prefix: String? = nil) throws(Problem) {
         for pair in (request.uri.query ?? "").splitUTF8("&") {
             let parts = pair.splitUTF8("=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = PercentEncoding.decode(parts[0], plusIsSpace: true),
                 let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true),
                 !name.utf8.contains(0), !value.utf8.contains(0)
             else { throw Problem(.invalidParameter, "The query is not percent-encoded UTF-8 without NUL: '\(String(pair).clipped)'.") }
-            guard allowed.contains(where: name.equalsUTF8) || prefix.map(name.starts(withUTF8:)) ?? false else {
+            if let allowed, !allowed.contains(where: name.equalsUTF8), !(prefix.map(name.starts(withUTF8:)) ?? false) {
                 throw Problem(.unknownParameter, Self.unknown(name, allowed + (prefix.map { ["\($0)<path>"] } ?? []))) {
                     $0.member("parameter", name.clipped)
                 }

@@ -10,15 +10,15 @@ public final class DeadLetterDecoder {
     /// Throws one line when the body is not a dead letter that this version reads.
     public func decode(_ body: [UInt8]) throws(DeadLetterError) -> DeadLetter {
         let text = PaddedBytes(body)
-        return try parser.withMembers(
-            of: text, at: text.all, maximumDepth: Self.maximumDepth, fault: { DeadLetterError("not a JSON object: \($0.code)") }
-        ) { (members) throws(DeadLetterError) in
+        return try parser.withMembers(of: text, at: text.all, maximumDepth: Self.maximumDepth) { (members) throws(DeadLetterError) in
             // Before anything else: a newer letter may look otherwise.
             guard let version = members.integer("v") else { throw DeadLetterError("no version") }
             guard version == 1 else { throw DeadLetterError("version \(version) is not known here") }
             var letter = try DeadLetter(members)
             letter.original = try Self.original(members, letter.reason, text)
             return letter
+        } fault: {
+            DeadLetterError("not a JSON object: \($0.code)")
         }
     }
 

@@ -33,23 +33,25 @@ enum CountsCodec {
     static func decode(_ bytes: [UInt8]) throws(Fault) -> Counts {
         var parser = JSONParser()
         let text = PaddedBytes(bytes)
-        let (groups, other) = try parser.withMembers(of: text, at: text.all, maximumDepth: 2, fault: { _ in Fault.damaged }) {
-            (members) throws(Fault) in
+        let (groups, other) = try parser.withMembers(of: text, at: text.all, maximumDepth: 2) { (members) throws(Fault) in
             guard let format = members.integer("v") else { throw .damaged }
             guard format == Self.format else { throw .unknownFormat }
             guard let groups = members.with("counts", { $0.isObject ? $0.json : nil }), let other = members.integer("other"), other >= 0
             else { throw .damaged }
             return (PaddedBytes(groups.text), other)
+        } fault: { _ in
+            .damaged
         }
         // The parser refuses an object with a key twice.
-        let counts = try parser.withMembers(of: groups, at: groups.all, maximumDepth: 1, fault: { _ in Fault.damaged }) {
-            (members) throws(Fault) in
+        let counts = try parser.withMembers(of: groups, at: groups.all, maximumDepth: 1) { (members) throws(Fault) in
             var counts: [(name: ExactText, count: Int64)] = []
             try members.each { (member) throws(Fault) in
                 guard let count = member.integer, count >= 0 else { throw .damaged }
                 counts.append((ExactText(member.key), count))
             }
             return counts
+        } fault: { _ in
+            .damaged
         }
         guard let counts = Counts(exact: counts, other: other) else { throw .damaged }
         return counts

@@ -9,7 +9,7 @@ extension Problem {
     init(_ error: any Error, requestID: String, logger: Logger) {
         switch error {
         case let problem as Problem: self = problem
-        case let error as SubmissionError: self = Problem(error.problemCode, error.message)
+        case let error as IngestError: self = Problem(error.problemCode, error.message)
         case let error as StoreError where error.code != .refused:
             logger.warning("The store did not answer a request", metadata: ["error": "\(error)"])
             self = Problem(.storeUnavailable, "The store did not answer in time. Ask again in a moment.")
@@ -70,7 +70,7 @@ extension Problem {
     }
 }
 
-extension SubmissionError {
+extension IngestError {
     var problemCode: ProblemCode {
         switch code {
         case .invalidJSON: .invalidJSON

@@ -19,10 +19,10 @@ public struct Collector: Sendable {
 
     /// Takes events in. An event is in `accepted` only once the broker has confirmed that it holds it durably.
     ///
-    /// Throws a ``SubmissionError`` when the request is no list of events; then nothing was taken.
-    public func submit(_ submission: Submission) async throws(SubmissionError) -> SubmissionResult {
+    /// Throws a ``IngestError`` when the request is no list of events; then nothing was taken.
+    public func submit(_ request: IngestRequest) async throws(IngestError) -> SubmissionResult {
         let stamp = EventDecoder.Stamp(receivedAt: clock.now(), request: ids.next())
-        let decoded = try decode(submission, stamp)
+        let decoded = try decode(request, stamp)
         EventMetrics.rejected(decoded.rejected)
         var result = SubmissionResult(request: stamp.request, rejected: decoded.rejected)
         guard !decoded.events.isEmpty else { return result }
@@ -45,11 +45,11 @@ public struct Collector: Sendable {
     }
 
     private func decode(
-        _ submission: Submission, _ stamp: EventDecoder.Stamp
-    ) throws(SubmissionError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
-        var decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: submission.project), ids: ids)
-        let output = try decoder.decode(submission, stamp: stamp)
-        var encoder = ChunkEncoder(request: stamp.request, sender: submission.sender, isAwaited: submission.isAwaited)
+        _ request: IngestRequest, _ stamp: EventDecoder.Stamp
+    ) throws(IngestError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
+        var decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: request.project), ids: ids)
+        let output = try decoder.decode(request, stamp: stamp)
+        var encoder = ChunkEncoder(request: stamp.request, sender: request.sender, isAwaited: request.isAwaited)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)
         for (index, event) in output.events {

@@ -3,13 +3,14 @@ import Testing
 
 @testable import AnalyticsCore
 
-struct CloudEventTests {
+struct CloudEventsFormatTests {
     private func binary(
         _ attributes: [String: String] = [:], type: String? = nil, _ body: [UInt8] = []
     ) throws -> EventDecoder.Output {
         let required = ["specversion": "1.0", "id": "1", "source": "/s", "type": "t"]
         return try decode(
-            body, as: .cloudEventBinary(attributes: required.merging(attributes) { $1 }.filter { !$0.value.isEmpty }, contentType: type))
+            body,
+            as: CloudEventsFormat.binary(attributes: required.merging(attributes) { $1 }.filter { !$0.value.isEmpty }, contentType: type))
     }
 
     private static let attributes = #""specversion":"1.0","id":"1","source":"/s","type":"com.example.t""#
@@ -18,7 +19,7 @@ struct CloudEventTests {
         let body =
             #"{\#(Self.attributes),"time":"2026-03-01T11:00:00+01:00","datacontenttype":"application/json","subject":"x","#
             + #""correlationid":"c","userid":"u","sessionid":"se","count":5,"gone":null,"data":{"a":[1]}}"#
-        let event = try #require(try decode(body, as: .cloudEvent).events.first?.event)
+        let event = try #require(try decode(body, as: CloudEventsFormat.structured).events.first?.event)
         #expect(event.id == "1" && event.source == "/s" && event.type == "com.example.t")
         #expect(event.timestamp == noon - .seconds(7_200) && event.data?.text == #"{"a":[1]}"#)
         #expect(event.correlationId == "c" && event.userId == "u" && event.sessionId == "se")
@@ -26,12 +27,13 @@ struct CloudEventTests {
     }
 
     @Test func bytesStayBase64AndSaySo() throws {
-        let event = try #require(try decode(#"{\#(Self.attributes),"data_base64":"AAEC"}"#, as: .cloudEvent).events.first?.event)
+        let event = try #require(
+            try decode(#"{\#(Self.attributes),"data_base64":"AAEC"}"#, as: CloudEventsFormat.structured).events.first?.event)
         #expect(event.data?.text == "\"AAEC\"" && event.metadata?.text == #"{"datacontentencoding":"base64"}"#)
     }
 
     @Test func anEventWithoutDataOrExtensionsHasNeither() throws {
-        let event = try #require(try decode("{\(Self.attributes)}", as: .cloudEvent).events.first?.event)
+        let event = try #require(try decode("{\(Self.attributes)}", as: CloudEventsFormat.structured).events.first?.event)
         #expect(event.data == nil && event.metadata == nil)
     }
 
@@ -46,16 +48,16 @@ struct CloudEventTests {
         Refused(#"{"specversion":"1.0","id":"","source":"/s","type":"t"}"#, .invalidValue, "id"),
     ])
     func refuses(refused: Refused) throws {
-        let output = try decode(refused.members, as: .cloudEvent)
+        let output = try decode(refused.members, as: CloudEventsFormat.structured)
         #expect(
             output.events.isEmpty && output.rejected.first.first?.code == refused.code
                 && output.rejected.first.first?.field == refused.field)
     }
 
     @Test func aBatchTakesEachByItself() throws {
-        let output = try decode("[{\(Self.attributes)},{},{\(Self.attributes)}]", as: .cloudEventBatch)
+        let output = try decode("[{\(Self.attributes)},{},{\(Self.attributes)}]", as: CloudEventsFormat.batched)
         #expect(output.events.map(\.index) == [0, 2] && output.rejected.first.map(\.index) == [1])
-        #expect(throws: SubmissionError.self) { try decode("{\(Self.attributes)}", as: .cloudEventBatch) }
+        #expect(throws: IngestError.self) { try decode("{\(Self.attributes)}", as: CloudEventsFormat.batched) }
     }
 
     @Test func binaryModeTakesJSONAsJSON() throws {
@@ -94,8 +96,8 @@ struct CloudEventTests {
     /// An attribute that bears the name of one that is added must not make the stored object, and with it the whole message, unreadable.
     @Test func attributesThatShareANameWithWhatIsAddedLeaveTheEventReadable() throws {
         let outputs = [
-            try decode(#"{\#(Self.attributes),"datacontentencoding":"mine","data_base64":"AAEC"}"#, as: .cloudEvent),
-            try decode(#"{\#(Self.attributes),"data_base64":"AAEC","datacontentencoding":"mine"}"#, as: .cloudEvent),
+            try decode(#"{\#(Self.attributes),"datacontentencoding":"mine","data_base64":"AAEC"}"#, as: CloudEventsFormat.structured),
+            try decode(#"{\#(Self.attributes),"data_base64":"AAEC","datacontentencoding":"mine"}"#, as: CloudEventsFormat.structured),
             try binary(["datacontentencoding": "mine", "datacontenttype": "mine"], type: "image/png", [0]),
         ]
         for output in outputs {
@@ -110,5 +112,18 @@ struct CloudEventTests {
         let event = try #require(try binary(type: "application/json", Array(nested.utf8)).events.first?.event)
         #expect(try ChunkDecoder().decode(message([event]).body).events.first?.data?.text == nested)
         #expect(try binary(type: "application/json", Array("[\(nested)]".utf8)).rejected.first.first?.code == .tooDeep)
+    }
+
+    @Test func binaryModeNamesTheEventByItsHeaderWhateverIsWrong() throws {
+        let attributes = ["specversion": "1.0", "id": "a", "source": "/s", "type": "t"]
+        let refused: [(changed: [String: String], body: String)] = [
+            (["specversion": "0.3"], "1"), (["time": "noon"], "1"), ([:], "{"), (["time": "2027-01-01T00:00:00Z"], "1"),
+            ([:], String(repeating: " ", count: 300_000)),
+        ]
+        for (changed, body) in refused {
+            let format = CloudEventsFormat.binary(attributes: attributes.merging(changed) { $1 }, contentType: "application/json")
+            let rejected = try decode(body, as: format).rejected.first
+            #expect(rejected.map(\.id) == ["a"], "\(changed) \(body.prefix(9))")
+        }
     }
 }

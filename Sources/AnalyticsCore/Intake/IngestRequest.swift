@@ -1,9 +1,9 @@
 public import AnalyticsJSON
 
 /// One request's worth of events, as the transport hands it in.
-public struct Submission: Sendable {
+public struct IngestRequest: Sendable {
     public var project: String
-    public var format: Format
+    public var format: any IntakeFormat
     public var body: PaddedBytes
     /// Makes retries safe for clients that send no ids: ids are then derived from this and the position.
     public var idempotencyKey: String?
@@ -12,23 +12,9 @@ public struct Submission: Sendable {
     /// Whether its sender waits until the events are stored, and so for ``DeliveryReport``s.
     public var isAwaited: Bool
 
-    public enum Format: Sendable, Equatable {
-        /// One native event.
-        case event
-        /// `[…]` or `{"events": […], "sentAt": …}`.
-        case batch
-        /// One native event a line.
-        case lines
-        /// One CloudEvent in structured mode.
-        case cloudEvent
-        /// An array of CloudEvents.
-        case cloudEventBatch
-        /// One CloudEvent in binary mode: the body is its data, the attributes (names without `ce-`, lower case) came as headers.
-        case cloudEventBinary(attributes: [String: String], contentType: String?)
-    }
-
     public init(
-        project: String = Project.default, format: Format, body: PaddedBytes, idempotencyKey: String? = nil, sender: Sender = Sender(),
+        project: String = Project.default, format: any IntakeFormat, body: PaddedBytes, idempotencyKey: String? = nil,
+        sender: Sender = Sender(),
         isAwaited: Bool = false
     ) {
         self.project = project
@@ -52,7 +38,7 @@ public struct Sender: Sendable, Equatable {
     }
 }
 
-/// What became of a submission.
+/// What became of a request.
 public struct SubmissionResult: Sendable, Equatable {
     /// What the events' receipts begin with.
     public var request: String

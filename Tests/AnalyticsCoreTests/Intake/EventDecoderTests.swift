@@ -5,18 +5,18 @@ import Testing
 
 /// Decodes one body at noon.
 func decode(
-    _ body: [UInt8], as format: Submission.Format = .event, key: String? = nil, project: String = Project.default,
+    _ body: [UInt8], as format: any IntakeFormat = NativeFormat.event, key: String? = nil, project: String = Project.default,
     limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
-) throws(SubmissionError) -> EventDecoder.Output {
-    let submission = Submission(project: project, format: format, body: PaddedBytes(body), idempotencyKey: key)
+) throws(IngestError) -> EventDecoder.Output {
+    let submitted = IngestRequest(project: project, format: format, body: PaddedBytes(body), idempotencyKey: key)
     var decoder = EventDecoder(limits: limits, horizon: horizon, ids: .counting("made"))
-    return try decoder.decode(submission, stamp: .init(receivedAt: noon, request: request))
+    return try decoder.decode(submitted, stamp: .init(receivedAt: noon, request: request))
 }
 
 func decode(
-    _ body: String, as format: Submission.Format = .event, key: String? = nil, project: String = Project.default,
+    _ body: String, as format: any IntakeFormat = NativeFormat.event, key: String? = nil, project: String = Project.default,
     limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
-) throws(SubmissionError) -> EventDecoder.Output {
+) throws(IngestError) -> EventDecoder.Output {
     try decode(Array(body.utf8), as: format, key: key, project: project, limits: limits, horizon: horizon, request: request)
 }
 
@@ -86,7 +86,7 @@ struct EventDecoderTests {
         let limits = EventLimits(maximumEventBytes: 1_000)
         #expect(try decode(event(1_000), limits: limits).events.count == 1)
         #expect(try decode(event(1_001), limits: limits).rejected.first.first?.code == .eventTooLarge)
-        let batch = try decode("[ \(event(1_000)) , \(event(1_001)) ]", as: .batch, limits: limits)
+        let batch = try decode("[ \(event(1_000)) , \(event(1_001)) ]", as: NativeFormat.batch, limits: limits)
         #expect(batch.events.map(\.index) == [0] && batch.rejected.first.map(\.index) == [1])
     }
 
@@ -116,30 +116,7 @@ struct EventDecoderTests {
         #expect(event.receivedAt == noon && event.receipt == "req:0" && event.project == Project.default)
     }
 
-    @Test func aRejectionNamesTheEventByPositionAndId() throws {
-        let bodies = [
-            #"{"id":"a","type":"t","source":"s","data":1,"timestamp":"2027-01-01T00:00:00Z"}"#, #"{"id":"b","source":"s","data":1}"#,
-            #"{"type":"t","source":"s","data":1,"oops":1,"id":"c"}"#, #"{"id":"\#(String(repeating: "d", count: 500))","type":"t"}"#, "{",
-        ]
-        let output = try decode("[\(bodies.joined(separator: ","))]".replacing("{]", with: "{}]"), as: .batch)
-        #expect(output.rejected.first.map(\.index) == [0, 1, 2, 3, 4])
-        #expect(output.rejected.first.map(\.id) == ["a", "b", "c", nil, nil])
-    }
-
     // MARK: Time
-
-    @Test func sentAtMovesTheTimeByWhatTheSendersClockIsOff() throws {
-        let body = #"{"sentAt":"2026-03-01T10:00:00Z","events":[{"type":"t","source":"s","data":1,"timestamp":"2026-03-01T09:58:30Z"}]}"#
-        let event = try #require(try decode(body, as: .batch).events.first?.event)
-        #expect(event.timestamp == noon - .seconds(90))
-        #expect(event.clientTimestamp == Timestamp(rfc3339: "2026-03-01T09:58:30Z"))
-    }
-
-    @Test func sentAtChangesNothingForAnEventWithoutATime() throws {
-        let event = try #require(
-            try decode(#"{"sentAt":0,"events":[{"type":"t","source":"s","data":1}]}"#, as: .batch).events.first?.event)
-        #expect(event.timestamp == noon && event.clientTimestamp == nil)
-    }
 
     @Test func whatIsTooOldDependsOnTheRetentionAndOnTheTimeThatIsClosed() throws {
         let day = Duration.seconds(86_400)
@@ -160,7 +137,7 @@ struct EventDecoderTests {
     func clocksAtBothEndsOfTimeAreRefusedAndNothingElse(horizon: IngestHorizon) throws {
         for (sentAt, timestamp) in [("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"), ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")] {
             let body = #"{"sentAt":"\#(sentAt)","events":[{"type":"t","source":"s","data":1,"timestamp":"\#(timestamp)"}]}"#
-            let output = try decode(body, as: .batch, horizon: horizon)
+            let output = try decode(body, as: NativeFormat.batch, horizon: horizon)
             #expect(output.events.isEmpty && output.rejected.first.first?.field == "timestamp")
         }
     }
@@ -170,7 +147,7 @@ struct EventDecoderTests {
     @Test func idsFromAnIdempotencyKeyAreTheSameForEveryRetryAndDifferOtherwise() throws {
         let body = #"[{"type":"t","source":"s","data":1},{"type":"t","source":"s","data":1}]"#
         let ids = { (key: String, project: String, request: String) in
-            try decode(body, as: .batch, key: key, project: project, request: request).events.map(\.event.id)
+            try decode(body, as: NativeFormat.batch, key: key, project: project, request: request).events.map(\.event.id)
         }
         let first = try ids("key", "p", "request 1")
         #expect(try first == ids("key", "p", "request 2"))
@@ -204,59 +181,5 @@ struct EventDecoderTests {
             ids.formUnion([a, b])
         }
         #expect(ids.count == 1_000)
-    }
-
-    // MARK: Batches
-
-    @Test func oneBrokenEventAmongFiveHundredLeavesTheOthers() throws {
-        for broken in ["{\"type\":1e400}", "{\"a\":\"\\ud800\"}", "{\"type\":\"t\",}", "{\"a\" 1}", "tru", "\"x", "]"].dropLast(2) {
-            var events = (0..<500).map { #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
-            events[250] = broken
-            let output = try decode("[\(events.joined(separator: ","))]", as: .batch)
-            #expect(output.events.count == 499 && output.rejected.first.map(\.index) == [250], "\(broken)")
-        }
-    }
-
-    @Test(arguments: [
-        ("", SubmissionError.Code.invalidEnvelope), ("42", .invalidEnvelope), ("{}", .invalidEnvelope), ("[]", .emptyBatch),
-        (#"{"events":[]}"#, .emptyBatch), (#"{"events":{}}"#, .invalidEnvelope), (#"{"events":[],"extra":1}"#, .invalidEnvelope),
-        (#"{"events":[],"events":[]}"#, .invalidEnvelope), (#"{"events":[{}],"sentAt":"now"}"#, .invalidEnvelope),
-        (#"{"events":[{}],"sentAt":{}}"#, .invalidEnvelope), ("[{}", .invalidJSON), ("[{} {}]", .invalidJSON), ("[{}] x", .invalidJSON),
-        ("[{},]", .invalidJSON), (#"{"events":[{}]"#, .invalidJSON),
-    ])
-    func aBodyThatIsNoBatchIsRefusedWhole(body: String, code: SubmissionError.Code) {
-        do {
-            let output = try decode(body, as: .batch)
-            Issue.record("\(output)")
-        } catch {
-            #expect(error.code == code)
-        }
-    }
-
-    @Test func aBatchHoldsAsManyEventsAsAllowed() throws {
-        let event = #"{"type":"t","source":"s","data":1}"#
-        let limits = EventLimits(maximumBatchEvents: 3)
-        let three = Array(repeating: event, count: 3)
-        #expect(try decode("[\(three.joined(separator: ","))]", as: .batch, limits: limits).events.count == 3)
-        for (body, format) in [
-            ("[\((three + [event]).joined(separator: ","))]", Submission.Format.batch),
-            ((three + [event]).joined(separator: "\n"), .lines), ("[{},{},{},{}]", .cloudEventBatch),
-        ] {
-            #expect(throws: SubmissionError.self) { try decode(body, as: format, limits: limits) }
-        }
-    }
-
-    @Test func linesMayEndInAnyWayAndBlankOnesArePassedOver() throws {
-        let event = { (id: String) in #"{"id":"\#(id)","type":"t","source":"s","data":1}"# }
-        let body = "\n\r\n  \t\n\(event("a"))\r\n\n\(event("b"))\nbroken\n \(event("c"))"
-        let output = try decode(body, as: .lines)
-        #expect(output.events.map(\.event.id) == ["a", "b", "c"] && output.events.map(\.index) == [0, 1, 3])
-        #expect(output.rejected.first.map(\.index) == [2])
-        #expect(throws: SubmissionError.self) { try decode("\n \r\n", as: .lines) }
-    }
-
-    @Test func aBodyOfBlankLinesHoldsNoEvent() {
-        let body = Array(repeating: [UInt8(ascii: " "), UInt8(ascii: "\n")], count: 100_000).flatMap(\.self)
-        #expect(throws: SubmissionError.self) { try decode(body, as: .lines) }
     }
 }

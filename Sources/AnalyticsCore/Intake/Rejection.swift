@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// An event that was not accepted, and why. Nothing of it was kept.
 public struct Rejection: Error, Sendable, Equatable {
     /// Position in the request, from 0.
@@ -58,7 +60,7 @@ public enum RejectionCode: String, Sendable, CaseIterable {
 }
 
 /// A request that was not read as events at all.
-public struct SubmissionError: Error, Sendable, Equatable {
+public struct IngestError: Error, Sendable, Equatable {
     public enum Code: String, Sendable {
         case invalidJSON = "invalid_json"
         case invalidEnvelope = "invalid_envelope"
@@ -72,5 +74,25 @@ public struct SubmissionError: Error, Sendable, Equatable {
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+    }
+}
+
+extension Rejection {
+    init(fault: JSONFault, field: String? = nil) {
+        let (code, message): (RejectionCode, String) =
+            switch fault.code {
+            case .syntax, .memory: (.invalidJSON, "The event is not valid JSON.")
+            case .utf8: (.invalidUTF8, "The event is not valid UTF-8.")
+            case .depth: (.tooDeep, "The event is nested deeper than \(EventLimits.maximumDepth) levels.")
+            case .duplicateKey: (.duplicateKey, "An object of the event holds the same key twice.")
+            case .nulInKey: (.nulInKey, "A key of the event holds a NUL character.")
+            case .number:
+                (
+                    .numberOutOfRange,
+                    "A number of the event is malformed, or fits neither a 64-bit integer nor a finite double; send it as a string."
+                )
+            case .notObject: (.notAnObject, "An event is a JSON object.")
+            }
+        self.init(field: field ?? fault.key, code: code, message: message)
     }
 }

@@ -6,6 +6,7 @@ internal import FoundationEssentials
 extension EventDraft {
     /// Structured mode: an event in the JSON format (CloudEvents JSON Event Format 1.0.2).
     init(cloudEvent members: borrowing JSONMembers) throws(Rejection) {
+        self.init()
         var metadata = CloudEventMetadata(datacontenttype: nil, isBase64: members.has("data_base64"))
         var specversion: String?
         try members.each { (member) throws(Rejection) in
@@ -33,6 +34,7 @@ extension EventDraft {
     init(
         cloudEventAttributes attributes: [String: String], contentType: String?, body: PaddedBytes, parser: inout JSONParser
     ) throws(Rejection) {
+        self.init()
         let encoding = DataEncoding(contentType: contentType, body: body)
         var metadata = CloudEventMetadata(datacontenttype: contentType, isBase64: encoding == .base64)
         for (name, value) in attributes.sorted(by: { $0.key < $1.key }) where name != "specversion" {
@@ -124,9 +126,11 @@ private enum DataEncoding {
     func text(of body: PaddedBytes, parser: inout JSONParser) throws(Rejection) -> JSONText {
         switch self {
         case .json:
-            try parser.withValue(
-                of: body, at: body.all, maximumDepth: EventLimits.maximumDepth, fault: { Rejection(fault: $0, field: "data") }
-            ) { (value) throws(Rejection) in value.json }
+            try parser.withValue(of: body, at: body.all, maximumDepth: EventLimits.maximumDepth) { (value) throws(Rejection) in
+                value.json
+            } fault: {
+                Rejection(fault: $0, field: "data")
+            }
         case .text: JSONText(string: body.string(at: body.all))
         case .base64: JSONText(string: Data(body.bytes).base64EncodedString())
         }

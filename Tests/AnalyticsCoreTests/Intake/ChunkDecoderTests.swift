@@ -175,7 +175,7 @@ struct ChunkDecoderTests {
             writer.endObject()
         }
         writer.endArray()
-        let output = try decode(writer.bytes, as: .batch)
+        let output = try decode(writer.bytes, as: NativeFormat.batch)
         #expect(output.rejected.first.map(\.message) == [], "seed \(seed)")
         let sender = Sender(address: "2001:db8::", userAgent: text(512))
         var encoder = ChunkEncoder(request: "req", sender: sender)
@@ -195,7 +195,7 @@ struct ChunkDecoderTests {
         event.receipt = "req:99999"
         #expect(try ChunkDecoder().decode(ChunkEncoder.single(event, sender: Sender())).events.map(encoding) == [encoding(event)])
         let whole = String(repeating: "[", count: 32) + String(repeating: "]", count: 32)
-        let binary = Submission.Format.cloudEventBinary(
+        let binary = CloudEventsFormat.binary(
             attributes: ["id": "a", "source": "s", "type": "t", "specversion": "1.0"], contentType: "application/json")
         let cloudEvent = try #require(try decode(whole, as: binary).events.first).event
         #expect(try ChunkDecoder().decode(ChunkEncoder.single(cloudEvent, sender: Sender())).events.map(encoding) == [encoding(cloudEvent)])

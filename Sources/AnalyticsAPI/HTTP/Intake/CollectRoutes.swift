@@ -10,45 +10,36 @@ struct CollectRoutes: Sendable {
     let storedWait: StoredWait
     let body: BodyReader
     let clientAddress: ClientAddressRule
+    let table: [IntakeRoute]
 
     var routes: [Route] {
-        [Route(.post, "/api/v1/events", single), Route(.post, "/api/v1/events/batch", batch)]
+        table.map { route in
+            Route(.post, route.path) { request, context in try await collect(request, context, route) }
+        }
     }
 
-    private func single(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let timeout = try WaitOption.timeout(QueryParameters(request, allowed: WaitOption.parameters))
-        let result = try await submit(request, context, as: try BodyFormat.single(request.headers), isAwaited: timeout != nil)
-        if let rejection = result.rejected.first.first { throw Problem(rejection) }
-        if let event = result.unconfirmed.first { throw CollectAnswer.unconfirmed(event, reason: result.unconfirmedReason) }
+    private func collect(_ request: Request, _ context: APIRequestContext, _ route: IntakeRoute) async throws -> Response {
+        let query = try QueryParameters(request, allowed: route.parameters.map { $0 + WaitOption.parameters })
+        let timeout = try WaitOption.timeout(query)
+        let format = try route.format(IntakeHead(request.headers, query: query))
+        let result = try await submit(request, context, as: format, isAwaited: timeout != nil)
+        if let problem = route.answer.problem(result) { throw problem }
         let outcome = await wait(for: result, context.project, timeout)
-        return CollectAnswer.single(result.accepted[0], outcome)
-    }
-
-    private func batch(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let timeout = try WaitOption.timeout(QueryParameters(request, allowed: WaitOption.parameters))
-        let result = try await submit(request, context, as: try BodyFormat.batch(request.headers), isAwaited: timeout != nil)
-        if !result.unconfirmed.isEmpty { throw CollectAnswer.unconfirmed(result) }
-        if result.accepted.isEmpty { throw CollectAnswer.allRejected(result) }
-        let outcome = await wait(for: result, context.project, timeout)
-        return CollectAnswer.batch(result, outcome)
+        return route.answer.response(result, outcome)
     }
 
     /// Reading 20 MiB of JSON takes some 20 to 60 ms of processor time, on this request's task: short enough for a pool of a thread a core,
     /// and the budget of bodies in memory bounds how many can be at it.
     private func submit(
-        _ request: Request, _ context: APIRequestContext, as format: Submission.Format, isAwaited: Bool
+        _ request: Request, _ context: APIRequestContext, as format: any IntakeFormat, isAwaited: Bool
     ) async throws -> SubmissionResult {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
         let sender = Sender(
             address: clientAddress.address(peer: context.peerAddress, headers: request.headers),
             userAgent: request.headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) })
         return try await body.read(request) { body in
-            if format == .event, body.bytes.first(where: { $0 > 0x20 }) == UInt8(ascii: "[") {
-                let message = "An array of events goes to POST /api/v1/events/batch; this route takes one event."
-                throw Problem(Rejection(code: .notAnObject, message: message))
-            }
-            return try await collector.submit(
-                Submission(
+            try await collector.submit(
+                IngestRequest(
                     project: context.project, format: format, body: body, idempotencyKey: idempotencyKey, sender: sender,
                     isAwaited: isAwaited))
         }

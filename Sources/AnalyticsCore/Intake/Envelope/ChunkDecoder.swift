@@ -46,9 +46,11 @@ final class ChunkDecoder {
     }
 
     private func header(_ text: PaddedBytes) throws(ChunkError) -> ChunkHeader {
-        try parser.withMembers(
-            of: text, at: text.all, maximumDepth: EventLimits.maximumDepth, fault: { ChunkError("the header", $0) }
-        ) { (members) throws(ChunkError) in try ChunkHeader(members) }
+        try parser.withMembers(of: text, at: text.all, maximumDepth: EventLimits.maximumDepth) { (members) throws(ChunkError) in
+            try ChunkHeader(members)
+        } fault: {
+            ChunkError("the header", $0)
+        }
     }
 
     private func read(_ text: PaddedBytes, at place: Range<Int>, _ header: ChunkHeader) throws(ChunkError) -> [Event] {
@@ -58,10 +60,11 @@ final class ChunkDecoder {
             guard events.count < Self.maximumEvents else { throw ChunkError("more than \(Self.maximumEvents) events") }
             let count = events.count
             // One level more than ingest allows: the data of a CloudEvent in binary mode has all levels to itself.
-            let event = try parser.withMembers(
-                of: text, at: element, maximumDepth: EventLimits.maximumDepth + 1, fault: { ChunkError("event \(count)", $0) }
-            ) { (members) throws(ChunkError) in
+            let event = try parser.withMembers(of: text, at: element, maximumDepth: EventLimits.maximumDepth + 1) {
+                (members) throws(ChunkError) in
                 do throws(ChunkError) { return try Event(members, header) } catch { throw ChunkError("event \(count): \(error.message)") }
+            } fault: {
+                ChunkError("event \(count)", $0)
             }
             events.append(event)
         }

@@ -10,7 +10,7 @@ struct CollectorTests {
         let events = (0..<count).map { broken.contains($0) ? "{}" : #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
         let horizons = IngestHorizons(store: MemoryStore(), firstRetentionDays: 0, logger: quiet)
         return try await Collector(publisher: broker, limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting("r"))
-            .submit(Submission(format: .batch, body: PaddedBytes("[\(events.joined(separator: ","))]")))
+            .submit(IngestRequest(format: NativeFormat.batch, body: PaddedBytes("[\(events.joined(separator: ","))]")))
     }
 
     @Test func whatTheBrokerConfirmsIsAccepted() async throws {

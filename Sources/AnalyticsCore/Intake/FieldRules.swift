@@ -1,52 +1,5 @@
 internal import AnalyticsJSON
 
-/// What a client sent of one event, read and checked field by field; not stamped yet. Pure.
-struct EventDraft {
-    var id: String?
-    var type: String?
-    var source: String?
-    var timestamp: Timestamp?
-    var data: JSONText?
-    var correlationId: String?
-    var metadata: JSONText?
-    var userId: String?
-    var sessionId: String?
-}
-
-extension EventDraft {
-    /// Reads a native event. Throws a ``Rejection`` whose index is not set yet.
-    init(native members: borrowing JSONMembers) throws(Rejection) {
-        try members.each { (member) throws(Rejection) in
-            if member.hasKey("id") {
-                id = try FieldRules.string(member, "id", limit: FieldRules.idLength)
-            } else if member.hasKey("type") {
-                type = try FieldRules.string(member, "type", limit: FieldRules.textLength)
-            } else if member.hasKey("source") {
-                source = try FieldRules.string(member, "source", limit: FieldRules.textLength)
-            } else if member.hasKey("timestamp") {
-                timestamp = try FieldRules.timestamp(member, "timestamp")
-            } else if member.hasKey("data") {
-                data = member.json
-            } else if member.hasKey("correlationId") {
-                correlationId = try FieldRules.string(member, "correlationId", limit: FieldRules.textLength)
-            } else if member.hasKey("metadata") {
-                metadata = try FieldRules.object(member, "metadata")
-            } else if member.hasKey("userId") {
-                userId = try FieldRules.string(member, "userId", limit: FieldRules.textLength)
-            } else if member.hasKey("sessionId") {
-                sessionId = try FieldRules.string(member, "sessionId", limit: FieldRules.textLength)
-            } else {
-                throw Rejection(
-                    field: member.key, code: .unknownField,
-                    message: "'\(member.key)' is no field of an event; put it into 'data' or 'metadata'.")
-            }
-        }
-        try FieldRules.require(type, "type")
-        try FieldRules.require(source, "source")
-        try FieldRules.require(data, "data")
-    }
-}
-
 /// The rules of the event's fields, one place for every format.
 enum FieldRules {
     /// Of `id`; in Unicode scalars, as every length here.

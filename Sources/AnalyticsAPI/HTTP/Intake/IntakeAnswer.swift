@@ -1,0 +1,35 @@
+internal import AnalyticsCore
+internal import Hummingbird
+
+/// The shape in which a route answers. A vendor's clients expect one of their own.
+protocol IntakeAnswer: Sendable {
+    /// The answer to a request that is not to be told that it succeeded, though it was read; nothing is waited for then.
+    func problem(_ result: SubmissionResult) -> Problem?
+
+    /// - Parameter outcome: What became of the accepted events, when the caller waits for it.
+    func response(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?) -> Response
+}
+
+/// For a route that takes one event.
+struct EventAnswer: IntakeAnswer {
+    func problem(_ result: SubmissionResult) -> Problem? {
+        if let rejection = result.rejected.first.first { return Problem(rejection) }
+        return result.unconfirmed.first.map { CollectAnswer.unconfirmed($0, reason: result.unconfirmedReason) }
+    }
+
+    func response(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?) -> Response {
+        CollectAnswer.single(result.accepted[0], outcome)
+    }
+}
+
+/// For a route that takes many.
+struct BatchAnswer: IntakeAnswer {
+    func problem(_ result: SubmissionResult) -> Problem? {
+        if !result.unconfirmed.isEmpty { return CollectAnswer.unconfirmed(result) }
+        return result.accepted.isEmpty ? CollectAnswer.allRejected(result) : nil
+    }
+
+    func response(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?) -> Response {
+        CollectAnswer.batch(result, outcome)
+    }
+}

@@ -1,0 +1,94 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+internal import Hummingbird
+
+/// A route that takes events in: its formats by media type, and the shape of its answers. A vendor's route is one more of these.
+struct IntakeRoute: Sendable {
+    /// Chooses a format, or has none for this request. Throws when the request belongs elsewhere.
+    typealias Choice = @Sendable (IntakeHead) throws(Problem) -> (any IntakeFormat)?
+
+    var path: String
+    /// Query parameters that it takes beside ``WaitOption``'s; `nil` when any may be there.
+    var parameters: [String]? = []
+    var answer: any IntakeAnswer
+    /// The media types that it takes, for a sender of another.
+    var mediaTypes: String
+    /// Asked in order; the first format is taken.
+    var formats: [Choice]
+
+    func format(_ head: IntakeHead) throws(Problem) -> any IntakeFormat {
+        for choice in formats {
+            if let format = try choice(head) { return format }
+        }
+        throw Problem(.unsupportedMediaType, "Content-Type may be \(mediaTypes).")
+    }
+}
+
+/// What a request says before its body.
+struct IntakeHead {
+    /// Type and subtype in lower case; `nil` when there is no header.
+    let mediaType: String?
+    let headers: HTTPFields
+    let query: QueryParameters
+
+    init(_ headers: HTTPFields, query: QueryParameters) throws(Problem) {
+        mediaType = try MediaType.essence(headers)
+        self.headers = headers
+        self.query = query
+    }
+}
+
+extension IntakeRoute {
+    /// The table: which format a request has, by route and media type.
+    static let standard = [
+        IntakeRoute(
+            path: "/api/v1/events", answer: EventAnswer(), mediaTypes: "application/json or application/cloudevents+json",
+            formats: [
+                // CloudEvents HTTP binding 1.0.2, section 3: the content type tells structured and batched mode, all else is binary.
+                take(MediaType.cloudEvent, as: CloudEventsFormat.structured),
+                refuse(MediaType.cloudEventBatch, onlyBatch("A batch of CloudEvents")),
+                { head in
+                    CloudEventHeaders.attributes(head.headers).map {
+                        CloudEventsFormat.binary(attributes: $0, contentType: head.headers[.contentType])
+                    }
+                },
+                take(MediaType.json, as: NativeFormat.event),
+                refuse(MediaType.ndjson, onlyBatch("NDJSON")),
+            ]),
+        IntakeRoute(
+            path: "/api/v1/events/batch", answer: BatchAnswer(),
+            mediaTypes: "application/json, application/x-ndjson or application/cloudevents-batch+json",
+            formats: [
+                refuse(MediaType.cloudEvent, onlySingle),
+                { head throws(Problem) in
+                    let isBatch = head.mediaType?.ends(withUTF8: "batch+json") == true
+                    guard isBatch || CloudEventHeaders.attributes(head.headers) == nil else { throw onlySingle }
+                    return nil
+                },
+                take(MediaType.json, as: NativeFormat.batch),
+                take(MediaType.ndjson, as: NDJSONFormat()),
+                take(MediaType.cloudEventBatch, as: CloudEventsFormat.batched),
+            ]),
+    ]
+
+    private static func take(_ types: [String?], as format: any IntakeFormat) -> Choice {
+        { head in types.contains(head.mediaType) ? format : nil }
+    }
+
+    private static func refuse(_ types: [String?], _ problem: Problem) -> Choice {
+        { head throws(Problem) in
+            guard !types.contains(head.mediaType) else { throw problem }
+            return nil
+        }
+    }
+
+    private static func onlyBatch(_ what: String) -> Problem {
+        Problem(.unsupportedMediaType, "\(what) goes to POST /api/v1/events/batch; this route takes one event.")
+    }
+
+    private static var onlySingle: Problem {
+        Problem(
+            .unsupportedMediaType,
+            "A single CloudEvent goes to POST /api/v1/events; a batch of them comes here as application/cloudevents-batch+json.")
+    }
+}

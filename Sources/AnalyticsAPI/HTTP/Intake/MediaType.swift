@@ -1,0 +1,23 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+
+/// The media types of the service's own routes. `nil` stands for a request without one.
+enum MediaType {
+    static let json: [String?] = [nil, "application/json", "text/json"]
+    static let ndjson: [String?] = ["application/x-ndjson", "application/ndjson", "application/jsonl"]
+    static let cloudEvent: [String?] = ["application/cloudevents+json"]
+    static let cloudEventBatch: [String?] = ["application/cloudevents-batch+json"]
+
+    /// Type and subtype in lower case; `nil` when there is no header. What is declared as text in another encoding than UTF-8 is refused.
+    static func essence(_ headers: HTTPFields) throws(Problem) -> String? {
+        guard let value = headers[.contentType], !value.isEmpty else { return nil }
+        let parts = value.lowercasedASCII().splitUTF8(";").map { $0.removingUTF8(" ", "\t", "\"") }
+        let isText = parts.first.map { $0.ends(withUTF8: "json") || $0.ends(withUTF8: "jsonl") } ?? false
+        if isText, let charset = parts.dropFirst().first(where: { $0.starts(withUTF8: "charset=") })?.trimmingUTF8(first: 8),
+            charset != "utf-8", charset != "utf8", charset != "us-ascii"
+        {
+            throw Problem(.unsupportedMediaType, "JSON is read as UTF-8 only, not as \(String(charset).clipped).")
+        }
+        return parts.first ?? ""
+    }
+}

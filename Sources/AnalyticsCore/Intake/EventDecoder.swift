@@ -1,0 +1,101 @@
+internal import AnalyticsJSON
+
+/// Reads a request's body into events, each accepted or rejected by itself. Pure: the time and the ids come in.
+struct EventDecoder: ~Copyable {
+    /// What every event of one request gets on ingest.
+    struct Stamp {
+        var receivedAt: Timestamp
+        /// Names the request; an event's receipt is this and its position.
+        var request: String
+    }
+
+    struct Output {
+        /// An index is a position: that of the item, as long as no item before it made several events.
+        var events: [(index: Int, event: Event)] = []
+        /// By the positions of the items.
+        var rejected = Rejections()
+    }
+
+    private let limits: EventLimits
+    private let horizon: IngestHorizon
+    private let ids: IDGenerator
+    private var parser = JSONParser()
+
+    init(limits: EventLimits, horizon: IngestHorizon = IngestHorizon(), ids: IDGenerator) {
+        self.limits = limits
+        self.horizon = horizon
+        self.ids = ids
+    }
+
+    /// Throws only when the request is no list of events at all; what is wrong with a single event is in the output.
+    mutating func decode(_ request: IngestRequest, stamp: Stamp) throws(IngestError) -> Output {
+        try decode(request.format, request, stamp)
+    }
+
+    private mutating func decode(
+        _ format: some IntakeFormat, _ request: IngestRequest, _ stamp: Stamp
+    ) throws(IngestError) -> Output {
+        let batch = try format.split(request.body, limit: limits.maximumBatchEvents, parser: &parser)
+        let items = batch.items
+        guard !items.isEmpty else { throw IngestError(.emptyBatch, "The request holds no event.") }
+        var output = Output()
+        output.events.reserveCapacity(items.count)
+        var drafts: [EventDraft] = []
+        var position = 0
+        for (index, item) in items.enumerated() {
+            drafts.removeAll(keepingCapacity: true)
+            do throws(Rejection) {
+                try checkSize(item)
+                try format.draft(item, of: batch, parser: &parser, into: &drafts)
+            } catch {
+                drafts.removeAll(keepingCapacity: true)
+                output.rejected.append(error.of(index, id: error.id ?? batch.id))
+            }
+            guard position + drafts.count <= limits.maximumBatchEvents else { throw .tooManyEvents(limits.maximumBatchEvents) }
+            for (offset, draft) in drafts.enumerated() {
+                do throws(Rejection) {
+                    let event = try event(draft, at: position + offset, of: request, stamp: stamp, sentAt: batch.sentAt)
+                    output.events.append((position + offset, event))
+                } catch {
+                    output.rejected.append(error.of(index, id: draft.id))
+                }
+            }
+            // Whatever of them is accepted: a retry finds the same positions, and so the same derived ids.
+            position += max(1, drafts.count)
+        }
+        return output
+    }
+
+    private func checkSize(_ item: Range<Int>) throws(Rejection) {
+        guard item.count > limits.maximumEventBytes else { return }
+        throw Rejection(
+            code: .eventTooLarge, message: "The event has \(item.count) bytes; at most \(limits.maximumEventBytes) are allowed.")
+    }
+
+    // MARK: Stamping
+
+    private func event(
+        _ draft: EventDraft, at index: Int, of request: IngestRequest, stamp: Stamp, sentAt: Timestamp?
+    ) throws(Rejection) -> Event {
+        try FieldRules.require(draft.type, "type")
+        try FieldRules.require(draft.source, "source")
+        let timestamp = try EventTime.decide(
+            client: draft.timestamp, sentAt: sentAt, receivedAt: stamp.receivedAt, limits: limits, horizon: horizon)
+        let id =
+            draft.id
+            ?? request.idempotencyKey.map { IDGenerator.derived(project: request.project, key: $0, index: index) } ?? ids.next()
+        return Event(
+            project: request.project, id: id, type: draft.type ?? "", source: draft.source ?? "", timestamp: timestamp,
+            clientTimestamp: draft.timestamp, data: draft.data, correlationId: draft.correlationId, metadata: draft.metadata,
+            userId: draft.userId, sessionId: draft.sessionId, receivedAt: stamp.receivedAt, receipt: "\(stamp.request):\(index)")
+    }
+}
+
+extension Rejection {
+    fileprivate func of(_ index: Int, id: String?) -> Rejection {
+        var rejection = self
+        rejection.index = index
+        rejection.id = id
+        return rejection
+    }
+}

@@ -1,0 +1,25 @@
+public import AnalyticsJSON
+
+/// A native event per line; blank lines are passed over.
+public struct NDJSONFormat: IntakeFormat {
+    public init() {}
+
+    public func split(_ body: PaddedBytes, limit: Int, parser: inout JSONParser) throws(IngestError) -> IntakeBatch<Void> {
+        var items = IntakeItems(limit: limit)
+        var rest = body.bytes
+        // One line at a time: a body of blank lines is not to become a list of them.
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != 0x0A }
+            rest = rest[line.endIndex...].dropFirst()
+            guard !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { continue }
+            try items.append(line.indices)
+        }
+        return IntakeBatch(text: body, items: items.places)
+    }
+
+    public func draft(
+        _ item: Range<Int>, of batch: IntakeBatch<Void>, parser: inout JSONParser, into drafts: inout [EventDraft]
+    ) throws(Rejection) {
+        drafts.append(try parser.draft(item, of: batch.text) { (members) throws(Rejection) in try EventDraft(native: members) })
+    }
+}
