@@ -65,7 +65,7 @@ struct SQLiteEventListing {
         var keys: [Key] = []
         let rows = try Row.fetchCursor(db, sql: query.sql, arguments: StatementArguments(query.arguments))
         while keys.count < limit, let row = try rows.next() {
-            if matcher.isEmpty || matcher.matches(row[3]) { keys.append(Key(timestamp: row[0], id: row[1], rowid: row[2])) }
+            if try matcher.isEmpty || matcher.matches(row[3]) { keys.append(Key(timestamp: row[0], id: row[1], rowid: row[2])) }
         }
         return keys
     }

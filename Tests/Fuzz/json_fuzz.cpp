@@ -116,7 +116,7 @@ struct value {
   int64_t integer = 0;
   double number = 0;
   size_t depth = 0;      // containers, itself included
-  std::vector<std::pair<std::string, value>> members;
+  std::vector<std::pair<std::string, value>> members;   // of an array, its elements
 };
 
 /// A recursive-descent parser. `faults` holds what is wrong with a text that is JSON by its grammar.
@@ -243,7 +243,7 @@ struct plain_parser {
           if (!parse_value(child)) return false;
           v.text += child.text;
           v.depth = std::max(v.depth, child.depth + 1);
-          if (object && level == 1) v.members.emplace_back(key, std::move(child));
+          v.members.emplace_back(key, std::move(child));
           space();
         } while (eat(','));
         if (!eat(close)) return false;
@@ -490,6 +490,83 @@ void check_bson(guarded &memory, std::string_view input, const char *text, const
   bson_destroy(document);
 }
 
+struct wish {
+  std::vector<std::string> path;
+  value wanted;
+};
+
+bool same_scalar(const value &a, const value &b) {
+  const bool numbers = (a.kind == CJSON_INTEGER || a.kind == CJSON_DOUBLE) && (b.kind == CJSON_INTEGER || b.kind == CJSON_DOUBLE);
+  if (numbers && a.kind != b.kind) {
+    // An integer is worth a double exactly when both have the same digits.
+    const value &integer = a.kind == CJSON_INTEGER ? a : b, &number = a.kind == CJSON_INTEGER ? b : a;
+    char digits[400];
+    std::snprintf(digits, sizeof digits, "%.0f", number.number + 0.0);
+    return std::trunc(number.number) == number.number && digits == std::to_string(integer.integer);
+  }
+  if (a.kind != b.kind) return false;
+  switch (a.kind) {
+  case CJSON_NULL: return true;
+  case CJSON_BOOL: return a.boolean == b.boolean;
+  case CJSON_INTEGER: return a.integer == b.integer;
+  case CJSON_DOUBLE: return a.number == b.number;
+  case CJSON_STRING: return a.string == b.string;
+  default: return false;
+  }
+}
+
+bool grants(const value &v, const wish &w, size_t depth, bool in_array) {
+  const bool array = v.kind == CJSON_ARRAY;
+  if (array && in_array) return false;
+  if (!array && depth == w.path.size()) return same_scalar(v, w.wanted);
+  for (const auto &[key, child] : v.members) {
+    if (array ? grants(child, w, depth, true) : key == w.path[depth] && grants(child, w, depth + 1, false)) return true;
+  }
+  return false;
+}
+
+/// A path that leads somewhere in the text, or nearly, and a value that stands there, or not.
+wish any_wish(const value &root, std::mt19937_64 &random) {
+  wish w;
+  const value *at = &root;
+  while (!at->members.empty() && w.path.size() < 40) {
+    const auto &[key, child] = at->members[random() % at->members.size()];
+    if (at->kind == CJSON_OBJECT) w.path.push_back(key);
+    at = &child;
+  }
+  w.wanted = *at;
+  if (random() % 4 == 0) w.wanted.kind = static_cast<cjson_kind>(random() % 5);
+  if (random() % 8 == 0 && w.wanted.kind == CJSON_INTEGER) { w.wanted.kind = CJSON_DOUBLE; w.wanted.number = static_cast<double>(w.wanted.integer); }
+  if (random() % 8 == 0) w.path.push_back("a");
+  if (random() % 8 == 0 && !w.path.empty()) w.path.pop_back();
+  return w;
+}
+
+void check_matcher(const char *text, size_t length, const value *v, const std::set<cjson_status> &faults, std::mt19937_64 &random) {
+  std::unique_ptr<cjson_matcher, void (*)(cjson_matcher *)> matcher(cjson_matcher_new(), cjson_matcher_free);
+  bool wanted = v != nullptr, matches = true;
+  for (size_t i = random() % 3; i > 0; i--) {
+    const wish w = any_wish(v ? *v : value(), random);
+    cjson_matcher_add_condition(matcher.get());
+    for (const std::string &key : w.path) cjson_matcher_add_key(matcher.get(), key.data(), key.size());
+    switch (w.wanted.kind) {
+    case CJSON_NULL: cjson_matcher_add_null(matcher.get()); break;
+    case CJSON_BOOL: cjson_matcher_add_boolean(matcher.get(), w.wanted.boolean); break;
+    case CJSON_INTEGER: cjson_matcher_add_integer(matcher.get(), w.wanted.integer); break;
+    case CJSON_DOUBLE: cjson_matcher_add_double(matcher.get(), w.wanted.number); break;
+    case CJSON_STRING: cjson_matcher_add_string(matcher.get(), w.wanted.string.data(), w.wanted.string.size()); break;
+    default: break;
+    }
+    wanted = wanted && grants(*v, w, 0, false);
+  }
+  const cjson_status status = cjson_matcher_match(matcher.get(), text, length, &matches);
+  if (status != CJSON_OK && matches) fail("matcher: holds for no JSON");
+  // simdjson's own limits: of nesting, and of numbers.
+  if (!v || faults.count(CJSON_NUMBER) || v->depth > 1000) return;
+  if (status != CJSON_OK) fail("matcher: status %d", status);
+  if (matches != wanted) fail("matcher: says %d", matches);
+}
+
 void check_writer(cjson_parser *parser, std::string_view bytes) {
   // Exactly as large as promised, so that a sanitizer sees a byte too many.
   std::vector<char> out(6 * bytes.size() + 2);
@@ -548,6 +625,7 @@ void check(std::string_view input) {
     check_scanner(text, input.size(), '[');
     check_scanner(text, input.size(), '{');
     check_parser(parser, text, input.size(), max_depth, wanted, plain.faults, plain.too_deep);
+    if (!plain.too_deep) check_matcher(text, input.size(), wanted, plain.faults, random);
   }
   if (!plain.too_deep) check_bson(other, input, memory.place(input, 0, "-"), wanted, plain.faults, random);
   check_bson_reader(other, input);

@@ -1,12 +1,13 @@
 /// JSON for the hot path: a C face over simdjson, which parses and validates at gigabytes a second.
 ///
-/// Two layers:
+/// Three layers:
 ///
 /// - A *scanner* cuts an array or object into its raw elements or members without parsing them, so that one event that is
 ///   broken (bad UTF-8, a number out of range, too deep) does not take the rest of its batch with it.
 /// - A *parser* validates one object whole and gives its top-level members; nested values come as normalised JSON text
 ///   (no white space, keys in their order, every number in its shortest form that reads back the same), so that what a
 ///   client sent never has to become Swift values on its way.
+/// - A *matcher* tells whether conditions on paths hold for a stored text.
 ///
 /// Every buffer handed in must have `CJSON_PADDING` readable bytes behind its end.
 #pragma once
@@ -96,6 +97,28 @@ void cjson_parser_free(cjson_parser *parser);
 /// On an error `*where` is the top-level key in whose value it was found, when that is known (else bytes is NULL).
 cjson_status cjson_parse_object(cjson_parser *parser, const char *text, size_t length, uint32_t max_depth,
                                 const cjson_member **members, size_t *count, cjson_view *where);
+
+// --- Matcher ----------------------------------------------------------------------------------------------------------
+
+/// Conditions on the values of a text. Each has a path of keys and values of which one must be found there: at the end of
+/// the path, where an array stands for its elements, on the way too, but not one inside another. Strings and keys are
+/// compared by their bytes, numbers by what they are worth. Not thread-safe.
+typedef struct cjson_matcher cjson_matcher;
+
+cjson_matcher *cjson_matcher_new(void);
+void cjson_matcher_free(cjson_matcher *matcher);
+
+/// Begins a condition; the others add to the one begun last. CJSON_OK or CJSON_MEMORY.
+cjson_status cjson_matcher_add_condition(cjson_matcher *matcher);
+cjson_status cjson_matcher_add_key(cjson_matcher *matcher, const char *bytes, size_t length);
+cjson_status cjson_matcher_add_string(cjson_matcher *matcher, const char *bytes, size_t length);
+cjson_status cjson_matcher_add_integer(cjson_matcher *matcher, int64_t value);
+cjson_status cjson_matcher_add_double(cjson_matcher *matcher, double value);
+void cjson_matcher_add_boolean(cjson_matcher *matcher, bool value);
+void cjson_matcher_add_null(cjson_matcher *matcher);
+
+/// Sets `*matches` to whether all conditions hold for a text of any kind. On an error it is false.
+cjson_status cjson_matcher_match(cjson_matcher *matcher, const char *text, size_t length, bool *matches);
 
 // --- Writing ----------------------------------------------------------------------------------------------------------
 
