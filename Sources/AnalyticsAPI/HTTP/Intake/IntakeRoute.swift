@@ -47,11 +47,7 @@ extension IntakeRoute {
                 // CloudEvents HTTP binding 1.0.2, section 3: the content type tells structured and batched mode, all else is binary.
                 take(MediaType.cloudEvent, as: CloudEventsFormat.structured),
                 refuse(MediaType.cloudEventBatch, onlyBatch("A batch of CloudEvents")),
-                { head in
-                    CloudEventHeaders.attributes(head.headers).map {
-                        CloudEventsFormat.binary(attributes: $0, contentType: head.headers[.contentType])
-                    }
-                },
+                takeBinary,
                 take(MediaType.json, as: NativeFormat.event),
                 refuse(MediaType.ndjson, onlyBatch("NDJSON")),
             ]),
@@ -60,11 +56,7 @@ extension IntakeRoute {
             mediaTypes: "application/json, application/x-ndjson or application/cloudevents-batch+json",
             formats: [
                 refuse(MediaType.cloudEvent, onlySingle),
-                { head throws(Problem) in
-                    let isBatch = head.mediaType?.ends(withUTF8: "batch+json") == true
-                    guard isBatch || CloudEventHeaders.attributes(head.headers) == nil else { throw onlySingle }
-                    return nil
-                },
+                refuseBinary,
                 take(MediaType.json, as: NativeFormat.batch),
                 take(MediaType.ndjson, as: NDJSONFormat()),
                 take(MediaType.cloudEventBatch, as: CloudEventsFormat.batched),
@@ -80,6 +72,20 @@ extension IntakeRoute {
             guard !types.contains(head.mediaType) else { throw problem }
             return nil
         }
+    }
+
+    /// A CloudEvent in binary mode: only headers tell it.
+    @Sendable
+    private static func takeBinary(_ head: IntakeHead) throws(Problem) -> (any IntakeFormat)? {
+        guard let attributes = CloudEventHeaders.attributes(head.headers) else { return nil }
+        return CloudEventsFormat.binary(attributes: attributes, contentType: head.headers[.contentType])
+    }
+
+    @Sendable
+    private static func refuseBinary(_ head: IntakeHead) throws(Problem) -> (any IntakeFormat)? {
+        let isBatch = head.mediaType?.ends(withUTF8: "batch+json") == true
+        guard isBatch || CloudEventHeaders.attributes(head.headers) == nil else { throw onlySingle }
+        return nil
     }
 
     private static func onlyBatch(_ what: String) -> Problem {
