@@ -12,7 +12,9 @@ final class ClientPool: @unchecked Sendable {
     private let threads: NIOThreadPool
     private let database: String
     private let limits: TimeLimits
-    /// Stops operations whose task is cancelled; `nil` where they go on to their end.
+    /// What each operation has to see, and adds to; `nil` where operations need no session.
+    private let readPoint: ReadPoint?
+    /// Stops operations on the server whose task is cancelled; `nil` where the server goes on to their end.
     private let killer: SessionKiller?
     private let state: Mutex<State>
 
@@ -26,7 +28,10 @@ final class ClientPool: @unchecked Sendable {
     private let capacity: Int
 
     /// Call ``shutdown()`` before the last reference goes.
-    init(_ settings: ConnectionSettings, size: Int, limits: TimeLimits, killer: SessionKiller? = nil) throws(StoreError) {
+    init(
+        _ settings: ConnectionSettings, size: Int, limits: TimeLimits, readPoint: ReadPoint? = nil, killer: SessionKiller? = nil
+    ) throws(StoreError) {
+        self.readPoint = readPoint
         self.killer = killer
         pool = try settings.makePool(of: size, limits: limits)
         database = settings.database
@@ -37,27 +42,30 @@ final class ClientPool: @unchecked Sendable {
         threads.start()
     }
 
-    /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run. Once it
-    /// runs it is stopped, on the server too, where the pool has a killer; else it goes on to its end, which the time limits bound.
+    /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run. Once it runs,
+    /// it reads no further; a query or write that is under way is stopped on the server where the pool has a killer, and else goes on to
+    /// its end, which the time limits bound.
+    ///
+    /// - Parameter seesUncommitted: It reads what may be rolled back: no later operation waits for that.
     func run<Value: Sendable>(
-        _ operation: String, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
+        _ operation: String, seesUncommitted: Bool = false, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
         try enter(operation)
         defer { state.withLock { $0.operations -= 1 } }
         let result: Result<Value, StoreError>
         let patience = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
-        let stop = killer.map { _ in OperationStop() }
+        let stop = OperationStop()
         do {
             result = try await withTaskCancellationHandler {
                 try await threads.runIfActive { [self] in
                     Result { () throws(StoreError) -> Value in
                         // Behind others that are slow, or wait for a server that is away: whoever asked has given up, or had better.
                         guard .now < patience else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
-                        return try withClient(operation, stop, body)
+                        return try withClient(operation, stop, seesUncommitted: seesUncommitted, body)
                     }
                 }
             } onCancel: { [killer] in
-                if let stop, stop.stop() { killer?.kill(stop) }
+                if stop.stop() { killer?.kill(stop) }
             }
         } catch {
             throw StoreError(.unavailable, operation: operation, "cancelled, or shut down")
@@ -69,7 +77,7 @@ final class ClientPool: @unchecked Sendable {
     func submit(_ operation: String, _ body: @escaping @Sendable (Session) -> Void) {
         threads.submit { [self] state in
             guard state == .active else { return }
-            try? withClient(operation, nil) { body($0) }
+            try? withClient(operation, nil, seesUncommitted: true) { body($0) }
         }
     }
 
@@ -96,22 +104,28 @@ final class ClientPool: @unchecked Sendable {
     }
 
     private func withClient<Value>(
-        _ operation: String, _ stop: OperationStop?, _ body: (Session) throws(StoreError) -> Value
+        _ operation: String, _ stop: OperationStop?, seesUncommitted: Bool, _ body: (Session) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
         guard let client = mongoc_client_pool_pop(pool) else {
             throw StoreError(.unavailable, operation: operation, "no client became free in time")
         }
         defer { mongoc_client_pool_push(pool, client) }
         var session = Session(client: client, database: database, operation: operation, limits: limits)
-        guard let stop else { return try body(session) }
+        guard let readPoint else { return try body(session) }
         var error = bson_error_t()
+        // Causally consistent, unless its options say otherwise.
         guard let handle = mongoc_client_start_session(client, nil, &error) else { throw ServerError(error).storeError(in: operation) }
         defer { mongoc_client_session_destroy(handle) }
-        guard let id = mongoc_client_session_get_lsid(handle), stop.begin(session: BSONView(id).identity) else {
-            throw StoreError(.unavailable, operation: operation, "cancelled")
+        if let stop {
+            guard let id = mongoc_client_session_get_lsid(handle), stop.begin(session: BSONView(id).identity) else {
+                throw StoreError(.unavailable, operation: operation, "cancelled")
+            }
         }
-        defer { stop.end() }
+        defer { stop?.end() }
+        readPoint.advance(handle)
         (session.handle, session.stop) = (handle, stop)
-        return try body(session)
+        let value = try body(session)
+        if !seesUncommitted { readPoint.observe(handle) }
+        return value
     }
 }

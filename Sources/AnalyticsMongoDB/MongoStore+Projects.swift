@@ -9,7 +9,7 @@ extension MongoStore {
     /// it, and a majority read right after an election might not see that.
     public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
         guard !projects.isEmpty else { return [] }
-        return try await run(.newestRecords) { session throws(StoreError) in
+        return try await run(.newestRecords, seesUncommitted: true) { session throws(StoreError) in
             let ids = BSON.array(projects.map(BSON.string))
             return try session.records([("_id", ["$in": ids])], [("readConcern", ["level": "local"])])
         }

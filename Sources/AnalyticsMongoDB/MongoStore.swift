@@ -23,6 +23,7 @@ public final class MongoStore: Store {
     /// A client of its own with short limits, so that a health check is not behind what it should tell of.
     private let healthPool: ClientPool
     private let timers = OperationTimers<StoreOperation>()
+    let readPoint: ReadPoint
     /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
     let sawRetries = Mutex(false)
 
@@ -35,16 +36,19 @@ public final class MongoStore: Store {
     ///   - logger: For what the driver has to say; the first store's of the process.
     ///   - questionTimeout: For a store that only answers questions: each operation ends within this time, and is stopped on the server
     ///     when its task is cancelled. `nil` for one that writes.
+    ///   - readPoint: Of the process's other store over the same database, so that each reads what the other has seen.
     /// - Throws: ``StoreError/Code/misconfigured`` for a connection string that cannot work.
     public init(
-        uri: String, database: String? = nil, poolSize: Int = 8, questionTimeout: Duration? = nil, logger: Logger
+        uri: String, database: String? = nil, poolSize: Int = 8, questionTimeout: Duration? = nil, readPoint: ReadPoint = ReadPoint(),
+        logger: Logger
     ) throws(StoreError) {
         Driver.log(to: logger)
         let settings = try ConnectionSettings(uri, database: database)
+        self.readPoint = readPoint
         healthPool = try ClientPool(settings, size: 1, limits: .health)
         pool = try ClientPool(
             settings, size: poolSize, limits: questionTimeout.map(settings.limits.questions) ?? settings.limits,
-            killer: questionTimeout == nil ? nil : SessionKiller(healthPool))
+            readPoint: readPoint, killer: questionTimeout == nil ? nil : SessionKiller(healthPool))
     }
 
     /// Waits for the operations that run and lets go of every connection. To be called before the last reference goes.
@@ -72,8 +76,11 @@ public final class MongoStore: Store {
 
     /// What each operation goes through.
     func run<Value: Sendable>(
-        _ operation: StoreOperation, on pool: ClientPool? = nil, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
+        _ operation: StoreOperation, on pool: ClientPool? = nil, seesUncommitted: Bool = false,
+        _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
-        try await timers.time(operation) { () throws(StoreError) in try await (pool ?? self.pool).run(operation.rawValue, body) }
+        try await timers.time(operation) { () throws(StoreError) in
+            try await (pool ?? self.pool).run(operation.rawValue, seesUncommitted: seesUncommitted, body)
+        }
     }
 }

@@ -8,7 +8,7 @@ struct Session {
     /// Names what is being done, in errors.
     let operation: String
     let limits: TimeLimits
-    /// A `mongoc_client_session_t` under which reads run, so that they can be stopped by its id.
+    /// A `mongoc_client_session_t` under which reads and bulk writes run: reads see what it has seen, and can be stopped by its id.
     var handle: OpaquePointer?
     var stop: OperationStop?
 
@@ -39,7 +39,7 @@ struct Session {
         _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], _ row: (BSONView) throws(StoreError) -> Bool
     ) throws(StoreError) {
         let filter = try encode(filter)
-        let options = try readOptions(options)
+        let options = try readOptions(options, nil)
         try withCollection(collection) { (handle) throws(StoreError) in
             let cursor = filter.withPointer { filter in
                 options.withPointer { mongoc_collection_find_with_opts(handle, filter, $0, nil) }
@@ -57,12 +57,13 @@ struct Session {
         }
     }
 
-    /// Until `row` returns false.
+    /// Until `row` returns false. `limit`: milliseconds that the server may take; `nil` for all that an operation has.
     func aggregateWhile(
-        _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], _ row: (BSONView) throws(StoreError) -> Bool
+        _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], limit: Int32? = nil,
+        _ row: (BSONView) throws(StoreError) -> Bool
     ) throws(StoreError) {
         let pipeline = try encode(pipeline: stages)
-        let options = try readOptions(options)
+        let options = try readOptions(options, limit)
         try withCollection(collection) { (handle) throws(StoreError) in
             let cursor = pipeline.withPointer { pipeline in
                 options.withPointer { mongoc_collection_aggregate(handle, MONGOC_QUERY_NONE, pipeline, $0, nil) }
@@ -71,8 +72,11 @@ struct Session {
         }
     }
 
-    private func readOptions(_ options: [(String, BSON)]) throws(StoreError) -> BSONDocument {
-        let options = try encode(options + [("maxTimeMS", .integer(Int64(limits.serverTime)))])
+    private func readOptions(_ options: [(String, BSON)], _ limit: Int32?) throws(StoreError) -> BSONDocument {
+        try inSession(encode(options + [("maxTimeMS", .integer(Int64(limit ?? limits.serverTime)))]))
+    }
+
+    private func inSession(_ options: BSONDocument) throws(StoreError) -> BSONDocument {
         guard let handle else { return options }
         var error = bson_error_t()
         guard options.withPointer({ mongoc_client_session_append(handle, $0, &error) }) else {
@@ -93,9 +97,10 @@ struct Session {
     /// Sends what `fill` adds as one unordered bulk. Throws what stands against all of it; write errors are in the reply.
     func bulk(_ collection: CollectionName, _ fill: (Bulk) throws(StoreError) -> Void) throws(StoreError) -> BulkReply {
         try withCollection(collection) { (handle) throws(StoreError) in
-            guard let unordered = BSONDocument([("ordered", false)]),
-                let bulk = unordered.withPointer({ mongoc_collection_create_bulk_operation_with_opts(handle, $0) })
-            else { throw StoreError(.unavailable, operation: operation, "no bulk") }
+            let options = try inSession(encode([("ordered", false)]))
+            guard let bulk = options.withPointer({ mongoc_collection_create_bulk_operation_with_opts(handle, $0) }) else {
+                throw StoreError(.unavailable, operation: operation, "no bulk")
+            }
             defer { mongoc_bulk_operation_destroy(bulk) }
             try fill(Bulk(pointer: bulk, session: self, unchecked: encode([("validate", false)])))
             var ok = false
@@ -106,6 +111,10 @@ struct Session {
             if let failure = reply.failure(ok ? nil : ServerError(error)) { throw failure.storeError(in: operation) }
             return reply
         }
+    }
+
+    func checkCancelled() throws(StoreError) {
+        guard stop?.isStopped != true else { throw StoreError(.unavailable, operation: operation, "cancelled") }
     }
 
     /// A document that this adapter did not write, or whose bytes are damaged: what it should say is not known, so nothing is answered.
@@ -138,7 +147,7 @@ struct Session {
         var document: OpaquePointer?
         while mongoc_cursor_next(cursor, &document) {
             if let document, try !row(BSONView(document)) { return }
-            guard stop?.isStopped != true else { throw StoreError(.unavailable, operation: operation, "cancelled") }
+            try checkCancelled()
         }
         var error = bson_error_t()
         if mongoc_cursor_error(cursor, &error) { throw ServerError(error).storeError(in: operation) }

@@ -49,6 +49,10 @@
     (mongoc_client_t * a, const mongoc_session_opt_t *b, bson_error_t *c), (a, b, c))                                              \
   F(bool, client_session_append, (const mongoc_client_session_t *a, bson_t *b, bson_error_t *c), (a, b, c))                        \
   F(const bson_t *, client_session_get_lsid, (const mongoc_client_session_t *a), (a))                                              \
+  F(void, client_session_get_operation_time, (const mongoc_client_session_t *a, uint32_t *b, uint32_t *c), (a, b, c))              \
+  F(void, client_session_advance_operation_time, (mongoc_client_session_t * a, uint32_t b, uint32_t c), (a, b, c))                 \
+  F(const bson_t *, client_session_get_cluster_time, (const mongoc_client_session_t *a), (a))                                      \
+  F(void, client_session_advance_cluster_time, (mongoc_client_session_t * a, const bson_t *b), (a, b))                             \
   F(void, client_session_destroy, (mongoc_client_session_t * a), (a))                                                              \
   /* commands, reads, writes */                                                                                                    \
   F(bool, client_command_simple,                                                                                                   \

@@ -128,12 +128,18 @@ class Cluster:
         self._start_mongods()
         self._start_rabbitmq()
         self._start_redis()
-        self._initiate()
+        self._initiate({"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500, "heartbeatTimeoutSecs": 2})
+        wait(lambda: mongo.primary(self.mongo_ports), 30, "the replica set has a primary")
         wait(self.is_rabbitmq_up, 60, "RabbitMQ answers")
         self._start_services()
         wait(lambda: all(self.is_ready(name) for name in SERVICES), 60, "the service is ready")
         self._is_supervising = True
         self._supervisor.start()
+
+    def start_replica_set(self, settings):
+        """Nothing else, and without a primary: for tests of a store by itself."""
+        self._start_mongods()
+        self._initiate(settings)
 
     def add(self, name, command, environment=None):
         log = os.path.join(self.logs, f"{name}.log")
@@ -154,12 +160,12 @@ class Cluster:
             os.makedirs(data)
             self.add(name, [
                 self.mongod, "--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", "chaos",
-                "--oplogSize", "200", "--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"])
+                "--oplogSize", "200", "--wiredTigerCacheSizeGB", "0.25", "--networkMessageCompressors", "disabled",
+                "--setParameter", "diagnosticDataCollectionEnabled=false"])
 
-    def _initiate(self):
+    def _initiate(self, settings):
         """The members know each other by their proxies' ports, and so do the drivers that ask them."""
         members = [{"_id": i, "host": f"127.0.0.1:{port}"} for i, port in enumerate(self.mongo_proxies)]
-        settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500, "heartbeatTimeoutSecs": 2}
 
         def initiate():
             try:
@@ -172,7 +178,6 @@ class Cluster:
                 return False
 
         wait(initiate, 30, "mongod takes the replica set's configuration")
-        wait(lambda: mongo.primary(self.mongo_ports), 30, "the replica set has a primary")
 
     def _start_rabbitmq(self):
         base = os.path.join(self.folder, "rabbitmq")

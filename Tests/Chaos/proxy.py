@@ -34,6 +34,21 @@ class Condition:
         self.kind, self.seconds = kind, seconds
 
 
+class HiddenCommits(Condition):
+    """Once a message with `marker` has come from the server, it says nothing more of how far a majority has its writes: what it says
+    beside that, votes and confirmations, still comes. For links between members of a replica set, uncompressed."""
+
+    def __init__(self, marker):
+        super().__init__("hide commits")
+        self._marker, self._has_passed = marker, False
+
+    def holds(self, data):
+        if self._has_passed:
+            return b"lastOpCommitted" in data
+        self._has_passed = self._marker in data
+        return False
+
+
 class Link:
     """One proxied connection."""
 
@@ -197,6 +212,7 @@ class Hub(threading.Thread):
                 if step and await self._is_lost(link, step, "half", lambda: writer.write(data[: len(data) // 2])):
                     return
             else:
+                await self._hide(link, data)
                 for step in link.protocol.response(data):
                     if await self._is_lost(link, step, "after"):
                         return
@@ -229,6 +245,12 @@ class Hub(threading.Thread):
         if result:
             link.abort()
         return bool(result)
+
+    async def _hide(self, link, data):
+        condition = self._conditions.get((link.source, link.target))
+        if isinstance(condition, HiddenCommits) and condition.holds(data):
+            while self._conditions.get((link.source, link.target)) is condition:
+                await asyncio.sleep(0.02)
 
     async def _gate(self, link, from_client):
         while True:

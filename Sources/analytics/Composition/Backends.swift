@@ -34,8 +34,9 @@ struct Backends: ServiceLifecycle.Service {
     static func open(_ settings: Settings, _ role: Serve.Role, logger: Logger) async throws -> Backends {
         let isEmbedded = settings.backends.mongoURI == nil || settings.backends.rabbitURL == nil
         let lock = isEmbedded ? try DataDirectoryLock(dataDirectory(settings)) : nil
-        let store = try openStore(settings, logger: logger)
-        let questions = role == .processor ? nil : try openStore(settings, forQuestions: true, logger: logger)
+        let readPoint = ReadPoint()
+        let store = try openStore(settings, readPoint, logger: logger)
+        let questions = role == .processor ? nil : try openStore(settings, readPoint, forQuestions: true, logger: logger)
         let broker = try openBroker(settings, logger: logger)
         let cache = openCache(settings, logger: logger)
         return Backends(
@@ -57,7 +58,7 @@ struct Backends: ServiceLifecycle.Service {
 
     /// The store alone, for commands that need nothing else.
     static func openStoreOnly(_ settings: Settings, logger: Logger) throws -> (store: any Store, shutdown: @Sendable () async -> Void) {
-        let store = try openStore(settings, logger: logger)
+        let store = try openStore(settings, ReadPoint(), logger: logger)
         return (store.value, store.shutdown)
     }
 
@@ -82,13 +83,16 @@ struct Backends: ServiceLifecycle.Service {
         var shutdown: @Sendable () async -> Void
     }
 
-    private static func openStore(_ settings: Settings, forQuestions: Bool = false, logger: Logger) throws -> OpenedStore {
+    private static func openStore(
+        _ settings: Settings, _ readPoint: ReadPoint, forQuestions: Bool = false, logger: Logger
+    ) throws -> OpenedStore {
         if let uri = settings.backends.mongoURI {
             let store =
                 forQuestions
                 ? try MongoStore(
-                    uri: uri, poolSize: settings.queries.concurrent + 1, questionTimeout: settings.queries.timeout, logger: logger)
-                : try MongoStore(uri: uri, logger: logger)
+                    uri: uri, poolSize: settings.queries.concurrent + 1, questionTimeout: settings.queries.timeout,
+                    readPoint: readPoint, logger: logger)
+                : try MongoStore(uri: uri, readPoint: readPoint, logger: logger)
             return OpenedStore(
                 value: store, name: "MongoDB",
                 owner: { () async throws(StoreError) in QueueOwner(store: try await store.identity(), isShared: true) },
