@@ -55,13 +55,18 @@ final class ClientPool: @unchecked Sendable {
         let result: Result<Value, StoreError>
         let patience = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
         let stop = OperationStop()
+        let deadline = Deadline.current?.instant
         do {
             result = try await withTaskCancellationHandler {
                 try await threads.runIfActive { [self] in
                     Result { () throws(StoreError) -> Value in
                         // Behind others that are slow, or wait for a server that is away: whoever asked has given up, or had better.
                         guard .now < patience else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
-                        return try withClient(operation, stop, seesUncommitted: seesUncommitted, body)
+                        return try withClient(operation, stop, seesUncommitted: seesUncommitted) { session throws(StoreError) in
+                            var session = session
+                            session.deadline = deadline
+                            return try body(session)
+                        }
                     }
                 }
             } onCancel: { [killer] in

@@ -6,19 +6,28 @@ struct TimeLimits: Sendable {
     var serverSelection: Int32 = 5_000
     var connect: Int32 = 3_000
     var socket: Int32 = 30_000
+    /// How often ``serverTime`` fits into what the queries of one operation may take together.
+    var serverTimes: Int32 = 4
 
     /// For health checks: the answer has to come while somebody still waits for it.
     static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
 
-    /// For questions, which have a deadline of their own: the server gives up with it.
+    /// For questions, which have a deadline of their own: the server gives up with it, and no operation lasts longer.
     func questions(within timeout: Duration) -> TimeLimits {
         var limits = self
         limits.socket = Int32(clamping: Int64(timeout.seconds * 1000) * 6 / 5 + 1)
+        limits.serverTimes = 1
         return limits
     }
 
     /// What the server is told, so that it gives up before its client does.
     var serverTime: Int32 { max(1, socket - socket / 6) }
+
+    /// What the server is told for one query of a count, which is halved when it runs into this: small, for the time is lost then.
+    var countTime: Int32 { max(1, serverTime / 8) }
+
+    /// For all queries of a count.
+    var wholeCount: Duration { .milliseconds(Int64(serverTime) * Int64(serverTimes)) }
 }
 
 /// A checked connection string. Owns a `mongoc_uri_t`.

@@ -6,20 +6,20 @@ extension MongoStore {
     ) async throws(StoreError) -> Reducer {
         let ranges = Ranges.normalised(ranges.map { $0.lowerBound.milliseconds..<$0.upperBound.milliseconds })
         return try await run(.countEvents) { session throws(StoreError) in
-            var reducer = reducer
-            var takesMore = true
-            for query in Ranges.queries(ranges, together: Counting.shareMinute) where takesMore {
-                let options: [(String, BSON)] = [("hint", .string(Index.byTime)), ("allowDiskUse", true)]
-                try session.aggregateWhile(.events, Counting.pipeline(selection, query), options) { row throws(StoreError) -> Bool in
-                    guard let group = row["_id"]?.document, let minute = group["m"]?.date, let type = group["t"]?.string,
-                        let source = group["s"]?.string, let count = row["n"]?.integer
-                    else { throw session.damage(.events) }
-                    takesMore = reducer.add(EventCount(minute: minute.minute, type: type, source: source, count: count))
-                    return takesMore
+            var plan = CountPlan(ranges)
+            var minutes = WholeMinutes(reducer)
+            let end = session.end(of: session.limits.wholeCount)
+            while minutes.takesMore, let query = plan.next() {
+                minutes.begin()
+                do throws(StoreError) {
+                    plan.answered(in: try session.count(selection, query, before: end) { minutes.add($0) })
+                } catch {
+                    // An election, a lost connection and a kill pass by themselves: nothing of these is the query's fault.
+                    guard error.code == .timedOut, ContinuousClock.now < end else { throw error }
+                    guard plan.halve(query, from: minutes.fail()) else { throw session.tooMany(selection.project, in: query) }
                 }
             }
-            reducer.finish()
-            return reducer
+            return minutes.finish()
         }
     }
 
@@ -58,6 +58,30 @@ extension MongoStore {
 }
 
 extension Session {
+    /// Gives the rows of one query. Returns how much of its time limit it took.
+    fileprivate func count(
+        _ selection: Selection, _ query: CountPlan.Query, before end: ContinuousClock.Instant, _ add: (EventCount) -> Bool
+    ) throws(StoreError) -> Double {
+        try checkCancelled()
+        let start = ContinuousClock.now
+        let limit = max(1, min(Int64(limits.countTime), Int64((end - start).seconds * 1000)))
+        let options: [(String, BSON)] = [("hint", .string(Index.byTime)), ("allowDiskUse", true)]
+        try aggregateWhile(.events, Counting.pipeline(selection, query[...]), options, limit: Int32(limit)) {
+            row throws(StoreError) -> Bool in
+            guard let group = row["_id"]?.document, let minute = group["m"]?.date, let type = group["t"]?.string,
+                let source = group["s"]?.string, let count = row["n"]?.integer
+            else { throw damage(.events) }
+            return add(EventCount(minute: minute.minute, type: type, source: source, count: count))
+        }
+        return (ContinuousClock.now - start) / .milliseconds(limit)
+    }
+
+    fileprivate func tooMany(_ project: String, in query: CountPlan.Query) -> StoreError {
+        let start = query.first.map { Timestamp(milliseconds: $0.lowerBound).rfc3339 } ?? ""
+        return StoreError(
+            .timedOut, operation: operation, "the events of project \(project) in the one millisecond from \(start) take too long to count")
+    }
+
     fileprivate func outermost(_ kind: BucketKind, _ project: String, _ direction: Int64) throws(StoreError) -> Int64? {
         var index: Int64?
         let all = Key.buckets(kind, project, kind.index(of: .earliest)..<kind.index(of: .latest) + 1)
@@ -89,10 +113,5 @@ enum Counting {
             // By minute, type and source, as documents compare.
             ["$sort": ["_id": 1]],
         ]
-    }
-
-    /// Whether a minute has a part in both: the same group would come in two rows from two queries.
-    static func shareMinute(_ a: Range<Int64>, _ b: Range<Int64>) -> Bool {
-        Timestamp(milliseconds: a.upperBound - 1).minute == Timestamp(milliseconds: b.lowerBound).minute
     }
 }

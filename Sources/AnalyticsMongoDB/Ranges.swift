@@ -15,18 +15,6 @@ enum Ranges {
         return result
     }
 
-    /// Cuts into queries of about ``alternatives`` ranges, never between two ranges for which `belong` says that one query has to
-    /// answer both.
-    static func queries(
-        _ ranges: [Range<Int64>], together belong: (Range<Int64>, Range<Int64>) -> Bool = { _, _ in false }
-    ) -> [ArraySlice<Range<Int64>>] {
-        var queries: [ArraySlice<Range<Int64>>] = []
-        var start = 0
-        for index in ranges.indices.dropFirst() where index - start >= alternatives && !belong(ranges[index - 1], ranges[index]) {
-            queries.append(ranges[start..<index])
-            start = index
-        }
-        if start < ranges.count { queries.append(ranges[start...]) }
-        return queries
-    }
+    /// Cuts into queries of at most ``alternatives`` ranges.
+    static func queries(_ ranges: [Range<Int64>]) -> [ArraySlice<Range<Int64>>] { ranges.chunks(ofCount: alternatives) }
 }

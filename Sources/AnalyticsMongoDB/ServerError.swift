@@ -41,10 +41,16 @@ struct ServerError: Error, Equatable {
     var blamesDocument: Bool { verdict == .refused }
 
     private var serverVerdict: StoreError.Code {
+        if isTimeLimit { return .timedOut }
         if Self.inputCodes.contains(code) { return .refused }
         if Self.blamesSetUp.contains(code) { return .misconfigured }
         return .unavailable
     }
+
+    /// MaxTimeMSExpired, for what was asked. The same code tells that no majority had confirmed in time what the operation had to see: that
+    /// is the replica set's fault, and asking for less does not help.
+    /// https://github.com/mongodb/mongo/blob/r6.0.5/src/mongo/db/repl/replication_coordinator_impl.cpp
+    private var isTimeLimit: Bool { code == 50 && !message.utf8.starts(with: "Error waiting for".utf8) }
 
     func storeError(in operation: String) -> StoreError {
         StoreError(verdict, operation: operation, code == 0 ? message : "\(message) (\(code))", cause: self)

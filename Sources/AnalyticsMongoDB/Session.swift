@@ -8,6 +8,8 @@ struct Session {
     /// Names what is being done, in errors.
     let operation: String
     let limits: TimeLimits
+    /// The caller's; `nil` where it set none.
+    var deadline: ContinuousClock.Instant?
     /// A `mongoc_client_session_t` under which reads and bulk writes run: reads see what it has seen, and can be stopped by its id.
     var handle: OpaquePointer?
     var stop: OperationStop?
@@ -73,7 +75,10 @@ struct Session {
     }
 
     private func readOptions(_ options: [(String, BSON)], _ limit: Int32?) throws(StoreError) -> BSONDocument {
-        try inSession(encode(options + [("maxTimeMS", .integer(Int64(limit ?? limits.serverTime)))]))
+        let limit = Duration.milliseconds(limit ?? limits.serverTime)
+        let left = Int64(((end(of: limit) - .now).seconds * 1000).rounded(.up))
+        guard left > 0 else { throw StoreError(.timedOut, operation: operation, "not done by its deadline") }
+        return try inSession(encode(options + [("maxTimeMS", .integer(left))]))
     }
 
     private func inSession(_ options: BSONDocument) throws(StoreError) -> BSONDocument {
@@ -111,6 +116,12 @@ struct Session {
             if let failure = reply.failure(ok ? nil : ServerError(error)) { throw failure.storeError(in: operation) }
             return reply
         }
+    }
+
+    /// When what takes this long at the most ends, or the caller's deadline comes.
+    func end(of time: Duration) -> ContinuousClock.Instant {
+        let end = ContinuousClock.now + time
+        return min(end, deadline ?? end)
     }
 
     func checkCancelled() throws(StoreError) {

@@ -3,6 +3,8 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// Down, too slow or between two primaries: try again later.
         case unavailable
+        /// The store was reached, and what was asked takes longer than it may: ask for less.
+        case timedOut
         /// The store was reached and failed the operation as a whole: its set-up or the input may be the cause.
         case refused
         /// Set up in a way that cannot work.

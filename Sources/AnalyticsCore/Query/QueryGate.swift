@@ -53,7 +53,12 @@ public final class QueryGate: Sendable {
                 case .cancelled: throw CancellationError()
                 }
                 defer { self.leave() }
-                return try await Deadline.within(self.limits.timeout) { try await body() }
+                do {
+                    return try await Deadline.within(self.limits.timeout) { try await body() }
+                } catch let error as StoreError where error.code == .timedOut {
+                    // The store's limit may come first.
+                    throw QueryLimitError.timeout(self.limits.timeout)
+                }
             }
             group.addTask {
                 try await self.elapsed.sleep(self.limits.timeout)

@@ -105,7 +105,8 @@ struct Service: Sendable {
                 if claimsQueue { try await backends.claimQueue() }
                 return try await RetentionNotice.log(settings, backends.store, logger)
             } catch {
-                guard error.code == .unavailable, backoff.failures + 1 < attempts else { throw error }
+                let passes = error.code == .unavailable || error.code == .timedOut
+                guard passes, backoff.failures + 1 < attempts else { throw error }
                 logger.warning("Waiting for the store", metadata: ["error": "\(error.message)"])
             }
             try await Task.sleep(for: backoff.next())

@@ -99,4 +99,14 @@ struct QueryGateTests {
         #expect(try await third.value == 2)
         #expect(work.begun == [0, 2])
     }
+
+    @Test func aStoreThatGivesUpFirstIsToldAsTheDeadlineAndOneThatIsDownIsNot() async {
+        let gate = gate(concurrent: 1, waiting: 1)
+        await #expect(throws: QueryLimitError.timeout(.seconds(30))) {
+            try await gate { throw StoreError(.timedOut, operation: "events", "operation exceeded time limit") }
+        }
+        await #expect(throws: StoreError.self) {
+            try await gate { throw StoreError(.unavailable, operation: "events", "interrupted") }
+        }
+    }
 }

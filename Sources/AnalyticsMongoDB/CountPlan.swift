@@ -1,0 +1,60 @@
+/// Cuts what is to be counted into queries, and those that run into the server's time limit into halves: down to a minute, then into parts
+/// of it, down to a millisecond. Pure.
+struct CountPlan {
+    /// Ranges in order, none empty.
+    typealias Query = [Range<Int64>]
+
+    private var rest: ArraySlice<Range<Int64>>
+    /// Milliseconds that a query may cover; `nil` before one was too much.
+    private var longest: Int64?
+
+    private static let minute: Int64 = 60_000
+
+    init(_ ranges: [Range<Int64>]) {
+        rest = ranges[...]
+    }
+
+    /// Takes the next query out of what is left; `nil` at the end. It ends at a minute's end where it may be so long.
+    mutating func next() -> Query? {
+        var query: Query = []
+        var room = longest ?? .max
+        while let range = rest.first, query.count < Ranges.alternatives {
+            if range.length <= room {
+                query.append(rest.removeFirst())
+                room -= range.length
+                continue
+            }
+            var end = range.lowerBound + room
+            if longest ?? 0 >= Self.minute { end -= modulo(end, Self.minute) }
+            if end > range.lowerBound {
+                query.append(range.lowerBound..<end)
+                rest[rest.startIndex] = end..<range.upperBound
+            }
+            break
+        }
+        return query.isEmpty ? nil : query
+    }
+
+    /// The query took this part of its time limit. What follows one that was quick is cut less finely.
+    mutating func answered(in part: Double) {
+        guard let longest, part < 0.25 else { return }
+        self.longest = longest.multipliedReportingOverflow(by: 2).overflow ? nil : longest * 2
+    }
+
+    /// The query ran into its limit. What of it lies at `start` or later is to be counted again. False when it cannot be cut any further.
+    mutating func halve(_ query: Query, from start: Int64? = nil) -> Bool {
+        let length = query.reduce(0) { $0 + $1.length }
+        guard length > 1 else { return false }
+        longest = length > Self.minute ? max(Self.minute, length / 2) : length / 2
+        let left = query.map { max($0.lowerBound, start ?? $0.lowerBound)..<max($0.upperBound, start ?? $0.upperBound) }
+        rest = (left.filter { !$0.isEmpty } + rest)[...]
+        return true
+    }
+
+    /// Of times before 1970 too.
+    private func modulo(_ time: Int64, _ unit: Int64) -> Int64 { ((time % unit) + unit) % unit }
+}
+
+extension Range<Int64> {
+    fileprivate var length: Int64 { upperBound - lowerBound }
+}
