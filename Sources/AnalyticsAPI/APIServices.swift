@@ -11,10 +11,10 @@ public struct APIServices: Sendable {
     ///   - readiness: Asks each dependency; must return within a few seconds whatever happens to them.
     ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
     public init(
-        collector: Collector, reader: EventReader, counter: EventCounter, storedWait: StoredWait,
+        collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StoredWait,
         readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
-        events = EventServices(collector: collector, reader: reader, counter: counter, storedWait: storedWait)
+        events = EventServices(collector: collector, reader: reader, engine: engine, storedWait: storedWait)
         self.readiness = readiness
         self.metrics = metrics
     }
@@ -29,6 +29,6 @@ public struct APIServices: Sendable {
 struct EventServices: Sendable {
     var collector: Collector
     var reader: EventReader
-    var counter: EventCounter
+    var engine: QueryEngine
     var storedWait: StoredWait
 }

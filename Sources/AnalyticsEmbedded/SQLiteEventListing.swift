@@ -22,16 +22,16 @@ struct SQLiteEventListing {
     /// Above this many alternatives a walk through everything costs no more than as many walks.
     static let branchLimit = 50
 
-    private let filter: EventFilter
+    private let selection: Selection
     private let position: EventPosition?
     private let limit: Int
     private let matcher: SQLiteDataMatcher
 
-    init(filter: EventFilter, after position: EventPosition?, limit: Int) {
-        self.filter = filter
+    init(_ selection: Selection, after position: EventPosition?, limit: Int) {
+        self.selection = selection
         self.position = position
         self.limit = limit
-        matcher = SQLiteDataMatcher(filter.data)
+        matcher = SQLiteDataMatcher(selection.data)
     }
 
     func events(_ db: Database) throws -> [StoredEvent] {
@@ -56,7 +56,7 @@ struct SQLiteEventListing {
     private func keys(_ db: Database, branch: Alternatives?) throws -> [Key] {
         var query = Query(sql: "SELECT timestamp, id, rowid\(matcher.isEmpty ? "" : ", data") FROM events")
         query.sql += " INDEXED BY \(branch.map(\.index) ?? "events_time") WHERE project = CAST(? AS TEXT)"
-        query.arguments.append(SQLiteText(filter.project))
+        query.arguments.append(SQLiteText(selection.project))
         branch.map { query.and($0) }
         for alternatives in alternatives where alternatives.column != branch?.column { query.and(alternatives) }
         addRange(&query)
@@ -72,18 +72,19 @@ struct SQLiteEventListing {
 
     /// Upper end: the range's or the position, whichever is earlier, so that the index is entered there.
     private func addRange(_ query: inout Query) {
-        if let from = filter.from { query.and("timestamp >= ?", from.milliseconds) }
-        if let position, filter.to.map({ position.timestamp < $0 }) ?? true {
+        if let from = selection.from { query.and("timestamp >= ?", from.milliseconds) }
+        if let position, selection.to.map({ position.timestamp < $0 }) ?? true {
             query.and("(timestamp, id) < (?, CAST(? AS TEXT))", position.timestamp.milliseconds, SQLiteText(position.id))
-        } else if let to = filter.to {
+        } else if let to = selection.to {
             query.and("timestamp < ?", to.milliseconds)
         }
     }
 
     private var alternatives: [Alternatives] {
         [
-            Alternatives(column: .userId, values: filter.userIds), Alternatives(column: .correlationId, values: filter.correlationIds),
-            Alternatives(column: .type, values: filter.types), Alternatives(column: .source, values: filter.sources),
+            Alternatives(column: .userId, values: selection.userIds),
+            Alternatives(column: .correlationId, values: selection.correlationIds),
+            Alternatives(column: .type, values: selection.types), Alternatives(column: .source, values: selection.sources),
         ].filter { !$0.values.isEmpty }
     }
 
@@ -143,10 +144,10 @@ extension SQLiteEventListing {
 
 extension SQLiteStore {
     public func events(
-        matching filter: EventFilter, after position: EventPosition?, limit: Int
+        matching selection: Selection, after position: EventPosition?, limit: Int
     ) async throws(StoreError) -> [StoredEvent] {
         try await read(.events) { db in
-            try SQLiteEventListing(filter: filter, after: position, limit: limit).events(db)
+            try SQLiteEventListing(selection, after: position, limit: limit).events(db)
         }
     }
 }

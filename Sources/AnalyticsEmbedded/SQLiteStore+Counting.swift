@@ -15,7 +15,7 @@ extension SQLiteStore {
         }
     }
 
-    /// Read from `events_minute` alone, in its order. False when the reducer takes no more.
+    /// Read in their order; from `events_minute` alone unless the selection asks for what is not in it. False when the reducer takes no more.
     private static func count(
         _ db: Database, _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: inout some CountReducer
     ) throws -> Bool {
@@ -30,26 +30,49 @@ extension SQLiteStore {
             let bounds = ranges.map { "[\($0.lowerBound.milliseconds),\($0.upperBound.milliseconds)]" }
             arguments += ["[\(bounds.joined(separator: ","))]"]
         }
-        for (column, values) in [("type", selection.types), ("source", selection.sources)] where !values.isEmpty {
+        let lists = [
+            ("type", selection.types), ("source", selection.sources), ("userId", selection.userIds),
+            ("correlationId", selection.correlationIds),
+        ].filter { !$0.1.isEmpty }
+        for (column, values) in lists {
             // Not as JSON: SQLite cuts its strings at a NUL.
             conditions += " AND \(column) IN (\(values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
             arguments += StatementArguments(values.map(SQLiteText.init))
         }
+        let matcher = SQLiteDataMatcher(selection.data)
+        let index = !selection.userIds.isEmpty ? "events_user" : selection.correlationIds.isEmpty ? "events_minute" : "events_correlation"
         let sql = """
-            SELECT minute, type, source, count(*) FROM events INDEXED BY events_minute
+            SELECT minute, type, source, \(matcher.isEmpty ? "count(*)" : "data") FROM events INDEXED BY \(index)
             WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(conditions)
-            GROUP BY minute, type, source ORDER BY minute, type, source
+            \(matcher.isEmpty ? "GROUP BY minute, type, source" : "") ORDER BY minute, type, source
             """
         // Statements with filters are as many as there are numbers of values: they are not kept.
-        let isPlain = selection.types.isEmpty && selection.sources.isEmpty
-        let statement = try isPlain ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
+        let statement = try lists.isEmpty && matcher.isEmpty ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
         let rows = try Row.fetchCursor(statement, arguments: arguments)
+        return try matcher.isEmpty ? give(rows, to: &reducer) : give(rows, matching: matcher, to: &reducer)
+    }
+
+    private static func give(_ rows: RowCursor, to reducer: inout some CountReducer) throws -> Bool {
         while let row = try rows.next() {
-            let count = EventCount(
-                minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: row[3])
-            guard reducer.add(count) else { return false }
+            guard reducer.add(EventCount(row, count: row[3])) else { return false }
         }
         return true
+    }
+
+    /// Rows with an event's `data` each, those of a group behind one another.
+    private static func give(_ rows: RowCursor, matching matcher: SQLiteDataMatcher, to reducer: inout some CountReducer) throws -> Bool {
+        var group: EventCount?
+        while let row = try rows.next() {
+            guard matcher.matches(row[3]) else { continue }
+            let event = EventCount(row, count: 1)
+            if let known = group, known.minute == event.minute, known.type.equalsUTF8(event.type), known.source.equalsUTF8(event.source) {
+                group?.count += 1
+            } else {
+                if let group, !reducer.add(group) { return false }
+                group = event
+            }
+        }
+        return group.map { reducer.add($0) } ?? true
     }
 
     public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
@@ -103,6 +126,12 @@ extension SQLiteStore {
                 projects.append(project)
             }
         }
+    }
+}
+
+extension EventCount {
+    fileprivate init(_ row: Row, count: Int64) {
+        self.init(minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: count)
     }
 }
 

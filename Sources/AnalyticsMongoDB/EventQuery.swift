@@ -1,41 +1,44 @@
 import AnalyticsCore
 
-/// Turns a listing's filter into the server's. Pure. What a user sent stands only where the server takes a literal: inside an
+/// Turns a selection into the server's filters. Pure. What a user sent stands only where the server takes a literal: inside an
 /// `$in` or an `enum`; and as a path below `data`.
 enum EventQuery {
     /// Filters for the parts of the range, in the order of the listing; `nil` when nothing can match.
     ///
     /// Two at the most: the events at the position's very moment, then those before it. Each is one run through an index, where
     /// an `$or` of both would read over every event of that moment again for each page.
-    static func segments(_ filter: EventFilter, after position: EventPosition?) -> [[(String, BSON)]]? {
-        guard let conditions = conditions(filter) else { return nil }
+    static func segments(_ selection: Selection, after position: EventPosition?) -> [[(String, BSON)]]? {
+        guard let conditions = conditions(selection) else { return nil }
         func segment(_ extra: [(String, BSON)]) -> [(String, BSON)] {
-            [("_id.project", .string(filter.project))] + extra + conditions
+            [("_id.project", .string(selection.project))] + extra + conditions
         }
         var segments: [[(String, BSON)]] = []
-        var end = filter.to
+        var end = selection.to
         if let position {
-            if (filter.from ?? position.timestamp) <= position.timestamp, position.timestamp < filter.to ?? .init(milliseconds: .max) {
+            if (selection.from ?? position.timestamp) <= position.timestamp, position.timestamp < selection.to ?? .init(milliseconds: .max)
+            {
                 segments.append(segment([("timestamp", .date(position.timestamp)), ("_id.id", ["$lt": .string(position.id)])]))
             }
             end = min(end ?? position.timestamp, position.timestamp)
         }
         var range: [(String, BSON)] = []
-        if let from = filter.from { range.append(("$gte", .date(from))) }
+        if let from = selection.from { range.append(("$gte", .date(from))) }
         if let end { range.append(("$lt", .date(end))) }
         segments.append(segment(range.isEmpty ? [] : [("timestamp", .document(range))]))
         return segments
     }
 
-    private static func conditions(_ filter: EventFilter) -> [(String, BSON)]? {
+    /// All of it but the project and the range; `nil` when nothing can match.
+    static func conditions(_ selection: Selection) -> [(String, BSON)]? {
         var conditions: [(String, BSON)] = []
         for (field, values) in [
-            ("type", filter.types), ("source", filter.sources), ("userId", filter.userIds), ("correlationId", filter.correlationIds),
+            ("type", selection.types), ("source", selection.sources), ("userId", selection.userIds),
+            ("correlationId", selection.correlationIds),
         ] where !values.isEmpty {
             conditions.append((field, ["$in": .array(values.map(BSON.string))]))
         }
         var data: [BSON] = []
-        for condition in filter.data {
+        for condition in selection.data {
             // A path with a NUL would be cut short there; no stored key has one. One that is too long is refused before it gets here.
             guard !condition.isTooLong, !condition.path.contains(where: { $0.utf8.contains(0) }) else { return nil }
             data += dataFilters(condition)

@@ -65,8 +65,7 @@ extension Session {
         try checkCancelled()
         let start = ContinuousClock.now
         let limit = max(1, min(Int64(limits.countTime), Int64((end - start).seconds * 1000)))
-        let options: [(String, BSON)] = [("hint", .string(Index.byTime)), ("allowDiskUse", true)]
-        try aggregateWhile(.events, Counting.pipeline(selection, query[...]), options, limit: Int32(limit)) {
+        try aggregateWhile(.events, Counting.pipeline(selection, query[...]), Counting.options(selection), limit: Int32(limit)) {
             row throws(StoreError) -> Bool in
             guard let group = row["_id"]?.document, let minute = group["m"]?.date, let type = group["t"]?.string,
                 let source = group["s"]?.string, let count = row["n"]?.integer
@@ -95,16 +94,17 @@ extension Session {
 
 /// How events are counted.
 enum Counting {
-    /// Matches on the leading fields of ``Index/byTime`` and groups by what else it holds: no document is read.
+    /// Matches on the leading fields of ``Index/byTime`` and groups by what else it holds: no document is read, unless the selection asks for
+    /// what is not in that index.
     /// https://www.mongodb.com/docs/v6.0/core/query-optimization/#covered-query
     static func pipeline(_ selection: Selection, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
-        let filters: [(String, BSON)] = [("type", selection.types), ("source", selection.sources)].filter { !$0.1.isEmpty }
-            .map { ($0.0, ["$in": .array($0.1.map(BSON.string))]) }
+        let nothing: [(String, BSON)] = [("_id", ["$in": []])]
+        let conditions = EventQuery.conditions(selection) ?? nothing
         let matches: [BSON] = ranges.map { range in
             let times: BSON = [
                 "$gte": .date(Timestamp(milliseconds: range.lowerBound)), "$lt": .date(Timestamp(milliseconds: range.upperBound)),
             ]
-            return .document([("_id.project", .string(selection.project)), ("timestamp", times)] + filters)
+            return .document([("_id.project", .string(selection.project)), ("timestamp", times)] + conditions)
         }
         let minute: BSON = ["$dateTrunc": ["date": "$timestamp", "unit": "minute"]]
         return [
@@ -113,5 +113,11 @@ enum Counting {
             // By minute, type and source, as documents compare.
             ["$sort": ["_id": 1]],
         ]
+    }
+
+    /// Users and correlations have indexes of their own, between which the server chooses.
+    static func options(_ selection: Selection) -> [(String, BSON)] {
+        let isByTime = selection.userIds.isEmpty && selection.correlationIds.isEmpty
+        return [("allowDiskUse", true)] + (isByTime ? [("hint", .string(Index.byTime))] : [])
     }
 }

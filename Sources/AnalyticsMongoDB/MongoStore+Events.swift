@@ -13,9 +13,9 @@ extension MongoStore {
     }
 
     public func events(
-        matching filter: EventFilter, after position: EventPosition?, limit: Int
+        matching selection: Selection, after position: EventPosition?, limit: Int
     ) async throws(StoreError) -> [StoredEvent] {
-        guard limit > 0, let segments = EventQuery.segments(filter, after: position) else { return [] }
+        guard limit > 0, let segments = EventQuery.segments(selection, after: position) else { return [] }
         return try await run(.events) { session throws(StoreError) in
             var events: [StoredEvent] = []
             for segment in segments where events.count < limit {

@@ -44,7 +44,7 @@ final class FakeStore: AnalyticsCore.Store {
         /// Rollups do not tell their groups.
         var isOverflow = false
         var isBroken = false
-        var lastFilter: EventFilter?
+        var lastFilter: Selection?
         /// Listings take until they are cancelled.
         var isEndless = false
         var begun = 0
@@ -92,7 +92,7 @@ final class FakeStore: AnalyticsCore.Store {
         try read("event") { state in state.events[id].flatMap { $0.event.project == project ? $0 : nil } }
     }
 
-    func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+    func events(matching filter: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
         if state.withLock({ state in
             state.begun += 1
             return state.isEndless

@@ -38,7 +38,7 @@ struct TestService {
                 publisher: publisher, limits: limits,
                 horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
                 clock: WallClock { Self.now }, ids: ids),
-            reader: EventReader(store: store, gate: gate), counter: EventCounter(store: store, cache: FakeCache(), gate: gate),
+            reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: FakeCache(), gate: gate),
             storedWait: StoredWait(store: store), readiness: { [readiness] in readiness }, metrics: metrics)
     }
 

@@ -105,29 +105,29 @@ struct DamagedStoreTests {
             try await store.mark(.minute, [BucketMark(key: key(noon.minute), groups: [Self.group])])
             try await store.mark(.hour, [key(noon.hour)])
             try await Roller(store: store, logger: quiet).finish()
-            let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
+            let engine = QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate())
             let minute = CountQuery(project: "p", from: noon, to: noon + .seconds(60))
             let hour = CountQuery(project: "p", from: noon, to: noon + .seconds(3600))
             for bytes in [[9, 9, 9], [2], [2, 4, 1, 0, 1, 0, 9], [1, 1]] as [[UInt8]] {
                 try await file.write { try $0.execute(sql: "UPDATE buckets SET groups = ?", arguments: [Data(bytes)]) }
                 for query in [minute, hour] {
                     try await store.bumpGenerations([key(noon.day)])
-                    #expect(try await counter.counts(query).counts.total == 1)
+                    #expect(try await engine.counts(query).counts.total == 1)
                 }
             }
             try await store.raiseWatermark(of: "p", to: noon + .seconds(3600))
             try await store.bumpGenerations([key(noon.day)])
-            await #expect(throws: QueryTooLargeError.self) { try await counter.counts(hour) }
+            await #expect(throws: QueryTooLargeError.self) { try await engine.counts(hour) }
         }
     }
 
     @Test("Sums beyond 64 bits fail, and do not end the process")
     func overflow() async throws {
         let store = EndlessStore(count: 1 << 62)
-        let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
+        let engine = QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate())
         for grouping in CountQuery.Grouping.allCases {
             let query = CountQuery(project: "p", from: noon, to: noon + .seconds(300), grouping: grouping)
-            #expect(await code { _ = try await counter.counts(query) } == .misconfigured)
+            #expect(await code { _ = try await engine.counts(query) } == .misconfigured)
         }
     }
 
@@ -170,7 +170,7 @@ struct DamagedStoreTests {
         let roller = Roller(store: store, logger: quiet)
         try await roller.finish()
         #expect(
-            try await EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: "p")).counts.total == 1
+            try await QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: "p")).counts.total == 1
         )
     }
 
@@ -202,7 +202,7 @@ struct DamagedStoreTests {
             #expect(await code { _ = try await store.newestRecords(of: ["p"]) } == .misconfigured)
             #expect(await code { _ = try await store.newestRecords(of: ["q"]) } == .misconfigured)
             #expect(await code { _ = try await store.event(project: "p", id: "a") } == .misconfigured)
-            #expect(await code { _ = try await store.events(matching: EventFilter(project: "p"), after: nil, limit: 5) } == .misconfigured)
+            #expect(await code { _ = try await store.events(matching: Selection(project: "p"), after: nil, limit: 5) } == .misconfigured)
             #expect(await code { _ = try await store.countEvents(project: "p", in: [range]) } == .misconfigured)
             #expect(await code { _ = try await store.rollup(.minute, key(noon.minute)) } == .misconfigured)
             #expect(await code { _ = try await store.dirtyBuckets(.minute, after: nil, limit: 5) } == .misconfigured)

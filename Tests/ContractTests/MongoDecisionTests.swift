@@ -175,7 +175,7 @@ struct MongoDecisionTests {
     @Test("a condition's filter grows with its path by a few bytes per key, and not by a factor")
     func conditionSize() throws {
         func size(_ path: [String], _ value: String) throws -> Int {
-            let filter = EventFilter(project: "p", data: [DataCondition(path: path, values: [value])])
+            let filter = Selection(project: "p", data: [DataCondition(path: path, values: [value])])
             return try #require(EventQuery.segments(filter, after: nil)).reduce(0) { $0 + (BSONDocument($1)?.count ?? 0) }
         }
         for value in ["null", "1", "true", "x"] {
@@ -184,7 +184,7 @@ struct MongoDecisionTests {
         }
         let numbered = try size(Array(repeating: "0", count: DataCondition.maximumKeysWithNumber), "null")
         #expect(numbered < 8_000, "\(numbered) bytes")
-        let tooLong = EventFilter(project: "p", data: [DataCondition(path: Array(repeating: "0", count: 20), values: ["null"])])
+        let tooLong = Selection(project: "p", data: [DataCondition(path: Array(repeating: "0", count: 20), values: ["null"])])
         #expect(EventQuery.segments(tooLong, after: nil) == nil)
     }
 

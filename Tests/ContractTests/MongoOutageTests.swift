@@ -36,7 +36,7 @@ struct MongoOutageTests {
                 let outcomes = try await store.insert([stored("1"), stored("x")])
                 #expect(outcomes == [.redelivered, .stored])
             }
-            #expect(try await store.ids(EventFilter(project: "p")).count == 101)
+            #expect(try await store.ids(Selection(project: "p")).count == 101)
             #expect(try await store.rollup(.minute, key(1))?.version == 1)
             await store.shutdown()
         }
@@ -62,7 +62,7 @@ struct MongoOutageTests {
                 let outcome = try await store.insert([stored("a")])
                 #expect(outcome == [.stored] || outcome == [.redelivered])
             }
-            #expect(try await store.ids(EventFilter(project: "p")) == ["a"])
+            #expect(try await store.ids(Selection(project: "p")) == ["a"])
             await store.shutdown()
         }
     }

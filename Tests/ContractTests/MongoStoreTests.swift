@@ -40,8 +40,8 @@ struct MongoStoreTests {
                 })
             let position = continued ? EventPosition(timestamp: noon + .milliseconds(250), id: "1001") : nil
             let filters = [
-                EventFilter(project: "p"), EventFilter(project: "p", types: ["t1", "t3"]), EventFilter(project: "p", userIds: ["u4"]),
-                EventFilter(project: "p", from: noon + .milliseconds(100), to: noon + .milliseconds(300)),
+                Selection(project: "p"), Selection(project: "p", types: ["t1", "t3"]), Selection(project: "p", userIds: ["u4"]),
+                Selection(project: "p", from: noon + .milliseconds(100), to: noon + .milliseconds(300)),
             ]
             for filter in filters {
                 for segment in try #require(EventQuery.segments(filter, after: position)) {
@@ -86,7 +86,7 @@ struct MongoStoreTests {
             #expect(
                 try await store.insert(Array(more)).suffix(4) == [.redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .stored])
             #expect(try await store.insert([stored("newer")]) == [.stored])
-            #expect(try await store.ids(EventFilter(project: "p"), pagesOf: 1000).count == 2502)
+            #expect(try await store.ids(Selection(project: "p"), pagesOf: 1000).count == 2502)
         }
     }
 

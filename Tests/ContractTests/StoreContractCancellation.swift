@@ -11,7 +11,7 @@ struct StoreContractCancellation {
     private static let count = 60_000
 
     /// No event matches, so all are read; a path with a number is the slowest to compare.
-    private static let filter = EventFilter(
+    private static let filter = Selection(
         project: "p", data: [DataCondition(path: ["items", "0", "a"], values: (0..<20).map { "none-\($0)" })])
 
     @Test("a listing that is cancelled ends on the server too", arguments: StoreBackend.available)

@@ -43,7 +43,7 @@ struct StoreContractCardinality {
     func everyState(backend: StoreBackend) async throws {
         var random = SystemRandomNumberGenerator()
         try await withStore(backend) { store async throws in
-            let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
+            let engine = QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate())
             var events: [Event] = []
             func name(_ numbers: Int) -> String {
                 Self.letters.randomElement(using: &random)! + (numbers > 1 ? String(Int.random(in: 0..<numbers, using: &random)) : "")
@@ -72,7 +72,7 @@ struct StoreContractCardinality {
                         if Bool.random(using: &random) { query.to = moment() }
                         query.limit = Int.random(in: 1...(Bool.random(using: &random) ? 10 : 10_000), using: &random)
                         for _ in 0..<2 {
-                            let counts = try await counter.counts(query).counts
+                            let counts = try await engine.counts(query).counts
                             #expect(counts == expected(query, events), "round \(round), rolled \(isRolled), \(query)")
                         }
                     }
@@ -115,26 +115,26 @@ struct StoreContractCardinality {
             try await Roller(store: store, logger: quiet).finish()
             let hours = try await store.rollups(.hour, project: "p", in: [noon.hour..<noon.hour + 2])
             #expect(hours.count == 2 && hours.allSatisfy { !$0.dirty && $0.table != .overflow })
-            let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
+            let engine = QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate())
             let start = ContinuousClock.now
-            let all = try await counter.counts(CountQuery(project: "p", from: noon, to: noon + .seconds(3_600), limit: 10_000)).counts
+            let all = try await engine.counts(CountQuery(project: "p", from: noon, to: noon + .seconds(3_600), limit: 10_000)).counts
             #expect(all.total == 3_000_000 && all.groups.count == 10_000 && all.other == 60 * 40_000)
-            let one = try await counter.counts(CountQuery(project: "p", types: ["type49999"], from: noon, to: noon + .seconds(7_200)))
+            let one = try await engine.counts(CountQuery(project: "p", types: ["type49999"], from: noon, to: noon + .seconds(7_200)))
                 .counts
             #expect(one.total == 60)
             let pairs = CountQuery(project: "p", from: noon + .seconds(3_600), to: noon + .seconds(7_200))
-            #expect(try await counter.counts(pairs).counts.total == 300_000)
+            #expect(try await engine.counts(pairs).counts.total == 300_000)
             #expect(ContinuousClock.now - start < .seconds(30))
         }
     }
 
     private func expectHours(_ store: any Store, types: Int64, minutes: Int64, hosts: Int64, isRolled: Bool) async throws {
-        let counter = EventCounter(store: store, cache: MemoryCache(), gate: QueryGate())
+        let engine = QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate())
         func counts(_ hour: Int, _ body: (inout CountQuery) -> Void) async throws -> Counts {
             var query = CountQuery(project: "p", from: noon + .seconds(hour * 3_600), to: noon + .seconds(hour * 3_600 + 3_600))
             body(&query)
             let start = ContinuousClock.now
-            let counts = try await counter.counts(query).counts
+            let counts = try await engine.counts(query).counts
             #expect(ContinuousClock.now - start < .seconds(20), "\(query)")
             return counts
         }

@@ -244,7 +244,7 @@ struct StoreContractCounting {
     }
 }
 
-private struct FirstRows: CountReducer {
+struct FirstRows: CountReducer {
     let limit: Int
     private(set) var rows: [EventCount] = []
     private(set) var isFinished = false

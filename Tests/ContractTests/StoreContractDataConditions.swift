@@ -75,7 +75,7 @@ struct StoreContractDataConditions {
                 let project = "case\(number)"
                 let documents = (test.holds + test.fails).map(Optional.some) + [nil]
                 try await store.add(documents.enumerated().map { stored("\($0)", project: project, data: $1) })
-                let filter = EventFilter(project: project, data: [DataCondition(path: test.path, values: [test.value])])
+                let filter = Selection(project: project, data: [DataCondition(path: test.path, values: [test.value])])
                 let found = Set(try await store.ids(filter).compactMap { Int($0) })
                 for (index, document) in documents.enumerated() where found.contains(index) != (index < test.holds.count) {
                     let verb = found.contains(index) ? "holds" : "does not hold"
@@ -93,14 +93,14 @@ struct StoreContractDataConditions {
                     stored("\($0)", type: "t\($0 % 2)", at: noon + .milliseconds($0), data: #"{"a":\#($0 % 3),"b":{"c":"\#($0 % 5)"}}"#)
                 })
             let any = DataCondition(path: ["a"], values: ["0", "2"])
-            let both = EventFilter(project: "p", data: [any, DataCondition(path: ["b", "c"], values: ["4"])])
+            let both = Selection(project: "p", data: [any, DataCondition(path: ["b", "c"], values: ["4"])])
             #expect(try await store.ids(both) == ["29", "24", "14", "9"])
             var typed = both
             typed.types = ["t0"]
             typed.to = noon + .milliseconds(24)
             #expect(try await store.ids(typed) == ["14"])
             let same = DataCondition(path: ["a"], values: ["0"])
-            #expect(try await store.ids(EventFilter(project: "p", data: [same, DataCondition(path: ["a"], values: ["1"])])) == [])
+            #expect(try await store.ids(Selection(project: "p", data: [same, DataCondition(path: ["a"], values: ["1"])])) == [])
         }
     }
 
@@ -108,7 +108,7 @@ struct StoreContractDataConditions {
     func sparse(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             try await store.add((0..<500).map { stored("\($0)", at: noon + .milliseconds($0), data: #"{"n":\#($0 % 100)}"#) })
-            let filter = EventFilter(project: "p", data: [DataCondition(path: ["n"], values: ["7"])])
+            let filter = Selection(project: "p", data: [DataCondition(path: ["n"], values: ["7"])])
             #expect(try await store.ids(filter, limit: 3) == ["407", "307", "207"])
             #expect(try await store.ids(filter, pagesOf: 2) == ["407", "307", "207", "107", "7"])
         }

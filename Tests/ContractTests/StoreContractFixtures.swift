@@ -39,12 +39,12 @@ extension EventStore {
     }
 
     /// The ids that a listing gives, in its order.
-    func ids(_ filter: EventFilter, after position: EventPosition? = nil, limit: Int = 1000) async throws -> [String] {
+    func ids(_ filter: Selection, after position: EventPosition? = nil, limit: Int = 1000) async throws -> [String] {
         try await events(matching: filter, after: position, limit: limit).map(\.event.id)
     }
 
     /// Every id of a listing, read page by page; ends on a store that gives the same page for ever.
-    func ids(_ filter: EventFilter, pagesOf limit: Int) async throws -> [String] {
+    func ids(_ filter: Selection, pagesOf limit: Int) async throws -> [String] {
         var ids: [String] = []
         var position: EventPosition?
         while ids.count < 5000 {

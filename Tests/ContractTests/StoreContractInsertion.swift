@@ -16,7 +16,7 @@ struct StoreContractInsertion {
     func nothing(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             #expect(try await store.insert([]) == [])
-            #expect(try await store.events(matching: EventFilter(project: "p"), after: nil, limit: 10) == [])
+            #expect(try await store.events(matching: Selection(project: "p"), after: nil, limit: 10) == [])
         }
     }
 
@@ -30,7 +30,7 @@ struct StoreContractInsertion {
             #expect(try await store.insert([first]) == [.redelivered])
             #expect(try await store.insert([stored("a", type: "other", receipt: "r3", fingerprint: 8)]) == [.conflict(heldAt: noon)])
             #expect(try await store.event(project: "p", id: "a") == first)
-            #expect(try await store.ids(EventFilter(project: "p")) == ["a"])
+            #expect(try await store.ids(Selection(project: "p")) == ["a"])
         }
     }
 
@@ -111,7 +111,7 @@ struct StoreContractInsertion {
                 }
                 return try await group.reduce(into: []) { $0 += $1 }
             }
-            let ids = try await store.ids(EventFilter(project: "p"), pagesOf: 100)
+            let ids = try await store.ids(Selection(project: "p"), pagesOf: 100)
             #expect(ids.count == 420 && Set(ids).count == 420)
             #expect(outcomes.count { $0.1 == .stored } == 420)
             #expect(outcomes.allSatisfy { [.stored, .duplicate(heldAt: noon), .redelivered].contains($0.1) })

@@ -19,8 +19,8 @@ struct StoreContractIsolation {
                 #expect(try await store.event(project: project, id: "same")?.event.type == "t\(index)")
                 #expect(try await store.reports(project: project, request: "r") == [report(project: project, stored: index)])
                 let filters = [
-                    EventFilter(project: project), EventFilter(project: project, userIds: ["u"]),
-                    EventFilter(project: project, correlationIds: ["c"]), EventFilter(project: project, types: ["t0", "t1", "t\(index)"]),
+                    Selection(project: project), Selection(project: project, userIds: ["u"]),
+                    Selection(project: project, correlationIds: ["c"]), Selection(project: project, types: ["t0", "t1", "t\(index)"]),
                 ]
                 for filter in filters.dropLast() {
                     #expect(try await store.events(matching: filter, after: nil, limit: 9).map(\.event.type) == ["t\(index)"])
@@ -30,7 +30,7 @@ struct StoreContractIsolation {
                 #expect(counted.map(\.groups) == [[RollupGroup(type: "t\(index)", source: "web", count: 1)]])
             }
             #expect(try await store.event(project: "q", id: "same") == nil)
-            #expect(try await store.ids(EventFilter(project: "q")) == [])
+            #expect(try await store.ids(Selection(project: "q")) == [])
         }
     }
 

@@ -11,7 +11,7 @@ struct StoreContractListing {
             let tied = ["B", "a", "z", "é", "～", "😀"]
             try await store.add(tied.shuffled().map { stored($0) })
             try await store.add([stored("newer", at: noon + .milliseconds(1)), stored("older", at: noon - .milliseconds(1))])
-            #expect(try await store.ids(EventFilter(project: "p")) == ["newer"] + tied.reversed() + ["older"])
+            #expect(try await store.ids(Selection(project: "p")) == ["newer"] + tied.reversed() + ["older"])
         }
     }
 
@@ -19,10 +19,10 @@ struct StoreContractListing {
     func pages(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             try await store.add((0..<60).map { stored("id\($0)", at: noon + .milliseconds($0 / 7)) })
-            let all = try await store.ids(EventFilter(project: "p"))
+            let all = try await store.ids(Selection(project: "p"))
             #expect(all.count == 60)
             for limit in [1, 4, 7, 59, 60, 61] {
-                #expect(try await store.ids(EventFilter(project: "p"), pagesOf: limit) == all)
+                #expect(try await store.ids(Selection(project: "p"), pagesOf: limit) == all)
             }
         }
     }
@@ -31,7 +31,7 @@ struct StoreContractListing {
     func arriving(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             try await store.add((0..<10).map { stored("id\($0)", at: noon + .milliseconds($0)) })
-            let filter = EventFilter(project: "p")
+            let filter = Selection(project: "p")
             #expect(try await store.ids(filter, limit: 3) == ["id9", "id8", "id7"])
             try await store.add([stored("new", at: noon + .milliseconds(50)), stored("id70", at: noon + .milliseconds(7))])
             let position = EventPosition(timestamp: noon + .milliseconds(7), id: "id7")
@@ -45,7 +45,7 @@ struct StoreContractListing {
             try await store.add([
                 stored("b"), stored("d"), stored("later", at: noon + .seconds(1)), stored("earlier", at: noon - .seconds(1)),
             ])
-            let filter = EventFilter(project: "p")
+            let filter = Selection(project: "p")
             #expect(try await store.ids(filter, after: EventPosition(timestamp: noon, id: "c")) == ["b", "earlier"])
             #expect(try await store.ids(filter, after: EventPosition(timestamp: noon, id: "d")) == ["b", "earlier"])
             #expect(try await store.ids(filter, after: EventPosition(timestamp: noon, id: "")) == ["earlier"])
@@ -60,7 +60,7 @@ struct StoreContractListing {
             try await store.add((0..<5).map { stored("\($0)", at: noon + .milliseconds($0)) })
             func ids(_ from: Int?, _ to: Int?) async throws -> [String] {
                 try await store.ids(
-                    EventFilter(project: "p", from: from.map { noon + .milliseconds($0) }, to: to.map { noon + .milliseconds($0) }))
+                    Selection(project: "p", from: from.map { noon + .milliseconds($0) }, to: to.map { noon + .milliseconds($0) }))
             }
             #expect(try await ids(1, 3) == ["2", "1"])
             #expect(try await ids(3, nil) == ["4", "3"])
@@ -78,22 +78,22 @@ struct StoreContractListing {
         )
     }
 
-    static let filters: [(EventFilter, [String])] = [
-        (EventFilter(project: "p", types: ["t0"]), ["6", "4", "2", "0"]),
-        (EventFilter(project: "p", types: ["t0", "t1"]), ["7", "6", "5", "4", "3", "2", "1", "0"]),
-        (EventFilter(project: "p", types: ["t1", "none"]), ["7", "5", "3", "1"]),
-        (EventFilter(project: "p", types: ["none"]), []),
-        (EventFilter(project: "p", sources: ["s1"]), ["7", "6", "3", "2"]),
-        (EventFilter(project: "p", userIds: ["u0"]), ["3", "2", "1", "0"]),
-        (EventFilter(project: "p", correlationIds: ["c0", "c5"]), ["5", "1", "0"]),
-        (EventFilter(project: "p", types: ["t0"], sources: ["s1"]), ["6", "2"]),
-        (EventFilter(project: "p", types: ["t0", "t1"], sources: ["s0", "s1"], userIds: ["u0", "u1"]), ["3", "2", "1", "0"]),
-        (EventFilter(project: "p", types: ["t0"], userIds: ["u0"], correlationIds: ["c0"]), ["0"]),
-        (EventFilter(project: "p", types: ["t1"], from: noon + .milliseconds(3), to: noon + .milliseconds(7)), ["5", "3"]),
-        (EventFilter(project: "p", userIds: ["u0"], from: noon + .milliseconds(1), to: noon + .milliseconds(3)), ["2", "1"]),
-        (EventFilter(project: "p", types: ["$ne"]), []),
-        (EventFilter(project: "p", types: [".*"], sources: ["s%"]), []),
-        (EventFilter(project: "p", types: ["T0"]), []),
+    static let filters: [(Selection, [String])] = [
+        (Selection(project: "p", types: ["t0"]), ["6", "4", "2", "0"]),
+        (Selection(project: "p", types: ["t0", "t1"]), ["7", "6", "5", "4", "3", "2", "1", "0"]),
+        (Selection(project: "p", types: ["t1", "none"]), ["7", "5", "3", "1"]),
+        (Selection(project: "p", types: ["none"]), []),
+        (Selection(project: "p", sources: ["s1"]), ["7", "6", "3", "2"]),
+        (Selection(project: "p", userIds: ["u0"]), ["3", "2", "1", "0"]),
+        (Selection(project: "p", correlationIds: ["c0", "c5"]), ["5", "1", "0"]),
+        (Selection(project: "p", types: ["t0"], sources: ["s1"]), ["6", "2"]),
+        (Selection(project: "p", types: ["t0", "t1"], sources: ["s0", "s1"], userIds: ["u0", "u1"]), ["3", "2", "1", "0"]),
+        (Selection(project: "p", types: ["t0"], userIds: ["u0"], correlationIds: ["c0"]), ["0"]),
+        (Selection(project: "p", types: ["t1"], from: noon + .milliseconds(3), to: noon + .milliseconds(7)), ["5", "3"]),
+        (Selection(project: "p", userIds: ["u0"], from: noon + .milliseconds(1), to: noon + .milliseconds(3)), ["2", "1"]),
+        (Selection(project: "p", types: ["$ne"]), []),
+        (Selection(project: "p", types: [".*"], sources: ["s%"]), []),
+        (Selection(project: "p", types: ["T0"]), []),
     ]
 
     @Test("filters hold together, any value of each", arguments: StoreBackend.available)

@@ -112,13 +112,13 @@ struct StoreContractProjects {
             #expect(try await store.deleteExpiredEvents(of: "p", limit: 5) == 0, "closed is not below the watermark")
             try await store.raiseWatermark(of: "p", to: noon + .milliseconds(70))
             #expect(try await store.deleteExpiredEvents(of: "p", limit: 3) == 3)
-            #expect(try await store.ids(EventFilter(project: "p")) == ["9", "8", "7", "6", "5", "4", "3"])
+            #expect(try await store.ids(Selection(project: "p")) == ["9", "8", "7", "6", "5", "4", "3"])
             #expect(try await store.deleteExpiredEvents(of: "p", limit: 100) == 4)
             #expect(try await store.deleteExpiredEvents(of: "p", limit: 100) == 0)
-            #expect(try await store.ids(EventFilter(project: "p")) == ["9", "8", "7"])
+            #expect(try await store.ids(Selection(project: "p")) == ["9", "8", "7"])
             #expect(try await store.event(project: "p", id: "1") == nil)
-            #expect(try await store.ids(EventFilter(project: "q")).count == 10)
-            #expect(try await store.ids(EventFilter(project: "P")).count == 10)
+            #expect(try await store.ids(Selection(project: "q")).count == 10)
+            #expect(try await store.ids(Selection(project: "P")).count == 10)
             #expect(try await store.rollup(.minute, key(noon.minute)) == bucket)
             #expect(try await store.countEvents(project: "p", in: [noon..<noon + .seconds(60)]).map(\.groups.first?.count) == [3])
             #expect(try await store.insert([stored("0")]) == [.stored], "its id is free again")
@@ -134,7 +134,7 @@ struct StoreContractProjects {
                 for _ in 0..<4 {
                     group.addTask {
                         var total = 0
-                        while try await !store.ids(EventFilter(project: "p", to: noon + .milliseconds(400)), limit: 1).isEmpty {
+                        while try await !store.ids(Selection(project: "p", to: noon + .milliseconds(400)), limit: 1).isEmpty {
                             total += try await store.deleteExpiredEvents(of: "p", limit: 37)
                         }
                         return total
@@ -143,7 +143,7 @@ struct StoreContractProjects {
                 return try await group.reduce(0, +)
             }
             #expect(deleted == 400)
-            #expect(try await store.ids(EventFilter(project: "p")).count == 100)
+            #expect(try await store.ids(Selection(project: "p")).count == 100)
         }
     }
 

@@ -31,7 +31,7 @@ struct StoreContractRoundTrip {
             #expect(try await store.event(project: "p.$q", id: "full") == full)
             #expect(try await store.event(project: "p.$q", id: "bare") == bare)
             #expect(try await store.event(project: "p.$q", id: "none") == nil)
-            #expect(try await store.events(matching: EventFilter(project: "p.$q"), after: nil, limit: 10) == [full, bare])
+            #expect(try await store.events(matching: Selection(project: "p.$q"), after: nil, limit: 10) == [full, bare])
         }
     }
 
@@ -90,7 +90,7 @@ struct StoreContractRoundTrip {
             for (index, moment) in moments.enumerated() {
                 #expect(try await store.event(project: "p", id: "e\(index)")?.event.timestamp == moment)
             }
-            let listed = try await store.events(matching: EventFilter(project: "p"), after: nil, limit: 100)
+            let listed = try await store.events(matching: Selection(project: "p"), after: nil, limit: 100)
             #expect(listed.map(\.event.timestamp) == moments.sorted(by: >))
         }
     }
@@ -107,7 +107,7 @@ struct StoreContractRoundTrip {
                 let back = try #require(try await store.event(project: "p\(text)", id: "id\(index)\(text)"))
                 #expect(back == event)
                 #expect(bytes(back.event.type) == bytes(text))
-                let filter = EventFilter(project: "p\(text)", types: [text], sources: [text], userIds: [text], correlationIds: [text])
+                let filter = Selection(project: "p\(text)", types: [text], sources: [text], userIds: [text], correlationIds: [text])
                 #expect(try await store.events(matching: filter, after: nil, limit: 2) == [event])
             }
         }

@@ -39,7 +39,7 @@ struct StoreSQLite {
             guard case .refused(let reason) = outcomes[1] else { throw UnexpectedOutcome(outcome: outcomes[1]) }
             #expect(reason.contains("no"))
             #expect([outcomes[0], outcomes[2]] == [.stored, .stored])
-            #expect(try await store.ids(EventFilter(project: "p")) == ["c", "a"])
+            #expect(try await store.ids(Selection(project: "p")) == ["c", "a"])
         }
     }
 
@@ -140,7 +140,7 @@ struct StoreSQLite {
             for count in [SQLiteEventListing.branchLimit, SQLiteEventListing.branchLimit + 1, 1500] {
                 let types = (0..<count).map { "t\($0)" } + ["t0"]
                 let newest = (0..<min(count, 200)).suffix(10).reversed().map(String.init)
-                #expect(try await store.ids(EventFilter(project: "p", types: types), limit: 10) == newest)
+                #expect(try await store.ids(Selection(project: "p", types: types), limit: 10) == newest)
             }
         }
     }

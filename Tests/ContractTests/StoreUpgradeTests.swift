@@ -48,7 +48,7 @@ struct StoreUpgradeTests {
 
     private func expectCounts(_ fixture: StoreFixture, _ store: any Store, location: SourceLocation = #_sourceLocation) async throws {
         for project in fixture.projects {
-            let (counts, _) = try await EventCounter(store: store, cache: NoCache(), gate: QueryGate()).counts(CountQuery(project: project))
+            let (counts, _) = try await QueryEngine(store: store, cache: NoCache(), gate: QueryGate()).counts(CountQuery(project: project))
             #expect(counts == fixture.counts(of: project), "\(project)", sourceLocation: location)
         }
     }
@@ -149,7 +149,7 @@ struct StoreUpgradeTests {
                         for grouping in CountQuery.Grouping.allCases {
                             let query = CountQuery(
                                 project: "default", types: types, sources: sources, from: from, to: to, grouping: grouping, limit: 10_000)
-                            let counts = try await EventCounter(store: store, cache: NoCache(), gate: QueryGate()).counts(query).counts
+                            let counts = try await QueryEngine(store: store, cache: NoCache(), gate: QueryGate()).counts(query).counts
                             #expect(counts == fixture.counts(query), "\(isRolled) \(query)")
                         }
                     }
@@ -195,15 +195,15 @@ struct StoreUpgradeTests {
             while try await store.deleteExpiredEvents(of: "default", limit: 1_000) > 0 {}
             for isRolled in [false, true] {
                 if isRolled { try await Roller(store: store, logger: quiet).finish() }
-                let counter = EventCounter(store: store, cache: NoCache(), gate: QueryGate())
+                let engine = QueryEngine(store: store, cache: NoCache(), gate: QueryGate())
                 for to in [nil, first + .seconds(60)] {
                     await #expect(throws: QueryTooLargeError.self) {
-                        try await counter.counts(CountQuery(project: "default", types: ["type7"], from: first, to: to))
+                        try await engine.counts(CountQuery(project: "default", types: ["type7"], from: first, to: to))
                     }
                 }
                 // The minutes of the other hour each named all of their groups.
                 let query = CountQuery(project: "default", types: ["kind3"], from: first + .seconds(60))
-                #expect(try await counter.counts(query).counts.total == 100)
+                #expect(try await engine.counts(query).counts.total == 100)
             }
         }
     }

@@ -12,7 +12,9 @@ struct StoredBytesFuzzTests {
             let table = GroupTable(bytes: input)
             var tally = CountTally(CountQuery(Selection(project: "p")))
             guard let groups = try? table.groups() else {
-                try Wrong.unless((try? tally.add(table)) == nil || (try? tally.counts) != nil, "a table that is not read is added up")
+                try Wrong.unless(
+                    (try? tally.add(table, of: BucketSpan(tier: .hour, index: 0))) == nil || (try? tally.answer()) != nil,
+                    "a table that is not read is added up")
                 return false
             }
             let again = GroupTable(groups)
@@ -20,8 +22,8 @@ struct StoredBytesFuzzTests {
                 try Wrong.unless(try again.groups().reduce(0) { $0 + $1.count } == groups.reduce(0) { $0 + $1.count }, "another total")
                 try Wrong.unless(GroupTable(try again.groups()) == again, "what is read back is something else")
             }
-            try tally.add(table)
-            try Wrong.unless(try tally.counts.total == groups.reduce(0) { $0 + $1.count }, "added up to something else")
+            try tally.add(table, of: BucketSpan(tier: .hour, index: 0))
+            try Wrong.unless(try tally.answer().total == groups.reduce(0) { $0 + $1.count }, "added up to something else")
             return true
         }
     }

@@ -9,14 +9,3 @@ extension CountQuery {
         self.init(Selection(project: project, types: types, sources: sources, from: from, to: to), grouping: grouping, limit: limit)
     }
 }
-
-extension EventFilter {
-    package init(
-        project: String, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
-        from: Timestamp? = nil, to: Timestamp? = nil, data: [DataCondition] = []
-    ) {
-        self.init(
-            Selection(project: project, types: types, sources: sources, from: from, to: to), userIds: userIds,
-            correlationIds: correlationIds, data: data)
-    }
-}

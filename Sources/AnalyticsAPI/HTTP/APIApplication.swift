@@ -58,7 +58,7 @@ extension RouteTable {
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
                 ).routes
-            routes += QueryRoutes(reader: events.reader, counter: events.counter).routes
+            routes += QueryRoutes(reader: events.reader, engine: events.engine).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
         routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes

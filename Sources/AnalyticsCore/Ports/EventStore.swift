@@ -9,7 +9,7 @@ public protocol EventStore: Sendable {
     func event(project: String, id: String) async throws(StoreError) -> StoredEvent?
 
     /// Newest first by (timestamp, id), those strictly after `position` in that order.
-    func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent]
+    func events(matching selection: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent]
 }
 
 public enum InsertOutcome: Sendable, Equatable {

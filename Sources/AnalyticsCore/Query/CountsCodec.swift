@@ -1,18 +1,8 @@
 internal import AnalyticsJSON
 
 /// Counts as the cache keeps them: `{"v":2,"other":count,"counts":{"name":count,…}}`.
-///
-/// The cache is a wire: whoever can write to it can put anything under a key. What is not what ``encode(_:)`` writes is computed anew.
-enum CountsCodec {
-    /// Raised with every change of the format. It is part of the cache's keys too, so that processes of two versions do not read each
-    /// other's values.
+enum CountsCodec: AnswerCodec {
     static let format: Int64 = 2
-
-    enum Fault: Error, Equatable {
-        /// Written by another version.
-        case unknownFormat
-        case damaged
-    }
 
     static func encode(_ counts: Counts) -> [UInt8] {
         var writer = JSONWriter()
@@ -30,10 +20,10 @@ enum CountsCodec {
         return writer.bytes
     }
 
-    static func decode(_ bytes: [UInt8]) throws(Fault) -> Counts {
+    static func decode(_ bytes: [UInt8]) throws(AnswerFault) -> Counts {
         var parser = JSONParser()
         let text = PaddedBytes(bytes)
-        let (groups, other) = try parser.withMembers(of: text, at: text.all, maximumDepth: 2) { (members) throws(Fault) in
+        let (groups, other) = try parser.withMembers(of: text, at: text.all, maximumDepth: 2) { (members) throws(AnswerFault) in
             guard let format = members.integer("v") else { throw .damaged }
             guard format == Self.format else { throw .unknownFormat }
             guard let groups = members.with("counts", { $0.isObject ? $0.json : nil }), let other = members.integer("other"), other >= 0
@@ -43,9 +33,9 @@ enum CountsCodec {
             .damaged
         }
         // The parser refuses an object with a key twice.
-        let counts = try parser.withMembers(of: groups, at: groups.all, maximumDepth: 1) { (members) throws(Fault) in
+        let counts = try parser.withMembers(of: groups, at: groups.all, maximumDepth: 1) { (members) throws(AnswerFault) in
             var counts: [(name: ExactText, count: Int64)] = []
-            try members.each { (member) throws(Fault) in
+            try members.each { (member) throws(AnswerFault) in
                 guard let count = member.integer, count >= 0 else { throw .damaged }
                 counts.append((ExactText(member.key), count))
             }

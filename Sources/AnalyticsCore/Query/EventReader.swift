@@ -27,20 +27,20 @@ public struct EventReader: Sendable {
     ///
     /// Throws a ``QueryLimitError`` when it is not its turn, or not done, in time.
     public func page(
-        _ filter: EventFilter, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying
+        _ selection: Selection, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying
     ) async throws -> (events: [StoredEvent], next: EventCursor?) {
-        try await asker.whileWaiting { try await gate { try await read(filter, after: cursor, limit: limit) } }
+        try await asker.whileWaiting { try await gate { try await read(selection, after: cursor, limit: limit) } }
     }
 
     private func read(
-        _ filter: EventFilter, after cursor: EventCursor?, limit: Int
+        _ selection: Selection, after cursor: EventCursor?, limit: Int
     ) async throws(StoreError) -> (events: [StoredEvent], next: EventCursor?) {
         var events: [StoredEvent] = []
         var bytes = 0
         // One event more than the page holds tells whether there is a next page.
         var slice = min(limit + 1, Self.firstSlice)
         repeat {
-            let more = try await store.events(matching: filter, after: events.last?.position ?? cursor?.position, limit: slice)
+            let more = try await store.events(matching: selection, after: events.last?.position ?? cursor?.position, limit: slice)
             events += more
             bytes += more.reduce(0) { $0 + $1.size }
             guard more.count == slice else { return (events, nil) }

@@ -57,6 +57,20 @@ public struct BucketKey: Sendable, Hashable, Comparable {
     }
 }
 
+/// The time that a bucket stands for, in any project.
+struct BucketSpan: Sendable, Hashable {
+    var tier: RollupTier
+    var index: Int64
+
+    /// Milliseconds.
+    static let quarter = RollupTier.hour.milliseconds / 4
+
+    /// The first moment of what one of a row's four counts stands for. Only hours have more than the first.
+    func start(ofQuarter quarter: Int) -> Timestamp {
+        Timestamp(milliseconds: Timestamp(index: index, of: tier.milliseconds).milliseconds &+ Int64(quarter) &* Self.quarter)
+    }
+}
+
 /// Says that a bucket's count may have changed.
 public struct BucketMark: Sendable, Equatable {
     public var key: BucketKey

@@ -101,6 +101,12 @@ extension GroupTable {
         return groups
     }
 
+    /// Whether it has a count for each quarter of an hour, as tables of hours have.
+    var hasQuarters: Bool {
+        if let groups = try? earlierGroups() { return groups.allSatisfy { $0.quarters.count == 4 } }
+        return bytes.count < 2 || bytes[1] == 4
+    }
+
     /// Gives the dictionaries, then each row, of a table of this version. Nothing may be done with what was given before this returns: what
     /// is wrong with the bytes may show at their end. Counts are not negative and at most 2⁴⁰ a number, so that all of them add up in 64 bits.
     func read(
@@ -134,7 +140,7 @@ extension GroupTable {
         var types: [String] = []
         var sources: [String] = []
         var groups: [RollupGroup] = []
-        let hasQuarters = bytes.count > 1 && bytes[1] == 4
+        let hasQuarters = hasQuarters
         try read { (typeStrings, sourceStrings) throws(Unreadable) in
             try typeStrings.each { (text) throws(Unreadable) in types.append(try Self.string(text)) }
             try sourceStrings.each { (text) throws(Unreadable) in sources.append(try Self.string(text)) }

@@ -73,7 +73,7 @@ struct Service: Sendable {
                         publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
                         ids: .uuid7(clock: .system)),
                     reader: EventReader(store: questions, gate: gate),
-                    counter: EventCounter(store: questions, cache: backends.cache, gate: gate),
+                    engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
                     storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
             } ?? APIServices(readiness: readiness, metrics: metrics)
         return makeApplication(

@@ -102,18 +102,25 @@ final class MemoryStore: Store {
         try await read("event") { $0.events[Key(project, id)] }
     }
 
-    func events(matching filter: EventFilter, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+    func events(matching selection: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
         try await read("events") { state in
             let matching = state.events.values.filter { stored in
                 let event = stored.event
-                func holds(_ value: String?, _ any: [String]) -> Bool { any.isEmpty || value.map(any.contains) ?? false }
-                return event.project.equalsUTF8(filter.project) && holds(event.type, filter.types) && holds(event.source, filter.sources)
-                    && holds(event.userId, filter.userIds) && holds(event.correlationId, filter.correlationIds)
-                    && filter.from.map { event.timestamp >= $0 } ?? true && filter.to.map { event.timestamp < $0 } ?? true
-                    && position.map { Self.isAfter($0, event) } ?? true
+                return Self.selects(selection, event) && selection.from.map { event.timestamp >= $0 } ?? true
+                    && selection.to.map { event.timestamp < $0 } ?? true && position.map { Self.isAfter($0, event) } ?? true
             }
             return Array(matching.sorted(by: Self.newestFirst).prefix(limit))
         }
+    }
+
+    /// Whatever its range.
+    private static func selects(_ selection: Selection, _ event: Event) -> Bool {
+        precondition(selection.data.isEmpty, "this store does not look into data")
+        func holds(_ value: String?, _ any: [String]) -> Bool {
+            any.isEmpty || value.map { value in any.contains { $0.equalsUTF8(value) } } ?? false
+        }
+        return event.project.equalsUTF8(selection.project) && holds(event.type, selection.types) && holds(event.source, selection.sources)
+            && holds(event.userId, selection.userIds) && holds(event.correlationId, selection.correlationIds)
     }
 
     func add(_ reports: [DeliveryReport]) async throws(StoreError) {
@@ -192,12 +199,10 @@ final class MemoryStore: Store {
     ) async throws(StoreError) -> Reducer {
         try await read("countEvents") { state in
             state.countedRanges += ranges
-            let (types, sources) = (Set(selection.types.map(ExactText.init)), Set(selection.sources.map(ExactText.init)))
             var rows: [Row: Int64] = [:]
-            for event in state.events.values.lazy.map(\.event) where event.project.equalsUTF8(selection.project) {
-                guard ranges.contains(where: { $0.contains(event.timestamp) }) else { continue }
+            for event in state.events.values.lazy.map(\.event) where ranges.contains(where: { $0.contains(event.timestamp) }) {
+                guard Self.selects(selection, event) else { continue }
                 let row = Row(minute: event.timestamp.minute, type: ExactText(event.type), source: ExactText(event.source))
-                guard types.isEmpty || types.contains(row.type), sources.isEmpty || sources.contains(row.source) else { continue }
                 rows[row, default: 0] += 1
             }
             var reducer = reducer

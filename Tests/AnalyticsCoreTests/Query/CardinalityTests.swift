@@ -7,10 +7,10 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct CardinalityTests {
     private let store = MemoryStore()
-    private var counter: EventCounter { EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()) }
+    private var engine: QueryEngine { QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()) }
 
     private func total(_ query: CountQuery) async throws -> Int64 {
-        try await counter.counts(query).counts.total
+        try await engine.counts(query).counts.total
     }
 
     @Test func aMinuteOf1500TypesIsCountedByEachOfThem() async throws {
@@ -33,13 +33,13 @@ struct CardinalityTests {
             }
         }
         try await write(events, to: store)
-        let counter = counter
+        let engine = engine
         for _ in 0..<3 {
             for query in [
                 CountQuery(project: Project.default, types: ["type19"], from: noon, to: noon + .seconds(3_600)),
                 CountQuery(project: Project.default, types: ["type19"]), CountQuery(project: Project.default, types: ["type19"], limit: 1),
             ] {
-                #expect(try await counter.counts(query).counts.total == 60)
+                #expect(try await engine.counts(query).counts.total == 60)
             }
             try await roller(store).finish()
         }
@@ -50,7 +50,7 @@ struct CardinalityTests {
         try await write(types.enumerated().map { sample("e\($0)", type: $1, source: "__other__") }, to: store)
         for _ in 0..<2 {
             #expect(try await total(CountQuery(project: Project.default, types: ["__other__"])) == 2)
-            let counts = try await counter.counts(CountQuery(project: Project.default, limit: 1)).counts
+            let counts = try await engine.counts(CountQuery(project: Project.default, limit: 1)).counts
             #expect(counts.groups.map(\.name) == ["__other__"] && counts.other == 1_201)
             try await roller(store).finish()
         }
@@ -71,13 +71,13 @@ struct CardinalityTests {
             CountQuery(project: Project.default, types: ["7\(long)"]), CountQuery(project: Project.default, sources: ["7\(long)", "s"]),
             CountQuery(project: Project.default, limit: 3),
         ] {
-            #expect(try await counter.counts(query).counts == brute(query, one + many))
+            #expect(try await engine.counts(query).counts == brute(query, one + many))
         }
         #expect(try await Reconciliation(store: store, pause: .zero).run().differences == [])
         // Its events gone, nothing tells the minute's groups any more.
         try await store.raiseWatermark(of: Project.default, to: noon + .seconds(60))
         await #expect(throws: QueryTooLargeError(.uncounted(minute: noon))) {
-            try await counter.counts(CountQuery(project: Project.default))
+            try await engine.counts(CountQuery(project: Project.default))
         }
         #expect(try await total(CountQuery(project: Project.default, from: noon + .seconds(60))) == 32_000)
     }
@@ -88,7 +88,7 @@ struct CardinalityTests {
     func countsAreThoseOfTheEventsInEveryState(seed: UInt64) async throws {
         var random = Seeded(seed)
         var world = World(&random)
-        let counter = counter
+        let engine = engine
         for round in 0..<4 {
             let fresh = (0..<(round == 0 ? 6_000 : 400)).map { _ in world.event(&random) }
             // Doubled: the same ones again, and some of before.
@@ -100,8 +100,8 @@ struct CardinalityTests {
                 for _ in 0..<4 {
                     let query = world.query(&random)
                     let expected = brute(query, world.events)
-                    let first = try await counter.counts(query)
-                    let second = try await counter.counts(query)
+                    let first = try await engine.counts(query)
+                    let second = try await engine.counts(query)
                     #expect(first.counts == expected, "seed \(seed), round \(round), state \(state), \(query)")
                     #expect(second.counts == expected && (second.cached || expected.total == 0))
                 }

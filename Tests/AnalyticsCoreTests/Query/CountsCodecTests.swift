@@ -28,12 +28,12 @@ struct CountsCodecTests {
         #"{"v":2,"other":0,"counts":{"a":1},"counts":{"a":1}}"#,
     ])
     func whatIsNotWrittenSoIsDamaged(text: String) {
-        #expect(throws: CountsCodec.Fault.damaged) { try CountsCodec.decode(Array(text.utf8)) }
+        #expect(throws: AnswerFault.damaged) { try CountsCodec.decode(Array(text.utf8)) }
     }
 
     @Test(arguments: [#"{"v":1,"counts":{"a":1}}"#, #"{"v":0}"#, #"{"v":3,"other":[]}"#])
     func anotherVersionIsToldFromDamage(text: String) {
-        #expect(throws: CountsCodec.Fault.unknownFormat) { try CountsCodec.decode(Array(text.utf8)) }
+        #expect(throws: AnswerFault.unknownFormat) { try CountsCodec.decode(Array(text.utf8)) }
     }
 
     @Test func whatAddsUpToMoreThan64BitsIsNoCounts() {

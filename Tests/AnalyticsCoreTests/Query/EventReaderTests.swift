@@ -21,7 +21,7 @@ struct EventReaderTests {
         var cursor: EventCursor?
         repeat {
             let page = try await EventReader(store: store, gate: QueryGate()).page(
-                EventFilter(project: Project.default), after: cursor, limit: 1 + random.below(12))
+                Selection(project: Project.default), after: cursor, limit: 1 + random.below(12))
             seen += page.events.map(\.event.id)
             // A caller carries it as text.
             cursor = page.next.flatMap { EventCursor($0.text) }
@@ -34,7 +34,7 @@ struct EventReaderTests {
 
     @Test func theLastPageHasNoCursor() async throws {
         let reader = EventReader(store: store, gate: QueryGate())
-        let filter = EventFilter(project: Project.default)
+        let filter = Selection(project: Project.default)
         #expect(try await reader.page(filter, after: nil, limit: 3).next == nil)
         _ = try await store.insert((0..<6).map { stored(sample("e\($0)")) })
         let first = try await reader.page(filter, after: nil, limit: 3)

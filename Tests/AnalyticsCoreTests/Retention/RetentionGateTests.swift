@@ -23,7 +23,7 @@ struct RetentionGateTests {
     private var total: Int64 {
         get async throws {
             try await roller(rig.store).finish()
-            return try await EventCounter(store: rig.store, cache: MemoryCache(), gate: QueryGate()).counts(
+            return try await QueryEngine(store: rig.store, cache: MemoryCache(), gate: QueryGate()).counts(
                 CountQuery(project: Project.default)
             ).counts.total
         }

@@ -28,7 +28,7 @@ struct RetentionSweeperTests {
     }
 
     private func total() async throws -> Int64 {
-        try await EventCounter(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: Project.default)).counts
+        try await QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: Project.default)).counts
             .total
     }
 

@@ -224,7 +224,7 @@ extension RollupModel {
     private func isInside(_ event: Event, _ reader: Reader) -> Bool { reader.range.contains(Self.minutes[event.minute]) }
 
     private func readDays(_ reader: inout Reader) {
-        for (slot, day) in Self.days.enumerated() where reader.cover.days.contains(day) {
+        for (slot, day) in Self.days.enumerated() where reader.cover.days.contains(where: { $0.contains(day) }) {
             let bucket = buckets[Self.firstDay + slot]
             if bucket.rollup.dirty {
                 reader.hours += Self.hours.indices.filter { Self.hours[$0] / 24 == day }

@@ -30,10 +30,12 @@ extension Problem {
 extension Problem {
     init(_ error: ExpiredRangeError) {
         let watermark = error.watermark.rfc3339
-        self.init(
-            .expiredRange,
-            "Events before \(watermark) are deleted and their counts are kept by the minute: 'from' and 'to' before it must be whole minutes."
-        ) { $0.member("watermark", watermark) }
+        let kept =
+            switch error.reason {
+            case .cutMinute: "their counts are kept by the minute: 'from' and 'to' before it must be whole minutes."
+            case .untoldSelection: "their counts are kept by type and source alone: ask for what is later, with 'from'."
+            }
+        self.init(.expiredRange, "Events before \(watermark) are deleted and \(kept)") { $0.member("watermark", watermark) }
     }
 }
 

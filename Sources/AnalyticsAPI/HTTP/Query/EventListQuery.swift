@@ -3,16 +3,17 @@ internal import Hummingbird
 
 /// The parameters of a listing, checked. Pure.
 struct EventListQuery {
-    var filter: EventFilter
+    var selection: Selection
     var cursor: EventCursor?
     var limit: Int
 
     init(_ request: Request, project: String) throws(Problem) {
         let parameters = try QueryParameters(
             request, allowed: ["type", "source", "userId", "correlationId", "from", "to", "limit", "cursor"], prefix: "data.")
-        filter = EventFilter(
-            try parameters.selection(of: project), userIds: try parameters.all("userId"),
-            correlationIds: try parameters.all("correlationId"), data: try Self.conditions(parameters))
+        selection = try parameters.selection(of: project)
+        selection.userIds = try parameters.all("userId")
+        selection.correlationIds = try parameters.all("correlationId")
+        selection.data = try Self.conditions(parameters)
         limit = try parameters.limit(in: 1...QueryRoutes.maximumLimit) ?? 100
         if let text = try parameters.single("cursor") {
             guard let cursor = EventCursor(text) else {

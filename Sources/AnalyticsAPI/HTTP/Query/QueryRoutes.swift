@@ -6,7 +6,7 @@ internal import Hummingbird
 /// Asking what is stored.
 struct QueryRoutes: Sendable {
     let reader: EventReader
-    let counter: EventCounter
+    let engine: QueryEngine
 
     static let maximumLimit = 1000
 
@@ -20,7 +20,7 @@ struct QueryRoutes: Sendable {
 
     private func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let query = try EventListQuery(request, project: context.project)
-        let page = try await reader.page(query.filter, after: query.cursor, limit: query.limit, for: context.asker)
+        let page = try await reader.page(query.selection, after: query.cursor, limit: query.limit, for: context.asker)
         return .json(capacity: 64 + page.events.count * 512) { writer in
             writer.key("events")
             writer.beginArray()
@@ -54,7 +54,7 @@ struct QueryRoutes: Sendable {
         let query = CountQuery(
             try parameters.selection(of: context.project), grouping: grouping,
             limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
-        let (counts, isCached) = try await counter.counts(query, for: context.asker)
+        let (counts, isCached) = try await engine.counts(query, for: context.asker)
         return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in
             writer.counts(counts, query)
         }

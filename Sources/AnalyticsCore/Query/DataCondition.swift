@@ -1,25 +1,3 @@
-/// Which events a listing gives. Every value of a list is an alternative; the lists and the selection must all hold. Values are
-/// compared as they are: nothing in them is an operator or a pattern.
-@dynamicMemberLookup
-public struct EventFilter: Sendable, Equatable {
-    public var selection: Selection
-    public var userIds: [String]
-    public var correlationIds: [String]
-    public var data: [DataCondition]
-
-    public init(_ selection: Selection, userIds: [String] = [], correlationIds: [String] = [], data: [DataCondition] = []) {
-        self.selection = selection
-        self.userIds = userIds
-        self.correlationIds = correlationIds
-        self.data = data
-    }
-
-    public subscript<Value>(dynamicMember member: WritableKeyPath<Selection, Value>) -> Value {
-        get { selection[keyPath: member] }
-        set { selection[keyPath: member] = newValue }
-    }
-}
-
 /// `data.<path>=value`: somewhere under the path is one of these values.
 ///
 /// The path goes from key to key; an array on the way, or at the end, holds when one of its elements does (one level of arrays a
@@ -81,16 +59,5 @@ public struct DataCondition: Sendable, Hashable {
             let double = Double(text), double.isFinite
         else { return nil }
         return .double(double)
-    }
-}
-
-/// A place in the order of a listing: newest timestamp first, ties by id, largest first (by UTF-8 bytes).
-public struct EventPosition: Sendable, Equatable {
-    public var timestamp: Timestamp
-    public var id: String
-
-    public init(timestamp: Timestamp, id: String) {
-        self.timestamp = timestamp
-        self.id = id
     }
 }

@@ -1,0 +1,53 @@
+/// Answers questions: from the cache where the generation of the range still stands, else from what is stored.
+public struct QueryEngine: Sendable {
+    private let store: any RollupStore & ProjectStore
+    private let cache: QuestionCache
+    private let dirtyMinutes: DirtyMinuteCache
+
+    /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
+    private static let longestAsAsked: Int64 = 500
+
+    public init(store: any RollupStore & ProjectStore, cache: any CountCache, gate: QueryGate) {
+        self.store = store
+        self.cache = QuestionCache(store: store, cache: cache, gate: gate)
+        dirtyMinutes = DirtyMinuteCache(store: store)
+        RollupMetrics.prepare()
+    }
+
+    /// The answer, and whether it came from the cache.
+    func answer<Q: Question>(
+        to question: Q, for asker: Asker = .staying
+    ) async throws -> (answer: Q.Answer, cached: Bool) where Q.Reducer: GroupReducer {
+        guard let range = try await range(of: question.selection) else {
+            return (try question.reducer(over: .nothing).answer(), false)
+        }
+        return try await cache.answer(to: question, over: range, for: asker) {
+            var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range))
+            try await reader.read(range)
+            return try reader.reducer.answer()
+        }
+    }
+
+    /// The range asked for; held to what there is where it is open, where it is long, and where all of it has to be read from the events. `nil`
+    /// when nothing is in it.
+    private func range(of selection: Selection) async throws -> Range<Timestamp>? {
+        if let from = selection.from, let to = selection.to {
+            guard from < to else { return nil }
+            if to.day - from.day <= Self.longestAsAsked, selection.isToldByRollups { return from..<to }
+        }
+        guard let extent = try await store.extent(project: selection.project) else { return nil }
+        // Whole days, which are read as such.
+        let days = extent.days
+        let (first, end) = (Timestamp(day: days.lowerBound), Timestamp(day: days.upperBound))
+        let from = max(selection.from ?? first, first)
+        let to = min(selection.to ?? end, end)
+        return from < to ? from..<to : nil
+    }
+}
+
+extension Range<Timestamp> {
+    fileprivate static let nothing = Timestamp(milliseconds: 0)..<Timestamp(milliseconds: 0)
+
+    /// The UTC days that it touches.
+    var days: Range<Int64> { lowerBound.day..<Timestamp(milliseconds: upperBound.milliseconds - 1).day + 1 }
+}

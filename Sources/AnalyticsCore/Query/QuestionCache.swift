@@ -1,0 +1,70 @@
+internal import CoreMetrics
+
+/// Keeps answers for as long as nothing in their range changes, and computes each once for all who ask at the same time.
+struct QuestionCache: Sendable {
+    private let store: any RollupStore
+    private let cache: any CountCache
+    private let gate: QueryGate
+    private let flights = SingleFlight<Flight, any Sendable>()
+
+    /// An answer is found again only while its generation stands; this only bounds what old generations take up.
+    private static let timeToLive: Duration = .seconds(600)
+
+    private struct Flight: Hashable {
+        /// The type of the question, which says of what type the answer is.
+        var question: ObjectIdentifier
+        var key: String
+    }
+
+    init(store: any RollupStore, cache: any CountCache, gate: QueryGate) {
+        self.store = store
+        self.cache = cache
+        self.gate = gate
+        CacheMetrics.prepare()
+    }
+
+    /// The answer, and whether it was cached. `compute` runs when it is its turn, and may be cancelled.
+    func answer<Q: Question>(
+        to question: Q, over range: Range<Timestamp>, for asker: Asker, _ compute: @escaping @Sendable () async throws -> Q.Answer
+    ) async throws -> (answer: Q.Answer, cached: Bool) {
+        // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
+        let generation = try await store.generation(project: question.selection.project, days: range.days)
+        let key = Self.key(question, range, generation: generation)
+        if let cached = await cached(Q.self, key) { return (cached, true) }
+        let answer = try await asker.whileWaiting {
+            try await flights.value(for: Flight(question: ObjectIdentifier(Q.self), key: key)) {
+                let answer = try await gate(compute)
+                await cache.store(Q.Codec.encode(answer), for: key, timeToLive: Self.timeToLive)
+                return answer
+            }
+        }
+        guard let answer = answer as? Q.Answer else { preconditionFailure("a flight of another question") }
+        return (answer, false)
+    }
+
+    private func cached<Q: Question>(_ question: Q.Type, _ key: String) async -> Q.Answer? {
+        switch await cache.value(for: key) {
+        case .hit(let bytes):
+            do throws(AnswerFault) {
+                let answer = try Q.Codec.decode(bytes)
+                CacheMetrics.hit.increment()
+                return answer
+            } catch {
+                (error == .unknownFormat ? CacheMetrics.miss : CacheMetrics.error).increment()
+            }
+        case .miss: CacheMetrics.miss.increment()
+        case .unavailable: CacheMetrics.error.increment()
+        }
+        return nil
+    }
+
+    /// Of the range that is computed, not of the one that was asked for: where that is open, events outside of what there was when the
+    /// range was decided may be marked before the generation is read, and no longer change it afterwards.
+    private static func key<Q: Question>(_ question: Q, _ range: Range<Timestamp>, generation: Int64) -> String {
+        let parts: [String] =
+            [Q.name, String(Q.Codec.format), question.selection.project, String(generation)]
+            + [String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)] + question.selection.keyParts
+            + question.keyParts
+        return "\(Q.name):" + Digest.hexadecimal(of: parts)
+    }
+}

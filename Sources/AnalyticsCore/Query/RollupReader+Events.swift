@@ -1,0 +1,76 @@
+extension RollupReader {
+    /// A part of a minute, which only its events can tell.
+    mutating func addEdge(_ edge: Range<Timestamp>) async throws {
+        let counted = try await count([edge], from: edge.lowerBound)
+        // Read after the events: whatever was deleted before they were counted lies below it.
+        let record = try await store.newestRecords(of: [selection.project]).first
+        let minute = edge.lowerBound.minute
+        guard let record, let watermark = record.watermark, minute < record.firstWholeMinute else { return reducer.merge(counted.reducer) }
+        let page = try await store.rollups(
+            .minute, project: selection.project, in: [minute..<minute + 1], byteLimit: RollupPage.byteLimit)
+        guard page.rollups.allSatisfy({ $0.table.size == 0 }) else { throw ExpiredRangeError(reason: .cutMinute, watermark: watermark) }
+    }
+
+    /// Counts whole minutes from those of their events that are asked for. Minutes below the watermark as their rollups say, which were
+    /// complete when it rose past them.
+    mutating func addEvents(of minutes: [Range<Int64>]) async throws {
+        guard !minutes.isEmpty else { return }
+        var (whole, counted, first) = (minutes, reducer.emptied, Int64.min)
+        repeat {
+            whole = whole.from(first)
+            counted = try await count(whole.map(\.times)).reducer
+            // Read after the events: whatever was deleted before they were counted lies below it.
+            first = try await store.newestRecords(of: [selection.project]).first?.firstWholeMinute ?? .min
+        } while whole.from(first) != whole
+        reducer.merge(counted)
+        // As they are now: what was read before may be older than the watermark.
+        try await store.eachRollupPage(.minute, project: selection.project, in: minutes.before(first)) { page in
+            for rollup in page where !add(rollup.table, .minute, rollup.key.index) {
+                throw QueryTooLargeError(.uncounted(minute: Timestamp(minute: rollup.key.index)))
+            }
+        }
+    }
+
+    /// Counts everything from the events, for a selection that rollups do not tell. So none of the range may lie below the watermark.
+    mutating func addEvents(of parts: RangeDecomposition, from start: Timestamp) async throws {
+        var rest = parts.wholeMinutes[...]
+        var step = Self.minutesAtATime
+        while let slice = rest.popSlice(length: step) {
+            let counted = try await count(slice.map(\.times))
+            reducer.merge(counted.reducer)
+            try reducer.check()
+            step = counted.isEmpty ? min(step * 2, Self.longestStep * 1_440) : Self.minutesAtATime
+        }
+        for edge in parts.edges { reducer.merge(try await count([edge], from: edge.lowerBound).reducer) }
+        try reducer.check()
+        // Read after the events: whatever was deleted before they were counted lies below it.
+        let record = try await store.newestRecords(of: [selection.project]).first
+        if let record, let watermark = record.watermark, start.minute < record.firstWholeMinute {
+            throw ExpiredRangeError(reason: .untoldSelection, watermark: watermark)
+        }
+    }
+
+    /// - Parameter start: The first moment of what is counted, where that is a part of a minute.
+    private func count(_ ranges: [Range<Timestamp>], from start: Timestamp? = nil) async throws -> CountedRows<Reducer> {
+        try await store.countEvents(selection, in: ranges, into: CountedRows(reducer: reducer.emptied, start: start))
+    }
+}
+
+/// Gives counted events to a question's reducer.
+private struct CountedRows<Reducer: GroupReducer>: CountReducer {
+    var reducer: Reducer
+    let start: Timestamp?
+    private(set) var isEmpty = true
+
+    init(reducer: Reducer, start: Timestamp?) {
+        self.reducer = reducer
+        self.start = start
+    }
+
+    mutating func add(_ row: EventCount) -> Bool {
+        isEmpty = false
+        return reducer.add(row, from: start ?? Timestamp(minute: row.minute))
+    }
+
+    mutating func finish() {}
+}

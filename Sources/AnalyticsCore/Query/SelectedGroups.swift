@@ -1,0 +1,98 @@
+/// The groups of tables that a selection asks for. Names that are not asked for never become strings.
+struct SelectedGroups {
+    private(set) var types: TableTexts
+    private(set) var sources: TableTexts
+
+    init(_ selection: Selection) {
+        types = TableTexts(TextFilter(selection.types))
+        sources = TableTexts(TextFilter(selection.sources))
+    }
+
+    /// Gives the numbers of the table's ``types`` and ``sources``, then each row that is asked for. Nothing may be done with what was given
+    /// before this returns: what is wrong with a table may show at its end.
+    @inline(__always)
+    mutating func read(
+        _ table: GroupTable, dictionaries: (_ types: Int, _ sources: Int) -> Void = { _, _ in }, row: (GroupTable.Row) -> Void
+    ) throws(GroupTable.Unreadable) {
+        if let groups = try table.earlierGroups() {
+            types.learn(groups.map(\.type))
+            sources.learn(groups.map(\.source))
+            dictionaries(groups.count, groups.count)
+            for (index, group) in groups.enumerated() where types.isWanted[index] && sources.isWanted[index] {
+                row(GroupTable.Row(type: index, source: index, quarters: SIMD4(group)))
+            }
+            return
+        }
+        var (wantedTypes, wantedSources): ([Bool], [Bool]) = ([], [])
+        try table.read { (typeTexts, sourceTexts) throws(GroupTable.Unreadable) in
+            try types.learn(typeTexts)
+            try sources.learn(sourceTexts)
+            (wantedTypes, wantedSources) = (types.isWanted, sources.isWanted)
+            dictionaries(wantedTypes.count, wantedSources.count)
+        } row: { found in
+            if wantedTypes[found.type] && wantedSources[found.source] { row(found) }
+        }
+    }
+}
+
+/// The strings of the dictionary of the table that was read last, and which of them are wanted. Mostly the next table has the same ones.
+struct TableTexts {
+    private let filter: TextFilter
+    private var bytes: [UInt8] = []
+    private var ranges: [Range<Int>] = []
+    private(set) var isWanted: [Bool] = []
+    /// Another one for other strings.
+    private(set) var version = 0
+
+    fileprivate init(_ filter: TextFilter) {
+        self.filter = filter
+    }
+
+    func text(_ index: Int) throws(GroupTable.Unreadable) -> String {
+        guard let text = String(validating: bytes[ranges[index]], as: UTF8.self) else { throw .damaged }
+        return text
+    }
+
+    fileprivate mutating func learn(_ texts: GroupTable.Strings) throws(GroupTable.Unreadable) {
+        guard version == 0 || ranges.count != texts.count || !bytes.elementsEqual(texts.bytes) else { return }
+        var (found, wanted): ([Range<Int>], [Bool]) = ([], [])
+        try texts.each { (text) throws(GroupTable.Unreadable) in
+            let start = text.baseAddress.flatMap { base in texts.bytes.baseAddress.map { base - $0 } } ?? 0
+            found.append(start..<start + text.count)
+            wanted.append(filter.holds(text))
+        }
+        (bytes, ranges, isWanted) = (Array(texts.bytes), found, wanted)
+        version += 1
+    }
+
+    fileprivate mutating func learn(_ texts: [String]) {
+        (bytes, ranges, isWanted) = ([], [], texts.map(filter.holds))
+        for text in texts {
+            ranges.append(bytes.count..<bytes.count + text.utf8.count)
+            bytes += text.utf8
+        }
+        version += 1
+    }
+}
+
+/// Alternatives, all when there are none.
+private struct TextFilter: Sendable {
+    private let values: Set<ExactText>
+
+    init(_ values: [String]) {
+        self.values = Set(values.map(ExactText.init))
+    }
+
+    func holds(_ text: String) -> Bool { values.isEmpty || values.contains(ExactText(text)) }
+
+    func holds(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        values.isEmpty || values.contains { $0.text.utf8.count == bytes.count && $0.text.utf8.elementsEqual(bytes) }
+    }
+}
+
+extension SIMD4<Int64> {
+    fileprivate init(_ group: RollupGroup) {
+        self.init(group.count, 0, 0, 0)
+        if group.quarters.count == 4 { for quarter in 0..<4 { self[quarter] = group.quarters[quarter] } }
+    }
+}
