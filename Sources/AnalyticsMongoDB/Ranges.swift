@@ -1,3 +1,5 @@
+import Algorithms
+
 /// Ranges as queries take them: in order, apart from one another, none empty.
 enum Ranges {
     /// Alternatives of one query. Each is planned by itself; the server takes thousands, a reader of its log does not.
@@ -16,5 +18,5 @@ enum Ranges {
     }
 
     /// Cuts into queries of at most ``alternatives`` ranges.
-    static func queries(_ ranges: [Range<Int64>]) -> [ArraySlice<Range<Int64>>] { ranges.chunks(ofCount: alternatives) }
+    static func queries(_ ranges: [Range<Int64>]) -> [ArraySlice<Range<Int64>>] { Array(ranges.chunks(ofCount: alternatives)) }
 }

@@ -39,7 +39,8 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             let number = state.lastNumber
             let task = Task {
                 defer { end(key, number) }
-                return try await compute()
+                // Callers come and go: it ends with the last of them, and not at the deadline of the first.
+                return try await Deadline.$current.withValue(nil) { try await compute() }
             }
             let flight = Flight(number: number, task: task, callers: 1)
             state.flights[key] = flight
