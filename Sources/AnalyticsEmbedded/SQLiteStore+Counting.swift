@@ -63,7 +63,7 @@ extension SQLiteStore {
     private static func give(_ rows: RowCursor, matching matcher: SQLiteDataMatcher, to reducer: inout some CountReducer) throws -> Bool {
         var group: EventCount?
         while let row = try rows.next() {
-            guard matcher.matches(row[3]) else { continue }
+            guard try matcher.matches(row[3]) else { continue }
             let event = EventCount(row, count: 1)
             if let known = group, known.minute == event.minute, known.type.equalsUTF8(event.type), known.source.equalsUTF8(event.source) {
                 group?.count += 1

@@ -58,7 +58,7 @@ struct MongoReadPointTests {
             }
             #expect(elapsed < .seconds(5))
             #expect(try await store.insert([stored("b")]) == [.stored])
-            #expect(try await questions.ids(EventFilter(project: "p")) == ["b", "a"])
+            #expect(try await questions.ids(Selection(project: "p")) == ["b", "a"])
         }
     }
 

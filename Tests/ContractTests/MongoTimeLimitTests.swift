@@ -47,7 +47,7 @@ struct MongoTimeLimitTests {
     func listing() async throws {
         try await withStore { store async throws in
             try await store.failReads(["find"], code: Self.maxTimeMSExpired, mode: "alwaysOn")
-            let error = await #expect(throws: StoreError.self) { try await store.ids(EventFilter(project: "p")) }
+            let error = await #expect(throws: StoreError.self) { try await store.ids(Selection(project: "p")) }
             #expect(error?.code == .timedOut)
         }
     }
