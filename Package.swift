@@ -150,7 +150,8 @@ let package = Package(
         .executableTarget(
             name: "analytics",
             dependencies: [
-                "AnalyticsCore", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsImport", "AnalyticsRabbitMQ", "AnalyticsMongoDB",
+                "AnalyticsCore", "AnalyticsJSON", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsImport", "AnalyticsRabbitMQ",
+                "AnalyticsMongoDB",
                 "AnalyticsRedis", "CMalloc", "PrometheusExposition",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),

@@ -44,13 +44,13 @@ private struct HitsAnswer: IntakeAnswer {
 
 struct IntakeRouteTests {
     private static let hits = IntakeRoute(
-        path: "/vendor/hits", parameters: nil, answer: HitsAnswer(), mediaTypes: "text/hits",
-        formats: [
-            { head throws(Problem) in
-                guard head.mediaType == "text/hits" else { return nil }
-                return HitsFormat(site: try head.query.single("site") ?? "unknown", kind: head.headers[.userAgent] ?? "hit")
-            }
-        ])
+        path: "/vendor/hits", parameters: nil, answer: HitsAnswer(), mediaTypes: "text/hits", formats: [format])
+
+    @Sendable
+    private static func format(_ head: IntakeHead) throws(Problem) -> (any IntakeFormat)? {
+        guard head.mediaType == "text/hits" else { return nil }
+        return HitsFormat(site: try head.query.single("site") ?? "unknown", kind: head.headers[.userAgent] ?? "hit")
+    }
 
     private func run(_ service: TestService, _ test: @Sendable (any TestClientProtocol) async throws -> Void) async throws {
         let router = makeRouter(

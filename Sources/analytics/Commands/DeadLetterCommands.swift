@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import AnalyticsJSON
 internal import ArgumentParser
 
 struct DeadLetters: AsyncParsableCommand {
