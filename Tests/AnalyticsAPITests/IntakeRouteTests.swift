@@ -43,11 +43,12 @@ private struct HitsAnswer: IntakeAnswer {
 }
 
 struct IntakeRouteTests {
-    private static let hits = IntakeRoute(
-        path: "/vendor/hits", parameters: nil, answer: HitsAnswer(), mediaTypes: "text/hits", formats: [format])
+    private static var hits: IntakeRoute {
+        IntakeRoute(path: "/vendor/hits", parameters: nil, answer: HitsAnswer(), mediaTypes: "text/hits", formats: [format])
+    }
 
     @Sendable
-    private static func format(_ head: IntakeHead) throws(Problem) -> (any IntakeFormat)? {
+    private static func format(_ head: IntakeHead) throws -> (any IntakeFormat)? {
         guard head.mediaType == "text/hits" else { return nil }
         return HitsFormat(site: try head.query.single("site") ?? "unknown", kind: head.headers[.userAgent] ?? "hit")
     }

@@ -4,8 +4,9 @@ internal import Hummingbird
 
 /// A route that takes events in: its formats by media type, and the shape of its answers. A vendor's route is one more of these.
 struct IntakeRoute: Sendable {
-    /// Chooses a format, or has none for this request. Throws when the request belongs elsewhere.
-    typealias Choice = @Sendable (IntakeHead) throws(Problem) -> (any IntakeFormat)?
+    /// Chooses a format, or has none for this request. Throws a ``Problem`` when the request belongs elsewhere; not as a typed error, since a
+    /// closure of that type crashes the compiler of 6.3.1.
+    typealias Choice = @Sendable (IntakeHead) throws -> (any IntakeFormat)?
 
     var path: String
     /// Query parameters that it takes beside ``WaitOption``'s; `nil` when any may be there.
@@ -16,7 +17,7 @@ struct IntakeRoute: Sendable {
     /// Asked in order; the first format is taken.
     var formats: [Choice]
 
-    func format(_ head: IntakeHead) throws(Problem) -> any IntakeFormat {
+    func format(_ head: IntakeHead) throws -> any IntakeFormat {
         for choice in formats {
             if let format = try choice(head) { return format }
         }
@@ -40,35 +41,37 @@ struct IntakeHead {
 
 extension IntakeRoute {
     /// The table: which format a request has, by route and media type.
-    static let standard = [
-        IntakeRoute(
-            path: "/api/v1/events", answer: EventAnswer(), mediaTypes: "application/json or application/cloudevents+json",
-            formats: [
-                // CloudEvents HTTP binding 1.0.2, section 3: the content type tells structured and batched mode, all else is binary.
-                take(MediaType.cloudEvent, as: CloudEventsFormat.structured),
-                refuse(MediaType.cloudEventBatch, onlyBatch("A batch of CloudEvents")),
-                takeBinary,
-                take(MediaType.json, as: NativeFormat.event),
-                refuse(MediaType.ndjson, onlyBatch("NDJSON")),
-            ]),
-        IntakeRoute(
-            path: "/api/v1/events/batch", answer: BatchAnswer(),
-            mediaTypes: "application/json, application/x-ndjson or application/cloudevents-batch+json",
-            formats: [
-                refuse(MediaType.cloudEvent, onlySingle),
-                refuseBinary,
-                take(MediaType.json, as: NativeFormat.batch),
-                take(MediaType.ndjson, as: NDJSONFormat()),
-                take(MediaType.cloudEventBatch, as: CloudEventsFormat.batched),
-            ]),
-    ]
+    static var standard: [IntakeRoute] {
+        [
+            IntakeRoute(
+                path: "/api/v1/events", answer: EventAnswer(), mediaTypes: "application/json or application/cloudevents+json",
+                formats: [
+                    // CloudEvents HTTP binding 1.0.2, section 3: the content type tells structured and batched mode, all else is binary.
+                    take(MediaType.cloudEvent, as: CloudEventsFormat.structured),
+                    refuse(MediaType.cloudEventBatch, onlyBatch("A batch of CloudEvents")),
+                    takeBinary,
+                    take(MediaType.json, as: NativeFormat.event),
+                    refuse(MediaType.ndjson, onlyBatch("NDJSON")),
+                ]),
+            IntakeRoute(
+                path: "/api/v1/events/batch", answer: BatchAnswer(),
+                mediaTypes: "application/json, application/x-ndjson or application/cloudevents-batch+json",
+                formats: [
+                    refuse(MediaType.cloudEvent, onlySingle),
+                    refuseBinary,
+                    take(MediaType.json, as: NativeFormat.batch),
+                    take(MediaType.ndjson, as: NDJSONFormat()),
+                    take(MediaType.cloudEventBatch, as: CloudEventsFormat.batched),
+                ]),
+        ]
+    }
 
     private static func take(_ types: [String?], as format: any IntakeFormat) -> Choice {
         { head in types.contains(head.mediaType) ? format : nil }
     }
 
     private static func refuse(_ types: [String?], _ problem: Problem) -> Choice {
-        { head throws(Problem) in
+        { head in
             guard !types.contains(head.mediaType) else { throw problem }
             return nil
         }
@@ -76,13 +79,13 @@ extension IntakeRoute {
 
     /// A CloudEvent in binary mode: only headers tell it.
     @Sendable
-    private static func takeBinary(_ head: IntakeHead) throws(Problem) -> (any IntakeFormat)? {
+    private static func takeBinary(_ head: IntakeHead) throws -> (any IntakeFormat)? {
         guard let attributes = CloudEventHeaders.attributes(head.headers) else { return nil }
         return CloudEventsFormat.binary(attributes: attributes, contentType: head.headers[.contentType])
     }
 
     @Sendable
-    private static func refuseBinary(_ head: IntakeHead) throws(Problem) -> (any IntakeFormat)? {
+    private static func refuseBinary(_ head: IntakeHead) throws -> (any IntakeFormat)? {
         let isBatch = head.mediaType?.ends(withUTF8: "batch+json") == true
         guard isBatch || CloudEventHeaders.attributes(head.headers) == nil else { throw onlySingle }
         return nil
