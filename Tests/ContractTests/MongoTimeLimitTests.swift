@@ -73,7 +73,7 @@ extension MongoStore {
     fileprivate func failAggregations(code: Int64, mode: BSON) async throws { try await failReads(["aggregate"], code: code, mode: mode) }
 
     fileprivate func failReads(_ commands: [String], code: Int64, mode: BSON) async throws {
-        try await run("fail") { session throws(StoreError) in
+        try await run(.prepare) { session throws(StoreError) in
             let data: BSON = ["failCommands": .array(commands.map(BSON.string)), "errorCode": .integer(code)]
             try session.command([("configureFailPoint", "failCommand"), ("mode", mode), ("data", data)], on: "admin", writes: false) { _ in
             }
@@ -82,7 +82,7 @@ extension MongoStore {
 
     /// Returns how many commands failed.
     fileprivate func endFailures() async throws -> Int64 {
-        try await run("fail") { session throws(StoreError) in
+        try await run(.prepare) { session throws(StoreError) in
             try session.command([("configureFailPoint", "failCommand"), ("mode", "off")], on: "admin", writes: false) {
                 $0["count"]?.integer ?? -1
             }
