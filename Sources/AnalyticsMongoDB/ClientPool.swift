@@ -53,9 +53,10 @@ final class ClientPool: @unchecked Sendable {
         try enter(operation)
         defer { state.withLock { $0.operations -= 1 } }
         let result: Result<Value, StoreError>
-        let patience = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
-        let stop = OperationStop()
         let deadline = Deadline.current?.instant
+        let longest = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
+        let patience = min(longest, deadline ?? longest)
+        let stop = OperationStop()
         do {
             result = try await withTaskCancellationHandler {
                 try await threads.runIfActive { [self] in
