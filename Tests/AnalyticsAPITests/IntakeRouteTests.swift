@@ -73,7 +73,7 @@ struct IntakeRouteTests {
 
     @Test func `what concerns every request is the same for a vendor's`() async throws {
         let service = TestService()
-        try await run(service) { client in
+        try await run(service) { client async throws in
             let hits: HTTPFields = [.contentType: "text/hits"]
             #expect(try await client.post("/vendor/hits", "[1]", [.contentType: "application/json"]).code == "unsupported_media_type")
             #expect(try await client.post("/vendor/hits", "{}", hits).code == "invalid_envelope")
