@@ -213,7 +213,7 @@ let package = Package(
         .testTarget(
             name: "AnalyticsAPITests",
             dependencies: [
-                "AnalyticsAPI", "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "GzipCodec",
+                "TestSupport", "AnalyticsAPI", "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "GzipCodec",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -237,7 +237,7 @@ let package = Package(
         // What the executable is made of: settings, and what commands print.
         .testTarget(
             name: "AnalyticsTests",
-            dependencies: ["AnalyticsCore", "analytics"],
+            dependencies: ["AnalyticsCore", "analytics", "TestSupport"],
             swiftSettings: strict
         ),
         // The built executable against the real services.

@@ -6,21 +6,25 @@ public struct APIServices: Sendable {
     var events: EventServices?
     var readiness: @Sendable () async -> Readiness
     var metrics: (@Sendable () -> [UInt8])?
+    var authenticator: any Authenticator
 
     /// - Parameters:
+    ///   - authenticator: Decides whose events a request is about, and what it may do.
     ///   - readiness: Asks each dependency; must return within a few seconds whatever happens to them.
     ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
     public init(
         collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StoredWait,
-        readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
+        authenticator: any Authenticator, readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
         events = EventServices(collector: collector, reader: reader, engine: engine, storedWait: storedWait)
+        self.authenticator = authenticator
         self.readiness = readiness
         self.metrics = metrics
     }
 
     /// Health and metrics only.
     public init(readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?) {
+        authenticator = AnonymousAccess()
         self.readiness = readiness
         self.metrics = metrics
     }

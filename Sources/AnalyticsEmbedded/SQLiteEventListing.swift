@@ -56,7 +56,7 @@ struct SQLiteEventListing {
     private func keys(_ db: Database, branch: Alternatives?) throws -> [Key] {
         var query = Query(sql: "SELECT timestamp, id, rowid\(matcher.isEmpty ? "" : ", data") FROM events")
         query.sql += " INDEXED BY \(branch.map(\.index) ?? "events_time") WHERE project = CAST(? AS TEXT)"
-        query.arguments.append(SQLiteText(selection.project))
+        query.arguments.append(SQLiteText(selection.project.name))
         branch.map { query.and($0) }
         for alternatives in alternatives where alternatives.column != branch?.column { query.and(alternatives) }
         addRange(&query)

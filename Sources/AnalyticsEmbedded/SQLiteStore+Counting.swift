@@ -21,7 +21,7 @@ extension SQLiteStore {
     ) throws -> Bool {
         guard let first = ranges.first?.lowerBound, let end = ranges.last?.upperBound else { return true }
         var arguments: StatementArguments = [
-            SQLiteText(selection.project), first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
+            SQLiteText(selection.project.name), first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
         ]
         var conditions = ""
         if ranges.count > 1 {
@@ -75,19 +75,19 @@ extension SQLiteStore {
         return group.map { reducer.add($0) } ?? true
     }
 
-    public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+    public func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? {
         try await read(.extent) { db in
             let times = Timestamp.earliest.milliseconds...Timestamp.latest.milliseconds
             var spans: [Range<Timestamp>] = []
             if let range = try Self.range(
-                db, of: "timestamp", within: times, in: "events WHERE project = CAST(? AS TEXT)", [SQLiteText(project)])
+                db, of: "timestamp", within: times, in: "events WHERE project = CAST(? AS TEXT)", [SQLiteText(project.name)])
             {
                 let minutes = [range.lowerBound, range.upperBound].map { Timestamp(milliseconds: $0).minute }
                 spans.append(Timestamp(minute: minutes[0])..<Timestamp(minute: minutes[1] + 1))
             }
             for tier in [RollupTier.minute, .hour] {
                 let rows = "buckets WHERE tier = ? AND project = CAST(? AS TEXT)"
-                guard let range = try Self.range(db, of: "bucket", within: tier.indexes, in: rows, [tier.number, SQLiteText(project)])
+                guard let range = try Self.range(db, of: "bucket", within: tier.indexes, in: rows, [tier.number, SQLiteText(project.name)])
                 else { continue }
                 let ends = [range.lowerBound, range.upperBound + 1].map { Timestamp(index: $0, of: tier.milliseconds) }
                 spans.append(ends[0]..<ends[1])
@@ -109,7 +109,7 @@ extension SQLiteStore {
         return smallest...largest
     }
 
-    public func projects() async throws(StoreError) -> [String] {
+    public func projects() async throws(StoreError) -> [ProjectID] {
         try await read(.projects) { db in
             // From project to project through the index: DISTINCT would read all of it.
             let next = [
@@ -117,12 +117,12 @@ extension SQLiteStore {
                 "SELECT min(project) FROM buckets WHERE tier = 0 AND project > CAST(?1 AS TEXT)",
                 "SELECT min(project) FROM buckets WHERE tier = 1 AND project > CAST(?1 AS TEXT)",
             ]
-            var projects: [String] = []
+            var projects: [ProjectID] = []
             while true {
                 let candidates = try next.compactMap { sql in
-                    try SQLiteText.fetchOne(db.cachedStatement(sql: sql), arguments: [SQLiteText(projects.last ?? "")])?.string
+                    try SQLiteText.fetchOne(db.cachedStatement(sql: sql), arguments: [SQLiteText(projects.last?.name ?? "")])?.project()
                 }
-                guard let project = candidates.min(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) else { return projects }
+                guard let project = candidates.min() else { return projects }
                 projects.append(project)
             }
         }

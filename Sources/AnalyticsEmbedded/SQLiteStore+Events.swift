@@ -20,7 +20,7 @@ extension SQLiteStore {
                     return .refused(error.description)
                 }
                 if db.changesCount == 1 { return .stored }
-                let outcome = try taken.first([SQLiteText(stored.event.project), SQLiteText(stored.event.id)]) { row in
+                let outcome = try taken.first([SQLiteText(stored.event.project.name), SQLiteText(stored.event.id)]) { row in
                     Self.outcome(for: stored, receipt: row[0], fingerprint: row[1], heldAt: Timestamp(milliseconds: row[2]))
                 }
                 guard let outcome else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event") }
@@ -43,11 +43,11 @@ extension SQLiteStore {
         return fingerprint == stored.fingerprint ? .duplicate(heldAt: heldAt) : .conflict(heldAt: heldAt)
     }
 
-    public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+    public func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent? {
         try await read(.event) { db in
             let statement = try db.cachedStatement(
                 sql: "SELECT \(EventRow.columns) FROM events WHERE project = CAST(? AS TEXT) AND id = CAST(? AS TEXT)")
-            return try statement.first([SQLiteText(project), SQLiteText(id)], EventRow.event)
+            return try statement.first([SQLiteText(project.name), SQLiteText(id)], EventRow.event)
         }
     }
 }
@@ -68,7 +68,7 @@ enum EventRow {
     static func arguments(_ stored: StoredEvent) -> StatementArguments {
         let event = stored.event
         return [
-            SQLiteText(event.project), SQLiteText(event.id), SQLiteText(event.type), SQLiteText(event.source),
+            SQLiteText(event.project.name), SQLiteText(event.id), SQLiteText(event.type), SQLiteText(event.source),
             event.timestamp.milliseconds, event.clientTimestamp?.milliseconds, event.data?.text, event.correlationId.map(SQLiteText.init),
             event.metadata?.text, event.userId.map(SQLiteText.init), event.sessionId.map(SQLiteText.init),
             event.receivedAt.milliseconds, SQLiteText(event.receipt), stored.processedAt.milliseconds, stored.context?.text,
@@ -77,10 +77,10 @@ enum EventRow {
     }
 
     /// Reads a cursor's row of ``columns``.
-    static func event(_ row: Row) -> StoredEvent {
-        StoredEvent(
+    static func event(_ row: Row) throws -> StoredEvent {
+        try StoredEvent(
             event: Event(
-                project: text(row, 0), id: text(row, 1), type: text(row, 2), source: text(row, 3),
+                project: (row[0] as SQLiteText).project(), id: text(row, 1), type: text(row, 2), source: text(row, 3),
                 timestamp: Timestamp(milliseconds: row[4]), clientTimestamp: (row[5] as Int64?).map(Timestamp.init(milliseconds:)),
                 data: json(row, 6), correlationId: textIfAny(row, 7), metadata: json(row, 8), userId: textIfAny(row, 9),
                 sessionId: textIfAny(row, 10), receivedAt: Timestamp(milliseconds: row[11]), receipt: text(row, 12)

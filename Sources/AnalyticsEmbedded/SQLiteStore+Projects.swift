@@ -11,23 +11,23 @@ extension SQLiteStore {
     }
 
     /// One writer and one file: what was committed before is seen.
-    public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
+    public func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
         try await read(.newestRecords) { db in
             let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects WHERE project = CAST(? AS TEXT)")
-            return try projects.flatMap { try Self.records(db, statement, [SQLiteText($0)]) }
+            return try projects.flatMap { try Self.records(db, statement, [SQLiteText($0.name)]) }
         }
     }
 
-    public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+    public func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
         try await setRetention(.createRecord, project, retentionDays, time, where: "WHERE projects.retentionDays IS NULL")
     }
 
-    public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+    public func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {
         try await setRetention(.setRetention, project, days, time, where: "")
     }
 
     private func setRetention(
-        _ operation: StoreOperation, _ project: String, _ days: Int, _ time: Timestamp, where condition: String
+        _ operation: StoreOperation, _ project: ProjectID, _ days: Int, _ time: Timestamp, where condition: String
     ) async throws(StoreError) {
         try await write(operation) { db in
             try db.cachedStatement(
@@ -35,24 +35,25 @@ extension SQLiteStore {
                     INSERT INTO projects (project, retentionDays, changedAt) VALUES (CAST(? AS TEXT), ?, ?)
                     ON CONFLICT DO UPDATE SET retentionDays = excluded.retentionDays, changedAt = excluded.changedAt \(condition)
                     """
-            ).execute(arguments: [SQLiteText(project), days, time.milliseconds])
+            ).execute(arguments: [SQLiteText(project.name), days, time.milliseconds])
         }
     }
 
-    public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+    public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await raise(.close, ["closedBefore"], of: project, to: time)
     }
 
-    public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+    public func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {
         try await raise(.raiseWatermark, ["closedBefore", "watermark"], of: project, to: time)
     }
 
-    private func raise(_ operation: StoreOperation, _ columns: [String], of project: String, to time: Timestamp) async throws(StoreError) {
-        try await write(operation) { db in try SQLiteStoreSchema.raise(db, columns, of: SQLiteText(project), to: time) }
+    private func raise(_ operation: StoreOperation, _ columns: [String], of project: ProjectID, to time: Timestamp) async throws(StoreError)
+    {
+        try await write(operation) { db in try SQLiteStoreSchema.raise(db, columns, of: SQLiteText(project.name), to: time) }
     }
 
     /// The watermark is read in the same transaction.
-    public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+    public func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int {
         try await write(.deleteExpired) { db in
             try db.cachedStatement(
                 sql: """
@@ -62,7 +63,7 @@ extension SQLiteStore {
                             AND timestamp < (SELECT watermark FROM projects WHERE project = CAST(?1 AS TEXT))
                         ORDER BY timestamp LIMIT ?2)
                     """
-            ).execute(arguments: [SQLiteText(project), limit])
+            ).execute(arguments: [SQLiteText(project.name), limit])
             return db.changesCount
         }
     }
@@ -72,7 +73,7 @@ extension SQLiteStore {
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         while let row = try rows.next() {
             let record = ProjectRecord(
-                project: (row[0] as SQLiteText).string, retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
+                project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
                 watermark: time(row[4]))
             guard record.isValid else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read") }
             records.append(record)

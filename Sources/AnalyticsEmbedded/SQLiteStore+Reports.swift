@@ -15,7 +15,8 @@ extension SQLiteStore {
                     """)
             for report in reports {
                 try insertion.execute(arguments: [
-                    SQLiteText(report.project), SQLiteText(report.request), report.first, report.stored, report.duplicates, report.refused,
+                    SQLiteText(report.project.name), SQLiteText(report.request), report.first, report.stored, report.duplicates,
+                    report.refused,
                     report.at.milliseconds,
                 ])
             }
@@ -23,7 +24,7 @@ extension SQLiteStore {
         }
     }
 
-    public func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+    public func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport] {
         try await read(.reports) { db in
             let statement = try db.cachedStatement(
                 sql: """
@@ -31,7 +32,7 @@ extension SQLiteStore {
                     WHERE project = CAST(? AS TEXT) AND request = CAST(? AS TEXT) ORDER BY first
                     """)
             var reports: [DeliveryReport] = []
-            let rows = try Row.fetchCursor(statement, arguments: [SQLiteText(project), SQLiteText(request)])
+            let rows = try Row.fetchCursor(statement, arguments: [SQLiteText(project.name), SQLiteText(request)])
             while let row = try rows.next() {
                 reports.append(
                     DeliveryReport(

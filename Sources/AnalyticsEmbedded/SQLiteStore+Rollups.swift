@@ -14,7 +14,7 @@ extension SQLiteStore {
             for mark in marks {
                 let (isCounted, version) = (mark.table != nil, tier.firstVersion)
                 try statement.execute(arguments: [
-                    tier.number, SQLiteText(mark.key.project), mark.key.index, version, isCounted ? version : 0, !isCounted,
+                    tier.number, SQLiteText(mark.key.project.name), mark.key.index, version, isCounted ? version : 0, !isCounted,
                     Data(mark.table?.bytes ?? []),
                 ])
             }
@@ -31,12 +31,13 @@ extension SQLiteStore {
                     ORDER BY project, bucket LIMIT ?
                     """)
             let arguments: StatementArguments = [
-                tier.number, SQLiteText(key?.project ?? ""), key?.index ?? .min, tier.indexes.lowerBound, tier.indexes.upperBound, limit,
+                tier.number, SQLiteText(key?.project.name ?? ""), key?.index ?? .min, tier.indexes.lowerBound, tier.indexes.upperBound,
+                limit,
             ]
             var buckets: [BucketVersion] = []
             let rows = try Row.fetchCursor(statement, arguments: arguments)
             while let row = try rows.next() {
-                let key = BucketKey(project: (row[0] as SQLiteText).string, index: row[1])
+                let key = BucketKey(project: try (row[0] as SQLiteText).project(), index: row[1])
                 buckets.append(BucketVersion(key: key, version: row[2], done: row[3]))
             }
             return buckets
@@ -44,7 +45,7 @@ extension SQLiteStore {
     }
 
     public func rollups(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
         return try await read(.rollups) { db in
@@ -56,7 +57,7 @@ extension SQLiteStore {
             var page = RollupPage(rollups: [])
             var bytes = 0
             for range in ranges.inOrderAndMerged() {
-                let arguments: StatementArguments = [tier.number, SQLiteText(project), range.lowerBound, range.upperBound]
+                let arguments: StatementArguments = [tier.number, SQLiteText(project.name), range.lowerBound, range.upperBound]
                 let rows = try Row.fetchCursor(statement, arguments: arguments)
                 while let row = try rows.next() {
                     if bytes >= byteLimit, let last = page.rollups.last {
@@ -84,7 +85,7 @@ extension SQLiteStore {
             var applied = 0
             for bucket in buckets {
                 try statement.execute(arguments: [
-                    Data(bucket.table.bytes), bucket.version, tier.number, SQLiteText(bucket.key.project),
+                    Data(bucket.table.bytes), bucket.version, tier.number, SQLiteText(bucket.key.project.name),
                     bucket.key.index,
                 ])
                 applied += db.changesCount
@@ -99,18 +100,19 @@ extension SQLiteStore {
             let statement = try db.cachedStatement(
                 sql: "UPDATE buckets SET dirty = 0 WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket = ? AND version = ?")
             for bucket in buckets {
-                try statement.execute(arguments: [tier.number, SQLiteText(bucket.key.project), bucket.key.index, bucket.version])
+                try statement.execute(arguments: [tier.number, SQLiteText(bucket.key.project.name), bucket.key.index, bucket.version])
             }
         }
     }
 
-    public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+    public func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try await read(.generation) { db in
             let statement = try db.cachedStatement(
                 sql:
                     "SELECT coalesce(sum(version), 0) FROM buckets WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ?"
             )
-            return try Int64.fetchOne(statement, arguments: [RollupTier.day.number, SQLiteText(project), days.lowerBound, days.upperBound])
+            return try Int64.fetchOne(
+                statement, arguments: [RollupTier.day.number, SQLiteText(project.name), days.lowerBound, days.upperBound])
                 ?? 0
         }
     }

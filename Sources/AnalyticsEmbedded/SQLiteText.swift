@@ -1,3 +1,4 @@
+import AnalyticsCore
 import Foundation
 import GRDB
 
@@ -24,6 +25,16 @@ struct SQLiteText: DatabaseValueConvertible, StatementColumnConvertible {
 
     static func fromDatabaseValue(_ value: DatabaseValue) -> SQLiteText? {
         Data.fromDatabaseValue(value).map { SQLiteText(String(decoding: $0, as: UTF8.self)) }
+    }
+}
+
+extension SQLiteText {
+    /// Throws where it is none: the file is damaged, or another version's.
+    func project() throws -> ProjectID {
+        guard let project = ProjectID(string) else {
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project has a name that none can have")
+        }
+        return project
     }
 }
 

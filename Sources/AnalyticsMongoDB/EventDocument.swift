@@ -29,7 +29,8 @@ extension StoredEvent {
     init?(_ document: BSONView) {
         var fields: [String: BSONElement] = [:]
         guard document.each({ fields[$0.key] = $0 }) else { return nil }
-        guard let key = fields["_id"]?.document, let project = key["project"]?.string, let id = key["id"]?.string,
+        guard let key = fields["_id"]?.document, let project = key["project"]?.string.flatMap({ ProjectID($0) }),
+            let id = key["id"]?.string,
             let type = fields["type"]?.string, let source = fields["source"]?.string, let timestamp = fields["timestamp"]?.date,
             let receivedAt = fields["receivedAt"]?.date, let processedAt = fields["processedAt"]?.date,
             let receipt = fields["receipt"]?.string, let fingerprint = fields["fingerprint"]?.integer

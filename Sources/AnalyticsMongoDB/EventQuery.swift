@@ -10,7 +10,7 @@ enum EventQuery {
     static func segments(_ selection: Selection, after position: EventPosition?) -> [[(String, BSON)]]? {
         guard let conditions = conditions(selection) else { return nil }
         func segment(_ extra: [(String, BSON)]) -> [(String, BSON)] {
-            [("_id.project", .string(selection.project))] + extra + conditions
+            [("_id.project", .string(selection.project.name))] + extra + conditions
         }
         var segments: [[(String, BSON)]] = []
         var end = selection.to

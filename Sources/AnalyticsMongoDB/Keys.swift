@@ -7,13 +7,13 @@ enum CollectionName: String {
 /// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are
 /// dates, so that a person can read and write them.
 enum Key {
-    static func event(_ project: String, _ id: String) -> BSON {
-        .document([("project", .string(project)), ("id", .string(id))])
+    static func event(_ project: ProjectID, _ id: String) -> BSON {
+        .document([("project", .string(project.name)), ("id", .string(id))])
     }
 
     /// `first` as a value, so that it can be a bound.
-    static func report(_ project: String, _ request: String, _ first: BSON) -> BSON {
-        .document([("project", .string(project)), ("request", .string(request)), ("first", first)])
+    static func report(_ project: ProjectID, _ request: String, _ first: BSON) -> BSON {
+        .document([("project", .string(project.name)), ("request", .string(request)), ("first", first)])
     }
 
     /// `process` as a value, so that it can be a bound.
@@ -27,12 +27,12 @@ enum Key {
     }
 
     static func bucket(_ kind: BucketKind, _ key: BucketKey) -> BSON {
-        .document([("project", .string(key.project)), (kind.field, .date(kind.start(of: key.index)))])
+        .document([("project", .string(key.project.name)), (kind.field, .date(kind.start(of: key.index)))])
     }
 
     /// Filters for the buckets of a project between two indexes. Documents compare field by field, so this is one range of the
     /// `_id` index. https://www.mongodb.com/docs/v6.0/reference/bson-type-comparison-order/#objects
-    static func buckets(_ kind: BucketKind, _ project: String, _ range: Range<Int64>) -> BSON {
+    static func buckets(_ kind: BucketKind, _ project: ProjectID, _ range: Range<Int64>) -> BSON {
         [
             "$gte": bucket(kind, BucketKey(project: project, index: range.lowerBound)),
             "$lt": bucket(kind, BucketKey(project: project, index: range.upperBound)),
@@ -85,7 +85,7 @@ enum BucketKind: Sendable {
 
     /// `nil` for a document that this adapter did not write. One that begins between two buckets would be taken for one of them.
     func key(_ id: BSONView) -> BucketKey? {
-        guard let project = id["project"]?.string, let time = id[field]?.date else { return nil }
+        guard let project = id["project"]?.string.flatMap({ ProjectID($0) }), let time = id[field]?.date else { return nil }
         let index = index(of: time)
         return start(of: index) == time ? BucketKey(project: project, index: index) : nil
     }

@@ -23,7 +23,7 @@ extension MongoStore {
         }
     }
 
-    public func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+    public func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? {
         try await run(.extent) { session throws(StoreError) in
             var times: [Timestamp] = []
             for direction: Int64 in [1, -1] {
@@ -33,7 +33,7 @@ extension MongoStore {
                     ("projection", ["timestamp": 1]),
                 ]
                 let possible: BSON = ["$gte": .date(.earliest), "$lte": .date(.latest)]
-                try session.find(.events, [("_id.project", .string(project)), ("timestamp", possible)], options) { row in
+                try session.find(.events, [("_id.project", .string(project.name)), ("timestamp", possible)], options) { row in
                     if let time = row["timestamp"]?.date { times.append(time) }
                 }
                 for kind in [BucketKind.minute, .hour] {
@@ -45,14 +45,11 @@ extension MongoStore {
         }
     }
 
-    public func projects() async throws(StoreError) -> [String] {
+    public func projects() async throws(StoreError) -> [ProjectID] {
         try await run(.projects) { session throws(StoreError) in
-            // By bytes: Swift's `==` takes a composed and a decomposed é for the same.
-            var seen: Set<[UInt8]> = []
-            for collection in [CollectionName.events, .minutes, .hours] {
-                seen.formUnion(try session.projects(of: collection).map { Array($0.utf8) })
-            }
-            return seen.map { String(decoding: $0, as: UTF8.self) }
+            var seen: Set<ProjectID> = []
+            for collection in [CollectionName.events, .minutes, .hours] { seen.formUnion(try session.projects(of: collection)) }
+            return Array(seen)
         }
     }
 }
@@ -75,13 +72,13 @@ extension Session {
         return (ContinuousClock.now - start) / .milliseconds(limit)
     }
 
-    fileprivate func tooMany(_ project: String, in query: CountPlan.Query) -> StoreError {
+    fileprivate func tooMany(_ project: ProjectID, in query: CountPlan.Query) -> StoreError {
         let start = query.first.map { Timestamp(milliseconds: $0.lowerBound).rfc3339 } ?? ""
         return StoreError(
             .timedOut, operation: operation, "the events of project \(project) in the one millisecond from \(start) take too long to count")
     }
 
-    fileprivate func outermost(_ kind: BucketKind, _ project: String, _ direction: Int64) throws(StoreError) -> Int64? {
+    fileprivate func outermost(_ kind: BucketKind, _ project: ProjectID, _ direction: Int64) throws(StoreError) -> Int64? {
         var index: Int64?
         let all = Key.buckets(kind, project, kind.index(of: .earliest)..<kind.index(of: .latest) + 1)
         let options: [(String, BSON)] = [("sort", ["_id": .integer(direction)]), ("limit", 1), ("projection", ["_id": 1])]
@@ -104,7 +101,7 @@ enum Counting {
             let times: BSON = [
                 "$gte": .date(Timestamp(milliseconds: range.lowerBound)), "$lt": .date(Timestamp(milliseconds: range.upperBound)),
             ]
-            return .document([("_id.project", .string(selection.project)), ("timestamp", times)] + conditions)
+            return .document([("_id.project", .string(selection.project.name)), ("timestamp", times)] + conditions)
         }
         let minute: BSON = ["$dateTrunc": ["date": "$timestamp", "unit": "minute"]]
         return [

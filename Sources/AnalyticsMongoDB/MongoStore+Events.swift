@@ -1,7 +1,7 @@
 public import AnalyticsCore
 
 extension MongoStore {
-    public func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+    public func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent? {
         try await run(.event) { session throws(StoreError) in
             var found: StoredEvent?
             try session.find(.events, [("_id", Key.event(project, id))], [("limit", 1)]) { row throws(StoreError) in
@@ -34,17 +34,18 @@ extension MongoStore {
 
 extension Session {
     /// Projects in a collection, by leaping through the `_id` index from one to the next: as many steps as projects.
-    func projects(of collection: CollectionName) throws(StoreError) -> [String] {
-        var projects: [String] = []
+    func projects(of collection: CollectionName) throws(StoreError) -> [ProjectID] {
+        var projects: [ProjectID] = []
         while true {
             // Documents compare by their fields' types first, so this is behind every `_id` of the project.
-            let next: [(String, BSON)] = projects.last.map { [("_id", ["$gt": ["project": .string($0), "_": .maxKey]])] } ?? []
+            let next: [(String, BSON)] = projects.last.map { [("_id", ["$gt": ["project": .string($0.name), "_": .maxKey]])] } ?? []
             var found: String?
             try find(collection, next, [("sort", ["_id": 1]), ("limit", 1), ("projection", ["_id": 1])]) { row in
                 found = row["_id"]?.document?["project"]?.string
             }
             guard let found else { return projects }
-            projects.append(found)
+            guard let project = ProjectID(found) else { throw damage(collection) }
+            projects.append(project)
         }
     }
 }

@@ -163,6 +163,6 @@ struct Insertion {
 extension Insertion {
     /// The bytes of an event's `_id`.
     fileprivate static func key(_ event: StoredEvent) -> [UInt8] {
-        BSONDocument([("project", .string(event.event.project)), ("id", .string(event.event.id))])?.bytes ?? []
+        BSONDocument([("project", .string(event.event.project.name)), ("id", .string(event.event.id))])?.bytes ?? []
     }
 }

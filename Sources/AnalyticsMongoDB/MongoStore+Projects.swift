@@ -7,24 +7,24 @@ extension MongoStore {
 
     /// A local read on the primary: a primary holds whatever a majority has had from its predecessors, before it knows that a majority has
     /// it, and a majority read right after an election might not see that.
-    public func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
+    public func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
         guard !projects.isEmpty else { return [] }
         return try await run(.newestRecords, seesUncommitted: true) { session throws(StoreError) in
-            let ids = BSON.array(projects.map(BSON.string))
+            let ids = BSON.array(projects.map { .string($0.name) })
             return try session.records([("_id", ["$in": ids])], [("readConcern", ["level": "local"])])
         }
     }
 
-    public func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+    public func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
         try await setRetention(.createRecord, project, retentionDays, time, where: [("retentionDays", ["$exists": false])])
     }
 
-    public func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+    public func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {
         try await setRetention(.setRetention, project, days, time, where: [])
     }
 
     private func setRetention(
-        _ operation: StoreOperation, _ project: String, _ days: Int, _ time: Timestamp, where condition: [(String, BSON)]
+        _ operation: StoreOperation, _ project: ProjectID, _ days: Int, _ time: Timestamp, where condition: [(String, BSON)]
     ) async throws(StoreError) {
         try await run(operation) { session throws(StoreError) in
             let update: [(String, BSON)] = [("$set", ["retentionDays": .integer(Int64(days)), "changedAt": .date(time)])]
@@ -32,24 +32,24 @@ extension MongoStore {
         }
     }
 
-    public func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+    public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await run(.close) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
         }
     }
 
-    public func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+    public func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {
         try await run(.raiseWatermark) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time), "watermark": .date(time)])])
         }
     }
 
     /// The watermark comes from a majority read, so what lies below it may be deleted whichever member is primary next.
-    public func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+    public func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int {
         try await run(.deleteExpired) { session throws(StoreError) in
-            guard let watermark = try session.records([("_id", .string(project))], []).first?.watermark else { return 0 }
+            guard let watermark = try session.records([("_id", .string(project.name))], []).first?.watermark else { return 0 }
             var ids: [BSON] = []
-            let filter: [(String, BSON)] = [("_id.project", .string(project)), ("timestamp", ["$lt": .date(watermark)])]
+            let filter: [(String, BSON)] = [("_id.project", .string(project.name)), ("timestamp", ["$lt": .date(watermark)])]
             let options: [(String, BSON)] = [
                 ("sort", ["timestamp": 1, "_id.id": 1]), ("limit", .integer(Int64(limit))), ("hint", .string(Index.byTime)),
                 ("projection", ["_id.id": 1]),
@@ -80,11 +80,11 @@ extension Session {
     /// Inserts the record where it is not there, and updates it. Two statements: an upsert with a condition beside `_id` would fail on a
     /// record that is there and does not meet it.
     fileprivate func updateRecord(
-        of project: String, where condition: [(String, BSON)] = [], _ update: [(String, BSON)], mustMatch: Bool = true
+        of project: ProjectID, where condition: [(String, BSON)] = [], _ update: [(String, BSON)], mustMatch: Bool = true
     ) throws(StoreError) {
-        let inserted = try bulk(.projects) { bulk throws(StoreError) in try bulk.insert(encode([("_id", .string(project))])) }
+        let inserted = try bulk(.projects) { bulk throws(StoreError) in try bulk.insert(encode([("_id", .string(project.name))])) }
         if let failure = inserted.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: operation) }
-        let filter = try encode([("_id", .string(project))] + condition)
+        let filter = try encode([("_id", .string(project.name))] + condition)
         let update = try encode(update)
         let reply = try bulk(.projects) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
@@ -97,7 +97,7 @@ extension ProjectRecord {
     /// `nil` for a document that this adapter did not write.
     fileprivate init?(_ row: BSONView) {
         var fields: [String: BSONElement] = [:]
-        guard row.each({ fields[$0.key] = $0 }), let project = fields["_id"]?.string else { return nil }
+        guard row.each({ fields[$0.key] = $0 }), let project = fields["_id"]?.string.flatMap({ ProjectID($0) }) else { return nil }
         let moments = ["changedAt", "closedBefore", "watermark"].map { fields[$0] }
         guard moments.allSatisfy({ $0 == nil || $0?.date != nil }) else { return nil }
         let days = fields["retentionDays"]

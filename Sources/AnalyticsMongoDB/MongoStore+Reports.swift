@@ -11,7 +11,7 @@ extension MongoStore {
         }
     }
 
-    public func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+    public func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport] {
         try await run(.reports) { session throws(StoreError) in
             var reports: [DeliveryReport] = []
             let all: BSON = ["$gte": Key.report(project, request, .integer(.min)), "$lte": Key.report(project, request, .integer(.max))]
@@ -31,7 +31,7 @@ extension DeliveryReport {
         ]
     }
 
-    fileprivate init?(_ row: BSONView, project: String, request: String) {
+    fileprivate init?(_ row: BSONView, project: ProjectID, request: String) {
         guard let first = row["_id"]?.document?["first"]?.integer, let stored = row["stored"]?.integer,
             let duplicates = row["duplicates"]?.integer, let refused = row["refused"]?.integer, let at = row["at"]?.date
         else { return nil }

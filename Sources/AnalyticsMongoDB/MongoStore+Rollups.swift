@@ -2,7 +2,7 @@ public import AnalyticsCore
 
 extension MongoStore {
     public func rollups(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         let ranges = Ranges.normalised(ranges)
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
@@ -49,7 +49,7 @@ extension MongoStore {
         }
     }
 
-    public func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+    public func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
         guard !days.isEmpty else { return 0 }
         return try await run(.generation) { session throws(StoreError) in
             var sum: Int64 = 0

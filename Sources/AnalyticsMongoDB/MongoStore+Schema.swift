@@ -41,7 +41,7 @@ extension MongoStore {
     }
 
     /// What the TTL index may have deleted by now and until it is dropped, by the server's clock. A day more, for the clocks of members.
-    private func raiseWatermark(of project: String, overEventsDeletedAfter expiry: Duration) async throws(StoreError) {
+    private func raiseWatermark(of project: ProjectID, overEventsDeletedAfter expiry: Duration) async throws(StoreError) {
         let now = try await run(.prepare) { session throws(StoreError) in
             try session.command([("hello", 1)], on: "admin", writes: false) { $0["localTime"]?.date }
         }
@@ -51,7 +51,7 @@ extension MongoStore {
 
     /// What an index that is gone by now, or had another time, may have deleted. The newest minute that counts more than it has events
     /// tells: minutes older than it may have lost events too, and none that is newer has.
-    private func raiseWatermarkAboveDeletedEvents(of project: String) async throws(StoreError) {
+    private func raiseWatermarkAboveDeletedEvents(of project: ProjectID) async throws(StoreError) {
         guard let extent = try await extent(project: project) else { return }
         let first = extent.lowerBound.day
         var end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1
@@ -73,10 +73,10 @@ extension MongoStore {
     /// Marks the buckets that may be folded, to be counted again. Readers pass over them until then, and for ever below a watermark, where
     /// events may be gone.
     private func markFoldedBuckets() async throws(StoreError) {
-        var records: [[UInt8]: ProjectRecord] = [:]
-        for record in try await projectRecords() { records[Array(record.project.utf8)] = record }
+        var records: [ProjectID: ProjectRecord] = [:]
+        for record in try await projectRecords() { records[record.project] = record }
         let minutes = try await foldedBuckets(.minute).filter { minute in
-            let watermark = records[Array(minute.project.utf8)]?.watermark
+            let watermark = records[minute.project]?.watermark
             return watermark.map { Timestamp(minute: minute.index + 1) > $0 } ?? true
         }
         let hours = try await foldedBuckets(.hour)
@@ -112,7 +112,7 @@ extension MongoStore {
 
     private static let foldedPage: Int64 = 20_000
 
-    private func totals(of project: String, in minutes: Range<Int64>) async throws(StoreError) -> [(minute: Int64, total: Int64)] {
+    private func totals(of project: ProjectID, in minutes: Range<Int64>) async throws(StoreError) -> [(minute: Int64, total: Int64)] {
         var totals: [(minute: Int64, total: Int64)] = []
         var rest = minutes
         while !rest.isEmpty {

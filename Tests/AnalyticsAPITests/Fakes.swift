@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 
 @testable import AnalyticsCore
 
@@ -88,7 +89,7 @@ final class FakeStore: AnalyticsCore.Store {
         }
     }
 
-    func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+    func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent? {
         try read("event") { state in state.events[id].flatMap { $0.event.project == project ? $0 : nil } }
     }
 
@@ -116,18 +117,18 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func add(_ reports: [DeliveryReport]) async throws(StoreError) {}
-    func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+    func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport] {
         try read("reports") { state in state.reports.filter { $0.request == request } }
     }
 
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
-    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+    func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try read("generation") { Int64($0.events.count) }
     }
 
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
     func rollups(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         try read("rollups") { state in
             let indexes = Set(state.events.values.map { $0.event.timestamp.index(of: tier.milliseconds) })
@@ -165,7 +166,7 @@ final class FakeStore: AnalyticsCore.Store {
     }
 
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
-    func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+    func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? {
         try read("extent") { state in
             let times = state.events.values.map(\.event.timestamp)
             guard let first = times.min(), let last = times.max() else { return nil }
@@ -173,18 +174,18 @@ final class FakeStore: AnalyticsCore.Store {
         }
     }
 
-    func projects() async throws(StoreError) -> [String] { [Project.default] }
+    func projects() async throws(StoreError) -> [ProjectID] { [Project.default] }
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {}
 
     func projectRecords() async throws(StoreError) -> [ProjectRecord] { try read("projectRecords") { [$0.record] } }
-    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] { try read("newestRecords") { [$0.record] } }
-    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
-    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {}
-    func close(_ project: String, before time: Timestamp) async throws(StoreError) {}
-    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {}
+    func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] { try read("newestRecords") { [$0.record] } }
+    func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
+    func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
+    func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {}
+    func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {}
     func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int { 0 }
     func forgetAttempts(on delivery: String) async throws(StoreError) {}
-    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int { 0 }
+    func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int { 0 }
 }
 
 final class FakeCache: CountCache {

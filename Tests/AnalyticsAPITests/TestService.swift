@@ -18,6 +18,7 @@ struct TestService {
     var queries = QueryGate.Limits()
     var settings = APISettings()
     var readiness = Readiness([.init(name: "broker"), .init(name: "store"), .init(name: "cache", isRequired: false)])
+    var authenticator: any Authenticator = AnonymousAccess()
     var metrics: (@Sendable () -> [UInt8])? = { Array("# nothing\n".utf8) }
 
     init() {
@@ -39,7 +40,7 @@ struct TestService {
                 horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
                 clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: FakeCache(), gate: gate),
-            storedWait: StoredWait(store: store), readiness: { [readiness] in readiness }, metrics: metrics)
+            storedWait: StoredWait(store: store), authenticator: authenticator, readiness: { [readiness] in readiness }, metrics: metrics)
     }
 
     var application: some ApplicationProtocol {

@@ -229,7 +229,7 @@ private struct EndlessStore: RollupStore, ProjectStore {
     var count: Int64
 
     func rollups(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         guard tier == .minute else { return RollupPage(rollups: []) }
         return RollupPage(
@@ -240,21 +240,21 @@ private struct EndlessStore: RollupStore, ProjectStore {
             })
     }
 
-    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 { 1 }
+    func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 { 1 }
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {}
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
     func countEvents<Reducer: CountReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer { reducer }
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
-    func extent(project: String) async throws(StoreError) -> Range<Timestamp>? { nil }
-    func projects() async throws(StoreError) -> [String] { [] }
+    func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? { nil }
+    func projects() async throws(StoreError) -> [ProjectID] { [] }
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {}
     func projectRecords() async throws(StoreError) -> [ProjectRecord] { [] }
-    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] { [] }
-    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
-    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {}
-    func close(_ project: String, before time: Timestamp) async throws(StoreError) {}
-    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {}
-    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int { 0 }
+    func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] { [] }
+    func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
+    func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
+    func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {}
+    func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {}
+    func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int { 0 }
 }

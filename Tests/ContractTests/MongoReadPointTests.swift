@@ -9,7 +9,7 @@ import Testing
 /// Reads that belong together, on two primaries of a replica set of the suite's own.
 @Suite("MongoDB store: reads after an election", .enabled(if: mongodProgram != nil), .serialized, .timeLimit(.minutes(5)))
 struct MongoReadPointTests {
-    private static let project = "lagging"
+    private static let project: ProjectID = "lagging"
     private static let bucket = BucketKey(project: project, index: noon.minute)
 
     /// The insert and the mark are both on their way when a majority confirms them, as after an election between the two: the next

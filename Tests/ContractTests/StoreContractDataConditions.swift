@@ -72,7 +72,7 @@ struct StoreContractDataConditions {
     func cases(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             for (number, test) in Self.cases.enumerated() {
-                let project = "case\(number)"
+                let project: ProjectID = "case\(number)"
                 let documents = (test.holds + test.fails).map(Optional.some) + [nil]
                 try await store.add(documents.enumerated().map { stored("\($0)", project: project, data: $1) })
                 let filter = Selection(project: project, data: [DataCondition(path: test.path, values: [test.value])])

@@ -7,7 +7,7 @@ import TestSupport
 let noon = Timestamp(milliseconds: 1_772_366_400_000)
 
 func stored(
-    _ id: String, project: String = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
+    _ id: String, project: ProjectID = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
     data: String? = "{}", userId: String? = nil, correlationId: String? = nil, receipt: String? = nil, fingerprint: Int64 = 1
 ) -> StoredEvent {
     StoredEvent(
@@ -22,7 +22,7 @@ func stored(
 
 /// Of now: a store may drop what is old at any time.
 func report(
-    project: String = "p", request: String = "r", first: Int = 0, stored: Int = 0, duplicates: Int = 0, refused: Int = 0
+    project: ProjectID = "p", request: String = "r", first: Int = 0, stored: Int = 0, duplicates: Int = 0, refused: Int = 0
 ) -> DeliveryReport {
     DeliveryReport(
         project: project, request: request, first: first, stored: stored, duplicates: duplicates, refused: refused, at: testStart)
@@ -72,6 +72,6 @@ func bytes(_ string: String?) -> [UInt8]? {
     string.map { Array($0.utf8) }
 }
 
-func key(_ index: Int64, _ project: String = "p") -> BucketKey {
+func key(_ index: Int64, _ project: ProjectID = "p") -> BucketKey {
     BucketKey(project: project, index: index)
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite("Store contract: nothing of one project is seen in another")
 struct StoreContractIsolation {
     /// Names that a careless key would run together.
-    static let neighbours = ["p", "pp", "p.1", "p:1", "P", "p "]
+    static let neighbours: [ProjectID] = ["p", "pp", "p-1", "p_1", "p1", "p-"]
 
     @Test("events, listings, reports and counts", arguments: StoreBackend.available)
     func events(backend: StoreBackend) async throws {

@@ -6,12 +6,12 @@ import Testing
 struct StoreContractProjects {
     private static let day = Duration.seconds(86_400)
 
-    @Test("the first retention stays, a set one replaces it, and projects differ by bytes", arguments: StoreBackend.available)
+    @Test("the first retention stays, a set one replaces it, each project by itself", arguments: StoreBackend.available)
     func retention(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             #expect(try await store.projectRecords() == [])
             #expect(try await store.newestRecords(of: ["p", "q"]) == [])
-            let names = ["p", "P", "caf\u{E9}", "cafe\u{301}", "a.b", "$where", "p\u{0}q"]
+            let names: [ProjectID] = ["p", "pp", "p-", "p_q", "0", "where"]
             for (index, name) in names.enumerated() {
                 try await store.createRecord(of: name, retentionDays: index, at: noon)
                 try await store.createRecord(of: name, retentionDays: 99, at: noon + Self.day)
@@ -20,7 +20,7 @@ struct StoreContractProjects {
                 let expected = ProjectRecord(project: name, retentionDays: index, changedAt: noon)
                 #expect(try await store.newestRecords(of: [name, "unknown"]) == [expected])
             }
-            #expect(try await Set(store.projectRecords().map { bytes($0.project) }) == Set(names.map(bytes)))
+            #expect(try await Set(store.projectRecords().map(\.project)) == Set(names))
 
             try await store.setRetention(of: "p", days: 36_500, at: noon + Self.day)
             try await store.setRetention(of: "new", days: 0, at: noon)
@@ -35,7 +35,7 @@ struct StoreContractProjects {
     func racingCreation(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             for round in 0..<5 {
-                let project = "p\(round)"
+                let project: ProjectID = "p\(round)"
                 let seen = try await withThrowingTaskGroup(of: Int?.self) { group in
                     for days in 1...8 {
                         group.addTask {
@@ -102,7 +102,7 @@ struct StoreContractProjects {
     @Test("events below the watermark are deleted, oldest first, no more than asked for; buckets stay", arguments: StoreBackend.available)
     func deletion(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            for project in ["p", "q", "P"] {
+            for project: ProjectID in ["p", "q", "pp"] {
                 try await store.add((0..<10).map { stored("\($0)", project: project, at: noon + .milliseconds($0 * 10)) })
             }
             try await store.mark(.minute, [BucketMark(key: key(noon.minute), groups: StoreContractRollups.groups)])
@@ -118,7 +118,7 @@ struct StoreContractProjects {
             #expect(try await store.ids(Selection(project: "p")) == ["9", "8", "7"])
             #expect(try await store.event(project: "p", id: "1") == nil)
             #expect(try await store.ids(Selection(project: "q")).count == 10)
-            #expect(try await store.ids(Selection(project: "P")).count == 10)
+            #expect(try await store.ids(Selection(project: "pp")).count == 10)
             #expect(try await store.rollup(.minute, key(noon.minute)) == bucket)
             #expect(try await store.countEvents(project: "p", in: [noon..<noon + .seconds(60)]).map(\.groups.first?.count) == [3])
             #expect(try await store.insert([stored("0")]) == [.stored], "its id is free again")

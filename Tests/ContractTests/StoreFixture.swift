@@ -1,5 +1,6 @@
 import AnalyticsJSON
 import Foundation
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
@@ -8,11 +9,13 @@ import Testing
 /// A store and a queue that an earlier version wrote (`Tests/Fixtures/make-fixtures.py`), and what is in them.
 struct StoreFixture {
     struct Count: Decodable {
-        var project: String
+        private var project: String
         var minute: Int64
         var type: String
         var source: String
         var count: Int64
+
+        var projectID: ProjectID { ProjectID(project)! }
     }
 
     struct Expected: Decodable {
@@ -35,15 +38,15 @@ struct StoreFixture {
     }
 
     /// The store's counts of a project, all minutes together.
-    func counts(of project: String) -> Counts? {
+    func counts(of project: ProjectID) -> Counts? {
         var sums: [ExactText: Int64] = [:]
-        for count in expected.stored where count.project == project { sums[ExactText(count.type), default: 0] += count.count }
+        for count in expected.stored where count.projectID == project { sums[ExactText(count.type), default: 0] += count.count }
         return Counts(exact: sums.map { ($0, $1) })
     }
 
     func counts(_ query: CountQuery) -> Counts? {
         var sums: [ExactText: Int64] = [:]
-        for count in expected.stored where count.project == query.project {
+        for count in expected.stored where count.projectID == query.project {
             guard query.types.isEmpty || query.types.contains(count.type), query.sources.isEmpty || query.sources.contains(count.source),
                 query.from.map({ count.minute >= $0.minute }) ?? true, query.to.map({ count.minute < $0.minute }) ?? true
             else { continue }
@@ -52,12 +55,12 @@ struct StoreFixture {
         return Counts(exact: sums.map { ($0, $1) }, limit: query.limit)
     }
 
-    var projects: Set<String> { Set(expected.stored.map(\.project)) }
+    var projects: Set<ProjectID> { Set(expected.stored.map(\.projectID)) }
 
     /// The first minute after the last of a project that lost its events.
-    func watermark(of project: String) -> Timestamp? {
+    func watermark(of project: ProjectID) -> Timestamp? {
         let deleted = Timestamp(milliseconds: expected.deletedBefore).minute
-        let last = expected.stored.filter { $0.project == project && $0.minute < deleted }.map(\.minute).max()
+        let last = expected.stored.filter { $0.projectID == project && $0.minute < deleted }.map(\.minute).max()
         return last.map { Timestamp(minute: $0 + 1) }
     }
 }

@@ -119,7 +119,7 @@ struct StoreUpgradeTests {
     func lateEvent(source: Source) async throws {
         try await withOldStore(source) { fixture, store, _ async throws in
             // The retention was raised, and one event of a deleted minute came in: the oldest event, in a minute that agrees with it.
-            let first = try #require(fixture.expected.stored.filter { $0.project == "default" }.map(\.minute).min())
+            let first = try #require(fixture.expected.stored.filter { $0.projectID == "default" }.map(\.minute).min())
             try await store.add([stored("late", project: "default", at: Timestamp(minute: first))])
             let bucket = try #require(try await store.rollup(.minute, key(first, "default")))
             try await store.mark(.minute, [bucket.key])

@@ -53,11 +53,11 @@ extension RollupStore {
     /// Raises the generations of days.
     package func bumpGenerations(_ days: [BucketKey]) async throws(StoreError) { try await mark(.day, days) }
 
-    package func countEvents(project: String, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
+    package func countEvents(project: ProjectID, in ranges: [Range<Timestamp>]) async throws(StoreError) -> [MinuteCounts] {
         try await countEvents(Selection(project: project), in: ranges, into: CollectedCounts()).minutes
     }
 
-    package func rollups(_ tier: RollupTier, project: String, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
+    package func rollups(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Rollup] {
         try await rollups(tier, project: project, in: ranges, byteLimit: .max).rollups
     }
 }

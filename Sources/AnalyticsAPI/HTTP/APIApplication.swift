@@ -19,7 +19,11 @@ func makeRouter(
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
-    for route in table.routes { router.on(RouterPath(route.path), method: route.method, use: route.handler) }
+    for route in table.routes {
+        router.on(RouterPath(route.path), method: route.method) { request, context in
+            try await route.respond(to: request, context, admittedBy: services.authenticator)
+        }
+    }
     return router
 }
 

@@ -94,7 +94,7 @@ struct QueryParameters {
     }
 
     /// The parameters that counts and listings share.
-    func selection(of project: String) throws(Problem) -> Selection {
+    func selection(of project: ProjectID) throws(Problem) -> Selection {
         let range = try range()
         return Selection(project: project, types: try all("type"), sources: try all("source"), from: range.from, to: range.to)
     }

@@ -7,14 +7,46 @@ struct Route: Sendable {
     var method: HTTPRequest.Method
     /// As the OpenAPI document writes it: `/api/v1/events/{id}`.
     var path: String
-    var handler: @Sendable (Request, APIRequestContext) async throws -> Response
+    private var handler: Handler
 
+    private enum Handler: Sendable {
+        case open(@Sendable (Request, APIRequestContext) async throws -> Response)
+        case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
+    }
+
+    /// One that everybody may use.
     init(
-        _ method: HTTPRequest.Method, _ path: String, _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
+        open method: HTTPRequest.Method, _ path: String,
+        _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
     ) {
         self.method = method
         self.path = path
-        self.handler = handler
+        self.handler = .open(handler)
+    }
+
+    /// One for principals with this scope. The handler has the project from nowhere else.
+    init(
+        _ method: HTTPRequest.Method, _ path: String, _ scope: Scope,
+        _ handler: @escaping @Sendable (Request, APIRequestContext, Principal) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.handler = .scoped(scope, handler)
+    }
+
+    /// Admits the caller, then handles the request. Nothing of the body is read before.
+    func respond(
+        to request: Request, _ context: APIRequestContext, admittedBy authenticator: any Authenticator
+    ) async throws -> Response {
+        switch handler {
+        case .open(let handle): return try await handle(request, context)
+        case .scoped(let scope, let handle):
+            let principal = try await authenticator.principal(of: request)
+            guard principal.scopes.contains(scope) else {
+                throw Problem(.insufficientScope, "This needs the scope '\(scope.rawValue)'. Use a key that has it.").closingConnection()
+            }
+            return try await handle(request, context, principal)
+        }
     }
 }
 

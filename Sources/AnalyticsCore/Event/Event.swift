@@ -3,7 +3,7 @@ public import AnalyticsJSON
 /// One event as the queue carries it: validated, stamped and on its way. `(project, id)` is its identity.
 public struct Event: Sendable, Equatable {
     /// Whose event it is. Part of every key, query and cache entry; ``Project/default`` until there are keys.
-    public var project: String
+    public var project: ProjectID
     /// The client's, or a UUIDv7 made at the door. 1–128 printable characters.
     public var id: String
     /// What happened. 1–200 characters.
@@ -28,7 +28,7 @@ public struct Event: Sendable, Equatable {
     public var receipt: String
 
     public init(
-        project: String, id: String, type: String, source: String, timestamp: Timestamp, clientTimestamp: Timestamp? = nil,
+        project: ProjectID, id: String, type: String, source: String, timestamp: Timestamp, clientTimestamp: Timestamp? = nil,
         data: JSONText? = nil, correlationId: String? = nil, metadata: JSONText? = nil, userId: String? = nil,
         sessionId: String? = nil, receivedAt: Timestamp, receipt: String
     ) {
@@ -63,9 +63,4 @@ public struct StoredEvent: Sendable, Equatable {
         self.context = context
         self.fingerprint = fingerprint
     }
-}
-
-public enum Project {
-    /// The project of every event while no keys are configured.
-    public static let `default` = "default"
 }

@@ -21,10 +21,10 @@ public struct IDGenerator: Sendable {
     }
 
     /// The id of the event at `index` of a request with an idempotency key: the same for every retry (RFC 9562, version 8).
-    static func derived(project: String, key: String, index: Int) -> String {
+    static func derived(project: ProjectID, key: String, index: Int) -> String {
         uuid8(
             digest128 { hash in
-                hash.update(field: project)
+                hash.update(field: project.name)
                 hash.update(field: key)
                 hash.update(field: String(index))
             })

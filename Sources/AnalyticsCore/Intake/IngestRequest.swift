@@ -2,7 +2,7 @@ public import AnalyticsJSON
 
 /// One request's worth of events, as the transport hands it in.
 public struct IngestRequest: Sendable {
-    public var project: String
+    public var project: ProjectID
     public var format: any IntakeFormat
     public var body: PaddedBytes
     /// Makes retries safe for clients that send no ids: ids are then derived from this and the position.
@@ -13,7 +13,7 @@ public struct IngestRequest: Sendable {
     public var isAwaited: Bool
 
     public init(
-        project: String = Project.default, format: any IntakeFormat, body: PaddedBytes, idempotencyKey: String? = nil,
+        project: ProjectID, format: any IntakeFormat, body: PaddedBytes, idempotencyKey: String? = nil,
         sender: Sender = Sender(),
         isAwaited: Bool = false
     ) {

@@ -6,7 +6,7 @@ public protocol EventStore: Sendable {
     /// thrown, says nothing about any one event, and leaves open which of them are in.
     func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome]
 
-    func event(project: String, id: String) async throws(StoreError) -> StoredEvent?
+    func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent?
 
     /// Newest first by (timestamp, id), those strictly after `position` in that order.
     func events(matching selection: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent]

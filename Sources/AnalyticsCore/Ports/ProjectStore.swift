@@ -8,29 +8,29 @@ public protocol ProjectStore: Sendable {
 
     /// The records of these projects as they are now: what was durable before the call is in them, after a failover too. What is newer
     /// may still be undone, so it may hold an action back and not justify one.
-    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord]
+    func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord]
 
     /// Writes the first retention of a project that has none. One that is there stays.
-    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError)
+    func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError)
 
     /// Writes the retention of a project, in days, 0 for ever. `time` becomes ``ProjectRecord/changedAt``.
-    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError)
+    func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError)
 
     /// Raises ``ProjectRecord/closedBefore``. A lower moment changes nothing. Returns when that is durable.
-    func close(_ project: String, before time: Timestamp) async throws(StoreError)
+    func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError)
 
     /// Raises ``ProjectRecord/watermark``, and ``ProjectRecord/closedBefore`` with it. A lower moment changes nothing. Returns when that
     /// is durable.
-    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError)
+    func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError)
 
     /// Deletes events below the stored watermark, the oldest first, at most `limit`. Rollups stay. Returns how many it deleted: 0 when
     /// none is left, or when another process deletes the same ones.
-    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int
+    func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int
 }
 
 /// What the store keeps about a project.
 public struct ProjectRecord: Sendable, Equatable {
-    public var project: String
+    public var project: ProjectID
     /// Days that a caller may rely on events being kept, 0 for ever; `nil` until the first value is written.
     public var retentionDays: Int?
     /// When `retentionDays` was written.
@@ -41,7 +41,8 @@ public struct ProjectRecord: Sendable, Equatable {
     public var watermark: Timestamp?
 
     public init(
-        project: String, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil, watermark: Timestamp? = nil
+        project: ProjectID, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil,
+        watermark: Timestamp? = nil
     ) {
         self.project = project
         self.retentionDays = retentionDays

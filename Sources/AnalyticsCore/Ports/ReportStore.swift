@@ -4,12 +4,12 @@ public protocol ReportStore: Sendable {
     func add(_ reports: [DeliveryReport]) async throws(StoreError)
 
     /// The reports of a request's deliveries so far.
-    func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport]
+    func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport]
 }
 
 /// What came of one delivery, once its events can be queried and counted: for a request that waits (`?wait=stored`).
 public struct DeliveryReport: Sendable, Equatable {
-    public var project: String
+    public var project: ProjectID
     public var request: String
     /// Position in the request of the delivery's first event: tells the request's deliveries apart.
     public var first: Int
@@ -20,7 +20,7 @@ public struct DeliveryReport: Sendable, Equatable {
     public var refused: Int
     public var at: Timestamp
 
-    public init(project: String, request: String, first: Int, stored: Int = 0, duplicates: Int = 0, refused: Int = 0, at: Timestamp) {
+    public init(project: ProjectID, request: String, first: Int, stored: Int = 0, duplicates: Int = 0, refused: Int = 0, at: Timestamp) {
         self.project = project
         self.request = request
         self.first = first

@@ -8,7 +8,7 @@ public protocol RollupStore: Sendable {
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
 
     /// The sum of the versions of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
-    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64
+    func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64
 
     /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`. Only those that an event can lie in
     /// (``RollupTier/indexes``).
@@ -17,7 +17,7 @@ public protocol RollupStore: Sendable {
     /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes: as many as hold
     /// `byteLimit` bytes of tables together, but one at the least.
     func rollups(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage
 
     /// Counts the selected events that lie in the ranges (which stand for the selection's own) from the events themselves, by minute, type
@@ -36,10 +36,10 @@ public protocol RollupStore: Sendable {
 
     /// The smallest and the largest index of a tier's buckets or, for minutes, of the stored events too; `nil` when there are none.
     /// Held to the times that an event can have. For commands that walk everything.
-    func extent(project: String) async throws(StoreError) -> Range<Timestamp>?
+    func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>?
 
     /// All projects that have events or buckets.
-    func projects() async throws(StoreError) -> [String]
+    func projects() async throws(StoreError) -> [ProjectID]
 }
 
 extension RollupStore {
@@ -67,7 +67,7 @@ public struct RollupPage: Sendable, Equatable {
 extension RollupStore {
     /// Reads buckets page by page.
     func eachRollupPage(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int = RollupPage.byteLimit,
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int = RollupPage.byteLimit,
         _ body: ([Rollup]) async throws -> Void
     ) async throws {
         var rest = ranges

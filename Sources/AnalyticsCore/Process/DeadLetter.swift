@@ -9,7 +9,7 @@ public struct DeadLetter: Sendable, Equatable {
     /// Deliveries so far.
     public var attempts: Int
     public var at: Timestamp
-    public var project: String?
+    public var project: ProjectID?
     public var eventId: String?
     /// What was on the queue: a chunk of one event, or the bytes of a whole delivery that was given up.
     public var original: [UInt8]
@@ -50,7 +50,7 @@ extension DeadLetter {
         writer.member("error", error)
         writer.member("attempts", Int64(attempts))
         writer.member("at", at.milliseconds)
-        writer.member("project", project)
+        writer.member("project", project?.name)
         writer.member("eventId", eventId)
         if reason.keepsMessage {
             writer.key("original")

@@ -72,7 +72,7 @@ extension DeadLetter {
         var error: String?
         var attempts: Int64?
         var at: Timestamp?
-        var (project, eventId): (String?, String?)
+        var (project, eventId): (ProjectID?, String?)
         try members.each { (member) throws(DeadLetterError) in
             if member.hasKey("reason") {
                 reason = member.string.flatMap(DeadLetterReason.init)
@@ -83,7 +83,7 @@ extension DeadLetter {
             } else if member.hasKey("at") {
                 at = member.integer.map(Timestamp.init(milliseconds:)).flatMap { $0.isValid ? $0 : nil }
             } else if member.hasKey("project") {
-                project = try member.name()
+                project = try member.project()
             } else if member.hasKey("eventId") {
                 eventId = try member.name()
             } else if !(member.hasKey("v") || member.hasKey("original") || member.hasKey("originalBase64")) {
@@ -99,6 +99,11 @@ extension DeadLetter {
 }
 
 extension JSONMember {
+    fileprivate func project() throws(DeadLetterError) -> ProjectID? {
+        guard let project = string.flatMap({ ProjectID($0) }) else { throw DeadLetterError("'\(key)' is no name of a project") }
+        return project
+    }
+
     fileprivate func name() throws(DeadLetterError) -> String {
         guard let name = string, FieldRules.hasLength(name, limit: FieldRules.idLength), !FieldRules.hasControls(name) else {
             throw DeadLetterError("'\(key)' does not have 1 to \(FieldRules.idLength) characters without control characters")

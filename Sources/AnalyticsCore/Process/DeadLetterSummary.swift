@@ -8,7 +8,7 @@ public struct DeadLetterSummary: Sendable, Equatable {
     public var error: String?
     public var attempts: Int?
     public var at: Timestamp?
-    public var project: String?
+    public var project: ProjectID?
     /// The request that brought the events.
     public var request: String?
     public var eventIds: [String] = []

@@ -6,8 +6,8 @@ internal import FoundationEssentials
 /// marked, and cuts the message into one per event, so that one event takes no other with it. Of what ``ChunkDecoder`` can read it finds
 /// every event with its time; of anything else it finds what it can. It reads envelopes of any version that keep these members.
 struct EnvelopeSalvage {
-    /// The project that the header names.
-    private(set) var project = Project.default
+    /// The project that the header names; `nil` where it names none that an event can have.
+    private(set) var project: ProjectID?
     /// The minutes in which the message's events may be stored.
     private(set) var minutes: Set<Int64> = []
     /// One message per event, each with the whole header; none when the message cannot be cut.
@@ -36,7 +36,7 @@ struct EnvelopeSalvage {
             if key.elementsEqual(#""project""#.utf8),
                 let named = Self.decode(Header.self, [UInt8(ascii: "{")] + member + [UInt8(ascii: "}")])
             {
-                project = named.project
+                project = ProjectID(named.project)
             }
             header += member + [UInt8(ascii: ",")]
         }
@@ -58,9 +58,9 @@ struct EnvelopeSalvage {
         }
     }
 
-    /// ``minutes`` as buckets of the project; none where the project is one that no event can have, and that a store may not take.
+    /// ``minutes`` as buckets of the project; none where it is not known.
     var buckets: [BucketKey] {
-        guard FieldRules.hasLength(project, limit: FieldRules.idLength), !FieldRules.hasControls(project) else { return [] }
+        guard let project else { return [] }
         return minutes.map { BucketKey(project: project, index: $0) }
     }
 }

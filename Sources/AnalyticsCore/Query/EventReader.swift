@@ -11,7 +11,7 @@ public struct EventReader: Sendable {
         self.gate = gate
     }
 
-    public func event(project: String, id: String) async throws -> StoredEvent? {
+    public func event(project: ProjectID, id: String) async throws -> StoredEvent? {
         try await store.event(project: project, id: id)
     }
 

@@ -62,7 +62,7 @@ struct QuestionCache: Sendable {
     /// range was decided may be marked before the generation is read, and no longer change it afterwards.
     private static func key<Q: Question>(_ question: Q, _ range: Range<Timestamp>, generation: Int64) -> String {
         let parts: [String] =
-            [Q.name, String(Q.Codec.format), question.selection.project, String(generation)]
+            [Q.name, String(Q.Codec.format), question.selection.project.name, String(generation)]
             + [String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)] + question.selection.keyParts
             + question.keyParts
         return "\(Q.name):" + Digest.hexadecimal(of: parts)

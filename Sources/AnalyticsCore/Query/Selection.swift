@@ -1,7 +1,7 @@
 /// What counts, listings and all other questions select events by. Values of a list are alternatives; all lists, all data conditions and the
 /// range must hold. Values are compared as bytes: nothing in them is an operator or a pattern.
 public struct Selection: Sendable, Equatable {
-    public var project: String
+    public var project: ProjectID
     /// Any of these; all when empty.
     public var types: [String]
     public var sources: [String]
@@ -14,7 +14,7 @@ public struct Selection: Sendable, Equatable {
     public var to: Timestamp?
 
     public init(
-        project: String, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
+        project: ProjectID, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
         data: [DataCondition] = [], from: Timestamp? = nil, to: Timestamp? = nil
     ) {
         self.project = project

@@ -26,7 +26,7 @@ public struct StoredWait: Sendable {
     /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`. A store
     /// that is unavailable is waited for like one that is slow.
     public func wait(
-        for events: [AcceptedEvent], of request: String, project: String, timeout: Duration, elapsed: ElapsedClock = .system
+        for events: [AcceptedEvent], of request: String, project: ProjectID, timeout: Duration, elapsed: ElapsedClock = .system
     ) async -> Outcome {
         let deadline = elapsed.now() + timeout
         // Deliveries that were not confirmed may have arrived too, and are none of those waited for.

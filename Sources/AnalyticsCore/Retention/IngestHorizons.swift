@@ -48,7 +48,7 @@ public final class IngestHorizons: Service {
         records.withLock { $0 = read }
     }
 
-    func horizon(of project: String) -> IngestHorizon {
+    func horizon(of project: ProjectID) -> IngestHorizon {
         let record = records.withLock { $0[project] }
         return IngestHorizon(
             retention: RetentionPlan.retention(days: record?.retentionDays ?? firstRetentionDays), closedBefore: record?.closedBefore)

@@ -11,7 +11,7 @@ struct RetentionGate: Sendable {
 
     /// To be asked before the insert. Gives projects that are new their first retention.
     func admit(_ events: [StoredEvent]) async throws(StoreError) -> Admission {
-        let projects = Set(events.map { ExactText($0.event.project) }).map(\.text)
+        let projects = Array(Set(events.map(\.event.project)))
         let records = ProjectRecords(try await store.newestRecords(of: projects))
         for project in projects where records[project]?.retentionDays == nil {
             try await store.createRecord(of: project, retentionDays: firstRetentionDays, at: clock.now())
@@ -23,7 +23,7 @@ struct RetentionGate: Sendable {
     /// will not be counted. Waits until each such minute is counted or below the watermark.
     func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
         var outcomes = outcomes
-        let projects = Set(events.map { ExactText($0.event.project) }).map(\.text)
+        let projects = Array(Set(events.map(\.event.project)))
         var records = ProjectRecords(try await store.newestRecords(of: projects))
         var pending = events.indices.filter { outcomes[$0].isWritten && events[$0].isClosed(by: records) }
         var backoff = Backoff()
@@ -66,10 +66,10 @@ struct RetentionGate: Sendable {
 
     private func buckets(of events: [StoredEvent]) async throws(StoreError) -> [BucketKey: BucketVersion] {
         var buckets: [BucketKey: BucketVersion] = [:]
-        for (project, own) in Dictionary(grouping: Set(events.map(\.minute)), by: { ExactText($0.project) }) {
+        for (project, own) in Dictionary(grouping: Set(events.map(\.minute)), by: \.project) {
             var ranges = coalesce(own.map(\.index).sorted())
             while !ranges.isEmpty {
-                let page = try await store.rollups(.minute, project: project.text, in: ranges, byteLimit: RollupPage.byteLimit)
+                let page = try await store.rollups(.minute, project: project, in: ranges, byteLimit: RollupPage.byteLimit)
                 for bucket in page.rollups { buckets[bucket.key] = BucketVersion(bucket) }
                 ranges = page.next.map(ranges.from) ?? []
             }

@@ -52,16 +52,16 @@ extension ProjectRecord {
     }
 }
 
-/// Records by project, compared by bytes.
+/// Records by project.
 struct ProjectRecords {
-    private var records: [ExactText: ProjectRecord] = [:]
+    private var records: [ProjectID: ProjectRecord] = [:]
 
     init(_ records: [ProjectRecord]) {
-        for record in records { self.records[ExactText(record.project)] = record }
+        for record in records { self.records[record.project] = record }
     }
 
-    subscript(project: String) -> ProjectRecord? { records[ExactText(project)] }
+    subscript(project: ProjectID) -> ProjectRecord? { records[project] }
 
     /// The first minute of a project whose events are all there.
-    func firstWholeMinute(of project: String) -> Int64 { self[project]?.firstWholeMinute ?? .min }
+    func firstWholeMinute(of project: ProjectID) -> Int64 { self[project]?.firstWholeMinute ?? .min }
 }

@@ -84,12 +84,12 @@ public struct RetentionSweeper: Service {
         }
     }
 
-    private func oldestMarkedMinute(of project: String) async throws(StoreError) -> Int64? {
+    private func oldestMarkedMinute(of project: ProjectID) async throws(StoreError) -> Int64? {
         let first = try await store.dirtyBuckets(.minute, after: BucketKey(project: project, index: .min), limit: 1).first
-        return first.flatMap { ExactText($0.key.project) == ExactText(project) ? $0.key.index : nil }
+        return first.flatMap { $0.key.project == project ? $0.key.index : nil }
     }
 
-    private func deleteExpired(of project: String) async throws(StoreError) {
+    private func deleteExpired(of project: ProjectID) async throws(StoreError) {
         var total = 0
         while !Task.isCancelled {
             let count = try await store.deleteExpiredEvents(of: project, limit: settings.step)

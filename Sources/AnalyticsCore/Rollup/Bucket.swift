@@ -34,27 +34,17 @@ public enum RollupTier: String, Sendable, CaseIterable {
 
 /// Names one bucket of one project; the tier is said beside it.
 public struct BucketKey: Sendable, Hashable, Comparable {
-    public var project: String
+    public var project: ProjectID
     /// Spans since 1970-01-01T00:00:00Z, negative before.
     public var index: Int64
 
-    public init(project: String, index: Int64) {
+    public init(project: ProjectID, index: Int64) {
         self.project = project
         self.index = index
     }
 
-    public static func == (a: BucketKey, b: BucketKey) -> Bool { a.index == b.index && ExactText(a.project) == ExactText(b.project) }
-
-    public func hash(into hasher: inout Hasher) {
-        hasher.combine(ExactText(project))
-        hasher.combine(index)
-    }
-
-    /// By the project's UTF-8 bytes, as both stores sort, then by index.
-    public static func < (a: BucketKey, b: BucketKey) -> Bool {
-        if ExactText(a.project) == ExactText(b.project) { return a.index < b.index }
-        return a.project.utf8.lexicographicallyPrecedes(b.project.utf8)
-    }
+    /// By project, then by index, as both stores sort.
+    public static func < (a: BucketKey, b: BucketKey) -> Bool { (a.project, a.index) < (b.project, b.index) }
 }
 
 /// The time that a bucket stands for, in any project.

@@ -18,7 +18,7 @@ struct BucketSums {
 
     /// Gives each bucket that has finer ones, in their order.
     static func each(
-        _ tier: RollupTier, of project: String, in buckets: [Range<Int64>], from store: any RollupStore,
+        _ tier: RollupTier, of project: ProjectID, in buckets: [Range<Int64>], from store: any RollupStore,
         _ body: (Int64, Sum) async throws -> Void
     ) async throws {
         guard let finer = tier.finer else { return }

@@ -48,7 +48,7 @@ struct MinuteTables: CountReducer {
 extension RollupStore {
     /// Counts minutes from their events: of ranges as many as give ``MinuteTables/byteLimit`` bytes of tables, but one at the least.
     func countMinutes(
-        of project: String, in ranges: [Range<Int64>], wanted: Set<Int64>? = nil, byteLimit: Int = MinuteTables.byteLimit
+        of project: ProjectID, in ranges: [Range<Int64>], wanted: Set<Int64>? = nil, byteLimit: Int = MinuteTables.byteLimit
     ) async throws(StoreError) -> MinuteTables {
         try await countEvents(Selection(project: project), in: ranges.map(\.times), into: MinuteTables(of: wanted, byteLimit: byteLimit))
     }

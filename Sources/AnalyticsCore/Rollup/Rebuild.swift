@@ -15,9 +15,9 @@ public struct Rebuild: Sendable {
     /// Returns how many minutes were counted.
     ///
     /// `project`: this one alone. `range`: the UTC days alone that this touches.
-    public func run(project only: String? = nil, range: Range<Timestamp> = .always) async throws -> Int {
+    public func run(project only: ProjectID? = nil, range: Range<Timestamp> = .always) async throws -> Int {
         var total = 0
-        for project in try await store.projects() where only.map({ ExactText($0) == ExactText(project) }) ?? true {
+        for project in try await store.projects() where only == nil || only == project {
             guard let extent = try await store.extent(project: project)?.clamped(to: range), !extent.isEmpty else { continue }
             let start = extent.lowerBound.day
             let end = Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1
@@ -36,7 +36,7 @@ public struct Rebuild: Sendable {
     }
 
     /// Not the minutes below the watermark, which keep their counts; but their hours, which are sums of minutes.
-    private func marks(of project: String, days: Range<Int64>) async throws -> BucketMarks {
+    private func marks(of project: ProjectID, days: Range<Int64>) async throws -> BucketMarks {
         let minutes = days.lowerBound * 1440..<days.upperBound * 1440
         let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
         var marks = BucketMarks()

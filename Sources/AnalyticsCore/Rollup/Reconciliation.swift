@@ -68,7 +68,7 @@ public struct Reconciliation: Sendable {
     }
 
     /// Events are inserted a moment before their buckets are marked: a difference is one that is still there after some pauses.
-    private func settled(_ project: String, hours range: Range<Int64>) async throws -> Report {
+    private func settled(_ project: ProjectID, hours range: Range<Int64>) async throws -> Report {
         var report = try await compare(project, hours: range)
         for _ in 1..<Self.looks where !report.differences.isEmpty {
             try await elapsed.sleep(pause)
@@ -79,7 +79,7 @@ public struct Reconciliation: Sendable {
         return report
     }
 
-    private func compare(_ project: String, hours range: Range<Int64>) async throws -> Report {
+    private func compare(_ project: ProjectID, hours range: Range<Int64>) async throws -> Report {
         var report = Report()
         var seen = Seen()
         var minutes = range.lowerBound * 60..<range.upperBound * 60
@@ -106,7 +106,7 @@ public struct Reconciliation: Sendable {
     /// Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared. The watermark last:
     /// whatever was deleted before the events were counted lies below it.
     private func compareMinutes(
-        _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: inout Seen
+        _ project: ProjectID, _ range: Range<Int64>, _ report: inout Report, _ seen: inout Seen
     ) async throws -> Int64 {
         let page = try await store.rollups(.minute, project: project, in: [range], byteLimit: RollupPage.byteLimit)
         let counted = try await store.countMinutes(of: project, in: [range.lowerBound..<(page.next ?? range.upperBound)])
@@ -142,7 +142,7 @@ public struct Reconciliation: Sendable {
 
     /// Compares hours, or days, with the sums of what is finer; returns what of the next tier is known then.
     private func compareSums(
-        _ tier: RollupTier, _ project: String, _ range: Range<Int64>, _ report: inout Report, _ seen: Seen
+        _ tier: RollupTier, _ project: ProjectID, _ range: Range<Int64>, _ report: inout Report, _ seen: Seen
     ) async throws -> Seen {
         var next = Seen()
         var missing = seen.expected.subtracting(seen.unsettled)
@@ -204,7 +204,7 @@ public struct Reconciliation: Sendable {
 extension Reconciliation {
     /// Hours of a project that are to be counted again.
     public struct Recount: Sendable, Equatable {
-        public var project: String
+        public var project: ProjectID
         public var range: Range<Timestamp>
     }
 }
@@ -212,13 +212,13 @@ extension Reconciliation {
 extension Reconciliation.Report {
     /// The hours in which the differences lie, by project, neighbours as one range.
     public var recounts: [Reconciliation.Recount] {
-        Dictionary(grouping: differences) { ExactText($0.bucket.project) }.flatMap { project, differences in
+        Dictionary(grouping: differences, by: \.bucket.project).flatMap { project, differences in
             let hours = differences.flatMap { difference in
                 let times = [difference.bucket.index, difference.bucket.index + 1].map { $0 * difference.tier.milliseconds }
                 return Timestamp(milliseconds: times[0]).hour...Timestamp(milliseconds: times[1] - 1).hour
             }
             return coalesce(Set(hours).sorted()).map {
-                Reconciliation.Recount(project: project.text, range: Timestamp(hour: $0.lowerBound)..<Timestamp(hour: $0.upperBound))
+                Reconciliation.Recount(project: project, range: Timestamp(hour: $0.lowerBound)..<Timestamp(hour: $0.upperBound))
             }
         }
         .sorted { ($0.project, $0.range.lowerBound) < ($1.project, $1.range.lowerBound) }

@@ -133,7 +133,7 @@ public actor Roller: Service {
 
     /// Marked minutes that one query counts.
     private struct Slice {
-        var project: String
+        var project: ProjectID
         var ranges: [Range<Int64>]
         var buckets: ArraySlice<BucketVersion>
     }
@@ -176,9 +176,9 @@ public actor Roller: Service {
         }
     }
 
-    /// By the bytes of their names, each project's in their order.
-    private static func byProject(_ buckets: [BucketVersion]) -> [(project: String, buckets: [BucketVersion])] {
-        Dictionary(grouping: buckets) { ExactText($0.key.project) }.map { ($0.text, $1) }
+    /// Each project's in their order.
+    private static func byProject(_ buckets: [BucketVersion]) -> [(project: ProjectID, buckets: [BucketVersion])] {
+        Dictionary(grouping: buckets, by: \.key.project).map { ($0, $1) }
     }
 
     /// Runs `body` for each, ``lanes`` at a time: the store has other work to wait for, its journal most of all.
@@ -219,7 +219,7 @@ public actor Roller: Service {
         }
     }
 
-    private nonisolated func rollSums(_ tier: RollupTier, _ buckets: ArraySlice<BucketVersion>, of project: String) async throws {
+    private nonisolated func rollSums(_ tier: RollupTier, _ buckets: ArraySlice<BucketVersion>, of project: ProjectID) async throws {
         var pending = Dictionary(uniqueKeysWithValues: buckets.map { ($0.key.index, $0) })
         var rolled: [RolledBucket] = []
         var bytes = 0

@@ -66,7 +66,7 @@ enum DeadLetterList {
         writer.member("unreadable", letter.unreadable)
         writer.member("at", letter.at?.rfc3339)
         writer.member("reason", letter.reason?.rawValue)
-        writer.member("project", letter.project)
+        writer.member("project", letter.project?.name)
         writer.member("request", letter.request)
         if letter.reason != nil {
             writer.key("eventIds")

@@ -1,3 +1,4 @@
+internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import ArgumentParser
 
@@ -48,13 +49,12 @@ struct SetRetention: AsyncParsableCommand {
     var days: Int
 
     @Option(help: "The project.")
-    var project = Project.default
+    var project = AnonymousAccess.project
 
     func validate() throws {
         guard (0...RetentionPlan.maximumDays).contains(days) else {
             throw ValidationError("DAYS must be 0 to \(RetentionPlan.maximumDays)")
         }
-        guard !project.isEmpty, !project.utf8.contains(0) else { throw ValidationError("--project must be the name of a project") }
     }
 
     func run() async throws {

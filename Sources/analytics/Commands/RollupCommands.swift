@@ -36,7 +36,7 @@ struct RebuildRollups: AsyncParsableCommand {
             """)
 
     @Option(help: "This project alone.")
-    var project: String?
+    var project: ProjectID?
 
     @Option(help: "From the day of this moment on (RFC 3339, UTC days).", transform: Self.moment)
     var from: Timestamp?

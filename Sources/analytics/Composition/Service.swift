@@ -74,7 +74,7 @@ struct Service: Sendable {
                         ids: .uuid7(clock: .system)),
                     reader: EventReader(store: questions, gate: gate),
                     engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
-                    storedWait: StoredWait(store: backends.store), readiness: readiness, metrics: metrics)
+                    storedWait: StoredWait(store: backends.store), authenticator: AnonymousAccess(), readiness: readiness, metrics: metrics)
             } ?? APIServices(readiness: readiness, metrics: metrics)
         return makeApplication(
             services: services,

@@ -6,11 +6,11 @@ import TestSupport
 /// The store's contract in memory, to the letter of `Ports/Store.swift`.
 final class MemoryStore: Store {
     struct Key: Hashable {
-        var project: ExactText
+        var project: ProjectID
         var id: ExactText
 
-        init(_ project: String, _ id: String) {
-            self.project = ExactText(project)
+        init(_ project: ProjectID, _ id: String) {
+            self.project = project
             self.id = ExactText(id)
         }
     }
@@ -24,7 +24,7 @@ final class MemoryStore: Store {
         var events: [Key: StoredEvent] = [:]
         var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:], .day: [:]]
         var reports: [DeliveryReport] = []
-        var records: [ExactText: ProjectRecord] = [:]
+        var records: [ProjectID: ProjectRecord] = [:]
         var attempts: [String: Set<String>] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
@@ -66,7 +66,7 @@ final class MemoryStore: Store {
     func edit(_ tier: RollupTier, _ key: BucketKey, _ body: (inout Rollup) -> Void) {
         state.withLock { body(&$0.tiers[tier]![key]!) }
     }
-    func delete(id: String, project: String = Project.default) { state.withLock { $0.events[Key(project, id)] = nil } }
+    func delete(id: String, project: ProjectID = Project.default) { state.withLock { $0.events[Key(project, id)] = nil } }
 
     // MARK: Events
 
@@ -98,7 +98,7 @@ final class MemoryStore: Store {
         return present.fingerprint == event.fingerprint ? .duplicate(heldAt: heldAt) : .conflict(heldAt: heldAt)
     }
 
-    func event(project: String, id: String) async throws(StoreError) -> StoredEvent? {
+    func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent? {
         try await read("event") { $0.events[Key(project, id)] }
     }
 
@@ -119,7 +119,7 @@ final class MemoryStore: Store {
         func holds(_ value: String?, _ any: [String]) -> Bool {
             any.isEmpty || value.map { value in any.contains { $0.equalsUTF8(value) } } ?? false
         }
-        return event.project.equalsUTF8(selection.project) && holds(event.type, selection.types) && holds(event.source, selection.sources)
+        return event.project == selection.project && holds(event.type, selection.types) && holds(event.source, selection.sources)
             && holds(event.userId, selection.userIds) && holds(event.correlationId, selection.correlationIds)
     }
 
@@ -129,7 +129,7 @@ final class MemoryStore: Store {
         }
     }
 
-    func reports(project: String, request: String) async throws(StoreError) -> [DeliveryReport] {
+    func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport] {
         try await read("reports") { $0.reports.filter { $0.project == project && $0.request == request } }
     }
 
@@ -162,9 +162,9 @@ final class MemoryStore: Store {
         }
     }
 
-    func generation(project: String, days: Range<Int64>) async throws(StoreError) -> Int64 {
+    func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try await read("generation") { state in
-            state.tiers[.day]!.values.reduce(0) { $1.key.project.equalsUTF8(project) && days.contains($1.key.index) ? $0 + $1.version : $0 }
+            state.tiers[.day]!.values.reduce(0) { $1.key.project == project && days.contains($1.key.index) ? $0 + $1.version : $0 }
         }
     }
 
@@ -177,11 +177,11 @@ final class MemoryStore: Store {
     }
 
     func rollups(
-        _ tier: RollupTier, project: String, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         try await read("rollups \(tier)") { state in
             let found = state.tiers[tier]!.values
-                .filter { bucket in bucket.key.project.equalsUTF8(project) && ranges.contains { $0.contains(bucket.key.index) } }
+                .filter { bucket in bucket.key.project == project && ranges.contains { $0.contains(bucket.key.index) } }
                 .sorted { $0.key < $1.key }
             var bytes = 0
             for (index, rollup) in found.enumerated() {
@@ -239,10 +239,10 @@ final class MemoryStore: Store {
         }
     }
 
-    func extent(project: String) async throws(StoreError) -> Range<Timestamp>? {
+    func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? {
         try await read("extent") { state in
-            let events = state.events.values.filter { $0.event.project.equalsUTF8(project) }
-            let marked = state.tiers.mapValues { $0.keys.filter { $0.project.equalsUTF8(project) }.map(\.index) }
+            let events = state.events.values.filter { $0.event.project == project }
+            let marked = state.tiers.mapValues { $0.keys.filter { $0.project == project }.map(\.index) }
             let minutes = marked[.minute]! + events.map(\.event.timestamp.minute)
             let hours = marked[.hour]!
             guard let first = (minutes + hours.map { $0 * 60 }).min(), let last = (minutes + hours.map { $0 * 60 + 59 }).max() else {
@@ -252,7 +252,7 @@ final class MemoryStore: Store {
         }
     }
 
-    func projects() async throws(StoreError) -> [String] {
+    func projects() async throws(StoreError) -> [ProjectID] {
         try await read("projects") { state in
             let keys = state.tiers.values.flatMap { $0.keys.map(\.project) }
             return Set(state.events.values.map(\.event.project) + keys).sorted()
@@ -265,33 +265,33 @@ final class MemoryStore: Store {
         try await read("projectRecords") { Array($0.records.values) }
     }
 
-    func newestRecords(of projects: [String]) async throws(StoreError) -> [ProjectRecord] {
-        try await read("newestRecords") { state in projects.compactMap { state.records[ExactText($0)] } }
+    func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
+        try await read("newestRecords") { state in projects.compactMap { state.records[$0] } }
     }
 
-    func createRecord(of project: String, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+    func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
         try edit(project) { if $0.retentionDays == nil { ($0.retentionDays, $0.changedAt) = (retentionDays, time) } }
     }
 
-    func setRetention(of project: String, days: Int, at time: Timestamp) async throws(StoreError) {
+    func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {
         try edit(project) { ($0.retentionDays, $0.changedAt) = (days, time) }
     }
 
-    func close(_ project: String, before time: Timestamp) async throws(StoreError) {
+    func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try edit(project) { $0.closedBefore = max($0.closedBefore ?? time, time) }
     }
 
-    func raiseWatermark(of project: String, to time: Timestamp) async throws(StoreError) {
+    func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {
         try edit(project) {
             $0.closedBefore = max($0.closedBefore ?? time, time)
             $0.watermark = max($0.watermark ?? time, time)
         }
     }
 
-    func deleteExpiredEvents(of project: String, limit: Int) async throws(StoreError) -> Int {
+    func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int {
         try write(.delete) { state in
-            guard let watermark = state.records[ExactText(project)]?.watermark else { return 0 }
-            let expired = state.events.filter { $0.key.project == ExactText(project) && $0.value.event.timestamp < watermark }
+            guard let watermark = state.records[project]?.watermark else { return 0 }
+            let expired = state.events.filter { $0.key.project == project && $0.value.event.timestamp < watermark }
             let oldest = expired.sorted { $0.value.event.timestamp < $1.value.event.timestamp }.prefix(limit)
             for (key, _) in oldest { state.events[key] = nil }
             return oldest.count
@@ -316,8 +316,8 @@ final class MemoryStore: Store {
 
     func forgetAttempts(on delivery: String) async throws(StoreError) { try write(.forgetAttempts) { $0.attempts[delivery] = nil } }
 
-    private func edit(_ project: String, _ body: (inout ProjectRecord) -> Void) throws(StoreError) {
-        try write(.record) { body(&$0.records[ExactText(project), default: ProjectRecord(project: project)]) }
+    private func edit(_ project: ProjectID, _ body: (inout ProjectRecord) -> Void) throws(StoreError) {
+        try write(.record) { body(&$0.records[project, default: ProjectRecord(project: project)]) }
     }
 
     // MARK: Faults

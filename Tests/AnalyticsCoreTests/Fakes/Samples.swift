@@ -1,6 +1,7 @@
 import AnalyticsJSON
 import Logging
 import Synchronization
+import TestSupport
 
 @testable import AnalyticsCore
 
@@ -28,7 +29,7 @@ extension IDGenerator {
 }
 
 func sample(
-    _ id: String, type: String = "view", source: String = "web", at timestamp: Timestamp = noon, project: String = Project.default,
+    _ id: String, type: String = "view", source: String = "web", at timestamp: Timestamp = noon, project: ProjectID = Project.default,
     data: String = "{}", receipt: String? = nil
 ) -> Event {
     Event(

@@ -59,9 +59,17 @@ struct ChunkDecoderTests {
         #expect((error(Self.message(header: ["waits": value])) == nil) == isRead)
     }
 
+    @Test(arguments: [
+        ("\"a-1_b\"", true), (string("a", 64), true), (string("a", 65), false), ("\"\"", false), ("\"A\"", false), ("\"a b\"", false),
+        ("\"-a\"", false), ("\"cafe\u{301}\"", false), ("1", false), ("null", false), ("{}", false), (#""a\u0000""#, false),
+    ])
+    func aProjectIsASlug(value: String, isRead: Bool) {
+        #expect((error(Self.message(header: ["project": value])) == nil) == isRead)
+    }
+
     @Test func aTextHasTheLengthThatIngestAllows() {
-        for name in ["id", "type", "source", "correlationId", "userId", "sessionId", "project", "request", "address"] {
-            let isOfHeader = ["project", "request", "address"].contains(name)
+        for name in ["id", "type", "source", "correlationId", "userId", "sessionId", "request", "address"] {
+            let isOfHeader = ["request", "address"].contains(name)
             let limit = isOfHeader || name == "id" ? 128 : 200
             func read(_ value: String) -> Bool {
                 error(isOfHeader ? Self.message(header: [name: value]) : Self.message(event: [name: value])) == nil

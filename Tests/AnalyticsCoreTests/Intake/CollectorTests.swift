@@ -1,4 +1,5 @@
 import AnalyticsJSON
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
@@ -10,7 +11,9 @@ struct CollectorTests {
         let events = (0..<count).map { broken.contains($0) ? "{}" : #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
         let horizons = IngestHorizons(store: MemoryStore(), firstRetentionDays: 0, logger: quiet)
         return try await Collector(publisher: broker, limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting("r"))
-            .submit(IngestRequest(format: NativeFormat.batch, body: PaddedBytes("[\(events.joined(separator: ","))]")))
+            .submit(
+                IngestRequest(project: Project.default, format: NativeFormat.batch, body: PaddedBytes("[\(events.joined(separator: ","))]"))
+            )
     }
 
     @Test func whatTheBrokerConfirmsIsAccepted() async throws {

@@ -1,5 +1,6 @@
 import AnalyticsJSON
 import Foundation
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore

@@ -1,11 +1,12 @@
 import AnalyticsJSON
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
 
 /// Decodes one body at noon.
 func decode(
-    _ body: [UInt8], as format: any IntakeFormat = NativeFormat.event, key: String? = nil, project: String = Project.default,
+    _ body: [UInt8], as format: any IntakeFormat = NativeFormat.event, key: String? = nil, project: ProjectID = Project.default,
     limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
 ) throws(IngestError) -> EventDecoder.Output {
     let submitted = IngestRequest(project: project, format: format, body: PaddedBytes(body), idempotencyKey: key)
@@ -14,7 +15,7 @@ func decode(
 }
 
 func decode(
-    _ body: String, as format: any IntakeFormat = NativeFormat.event, key: String? = nil, project: String = Project.default,
+    _ body: String, as format: any IntakeFormat = NativeFormat.event, key: String? = nil, project: ProjectID = Project.default,
     limits: EventLimits = EventLimits(), horizon: IngestHorizon = IngestHorizon(), request: String = "req"
 ) throws(IngestError) -> EventDecoder.Output {
     try decode(Array(body.utf8), as: format, key: key, project: project, limits: limits, horizon: horizon, request: request)
@@ -146,7 +147,7 @@ struct EventDecoderTests {
 
     @Test func idsFromAnIdempotencyKeyAreTheSameForEveryRetryAndDifferOtherwise() throws {
         let body = #"[{"type":"t","source":"s","data":1},{"type":"t","source":"s","data":1}]"#
-        let ids = { (key: String, project: String, request: String) in
+        let ids = { (key: String, project: ProjectID, request: String) in
             try decode(body, as: NativeFormat.batch, key: key, project: project, request: request).events.map(\.event.id)
         }
         let first = try ids("key", "p", "request 1")

@@ -19,7 +19,7 @@ struct DeadLetterCodecTests {
         return DeadLetter(
             reason: reason, error: text(&random), attempts: 1 + random.below(1_000_001),
             at: Timestamp(milliseconds: Timestamp.latest.milliseconds - Int64(random.below(1 << 45))),
-            project: random.chance(50) ? "p\u{301}" : nil, eventId: random.chance(50) ? "\u{301}id" : nil, original: original)
+            project: random.chance(50) ? "p-1" : nil, eventId: random.chance(50) ? "\u{301}id" : nil, original: original)
     }
 
     @Test(arguments: 0..<500 as Range<UInt64>)

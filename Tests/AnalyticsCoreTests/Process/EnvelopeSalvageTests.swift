@@ -12,7 +12,7 @@ struct EnvelopeSalvageTests {
     }
 
     private static func envelope(_ random: inout Seeded) -> (body: [UInt8], events: [Event], sender: Sender) {
-        let project = random.chance(50) ? Project.default : text(&random)
+        let project: ProjectID = random.chance(50) ? Project.default : "other_\(random.below(100))"
         let sender = Sender(
             address: random.chance(50) ? "192.0.2.0" : nil, userAgent: random.chance(70) ? text(&random) + "\u{0}\r\n" : nil)
         var encoder = ChunkEncoder(request: "r\(random.below(10))", sender: sender, isAwaited: random.chance(50))

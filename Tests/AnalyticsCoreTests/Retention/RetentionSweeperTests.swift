@@ -166,7 +166,7 @@ struct IngestHorizonsTests {
             #"{"type":"t","source":"s","data":1,"timestamp":"\#($0.rfc3339)"}"#
         }
         let body = PaddedBytes("[\(events.joined(separator: ","))]")
-        let result = try await collector.submit(IngestRequest(format: NativeFormat.batch, body: body))
+        let result = try await collector.submit(IngestRequest(project: Project.default, format: NativeFormat.batch, body: body))
         #expect(result.accepted.map(\.index) == [0, 1] && result.rejected.first.map(\.code) == [.timestampTooOld])
     }
 

@@ -15,6 +15,7 @@ enum ProblemCode: String, CaseIterable {
     case invalidContentEncoding = "invalid_content_encoding"
     case incompleteBody = "incomplete_body"
     case malformedRequest = "malformed_request"
+    case insufficientScope = "insufficient_scope"
     case notFound = "not_found"
     case eventNotFound = "event_not_found"
     case methodNotAllowed = "method_not_allowed"
@@ -35,6 +36,7 @@ enum ProblemCode: String, CaseIterable {
         case .invalidJSON, .invalidEnvelope, .emptyBatch, .tooManyEvents, .eventsRejected, .invalidParameter, .unknownParameter,
             .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
+        case .insufficientScope: .forbidden
         case .notFound, .eventNotFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .bodyTooLarge: .contentTooLarge
@@ -60,6 +62,7 @@ enum ProblemCode: String, CaseIterable {
         case .invalidContentEncoding: "The body is not what Content-Encoding says"
         case .incompleteBody: "The body ended too soon"
         case .malformedRequest: "The request is not valid HTTP"
+        case .insufficientScope: "The key may not do this"
         case .notFound: "There is nothing here"
         case .eventNotFound: "There is no such event"
         case .methodNotAllowed: "The method is not allowed here"

@@ -14,24 +14,28 @@ struct CollectRoutes: Sendable {
 
     var routes: [Route] {
         table.map { route in
-            Route(.post, route.path) { request, context in try await collect(request, context, route) }
+            Route(.post, route.path, .write) { request, context, principal in
+                try await collect(request, context, principal, route)
+            }
         }
     }
 
-    private func collect(_ request: Request, _ context: APIRequestContext, _ route: IntakeRoute) async throws -> Response {
+    private func collect(
+        _ request: Request, _ context: APIRequestContext, _ principal: Principal, _ route: IntakeRoute
+    ) async throws -> Response {
         let query = try QueryParameters(request, allowed: route.parameters.map { $0 + WaitOption.parameters })
         let timeout = try WaitOption.timeout(query)
         let format = try route.format(IntakeHead(request.headers, query: query))
-        let result = try await submit(request, context, as: format, isAwaited: timeout != nil)
+        let result = try await submit(request, context, principal, as: format, isAwaited: timeout != nil)
         if let problem = route.answer.problem(result) { throw problem }
-        let outcome = await wait(for: result, context.project, timeout)
+        let outcome = await wait(for: result, principal.project, timeout)
         return route.answer.response(result, outcome)
     }
 
     /// Reading 20 MiB of JSON takes some 20 to 60 ms of processor time, on this request's task: short enough for a pool of a thread a core,
     /// and the budget of bodies in memory bounds how many can be at it.
     private func submit(
-        _ request: Request, _ context: APIRequestContext, as format: any IntakeFormat, isAwaited: Bool
+        _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, isAwaited: Bool
     ) async throws -> SubmissionResult {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
         let sender = Sender(
@@ -40,7 +44,7 @@ struct CollectRoutes: Sendable {
         return try await body.read(request) { body in
             try await collector.submit(
                 IngestRequest(
-                    project: context.project, format: format, body: body, idempotencyKey: idempotencyKey, sender: sender,
+                    project: principal.project, format: format, body: body, idempotencyKey: idempotencyKey, sender: sender,
                     isAwaited: isAwaited))
         }
     }
@@ -56,7 +60,7 @@ struct CollectRoutes: Sendable {
     }
 
     /// `nil` when nobody asked to wait. A service that is shutting down does not wait any longer: what is accepted stays so.
-    private func wait(for result: SubmissionResult, _ project: String, _ timeout: Duration?) async -> StoredWait.Outcome? {
+    private func wait(for result: SubmissionResult, _ project: ProjectID, _ timeout: Duration?) async -> StoredWait.Outcome? {
         guard let timeout else { return nil }
         return await cancelWhenGracefulShutdown {
             await storedWait.wait(for: result.accepted, of: result.request, project: project, timeout: timeout)

@@ -14,7 +14,7 @@ struct DocumentRoutes: Sendable {
     }
 
     var routes: [Route] {
-        [Route(.get, "/openapi.json", describe), Route(.get, "/docs", show)]
+        [Route(open: .get, "/openapi.json", describe), Route(open: .get, "/docs", show)]
     }
 
     private func describe(_ request: Request, _ context: APIRequestContext) async throws -> Response {

@@ -7,7 +7,7 @@ struct EventListQuery {
     var cursor: EventCursor?
     var limit: Int
 
-    init(_ request: Request, project: String) throws(Problem) {
+    init(_ request: Request, project: ProjectID) throws(Problem) {
         let parameters = try QueryParameters(
             request, allowed: ["type", "source", "userId", "correlationId", "from", "to", "limit", "cursor"], prefix: "data.")
         selection = try parameters.selection(of: project)

@@ -9,7 +9,7 @@ extension JSONWriter {
     mutating func event(_ stored: StoredEvent) {
         let event = stored.event
         beginObject()
-        member("project", event.project)
+        member("project", event.project.name)
         member("id", event.id)
         member("type", event.type)
         member("source", event.source)

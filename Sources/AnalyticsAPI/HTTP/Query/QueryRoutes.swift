@@ -12,14 +12,14 @@ struct QueryRoutes: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/api/v1/events", list),
-            Route(.get, "/api/v1/events/counts", counts),
-            Route(.get, "/api/v1/events/{id}", event),
+            Route(.get, "/api/v1/events", .read, list),
+            Route(.get, "/api/v1/events/counts", .read, counts),
+            Route(.get, "/api/v1/events/{id}", .read, event),
         ]
     }
 
-    private func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let query = try EventListQuery(request, project: context.project)
+    private func list(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        let query = try EventListQuery(request, project: principal.project)
         let page = try await reader.page(query.selection, after: query.cursor, limit: query.limit, for: context.asker)
         return .json(capacity: 64 + page.events.count * 512) { writer in
             writer.key("events")
@@ -31,12 +31,12 @@ struct QueryRoutes: Sendable {
         }
     }
 
-    private func event(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+    private func event(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
         // What is no text, and what no id can hold, is the id of no event.
         let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
         // Outside a condition: Swift 6.3.1 crashes in optimising an await that is one of several.
-        let stored = id.isEmpty || id.utf8.contains(0) ? nil : try await reader.event(project: context.project, id: id)
+        let stored = id.isEmpty || id.utf8.contains(0) ? nil : try await reader.event(project: principal.project, id: id)
         guard let event = stored else {
             throw Problem(.eventNotFound, "No event with this id is stored. An accepted event appears here within seconds.")
         }
@@ -45,14 +45,14 @@ struct QueryRoutes: Sendable {
         return .json(bytes: writer.bytes)
     }
 
-    private func counts(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+    private func counts(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let parameters = try QueryParameters(request, allowed: ["type", "source", "from", "to", "groupBy", "limit"])
         let grouping = try parameters.single("groupBy")
         guard let grouping = CountQuery.Grouping(rawValue: grouping ?? "type") else {
             throw QueryParameters.invalid("groupBy", "may be \(CountQuery.Grouping.allCases.map(\.rawValue).joined(separator: " or ")).")
         }
         let query = CountQuery(
-            try parameters.selection(of: context.project), grouping: grouping,
+            try parameters.selection(of: principal.project), grouping: grouping,
             limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
         let (counts, isCached) = try await engine.counts(query, for: context.asker)
         return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in

@@ -60,7 +60,7 @@ struct ChunkEncoder {
         writer = JSONWriter(reservingCapacity: Self.targetBytes + 4096)
         writer.beginObject()
         writer.member("v", EnvelopeVersion.current)
-        writer.member("project", event.project)
+        writer.member("project", event.project.name)
         writer.member("request", request)
         writer.member("receivedAt", event.receivedAt.milliseconds)
         writer.member("address", sender.address)

@@ -79,19 +79,23 @@ final class ChunkDecoder {
 
 /// What the events of a message have in common.
 private struct ChunkHeader {
-    var project = ""
-    var request = ""
-    var receivedAt = Timestamp.earliest
-    var sender = Sender()
-    var isAwaited = false
+    let project: ProjectID
+    let request: String
+    let receivedAt: Timestamp
+    let sender: Sender
+    let isAwaited: Bool
 
     /// Members that this version does not know are passed over. The parser has refused an object with a key twice.
     init(_ members: borrowing JSONMembers) throws(ChunkError) {
         try EnvelopeVersion.check(members.integer("v"))
+        var project: ProjectID?
+        var request: String?
         var receivedAt: Timestamp?
+        var sender = Sender()
+        var isAwaited = false
         try members.each { (member) throws(ChunkError) in
             if member.hasKey("project") {
-                project = try member.text(limit: FieldRules.idLength)
+                project = try member.project()
             } else if member.hasKey("request") {
                 request = try member.text(limit: FieldRules.idLength)
             } else if member.hasKey("receivedAt") {
@@ -104,10 +108,14 @@ private struct ChunkHeader {
                 isAwaited = try member.number(in: 0...1) == 1
             }
         }
-        guard !project.isEmpty, !request.isEmpty, let receivedAt else {
+        guard let project, let request, let receivedAt else {
             throw ChunkError("'project', 'request' or 'receivedAt' is missing")
         }
+        self.project = project
+        self.request = request
         self.receivedAt = receivedAt
+        self.sender = sender
+        self.isAwaited = isAwaited
     }
 }
 
@@ -162,6 +170,11 @@ extension JSONMember {
         guard FieldRules.hasLength(text, limit: limit) else { throw ChunkError("'\(key)' does not have 1 to \(limit) characters") }
         guard !FieldRules.hasControls(text) else { throw ChunkError("'\(key)' holds control characters") }
         return text
+    }
+
+    fileprivate func project() throws(ChunkError) -> ProjectID {
+        guard let project = ProjectID(try text()) else { throw ChunkError("'\(key)' is no name of a project") }
+        return project
     }
 
     fileprivate func time() throws(ChunkError) -> Timestamp {

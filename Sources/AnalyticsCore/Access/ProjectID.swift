@@ -1,0 +1,30 @@
+/// The name of a project: 1 to 64 lower-case ASCII letters, digits, `-` and `_`, of which the first is a letter or a digit.
+///
+/// Whoever authenticates a request decides its project (``Principal``); nothing in a request does. What comes over a wire or from a store
+/// becomes one only if it has this form. ASCII: equal names are equal bytes.
+public struct ProjectID: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public let name: String
+
+    public static let longest = 64
+
+    /// `nil` when it does not have the form of one.
+    public init?(_ name: some StringProtocol) {
+        let bytes = name.utf8
+        guard (1...Self.longest).contains(bytes.count), bytes.allSatisfy(Self.isAllowed), bytes.first.map(Self.mayBegin) == true else {
+            return nil
+        }
+        self.name = String(name)
+    }
+
+    public static func < (a: ProjectID, b: ProjectID) -> Bool { a.name.utf8.lexicographicallyPrecedes(b.name.utf8) }
+
+    public var description: String { name }
+
+    private static func mayBegin(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        mayBegin(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+    }
+}
