@@ -48,6 +48,7 @@ let package = Package(
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libbson-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(name: "CDocuments", exclude: ["openapi.json", "docs.html"]),
         .systemLibrary(name: "CMalloc"),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -122,7 +123,7 @@ let package = Package(
         .target(
             name: "AnalyticsAPI",
             dependencies: [
-                "AnalyticsCore", "AnalyticsJSON", "GzipCodec",
+                "AnalyticsCore", "AnalyticsJSON", "CDocuments", "GzipCodec",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -133,7 +134,6 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            resources: [.embedInCode("Resources/openapi.json"), .embedInCode("Resources/docs.html")],
             swiftSettings: strict
         ),
         .target(
@@ -254,5 +254,6 @@ let package = Package(
             swiftSettings: strict
         ),
     ],
+    cLanguageStandard: .gnu2x,
     cxxLanguageStandard: .cxx17
 )

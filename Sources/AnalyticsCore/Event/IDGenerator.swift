@@ -1,6 +1,3 @@
-internal import AnalyticsJSON
-internal import Crypto
-
 /// Makes ids. Injected, so that tests know them.
 public struct IDGenerator: Sendable {
     public var next: @Sendable () -> String
@@ -61,71 +58,5 @@ public struct IDGenerator: Sendable {
             }
             return 36
         }
-    }
-}
-
-extension Event {
-    /// What the client said, in 64 bits of SHA-256: its id, its receipt and the time of receipt left out, so that a retry has the same
-    /// fingerprint and the same id with other content has another.
-    var fingerprint: Int64 {
-        let (high, _) = digest128 { hash in
-            hash.update(field: type)
-            hash.update(field: source)
-            hash.update(field: clientTimestamp.map { String($0.milliseconds) })
-            hash.update(field: data?.text)
-            hash.update(field: correlationId)
-            hash.update(field: metadata?.text)
-            hash.update(field: userId)
-            hash.update(field: sessionId)
-        }
-        return Int64(bitPattern: high)
-    }
-}
-
-/// The first 128 bits of a SHA-256.
-private func digest128(_ update: (inout SHA256) -> Void) -> (high: UInt64, low: UInt64) {
-    var hash = SHA256()
-    update(&hash)
-    return hash.finalize().withUnsafeBytes { bytes in
-        (
-            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
-            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-        )
-    }
-}
-
-extension SHA256 {
-    /// Length first, so that no two lists of fields run together to the same bytes.
-    fileprivate mutating func update(field: String?) {
-        guard var field else { return withUnsafeBytes(of: Int64(-1)) { update(bufferPointer: $0) } }
-        field.withUTF8 { update(field: UnsafeRawBufferPointer($0)) }
-    }
-
-    fileprivate mutating func update(field: UnsafeRawBufferPointer) {
-        withUnsafeBytes(of: Int64(field.count)) { update(bufferPointer: $0) }
-        update(bufferPointer: field)
-    }
-}
-
-/// Short names for long things.
-public enum Digest {
-    /// 128 bits of SHA-256 over a list of texts, as 32 hexadecimal digits.
-    public static func hexadecimal(of parts: [String]) -> String {
-        hexadecimal(
-            digest128 { hash in
-                for part in parts { hash.update(field: part) }
-            })
-    }
-
-    static func hexadecimal(of bytes: [UInt8]) -> String {
-        hexadecimal(digest128 { hash in bytes.withUnsafeBytes { hash.update(field: $0) } })
-    }
-
-    private static func hexadecimal(_ digest: (high: UInt64, low: UInt64)) -> String {
-        func digits(_ word: UInt64) -> String {
-            let text = String(word, radix: 16)
-            return String(repeating: "0", count: 16 - text.count) + text
-        }
-        return digits(digest.high) + digits(digest.low)
     }
 }
