@@ -25,20 +25,27 @@ struct SQLiteEventListing {
     private let selection: Selection
     private let position: EventPosition?
     private let limit: Int
+    private let byteLimit: Int
     private let matcher: SQLiteDataMatcher
 
-    init(_ selection: Selection, after position: EventPosition?, limit: Int) {
+    init(_ selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int) {
         self.selection = selection
         self.position = position
         self.limit = limit
+        self.byteLimit = byteLimit
         matcher = SQLiteDataMatcher(selection.data)
     }
 
     func events(_ db: Database) throws -> [StoredEvent] {
         let statement = try db.cachedStatement(sql: "SELECT \(EventRow.columns) FROM events WHERE rowid = ?")
-        return try keys(db).compactMap { key in
-            try statement.first([key.rowid], EventRow.event)
+        var events: [StoredEvent] = []
+        var bytes = 0
+        for key in try keys(db) where events.isEmpty || bytes < byteLimit {
+            guard let event = try statement.first([key.rowid], EventRow.event) else { continue }
+            events.append(event)
+            bytes += event.size
         }
+        return events
     }
 
     private func keys(_ db: Database) throws -> [Key] {
@@ -144,10 +151,10 @@ extension SQLiteEventListing {
 
 extension SQLiteStore {
     public func events(
-        matching selection: Selection, after position: EventPosition?, limit: Int
+        matching selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
     ) async throws(StoreError) -> [StoredEvent] {
         try await read(.events) { db in
-            try SQLiteEventListing(selection, after: position, limit: limit).events(db)
+            try SQLiteEventListing(selection, after: position, limit: limit, byteLimit: byteLimit).events(db)
         }
     }
 }

@@ -13,18 +13,21 @@ extension MongoStore {
     }
 
     public func events(
-        matching selection: Selection, after position: EventPosition?, limit: Int
+        matching selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
     ) async throws(StoreError) -> [StoredEvent] {
         guard limit > 0, let segments = EventQuery.segments(selection, after: position) else { return [] }
         return try await run(.events) { session throws(StoreError) in
             var events: [StoredEvent] = []
-            for segment in segments where events.count < limit {
+            var bytes = 0
+            for segment in segments where events.isEmpty || (events.count < limit && bytes < byteLimit) {
                 let options: [(String, BSON)] = [
                     ("sort", ["timestamp": -1, "_id.id": -1]), ("limit", .integer(Int64(limit - events.count))),
                 ]
-                try session.find(.events, segment, options) { row throws(StoreError) in
+                try session.findWhile(.events, segment, options) { row throws(StoreError) -> Bool in
                     guard let event = StoredEvent(row) else { throw session.damage(.events) }
                     events.append(event)
+                    bytes += event.size
+                    return bytes < byteLimit
                 }
             }
             return events

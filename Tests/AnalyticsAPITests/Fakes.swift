@@ -93,7 +93,9 @@ final class FakeStore: AnalyticsCore.Store {
         try read("event") { state in state.events[id].flatMap { $0.event.project == project ? $0 : nil } }
     }
 
-    func events(matching filter: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+    func events(
+        matching filter: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
+    ) async throws(StoreError) -> [StoredEvent] {
         if state.withLock({ state in
             state.begun += 1
             return state.isEndless
@@ -112,7 +114,11 @@ final class FakeStore: AnalyticsCore.Store {
                     && (filter.from.map { event.timestamp >= $0 } ?? true) && (filter.to.map { event.timestamp < $0 } ?? true)
                     && (position.map { (event.timestamp, event.id) < key($0) } ?? true)
             }
-            return Array(matching.sorted { ($0.event.timestamp, $0.event.id) > ($1.event.timestamp, $1.event.id) }.prefix(limit))
+            var bytes = 0
+            return matching.sorted { ($0.event.timestamp, $0.event.id) > ($1.event.timestamp, $1.event.id) }.prefix(limit).prefix { event in
+                defer { bytes += event.size }
+                return bytes == 0 || bytes < byteLimit
+            }
         }
     }
 

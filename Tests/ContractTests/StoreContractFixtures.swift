@@ -38,6 +38,11 @@ extension EventStore {
         }
     }
 
+    /// However many bytes they take.
+    func events(matching filter: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+        try await events(matching: filter, after: position, limit: limit, byteLimit: .max)
+    }
+
     /// The ids that a listing gives, in its order.
     func ids(_ filter: Selection, after position: EventPosition? = nil, limit: Int = 1000) async throws -> [String] {
         try await events(matching: filter, after: position, limit: limit).map(\.event.id)

@@ -54,6 +54,33 @@ struct StoreContractListing {
         }
     }
 
+    @Test("a listing ends once its events take the bytes that it may, after one at the least", arguments: StoreBackend.available)
+    func bytes(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            // All at one moment but the oldest two, so that a position lies inside of one.
+            let events = (0..<20).map { index in
+                let data = "\"" + String(repeating: "x", count: index.isMultiple(of: 3) ? 10 : 40_000) + "\""
+                return stored(index < 10 ? "0\(index)" : "\(index)", at: index < 2 ? noon - .seconds(1) : noon, data: data)
+            }
+            try await store.add(events)
+            let newestFirst = Array(events.reversed())
+            for limit in [0, 1, 1_000, 40_000, 41_000, 90_000, 200_000, .max] {
+                for start in [nil, 0, 3, 16, 17, 18] as [Int?] {
+                    var (expected, bytes) = ([StoredEvent](), 0)
+                    for event in newestFirst[(start.map { $0 + 1 } ?? 0)...] where expected.isEmpty || bytes < limit {
+                        expected.append(event)
+                        bytes += event.size
+                    }
+                    let position = start.map { EventPosition(timestamp: newestFirst[$0].event.timestamp, id: newestFirst[$0].event.id) }
+                    let found = try await store.events(matching: Selection(project: "p"), after: position, limit: 100, byteLimit: limit)
+                    #expect(found.map(\.event.id) == expected.map(\.event.id), "\(limit) bytes after \(start ?? -1)")
+                }
+            }
+            #expect(try await store.events(matching: Selection(project: "p"), after: nil, limit: 0, byteLimit: 1_000) == [])
+            #expect(try await store.events(matching: Selection(project: "p"), after: nil, limit: 2, byteLimit: .max).count == 2)
+        }
+    }
+
     @Test("from is inside the range, to is outside", arguments: StoreBackend.available)
     func borders(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

@@ -8,8 +8,11 @@ public protocol EventStore: Sendable {
 
     func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent?
 
-    /// Newest first by (timestamp, id), those strictly after `position` in that order.
-    func events(matching selection: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent]
+    /// Newest first by (timestamp, id), those strictly after `position` in that order: at most `limit`, and no more once they take
+    /// `byteLimit` bytes together (``StoredEvent/size``), but one at the least.
+    func events(
+        matching selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
+    ) async throws(StoreError) -> [StoredEvent]
 }
 
 public enum InsertOutcome: Sendable, Equatable {

@@ -15,10 +15,8 @@ public struct EventReader: Sendable {
         try await store.event(project: project, id: id)
     }
 
-    /// Bytes of JSON after which a page ends, however few events it has.
-    private static let pageBytes = 8 * 1024 * 1024
-    /// Events first asked for when there may be many: enough to learn how large they are.
-    private static let firstSlice = 128
+    /// Bytes of events after which a page ends, however few they are.
+    static let pageBytes = 8 * 1024 * 1024
 
     /// A page of at most `limit`, newest first, and where the next one begins (`nil` when this is the last). Large events make it
     /// shorter, so what a page takes in memory is bounded.
@@ -26,27 +24,25 @@ public struct EventReader: Sendable {
     /// A page never skips or repeats an event while others arrive: it goes on behind a position, not behind a number of events.
     ///
     /// Throws a ``QueryLimitError`` when it is not its turn, or not done, in time.
+    ///
+    /// - Parameter hold: Called with the bytes that the page may take before it is read, and with those that it takes afterwards. Throws when
+    ///   there is no room for them; then so does this.
     public func page(
-        _ selection: Selection, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying
+        _ selection: Selection, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying,
+        holding hold: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) async throws -> (events: [StoredEvent], next: EventCursor?) {
-        try await asker.whileWaiting { try await gate { try await read(selection, after: cursor, limit: limit) } }
+        try await asker.whileWaiting { try await gate { try await read(selection, after: cursor, limit: limit, hold) } }
     }
 
     private func read(
-        _ selection: Selection, after cursor: EventCursor?, limit: Int
-    ) async throws(StoreError) -> (events: [StoredEvent], next: EventCursor?) {
-        var events: [StoredEvent] = []
-        var bytes = 0
+        _ selection: Selection, after cursor: EventCursor?, limit: Int, _ hold: (Int) throws -> Void
+    ) async throws -> (events: [StoredEvent], next: EventCursor?) {
+        try hold(Self.pageBytes)
         // One event more than the page holds tells whether there is a next page.
-        var slice = min(limit + 1, Self.firstSlice)
-        repeat {
-            let more = try await store.events(matching: selection, after: events.last?.position ?? cursor?.position, limit: slice)
-            events += more
-            bytes += more.reduce(0) { $0 + $1.size }
-            guard more.count == slice else { return (events, nil) }
-            let fitting = max(1, (Self.pageBytes - bytes) / (bytes / events.count))
-            slice = min(limit + 1 - events.count, fitting)
-        } while slice > 0 && bytes < Self.pageBytes
+        var events = try await store.events(matching: selection, after: cursor?.position, limit: limit + 1, byteLimit: Self.pageBytes)
+        let bytes = events.reduce(0) { $0 + $1.size }
+        try hold(bytes)
+        guard events.count > limit || bytes >= Self.pageBytes else { return (events, nil) }
         if events.count > limit { events.removeLast() }
         return (events, events.last.map { EventCursor(position: $0.position) })
     }
@@ -54,11 +50,6 @@ public struct EventReader: Sendable {
 
 extension StoredEvent {
     fileprivate var position: EventPosition { EventPosition(timestamp: event.timestamp, id: event.id) }
-
-    /// About the bytes that it has as JSON.
-    fileprivate var size: Int {
-        256 + (event.data?.text.utf8.count ?? 0) + (event.metadata?.text.utf8.count ?? 0) + (context?.text.utf8.count ?? 0)
-    }
 }
 
 /// A position in a listing, as callers carry it: opaque text that is safe in a URL.

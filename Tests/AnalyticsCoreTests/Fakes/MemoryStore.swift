@@ -102,14 +102,20 @@ final class MemoryStore: Store {
         try await read("event") { $0.events[Key(project, id)] }
     }
 
-    func events(matching selection: Selection, after position: EventPosition?, limit: Int) async throws(StoreError) -> [StoredEvent] {
+    func events(
+        matching selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
+    ) async throws(StoreError) -> [StoredEvent] {
         try await read("events") { state in
             let matching = state.events.values.filter { stored in
                 let event = stored.event
                 return Self.selects(selection, event) && selection.from.map { event.timestamp >= $0 } ?? true
                     && selection.to.map { event.timestamp < $0 } ?? true && position.map { Self.isAfter($0, event) } ?? true
             }
-            return Array(matching.sorted(by: Self.newestFirst).prefix(limit))
+            var bytes = 0
+            return matching.sorted(by: Self.newestFirst).prefix(limit).prefix { event in
+                defer { bytes += event.size }
+                return bytes == 0 || bytes < byteLimit
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+import AnalyticsJSON
+import Synchronization
 import TestSupport
 import Testing
 
@@ -41,6 +43,37 @@ struct EventReaderTests {
         #expect(first.events.map(\.event.id) == ["e5", "e4", "e3"] && first.next != nil)
         let second = try await reader.page(filter, after: first.next, limit: 3)
         #expect(second.events.map(\.event.id) == ["e2", "e1", "e0"] && second.next == nil)
+    }
+
+    @Test func aPageHoldsWhatItMayTakeBeforeItIsReadAndThenWhatItTakes() async throws {
+        _ = try await store.insert((0..<6).map { stored(sample("e\($0)")) })
+        let reader = EventReader(store: store, gate: QueryGate())
+        let filter = Selection(project: Project.default)
+        let held = Mutex<[Int]>([])
+        let page = try await reader.page(filter, after: nil, limit: 5) { count in held.withLock { $0.append(count) } }
+        #expect(page.events.count == 5)
+        #expect(held.withLock { $0 } == [EventReader.pageBytes, store.events.reduce(0) { $0 + $1.size }])
+        struct NoRoom: Error {}
+        await #expect(throws: NoRoom.self) { try await reader.page(filter, after: nil, limit: 5) { _ in throw NoRoom() } }
+    }
+
+    @Test func aPageOfLargeEventsEndsSooner() async throws {
+        let data = JSONText(normalised: "\"" + String(repeating: "x", count: EventReader.pageBytes / 4) + "\"")
+        let events = (0..<10).map { index in
+            var event = stored(sample("e\(index)"))
+            event.event.data = data
+            return event
+        }
+        _ = try await store.insert(events)
+        let reader = EventReader(store: store, gate: QueryGate())
+        var (sizes, ids, cursor) = ([Int](), [String](), nil as EventCursor?)
+        repeat {
+            let page = try await reader.page(Selection(project: Project.default), after: cursor, limit: 100)
+            sizes.append(page.events.count)
+            ids += page.events.map(\.event.id)
+            cursor = page.next
+        } while cursor != nil
+        #expect(sizes == [4, 4, 2] && ids == (0..<10).reversed().map { "e\($0)" })
     }
 
     @Test(arguments: ["a", "with space", " 1 2 ", "ä😀", "e\u{301}", "a/b+c=", String(repeating: "x", count: 128)])
