@@ -245,6 +245,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "AnalyticsCore",
+                "TestSupport",
                 "analytics",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),

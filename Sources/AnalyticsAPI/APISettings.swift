@@ -5,8 +5,11 @@ public struct APISettings: Sendable {
     public var port: Int
     /// Bytes of a request's body, counted after decompression.
     public var maximumBodyBytes: Int
-    /// Bytes of all bodies in memory at a time; what does not fit is answered 503. What is made of a body takes about twice its size again.
+    /// Bytes of all bodies in memory at a time, and of the answers to them; what does not fit is answered 503. What is made of a body takes
+    /// about twice its size again.
     public var maximumBodyBytesInMemory: Int
+    /// Bytes that all listings, events and counts hold until they are written; what does not fit is answered 503.
+    public var maximumAnswerBytesInMemory: Int
     /// Connections open at a time; further ones wait in the kernel's queue.
     public var maximumConnections: Int
     public var pace: ConnectionPace.Limits
@@ -20,13 +23,15 @@ public struct APISettings: Sendable {
 
     public init(
         host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
-        maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumConnections: Int = 4096, pace: ConnectionPace.Limits = .init(),
+        maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
+        maximumConnections: Int = 4096, pace: ConnectionPace.Limits = .init(),
         serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false
     ) {
         self.host = host
         self.port = port
         self.maximumBodyBytes = maximumBodyBytes
         self.maximumBodyBytesInMemory = maximumBodyBytesInMemory
+        self.maximumAnswerBytesInMemory = maximumAnswerBytesInMemory
         self.maximumConnections = maximumConnections
         self.pace = pace
         self.serverName = serverName

@@ -12,6 +12,9 @@ public struct JSONWriter: Sendable {
 
     public var count: Int { bytes.count }
 
+    /// Goes on as if what is thrown away stood in front.
+    public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
     public var text: String { String(decoding: bytes, as: UTF8.self) }
 
     public mutating func beginObject() { open(UInt8(ascii: "{")) }

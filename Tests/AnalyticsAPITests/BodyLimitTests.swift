@@ -47,20 +47,26 @@ import Testing
     }
 
     @Test func `bodies beyond the budget are answered 503, and what was held is given back`() async throws {
-        let reader = BodyReader(limit: 1_000, budget: BodyBudget(limit: 1_500))
+        let reader = BodyReader(limit: 1_000, budget: ByteBudget(limit: 1_500))
         func request(_ count: Int) -> Request {
             Request(
                 head: HTTPRequest(method: .post, scheme: "http", authority: "x", path: "/"),
                 body: RequestBody(buffer: ByteBuffer(repeating: 0x20, count: count)))
         }
-        try await reader.read(request(900)) { _ in
-            #expect(reader.budget.bytesInUse == 900)
-            let problem = await #expect(throws: Problem.self) { try await reader.read(request(700)) { _ in } }
-            #expect(problem?.code == "overloaded" && problem?.status == .serviceUnavailable && problem?.headers[.retryAfter] == "1")
-            try await reader.read(request(600)) { _ in #expect(reader.budget.bytesInUse == 1_500) }
+        func read(_ count: Int) async throws -> ByteBudget.Lease {
+            let lease = reader.budget.lease()
+            _ = try await reader.read(request(count), lease)
+            return lease
         }
+        var first: ByteBudget.Lease? = try await read(900)
+        #expect(reader.budget.bytesInUse == 900)
+        let problem = await #expect(throws: Problem.self) { try await read(700) }
+        #expect(problem?.code == "overloaded" && problem?.status == .serviceUnavailable && problem?.headers[.retryAfter] == "1")
+        var second: ByteBudget.Lease? = try await read(600)
+        #expect(reader.budget.bytesInUse == 1_500 && first?.bytes == 900 && second?.bytes == 600)
+        (first, second) = (nil, nil)
         #expect(reader.budget.bytesInUse == 0)
-        _ = await #expect(throws: Problem.self) { try await reader.read(request(1_001)) { _ in } }
+        _ = await #expect(throws: Problem.self) { try await read(1_001) }
         #expect(reader.budget.bytesInUse == 0)
     }
 }

@@ -8,8 +8,8 @@ import Testing
 
     private func pace() -> ConnectionPace {
         let limits = ConnectionPace.Limits(
-            headers: .seconds(8), body: .seconds(8), bodyBytesPerSecond: 1000, keepAlive: .seconds(75), answer: .seconds(60),
-            rest: .seconds(2))
+            headers: .seconds(8), body: .seconds(8), bodyBytesPerSecond: 1000, keepAlive: .seconds(75), answer: .seconds(10),
+            answerBytes: 1000, rest: .seconds(2))
         return ConnectionPace(limits: limits, now: start)
     }
 
@@ -48,7 +48,7 @@ import Testing
         #expect(pace.deadline == nil)
         pace.receivedHead(at: at(3))
         #expect(pace.deadline == nil)
-        pace.wroteAnswer(at: at(20))
+        pace.wroteAnswer()
         pace.deliveredAnswer(at: at(21))
         #expect(pace.deadline == at(29))
     }
@@ -57,19 +57,55 @@ import Testing
         var pace = pace()
         pace.receivedHead(at: at(1))
         pace.receivedEnd(at: at(1))
-        pace.wroteAnswer(at: at(2))
-        #expect(pace.deadline == at(62))
+        pace.wrote(100)
+        pace.wroteAnswer()
+        #expect(pace.deadline == nil)
+        pace.saw(waiting: 100, at: at(2))
+        #expect(pace.deadline == at(12))
         pace.deliveredAnswer(at: at(3))
         #expect(pace.deadline == at(78))
         pace.receivedBytes(at: at(70))
         #expect(pace.deadline == at(78))
     }
 
+    @Test func `an answer must be taken at a pace, however much of it there is`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        pace.receivedEnd(at: at(1))
+        pace.wrote(5_000)
+        pace.saw(waiting: 5_000, at: at(2))
+        // Less than its due buys no time.
+        pace.saw(waiting: 4_001, at: at(11))
+        #expect(pace.deadline == at(12))
+        pace.saw(waiting: 4_000, at: at(11.5))
+        #expect(pace.deadline == at(21.5))
+        // Further slices are written as it reads, and count for nothing until they are taken.
+        pace.wrote(50_000)
+        pace.saw(waiting: 53_001, at: at(20))
+        #expect(pace.deadline == at(21.5))
+        pace.saw(waiting: 53_000, at: at(21))
+        #expect(pace.deadline == at(31))
+    }
+
+    @Test func `the last bytes of an answer need not be its due`() {
+        var pace = pace()
+        pace.receivedHead(at: at(1))
+        pace.receivedEnd(at: at(1))
+        pace.wrote(1_500)
+        pace.saw(waiting: 500, at: at(2))
+        pace.saw(waiting: 0, at: at(3))
+        #expect(pace.deadline == nil)
+        // The service makes the next slice: its time, not the client's.
+        pace.wrote(10)
+        pace.saw(waiting: 10, at: at(60))
+        #expect(pace.deadline == at(70))
+    }
+
     @Test func `the rest of a body that was answered already has little time`() {
         var pace = pace()
         pace.receivedHead(at: at(1))
         pace.receivedBody(10, at: at(1))
-        pace.wroteAnswer(at: at(2))
+        pace.wroteAnswer()
         pace.deliveredAnswer(at: at(2))
         pace.receivedBody(5_000, at: at(2))
         #expect(pace.deadline == at(4) && pace.restBytes == 5_000)

@@ -34,9 +34,9 @@ private struct HitsFormat: IntakeFormat {
 }
 
 private struct HitsAnswer: IntakeAnswer {
-    func problem(_ result: SubmissionResult) -> Problem? { nil }
+    func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? { nil }
 
-    func response(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?) -> Response {
+    func response(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?, holding lease: ByteBudget.Lease) -> Response {
         let isWhole = result.unconfirmed.isEmpty && result.rejected.count == 0
         return Response(status: isWhole ? .ok : .accepted, body: .init(byteBuffer: ByteBuffer(string: "\(result.accepted.count)")))
     }

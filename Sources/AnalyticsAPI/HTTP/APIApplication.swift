@@ -1,3 +1,4 @@
+internal import AnalyticsCore
 public import CoreMetrics
 internal import HTTPTypes
 public import Hummingbird
@@ -15,7 +16,7 @@ public func makeRouter(
 func makeRouter(
     services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute]
 ) -> Router<APIRequestContext> {
-    let table = RouteTable(services: services, settings: settings, intake: intake)
+    let table = RouteTable(services: services, settings: settings, metricsFactory: metricsFactory, intake: intake)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
@@ -53,16 +54,25 @@ public func makeApplication(
 }
 
 extension RouteTable {
-    init(services: APIServices, settings: APISettings, intake: [IntakeRoute] = IntakeRoute.standard) {
+    init(
+        services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory,
+        intake: [IntakeRoute] = IntakeRoute.standard
+    ) {
         var routes: [Route] = []
         if let events = services.events {
-            let body = BodyReader(limit: settings.maximumBodyBytes, budget: BodyBudget(limit: settings.maximumBodyBytesInMemory))
+            func budget(_ kind: String, _ limit: Int) -> ByteBudget {
+                ByteBudget(limit: limit, meter: MetricCatalogue.metrics.httpBytesInFlight.makeMeter(kind, factory: metricsFactory))
+            }
+            let body = BodyReader(limit: settings.maximumBodyBytes, budget: budget("request", settings.maximumBodyBytesInMemory))
             let clientAddress = ClientAddressRule(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
             routes +=
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
                 ).routes
-            routes += QueryRoutes(reader: events.reader, engine: events.engine).routes
+            routes +=
+                QueryRoutes(
+                    reader: events.reader, engine: events.engine, answers: budget("answer", settings.maximumAnswerBytesInMemory)
+                ).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
         routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes

@@ -5,20 +5,37 @@ internal import Hummingbird
 internal import NIOCore
 
 extension Response {
-    /// One JSON object.
+    /// A small JSON object.
     static func json(
-        _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], capacity: Int = 256, _ members: (inout JSONWriter) -> Void
+        _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], _ members: @escaping @Sendable (inout JSONWriter) -> Void
     ) -> Response {
-        var writer = JSONWriter(reservingCapacity: capacity)
-        writer.beginObject()
-        members(&writer)
-        writer.endObject()
-        return .json(status, headers: headers, bytes: writer.bytes)
+        .json(status, headers: headers, [.once(members)])
     }
 
-    static func json(_ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], bytes: [UInt8]) -> Response {
+    /// One JSON object, which may be large: beyond a slice it is encoded as the client takes it, and holds `lease` until then.
+    ///
+    /// Its length is counted first, so that clients of HTTP/1.0 can read it (nginx is one, unless told otherwise), which know no chunks.
+    static func json(
+        _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], capacity: Int = 256, holding lease: ByteBudget.Lease? = nil,
+        _ parts: [JSONPart]
+    ) -> Response {
         var headers = headers
-        headers[.contentType] = "application/json"
-        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+        if headers[.contentType] == nil { headers[.contentType] = "application/json" }
+        var text = SlicedJSON(parts, reservingCapacity: capacity)
+        let first = text.next() ?? ByteBuffer()
+        if text.isAtEnd, first.readableBytes <= SlicedJSON.sliceBytes {
+            return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: first))
+        }
+        let body = ResponseBody(contentLength: first.readableBytes + text.remainingBytes) { [text] writer in
+            defer { withExtendedLifetime(lease) {} }
+            var (text, slice) = (text, first as ByteBuffer?)
+            while let bytes = slice {
+                // Waits while the connection holds more than it can give to the client.
+                try await writer.write(bytes)
+                slice = text.next()
+            }
+            try await writer.finish(nil)
+        }
+        return Response(status: status, headers: headers, body: body)
     }
 }

@@ -52,3 +52,17 @@ extension StringProtocol {
         String(decoding: utf8.dropFirst(first).dropLast(last), as: UTF8.self)
     }
 }
+
+extension String {
+    /// Keys and values of the client's come back in what we say about them, and may be long: at most 600 bytes of them, whole scalars.
+    public var clipped: String {
+        let limit = 600
+        guard utf8.count > limit else { return self }
+        var bytes = 0
+        let end = unicodeScalars.firstIndex { scalar in
+            bytes += UTF8.width(scalar)
+            return bytes > limit
+        }
+        return String(self[..<(end ?? endIndex)]) + "…"
+    }
+}

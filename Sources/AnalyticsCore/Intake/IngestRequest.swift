@@ -61,6 +61,12 @@ public struct SubmissionResult: Sendable, Equatable {
         self.unconfirmed = unconfirmed
         self.unconfirmedReason = unconfirmedReason
     }
+
+    /// About the bytes that it takes in memory.
+    public var size: Int { rejected.size + eventBytes }
+
+    /// The same of its events, without the rejections.
+    public var eventBytes: Int { (accepted + unconfirmed).reduce(0) { $0 + 56 + $1.id.utf8.count } }
 }
 
 /// What a caller needs to find an event of its request again.

@@ -21,8 +21,12 @@ public struct Rejection: Error, Sendable, Equatable {
     }
 }
 
-/// The events of a request that were not accepted. All are counted, and the first are kept: a body of nothing but commas would else be
-/// answered with a thousand times its size.
+extension Rejection {
+    fileprivate var size: Int { 160 + (id?.utf8.count ?? 0) + (field?.utf8.count ?? 0) + message.utf8.count }
+}
+
+/// The events of a request that were not accepted. All are counted, and the first are kept, their texts clipped: a body of nothing but commas
+/// would else be answered with a thousand times its size.
 public struct Rejections: Sendable, Equatable {
     public static let maximumKept = 1_000
 
@@ -30,13 +34,25 @@ public struct Rejections: Sendable, Equatable {
     public private(set) var first: [Rejection] = []
     public private(set) var counts: [RejectionCode: Int] = [:]
     public private(set) var count = 0
+    /// About the bytes that those kept take in memory.
+    public private(set) var size = 0
 
     public init() {}
 
     mutating func append(_ rejection: Rejection) {
         count += 1
         counts[rejection.code, default: 0] += 1
-        if first.count < Self.maximumKept { first.append(rejection) }
+        guard first.count < Self.maximumKept else { return }
+        var rejection = rejection
+        rejection.field = rejection.field?.clipped
+        rejection.message = rejection.message.clipped
+        first.append(rejection)
+        size += rejection.size
+    }
+
+    /// Keeps the first that take no more than `byteLimit` together.
+    public mutating func keep(byteLimit: Int) {
+        while size > byteLimit, let last = first.popLast() { size -= last.size }
     }
 }
 

@@ -9,6 +9,9 @@ public struct Counts: Sendable, Equatable {
 
     static let none = Counts(total: 0, groups: [], other: 0)
 
+    /// About the bytes that it takes in memory.
+    public var size: Int { groups.reduce(0) { $0 + 56 + $1.name.utf8.count } }
+
     private init(total: Int64, groups: [(name: String, count: Int64)], other: Int64) {
         self.total = total
         self.groups = groups

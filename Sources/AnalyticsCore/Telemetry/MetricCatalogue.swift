@@ -11,6 +11,9 @@ public struct MetricCatalogue: Sendable {
         "http_request_duration_seconds", Self.latency, "Time from a request's head to its answer, by route and status.", labels: "route",
         "status")
     package let httpRequestsInFlight = GaugeMetric("http_requests_in_flight", "HTTP requests being answered.")
+    package let httpBytesInFlight = GaugeMetric(
+        "http_bytes_in_flight", "Bytes that bodies with their answers (request), and other answers (answer), hold in memory.",
+        labels: "kind")
 
     package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed to hold.")
     package let eventsRejected = CounterMetric(

@@ -81,6 +81,7 @@ struct Service: Sendable {
             settings: APISettings(
                 host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
                 maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
+                maximumAnswerBytesInMemory: settings.server.answerMemoryBytes,
                 serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy),
             logger: logger)
     }

@@ -33,6 +33,8 @@ enum SettingCatalogue {
 
     static let queryTimeout = Setting.integer("QUERY_TIMEOUT", default: 30, in: 1...600)
     static let queryConcurrency = Setting.integer("QUERY_CONCURRENCY", default: 4, in: 1...64)
+    static let answerMemory = Setting.integer(
+        "ANSWER_MEMORY_BYTES", default: 64 * 1024 * 1024, in: 16 * 1024 * 1024...64 * 1024 * 1024 * 1024)
 
     static let flushEvents = Setting.integer("FLUSH_EVENTS", default: 2_000, in: 1...20_000)
     static let flushInterval = Setting.integer("FLUSH_INTERVAL_MS", default: 100, in: 1...60_000)
@@ -41,6 +43,6 @@ enum SettingCatalogue {
     static let all: [any SettingDescription] = [
         port, host, environment, nodeEnvironment, logLevel, metrics, trustProxy, dataDirectory, mongoURI, rabbitURL, redisHost, redisPort,
         redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
-        flushEvents, flushInterval, prefetch,
+        answerMemory, flushEvents, flushInterval, prefetch,
     ]
 }

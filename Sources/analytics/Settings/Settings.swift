@@ -40,6 +40,7 @@ struct ServerSettings: Sendable {
     var maximumBodyBytes: Int
     var isMetricsEnabled: Bool
     var trustProxy: Bool
+    var answerMemoryBytes: Int
 
     init(_ reader: SettingsReader) throws {
         host = try reader.value(SettingCatalogue.host)
@@ -47,6 +48,7 @@ struct ServerSettings: Sendable {
         maximumBodyBytes = try reader.value(SettingCatalogue.bodyBytes)
         isMetricsEnabled = try reader.value(SettingCatalogue.metrics)
         trustProxy = try reader.value(SettingCatalogue.trustProxy)
+        answerMemoryBytes = try reader.value(SettingCatalogue.answerMemory)
     }
 }
 

@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import Glibc
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
@@ -35,6 +36,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             pace.receivedBytes(at: clock.now)
         }
         try? context.pipeline.syncOperations.addHandler(observer, position: .first)
+        // Else the kernel takes up to 4 MB of an answer that nobody reads (tcp(7), tcp_wmem).
+        try? context.channel.syncOptions?.setOption(.tcpOption(.init(rawValue: TCP_NOTSENT_LOWAT)), value: 128 * 1024)
         startTimer(context)
     }
 
@@ -116,11 +119,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         isClosing = true
         let head = HTTPResponse(status: problem.status, headerFields: response.headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(ByteBuffer(bytes: response.body))), promise: nil)
+        context.write(wrapOutboundOut(.body(response.body)), promise: nil)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in
             context.close(mode: .output, promise: nil)
-            closeLater(context, after: pace.limits.rest)
+            closeLater(context)
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
@@ -131,9 +134,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapOutboundIn(data) {
         case .head(let head) where head.status.kind == .informational: break
         case .head(let head): if head.headerFields[.connection]?.lowercasedASCII() == "close" { closesAfterAnswer = true }
-        case .body: break
+        case .body(let bytes): pace.wrote(bytes.readableBytes)
         case .end:
-            pace.wroteAnswer(at: clock.now)
+            pace.wroteAnswer()
             let delivered = promise ?? context.eventLoop.makePromise()
             delivered.futureResult.assumeIsolated().whenComplete { [self] _ in deliveredAnswer(context) }
             return context.write(data, promise: delivered)
@@ -144,24 +147,28 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func deliveredAnswer(_ context: ChannelHandlerContext) {
         pace.deliveredAnswer(at: clock.now)
         onHangUp = nil
-        guard closesAfterAnswer, pace.unanswered == 0 else { return }
-        if pace.isReadingBody {
-            guard !isClosing else { return }
-            isClosing = true
-            context.close(mode: .output, promise: nil)
-            closeLater(context, after: pace.limits.rest)
-        } else {
-            close(context)
+        guard closesAfterAnswer, pace.unanswered == 0 else {
+            if isClosing { closeLater(context) }
+            return
         }
+        guard pace.isReadingBody else { return close(context) }
+        if !isClosing { context.close(mode: .output, promise: nil) }
+        isClosing = true
+        closeLater(context)
     }
 
     // MARK: Closing
 
-    /// The server is done with the connection, and waits for the client to close it.
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        // The service is shutting down, or the client sends no more: closing now would throw away the end of the answer.
+        if mode == .all || (mode == .output && hasHungUp), promise == nil, pace.isDelivering, !isClosing {
+            closesAfterAnswer = true
+            return
+        }
+        // The server is done with the connection, and waits for the client to close it.
         if mode == .output, !isClosing {
             isClosing = true
-            closeLater(context, after: pace.isDelivering ? pace.limits.answer : pace.limits.rest)
+            if !pace.isDelivering { closeLater(context) }
         }
         context.close(mode: mode, promise: promise)
     }
@@ -172,15 +179,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// What still comes is thrown away until then, so that the client gets to read the answer (see ``ConnectionPace/Limits/rest``).
-    private func closeLater(_ context: ChannelHandlerContext, after delay: Duration) {
-        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { context.close(promise: nil) }
+    private func closeLater(_ context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(pace.limits.rest)) { context.close(promise: nil) }
     }
 
     /// Looks at the deadline now and then: nothing is scheduled for a request.
     private func startTimer(_ context: ChannelHandlerContext) {
         let interval = TimeAmount(pace.limits.headers / 4)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: interval) { [weak self] in
-            guard let self, !isClosing else { return }
+            guard let self, !isClosing || pace.isDelivering else { return }
+            let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+            pace.saw(waiting: waiting ?? 0, at: clock.now)
             if let deadline = pace.deadline, deadline <= clock.now { close(context) } else { startTimer(context) }
         }
     }

@@ -13,9 +13,16 @@ struct Problem: Error {
     var detail: String
     var headers: HTTPFields = [:]
     /// Members of its own, written behind the common ones.
-    var members: @Sendable (inout JSONWriter) -> Void = { _ in }
+    private var members: [JSONPart]
+    /// What these hold in memory.
+    private var lease: ByteBudget.Lease?
 
     init(_ code: ProblemCode, _ detail: String, members: @escaping @Sendable (inout JSONWriter) -> Void = { _ in }) {
+        self.init(code, detail, holding: nil, [.once(members)])
+    }
+
+    init(_ code: ProblemCode, _ detail: String, holding lease: ByteBudget.Lease?, _ members: [JSONPart]) {
+        self.lease = lease
         status = code.status
         self.code = code.rawValue
         title = code.title
@@ -30,11 +37,13 @@ struct Problem: Error {
         status = .badRequest
         code = rejection.code.rawValue
         title = "The event was rejected"
-        detail = rejection.message.clipped
-        members = { writer in
-            writer.member("id", rejection.id)
-            writer.member("field", rejection.field?.clipped)
-        }
+        detail = rejection.message
+        members = [
+            .once { writer in
+                writer.member("id", rejection.id)
+                writer.member("field", rejection.field)
+            }
+        ]
     }
 
     /// The rest of the body is not read: the connection cannot be used again.
@@ -44,26 +53,33 @@ struct Problem: Error {
         return problem
     }
 
-    func content() -> (headers: HTTPFields, body: [UInt8]) {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("type", "/docs#problem-\(code)")
-        writer.member("title", title)
-        writer.member("status", Int64(status.code))
-        writer.member("code", code)
-        writer.member("detail", detail)
-        members(&writer)
-        writer.endObject()
-        var headers = headers
-        headers[.contentType] = "application/problem+json"
-        headers[.contentLength] = String(writer.count)
-        headers[.cacheControl] = "no-store"
-        return (headers, writer.bytes)
+    /// For a problem without large members.
+    func content() -> (headers: HTTPFields, body: ByteBuffer) {
+        var text = SlicedJSON(parts)
+        let body = text.next() ?? ByteBuffer()
+        var headers = fields
+        headers[.contentLength] = String(body.readableBytes)
+        return (headers, body)
     }
 
-    func response() -> Response {
-        let (headers, body) = content()
-        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+    func response() -> Response { .json(status, headers: fields, capacity: 512, holding: lease, parts) }
+
+    private var fields: HTTPFields {
+        var headers = headers
+        headers[.contentType] = "application/problem+json"
+        headers[.cacheControl] = "no-store"
+        return headers
+    }
+
+    private var parts: [JSONPart] {
+        let common = JSONPart.once { [code, title, status, detail] writer in
+            writer.member("type", "/docs#problem-\(code)")
+            writer.member("title", title)
+            writer.member("status", Int64(status.code))
+            writer.member("code", code)
+            writer.member("detail", detail)
+        }
+        return [common] + members
     }
 }
 
@@ -73,18 +89,4 @@ extension Problem {
     ).closingConnection()
 
     static let malformedRequest = Problem(.malformedRequest, "The request cannot be read as HTTP/1.1.").closingConnection()
-}
-
-extension String {
-    /// Keys and values of the client's come back in what we say about them, and may be long: at most 600 bytes of them, whole scalars.
-    var clipped: String {
-        let limit = 600
-        guard utf8.count > limit else { return self }
-        var bytes = 0
-        let end = unicodeScalars.firstIndex { scalar in
-            bytes += UTF8.width(scalar)
-            return bytes > limit
-        }
-        return String(self[..<(end ?? endIndex)]) + "…"
-    }
 }

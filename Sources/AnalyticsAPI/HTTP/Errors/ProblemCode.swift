@@ -29,6 +29,7 @@ enum ProblemCode: String, CaseIterable {
     case queryTooLarge = "query_too_large"
     case queryTimeout = "query_timeout"
     case overloaded = "overloaded"
+    case tooManyAnswers = "too_many_answers"
     case notReady = "not_ready"
 
     var status: HTTPResponse.Status {
@@ -43,7 +44,8 @@ enum ProblemCode: String, CaseIterable {
         case .unsupportedMediaType, .unsupportedContentEncoding: .unsupportedMediaType
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .internal: .internalServerError
-        case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .queryTimeout, .overloaded, .notReady: .serviceUnavailable
+        case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .queryTimeout, .overloaded, .tooManyAnswers, .notReady:
+            .serviceUnavailable
         }
     }
 
@@ -76,6 +78,7 @@ enum ProblemCode: String, CaseIterable {
         case .queryTooLarge: "The counts take more than one answer may"
         case .queryTimeout: "The question took too long"
         case .overloaded: "The service has too much to do"
+        case .tooManyAnswers: "Too many answers wait to be read"
         case .notReady: "The service is not ready"
         }
     }

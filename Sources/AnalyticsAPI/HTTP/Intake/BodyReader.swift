@@ -8,16 +8,10 @@ internal import NIOCore
 /// Receives a request's body, decompressed as it arrives, and no more of it than the limit.
 struct BodyReader: Sendable {
     let limit: Int
-    let budget: BodyBudget
+    let budget: ByteBudget
 
-    /// Gives the whole body to `use`, and counts it as in memory until `use` returns.
-    func read<R>(_ request: Request, _ use: (PaddedBytes) async throws -> R) async throws -> R {
-        let lease = budget.lease()
-        defer { withExtendedLifetime(lease) {} }
-        return try await use(try await receive(request, lease))
-    }
-
-    private func receive(_ request: Request, _ lease: BodyBudget.Lease) async throws -> PaddedBytes {
+    /// The whole body, whose bytes `lease` takes.
+    func read(_ request: Request, _ lease: ByteBudget.Lease) async throws -> PaddedBytes {
         let isCompressed = try Self.isCompressed(request.headers)
         // Compressing adds a little to what cannot be compressed; what is sent is held to the limit with that allowance.
         let sentLimit = isCompressed ? limit + limit / 100 + 1024 : limit
@@ -42,10 +36,10 @@ struct BodyReader: Sendable {
         do { return try await chunks.next() } catch { throw Self.incomplete }
     }
 
-    private func append(_ chunk: ByteBuffer, _ inflater: GzipInflater?, to body: inout PaddedBytes, _ lease: BodyBudget.Lease) throws {
+    private func append(_ chunk: ByteBuffer, _ inflater: GzipInflater?, to body: inout PaddedBytes, _ lease: ByteBudget.Lease) throws {
         func take(_ bytes: UnsafeRawBufferPointer) throws {
             guard body.count + bytes.count <= limit else { throw tooLarge }
-            try lease.take(bytes.count)
+            guard lease.grow(by: bytes.count) else { throw Self.noRoom }
             body.append(bytes)
         }
         try chunk.withUnsafeReadableBytes { bytes in
@@ -68,6 +62,10 @@ struct BodyReader: Sendable {
 
     private var tooLarge: Problem {
         Problem(.bodyTooLarge, "A body may have \(limit) bytes, counted after decompression. Split the batch.").closingConnection()
+    }
+
+    private static var noRoom: Problem {
+        Problem(.overloaded, "Too many large bodies are being received at the moment. Send this one again in a moment.").closingConnection()
     }
 
     private static var incomplete: Problem {

@@ -5,6 +5,16 @@ internal import Hummingbird
 
 /// What callers are told about the events that they sent. Pure.
 enum CollectAnswer {
+    /// Rejections that take no more than this are listed even if there is no room for them.
+    private static let alwaysListed = 16 * 1024
+
+    /// Keeps in `lease`, which was the body's, what is told. Where the result takes more than the body did and there is no room for it, fewer
+    /// rejections are listed, and all of them counted.
+    static func fit(_ result: inout SubmissionResult, into lease: ByteBudget.Lease) {
+        if lease.resize(to: result.size) { return }
+        result.rejected.keep(byteLimit: max(lease.bytes - result.eventBytes, alwaysListed))
+    }
+
     static func single(_ event: AcceptedEvent, _ outcome: StoredWait.Outcome?) -> Response {
         let status =
             switch outcome {
@@ -20,22 +30,21 @@ enum CollectAnswer {
         }
     }
 
-    static func batch(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?) -> Response {
-        .json(outcome?.pending == 0 ? .ok : .accepted, capacity: 128 + result.rejected.first.count * 160) { writer in
-            writer.member("accepted", Int64(result.accepted.count))
+    static func batch(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?, holding lease: ByteBudget.Lease) -> Response {
+        let accepted = Int64(result.accepted.count)
+        let counts = JSONPart.once { writer in
+            writer.member("accepted", accepted)
             writer.members(outcome)
-            writer.members(result.rejected)
         }
+        return .json(
+            outcome?.pending == 0 ? .ok : .accepted, capacity: 128 + result.rejected.first.count * 160, holding: lease,
+            [counts] + list(result.rejected))
     }
 
     /// In a batch's own shape, and a problem's.
-    static func allRejected(_ result: SubmissionResult) -> Problem {
-        let count = result.rejected.count
-        return Problem(.eventsRejected, "None of the \(count) events was accepted; 'rejected' says why. Correct them before sending again.")
-        {
-            $0.member("accepted", 0)
-            $0.members(result.rejected)
-        }
+    static func allRejected(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem {
+        let detail = "None of the \(result.rejected.count) events was accepted; 'rejected' says why. Correct them before sending again."
+        return Problem(.eventsRejected, detail, holding: lease, [.once { $0.member("accepted", 0) }] + list(result.rejected))
     }
 
     static func unconfirmed(_ event: AcceptedEvent, reason: String?) -> Problem {
@@ -45,23 +54,33 @@ enum CollectAnswer {
     }
 
     /// Says which events are in, which can never be, and which are to be sent again.
-    static func unconfirmed(_ result: SubmissionResult) -> Problem {
+    static func unconfirmed(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem {
+        let accepted = Int64(result.accepted.count)
         let detail =
             "\(result.accepted.count) events are accepted, \(result.unconfirmed.count) are not: \(why(result.unconfirmedReason)). "
             + "Send those under 'retry' again, with these ids; sending the whole batch again is as safe where its events have ids."
-        return Problem(.brokerUnavailable, detail) { writer in
-            writer.member("accepted", Int64(result.accepted.count))
-            writer.members(result.rejected)
-            writer.key("retry")
-            writer.beginArray()
-            for event in result.unconfirmed {
+        let retry = JSONPart.list("retry", of: result.unconfirmed) { event, writer in
+            writer.beginObject()
+            writer.member("index", Int64(event.index))
+            writer.member("id", event.id)
+            writer.endObject()
+        }
+        let parts = [.once { $0.member("accepted", accepted) }] + list(result.rejected) + retry
+        return Problem(.brokerUnavailable, detail, holding: lease, parts)
+    }
+
+    private static func list(_ rejected: Rejections) -> [JSONPart] {
+        let count = rejected.count > rejected.first.count ? Int64(rejected.count) : nil
+        return [.once { $0.member("rejectedCount", count) }]
+            + JSONPart.list("rejected", of: rejected.first) { rejection, writer in
                 writer.beginObject()
-                writer.member("index", Int64(event.index))
-                writer.member("id", event.id)
+                writer.member("index", Int64(rejection.index))
+                writer.member("id", rejection.id)
+                writer.member("field", rejection.field)
+                writer.member("code", rejection.code.rawValue)
+                writer.member("message", rejection.message)
                 writer.endObject()
             }
-            writer.endArray()
-        }
     }
 
     private static func why(_ reason: String?) -> String { (reason ?? "the broker has not confirmed it").clipped }
@@ -74,21 +93,5 @@ extension JSONWriter {
         member("duplicates", Int64(outcome.duplicates))
         if outcome.refused > 0 { member("deadLettered", Int64(outcome.refused)) }
         if outcome.pending > 0 { member("pending", Int64(outcome.pending)) }
-    }
-
-    fileprivate mutating func members(_ rejected: Rejections) {
-        if rejected.count > rejected.first.count { member("rejectedCount", Int64(rejected.count)) }
-        key("rejected")
-        beginArray()
-        for rejection in rejected.first {
-            beginObject()
-            member("index", Int64(rejection.index))
-            member("id", rejection.id)
-            member("field", rejection.field?.clipped)
-            member("code", rejection.code.rawValue)
-            member("message", rejection.message.clipped)
-            endObject()
-        }
-        endArray()
     }
 }

@@ -26,27 +26,30 @@ struct CollectRoutes: Sendable {
         let query = try QueryParameters(request, allowed: route.parameters.map { $0 + WaitOption.parameters })
         let timeout = try WaitOption.timeout(query)
         let format = try route.format(IntakeHead(request.headers, query: query))
-        let result = try await submit(request, context, principal, as: format, isAwaited: timeout != nil)
-        if let problem = route.answer.problem(result) { throw problem }
+        let (result, lease) = try await submit(request, context, principal, as: format, isAwaited: timeout != nil)
+        if let problem = route.answer.problem(result, holding: lease) { throw problem }
         let outcome = await wait(for: result, principal.project, timeout)
-        return route.answer.response(result, outcome)
+        return route.answer.response(result, outcome, holding: lease)
     }
 
     /// Reading 20 MiB of JSON takes some 20 to 60 ms of processor time, on this request's task: short enough for a pool of a thread a core,
     /// and the budget of bodies in memory bounds how many can be at it.
+    ///
+    /// The lease is the body's, for the result now. It was taken before anything was published, so no answer is refused for want of memory.
     private func submit(
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, isAwaited: Bool
-    ) async throws -> SubmissionResult {
+    ) async throws -> (SubmissionResult, ByteBudget.Lease) {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
         let sender = Sender(
             address: clientAddress.address(peer: context.peerAddress, headers: request.headers),
             userAgent: request.headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) })
-        return try await body.read(request) { body in
-            try await collector.submit(
-                IngestRequest(
-                    project: principal.project, format: format, body: body, idempotencyKey: idempotencyKey, sender: sender,
-                    isAwaited: isAwaited))
-        }
+        let lease = body.budget.lease()
+        let bytes = try await body.read(request, lease)
+        let submission = IngestRequest(
+            project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, sender: sender, isAwaited: isAwaited)
+        var result = try await collector.submit(submission)
+        CollectAnswer.fit(&result, into: lease)
+        return (result, lease)
     }
 
     private static func idempotencyKey(_ headers: HTTPFields) throws(Problem) -> String? {

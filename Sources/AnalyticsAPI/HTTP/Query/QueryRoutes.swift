@@ -7,6 +7,8 @@ internal import Hummingbird
 struct QueryRoutes: Sendable {
     let reader: EventReader
     let engine: QueryEngine
+    /// Of what answers hold until they are written.
+    let answers: ByteBudget
 
     static let maximumLimit = 1000
 
@@ -20,15 +22,10 @@ struct QueryRoutes: Sendable {
 
     private func list(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let query = try EventListQuery(request, project: principal.project)
-        let page = try await reader.page(query.selection, after: query.cursor, limit: query.limit, for: context.asker)
-        return .json(capacity: 64 + page.events.count * 512) { writer in
-            writer.key("events")
-            writer.beginArray()
-            for event in page.events { writer.event(event) }
-            writer.endArray()
-            writer.key("nextCursor")
-            if let next = page.next { writer.string(next.text) } else { writer.json("null".utf8) }
-        }
+        let lease = answers.lease()
+        let page = try await reader.page(
+            query.selection, after: query.cursor, limit: query.limit, for: context.asker, holding: { try lease.hold($0) })
+        return QueryAnswer.page(page.events, next: page.next, holding: lease)
     }
 
     private func event(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
@@ -40,9 +37,9 @@ struct QueryRoutes: Sendable {
         guard let event = stored else {
             throw Problem(.eventNotFound, "No event with this id is stored. An accepted event appears here within seconds.")
         }
-        var writer = JSONWriter(reservingCapacity: 1024)
-        writer.event(event)
-        return .json(bytes: writer.bytes)
+        let lease = answers.lease()
+        try lease.hold(event.size)
+        return .json(capacity: 1024, holding: lease, [.once { $0.members(of: event) }])
     }
 
     private func counts(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
@@ -55,12 +52,8 @@ struct QueryRoutes: Sendable {
             try parameters.selection(of: principal.project), grouping: grouping,
             limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
         let (counts, isCached) = try await engine.counts(query, for: context.asker)
-        return .json(headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32) { writer in
-            writer.counts(counts, query)
-        }
+        let lease = answers.lease()
+        try lease.hold(counts.size)
+        return QueryAnswer.counts(counts, query, isCached: isCached, holding: lease)
     }
-}
-
-extension HTTPField.Name {
-    static let xCache = HTTPField.Name("X-Cache")!
 }

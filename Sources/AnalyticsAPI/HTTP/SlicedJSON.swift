@@ -1,0 +1,74 @@
+internal import AnalyticsJSON
+internal import NIOCore
+
+/// Members of a JSON object, written one by one.
+struct JSONPart: Sendable {
+    fileprivate var count: Int
+    fileprivate var write: @Sendable (Int, inout JSONWriter) -> Void
+
+    static func once(_ write: @escaping @Sendable (inout JSONWriter) -> Void) -> JSONPart {
+        JSONPart(count: 1) { _, writer in write(&writer) }
+    }
+
+    static func each<Element: Sendable>(
+        _ elements: [Element], _ write: @escaping @Sendable (Element, inout JSONWriter) -> Void
+    ) -> JSONPart {
+        JSONPart(count: elements.count) { index, writer in write(elements[index], &writer) }
+    }
+
+    /// A member that is an array.
+    static func list<Element: Sendable>(
+        _ key: StaticString, of elements: [Element], _ write: @escaping @Sendable (Element, inout JSONWriter) -> Void
+    ) -> [JSONPart] {
+        let begin = JSONPart.once { writer in
+            writer.key(key)
+            writer.beginArray()
+        }
+        return [begin, .each(elements, write), .once { $0.endArray() }]
+    }
+}
+
+/// The text of a JSON object, made slice by slice: of an answer that is being read no more is text than what is on its way.
+struct SlicedJSON: Sendable {
+    /// A slice has so many bytes and, at the most, one element more.
+    static let sliceBytes = 64 * 1024
+
+    private let parts: [JSONPart]
+    private var part = 0
+    private var element = 0
+    private var writer: JSONWriter
+    private(set) var isAtEnd = false
+
+    init(_ parts: [JSONPart], reservingCapacity capacity: Int = 256) {
+        self.parts = parts
+        writer = JSONWriter(reservingCapacity: min(capacity, Self.sliceBytes))
+        writer.beginObject()
+    }
+
+    mutating func next() -> ByteBuffer? {
+        guard !isAtEnd else { return nil }
+        while part < parts.count {
+            while element < parts[part].count {
+                guard writer.count < Self.sliceBytes else { return cut() }
+                parts[part].write(element, &writer)
+                element += 1
+            }
+            (part, element) = (part + 1, 0)
+        }
+        writer.endObject()
+        isAtEnd = true
+        return cut()
+    }
+
+    private mutating func cut() -> ByteBuffer {
+        defer { writer.removeAll() }
+        return ByteBuffer(bytes: writer.bytes)
+    }
+
+    /// Bytes from here to the end.
+    var remainingBytes: Int {
+        var (rest, count) = (self, 0)
+        while let slice = rest.next() { count += slice.readableBytes }
+        return count
+    }
+}
