@@ -74,9 +74,9 @@ struct CountPlanTests {
     func growth() {
         var plan = CountPlan([0..<1000 * Self.minute])
         var answered = 0
-        while answered < 10_000, let range = plan.next()?.first {
-            if range.lowerBound < Self.minute, range.upperBound - range.lowerBound > 1000 {
-                guard plan.halve([range]) else { break }
+        while answered < 10_000, let query = plan.next() {
+            if query[0].lowerBound < Self.minute, query.reduce(0, { $0 + $1.upperBound - $1.lowerBound }) > 1000 {
+                guard plan.halve(query) else { break }
             } else {
                 answered += 1
                 plan.answered(in: 0.1)

@@ -180,7 +180,9 @@ struct StoreContractRollups {
     @Test("marked buckets of all projects come in the order of their keys, page by page", arguments: StoreBackend.available)
     func dirty(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            let keys = ["B", "a", "a.b", "a0", "é", "～", "😀"].flatMap { project in [-3, -1, 0, 2, 100].map { key($0, project) } }
+            let keys = (["0", "a", "a-b", "a0", "a_b", "ab", "b"] as [ProjectID]).flatMap { project in
+                [-3, -1, 0, 2, 100].map { key($0, project) }
+            }
             try await store.mark(.minute, keys.shuffled())
             try await store.mark(.hour, [key(0, "a")])
             #expect(try await store.dirtyBuckets(.minute, after: nil, limit: 100).map(\.key) == keys)

@@ -67,7 +67,7 @@ public struct StoredEvent: Sendable, Equatable {
     /// About the bytes that it takes in memory: those of its texts, and what holds them.
     public var size: Int {
         let texts =
-            event.project.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count + event.receipt.utf8.count
+            event.project.name.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count + event.receipt.utf8.count
         let optional = [event.correlationId, event.userId, event.sessionId, event.data?.text, event.metadata?.text, context?.text]
         return optional.reduce(512 + texts) { $0 + ($1?.utf8.count ?? 0) }
     }
