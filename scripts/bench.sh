@@ -12,6 +12,7 @@ usage() {
 usage: scripts/bench.sh [embedded|real...]
 
 With none named, both. Needs `make build`. BENCH_SECONDS: for each kind of request (10). BENCH_PORT: where the service listens (4200).
+BENCH_EVENTS: events of the long ranges (2000000). BENCH_SKIP=requests or BENCH_SKIP=ranges leaves a part out.
 The load, the service and its backends share this machine's cores.
 USAGE
 }
@@ -21,6 +22,8 @@ port="${BENCH_PORT:-4200}"
 url="http://127.0.0.1:$port"
 work="$PWD/.stack/bench"
 duration="${BENCH_SECONDS:-10}"
+events="${BENCH_EVENTS:-2000000}"
+forget=(nothing)
 pid=""
 
 cleanup() {
@@ -42,7 +45,7 @@ measure() {
     [[ $failures == 0 ]] && printf '\n' || printf '   %s of %s failed\n' "$failures" "$requests"
 }
 
-bench() {
+serve() {
     rm -rf "$work/data"
     mkdir -p "$work"
     PORT="$port" DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" serve >"$work/serve.log" 2>&1 &
@@ -51,6 +54,16 @@ bench() {
         ! "$binary" health --url "$url" >/dev/null 2>&1 || break
         sleep 0.1
     done
+}
+
+stop() {
+    kill "$pid"
+    wait "$pid" 2>/dev/null || true
+    pid=""
+}
+
+requests() {
+    serve
     printf '%-44s %4s %9s %9s %9s %9s\n' "$1" "conn" "req/s" "p50 ms" "p99 ms" "max ms"
     measure "floor: GET /health/live" get 32 /health/live
     measure "POST an event, 202" event 32
@@ -59,10 +72,32 @@ bench() {
     measure "GET counts, all time, by type" get 16 /api/v1/events/counts
     measure "GET the newest 50 events" get 16 "/api/v1/events?limit=50"
     printf 'peak memory %s MB\n\n' "$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$pid/status")"
-    kill "$pid"
-    wait "$pid" 2>/dev/null || true
-    pid=""
+    stop
 }
+
+# range SHAPE EVENTS: questions over a long range, uncached, while events of the present hour come in; and the memory that all of it took.
+range() {
+    serve
+    python3 scripts/bench/ranges.py --port "$port" --pid "$pid" --shape "$1" --events "$2"
+    stop
+    "${forget[@]}"
+}
+
+bench() {
+    [[ ${BENCH_SKIP:-} == requests ]] || requests "$1"
+    [[ ${BENCH_SKIP:-} == ranges ]] || {
+        "${forget[@]}"
+        echo "$1, long ranges, one source asked for, 500 events/s coming in"
+        range month "$events"
+        range year "$events"
+        range wide 300000
+        echo
+    }
+}
+
+# Between two shapes: each begins with empty stores.
+nothing() { :; }
+forget_services() { scripts/stack.sh down --wipe >/dev/null && scripts/stack.sh start mongodb rabbitmq redis; }
 
 [[ "${1:-}" != help ]] || {
     usage
@@ -83,6 +118,7 @@ for backends in "$@"; do
             # shellcheck disable=SC1090
             source <(scripts/stack.sh env)
             set +a
+            forget=(forget_services)
             bench "MongoDB, RabbitMQ and Redis"
             scripts/stack.sh down --wipe >/dev/null
             ;;
