@@ -26,14 +26,14 @@ struct SQLiteEventListing {
     private let position: EventPosition?
     private let limit: Int
     private let byteLimit: Int
-    private let matcher: SQLiteDataMatcher
+    private let matcher: DataMatcher
 
     init(_ selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int) {
         self.selection = selection
         self.position = position
         self.limit = limit
         self.byteLimit = byteLimit
-        matcher = SQLiteDataMatcher(selection.data)
+        matcher = DataMatcher(selection.data)
     }
 
     func events(_ db: Database) throws -> [StoredEvent] {

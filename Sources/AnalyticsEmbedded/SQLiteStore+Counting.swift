@@ -39,7 +39,7 @@ extension SQLiteStore {
             conditions += " AND \(column) IN (\(values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
             arguments += StatementArguments(values.map(SQLiteText.init))
         }
-        let matcher = SQLiteDataMatcher(selection.data)
+        let matcher = DataMatcher(selection.data)
         let index = !selection.userIds.isEmpty ? "events_user" : selection.correlationIds.isEmpty ? "events_minute" : "events_correlation"
         let sql = """
             SELECT minute, type, source, \(matcher.isEmpty ? "count(*)" : "data") FROM events INDEXED BY \(index)
@@ -60,7 +60,7 @@ extension SQLiteStore {
     }
 
     /// Rows with an event's `data` each, those of a group behind one another.
-    private static func give(_ rows: RowCursor, matching matcher: SQLiteDataMatcher, to reducer: inout some CountReducer) throws -> Bool {
+    private static func give(_ rows: RowCursor, matching matcher: DataMatcher, to reducer: inout some CountReducer) throws -> Bool {
         var group: EventCount?
         while let row = try rows.next() {
             guard try matcher.matches(row[3]) else { continue }

@@ -1,19 +1,19 @@
-import AnalyticsCore
-import AnalyticsJSON
+package import AnalyticsJSON
 
-/// Tells whether the conditions of a listing hold for an event's `data`. One thread at a time.
-struct SQLiteDataMatcher {
+/// Tells whether the conditions of a selection hold for an event's `data`. For stores that have no such matcher. One thread at a time.
+package struct DataMatcher {
     private let matcher = JSONMatcher()
 
-    init(_ conditions: [DataCondition]) {
+    package init(_ conditions: [DataCondition]) {
         for condition in conditions {
             matcher.require(path: condition.path, anyOf: condition.values.flatMap(DataCondition.scalars(of:)).map(JSONMatcher.Scalar.init))
         }
     }
 
-    var isEmpty: Bool { matcher.isEmpty }
+    package var isEmpty: Bool { matcher.isEmpty }
 
-    func matches(_ text: String?) throws(JSONFault) -> Bool {
+    /// Throws only when there is no memory.
+    package func matches(_ text: String?) throws(JSONFault) -> Bool {
         if isEmpty { return true }
         guard let text else { return false }
         return try matcher.matches(PaddedBytes(text))
