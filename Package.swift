@@ -169,10 +169,10 @@ let package = Package(
             swiftSettings: strict
         ),
 
-        // What several test targets use.
+        // What several test targets use: a store and a broker in memory, faults, a clock, samples.
         .target(
             name: "TestSupport",
-            dependencies: ["AnalyticsCore", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["AnalyticsCore", "AnalyticsJSON", .product(name: "Logging", package: "swift-log")],
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
@@ -247,6 +247,7 @@ let package = Package(
                 "AnalyticsCore",
                 "TestSupport",
                 "analytics",
+                "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),

@@ -4,14 +4,17 @@ import AnalyticsRabbitMQ
 import Foundation
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 
 /// The adapters that the broker contract runs on.
 enum BrokerBackend: String, CaseIterable, CustomTestStringConvertible {
+    /// The one that other tests use in place of a broker.
+    case memory
     case embedded
     case rabbitmq
 
-    /// Embedded always; RabbitMQ where TEST_RABBITMQ_URL says where it is.
+    /// Memory and embedded always; RabbitMQ where TEST_RABBITMQ_URL says where it is.
     static let available: [BrokerBackend] = allCases.filter { $0 != .rabbitmq || rabbitMQURL != nil }
 
     var testDescription: String { rawValue }
@@ -27,14 +30,14 @@ final class BrokerUnderTest {
         self.backend = backend
         folder = FileManager.default.temporaryDirectory.appending(path: "broker-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        opened = try await Self.open(backend, in: folder)
+        opened = try await Self.open(backend, in: folder, after: nil)
     }
 
     var broker: any Broker { opened.broker }
 
     func reopen() async throws {
         await opened.shutdown()
-        opened = try await Self.open(backend, in: folder)
+        opened = try await Self.open(backend, in: folder, after: opened.broker)
     }
 
     fileprivate func close() async {
@@ -44,9 +47,12 @@ final class BrokerUnderTest {
     }
 
     private static func open(
-        _ backend: BrokerBackend, in folder: URL
+        _ backend: BrokerBackend, in folder: URL, after previous: (any Broker)?
     ) async throws -> (broker: any Broker, shutdown: () async -> Void) {
         switch backend {
+        case .memory:
+            let broker = (previous as? MemoryBroker).map(MemoryBroker.init(reopening:)) ?? MemoryBroker()
+            return (broker, { broker.shutdown() })
         case .embedded:
             let queue = try SQLiteQueue(path: folder.appending(path: "queue.sqlite").path, logger: Logger(label: "test"))
             return (queue, { await queue.shutdown() })
@@ -132,17 +138,5 @@ final class DeliveryCollector: Sendable {
     /// Returns when the consumer has ended by itself.
     func waitForEnd() async {
         await task.value
-    }
-}
-
-/// Waits for something that a real service does in its own time: asks every few milliseconds, and gives up at a deadline.
-func eventually(
-    _ what: String, within limit: Duration = .seconds(15), sourceLocation: SourceLocation = #_sourceLocation,
-    _ condition: () async throws -> Bool
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while try await !condition() {
-        try #require(ContinuousClock.now < deadline, "never came: \(what)", sourceLocation: sourceLocation)
-        try await Task.sleep(for: .milliseconds(5))
     }
 }

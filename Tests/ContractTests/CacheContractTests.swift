@@ -1,4 +1,5 @@
 import AnalyticsCore
+import TestSupport
 import Testing
 
 /// What every cache promises, on each of them.

@@ -1,5 +1,6 @@
 import AnalyticsCore
 import Logging
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ

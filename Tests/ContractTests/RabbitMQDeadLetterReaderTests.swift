@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Logging
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ

@@ -1,5 +1,6 @@
 import AnalyticsCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// A real redis-server of a test's own, to be killed, stopped and started again.

@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Foundation
 import Logging
+import TestSupport
 import Testing
 
 @testable import AnalyticsEmbedded

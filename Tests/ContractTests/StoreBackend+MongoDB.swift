@@ -1,5 +1,6 @@
 import AnalyticsCore
 import Foundation
+import TestSupport
 import Testing
 
 @testable import AnalyticsMongoDB

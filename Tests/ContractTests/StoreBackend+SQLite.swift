@@ -1,6 +1,7 @@
 import AnalyticsCore
 import AnalyticsEmbedded
 import Foundation
+import TestSupport
 
 /// A folder of its own, removed at the end.
 func withSQLiteStore(_ body: (any Store) async throws -> Void) async throws {

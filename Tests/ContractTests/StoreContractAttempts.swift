@@ -1,4 +1,5 @@
 import AnalyticsCore
+import TestSupport
 import Testing
 
 @Suite("Store contract: attempts on deliveries")

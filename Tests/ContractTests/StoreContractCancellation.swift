@@ -40,9 +40,27 @@ struct StoreContractCancellation {
         }
     }
 
+    @Test("an operation whose caller's deadline has passed does not begin", arguments: StoreBackend.available)
+    func deadline(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let selection = Selection(project: "p")
+            await #expect(throws: StoreError.self) {
+                try await Deadline.within(.zero) { () async throws in _ = try await store.insert([stored("late")]) }
+            }
+            await #expect(throws: StoreError.self) {
+                try await Deadline.within(.zero) { () async throws in _ = try await store.events(matching: selection, after: nil, limit: 1)
+                }
+            }
+            #expect(try await Deadline.within(.seconds(60)) { () async throws in try await store.ids(selection) } == [])
+        }
+    }
+
     /// A store, and one beside it over the same events that only answers questions.
     private func withStores(_ backend: StoreBackend, _ body: (any Store, any Store) async throws -> Void) async throws {
         switch backend {
+        case .memory:
+            let store = MemoryStore()
+            try await body(store, store)
         case .sqlite:
             let folder = FileManager.default.temporaryDirectory.appendingPathComponent("store-\(UUID().uuidString)")
             defer { try? FileManager.default.removeItem(at: folder) }

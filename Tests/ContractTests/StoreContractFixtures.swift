@@ -3,9 +3,6 @@ import AnalyticsJSON
 import Foundation
 import TestSupport
 
-/// 2026-03-01T12:00:00Z: the start of an hour.
-let noon = Timestamp(milliseconds: 1_772_366_400_000)
-
 func stored(
     _ id: String, project: ProjectID = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
     data: String? = "{}", userId: String? = nil, correlationId: String? = nil, receipt: String? = nil, fingerprint: Int64 = 1

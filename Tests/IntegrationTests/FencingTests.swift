@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// One store for each queue, and one process that serves from a folder.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The built executable on queues that earlier versions have left. Tests/Fixtures/make-queue-fixtures.py makes them.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// How long events are kept is a setting of the store, and no setting of a process makes counts fall.

@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// The built executable as a process of its own.
@@ -51,7 +52,7 @@ final class ServiceProcess: Sendable {
 
     func untilReady() async throws {
         try await eventually("the service is ready", within: .seconds(60), log: output) {
-            try? await self.get("/health/ready").status == 200
+            (try? await self.get("/health/ready").status) == 200
         }
     }
 
@@ -196,17 +197,4 @@ enum Command {
             environment: ServiceProcess.environment(backends).merging(["LOG_LEVEL": "warning"]) { $1 }.merging(settings) { $1 },
             directory: backends.directory)
     }
-}
-
-/// Asks again until it holds; fails with `what`, and with the log, when the time is up.
-func eventually(
-    _ what: String, within limit: Duration = .seconds(30), log: @Sendable () -> String = { "" },
-    _ condition: () async throws -> Bool?
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while ContinuousClock.now < deadline {
-        if try await condition() == true { return }
-        try await Task.sleep(for: .milliseconds(50))
-    }
-    throw CommandFailed(description: "not within \(limit): \(what)\n\(log().suffix(4_000))")
 }

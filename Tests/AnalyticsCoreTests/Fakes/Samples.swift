@@ -1,32 +1,7 @@
 import AnalyticsJSON
-import Logging
-import Synchronization
 import TestSupport
 
 @testable import AnalyticsCore
-
-/// 2026-03-01T12:00:00Z, which begins an hour.
-let noon = Timestamp(milliseconds: 1_772_366_400_000)
-
-/// Says nothing.
-let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
-extension WallClock {
-    static func fixed(_ now: Timestamp) -> WallClock { WallClock { now } }
-}
-
-extension IDGenerator {
-    /// `prefix0`, `prefix1`, …
-    static func counting(_ prefix: String = "id") -> IDGenerator {
-        let next = Mutex(0)
-        return IDGenerator {
-            next.withLock { number in
-                defer { number += 1 }
-                return prefix + String(number)
-            }
-        }
-    }
-}
 
 func sample(
     _ id: String, type: String = "view", source: String = "web", at timestamp: Timestamp = noon, project: ProjectID = Project.default,
@@ -41,7 +16,7 @@ func stored(_ event: Event) -> StoredEvent {
     StoredEvent(event: event, processedAt: event.receivedAt, context: nil, fingerprint: event.fingerprint)
 }
 
-/// A message as the door publishes it.
+/// A message as the collector publishes it.
 func message(_ events: [Event], request: String = "r", isAwaited: Bool = false) -> OutgoingMessage {
     var encoder = ChunkEncoder(request: request, sender: Sender(), isAwaited: isAwaited)
     for (index, event) in events.enumerated() { encoder.append(event, index: index) }

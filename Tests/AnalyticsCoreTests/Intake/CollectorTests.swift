@@ -35,7 +35,7 @@ struct CollectorTests {
     }
 
     @Test func anOutageConfirmsNothing() async throws {
-        broker.faults.away([.publish])
+        broker.faults.down([.publish])
         let result = try await submit(3)
         #expect(result.accepted.isEmpty && result.unconfirmed.count == 3 && broker.ready == 0)
     }

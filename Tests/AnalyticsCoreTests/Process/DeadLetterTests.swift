@@ -35,7 +35,7 @@ struct DeadLetterTests {
         let attempts = rig.faults.attempts(at: .insert)
         rig.broker.enqueue([message(names(3).map { sample($0) }).body])
         let task = rig.start(rig.processor())
-        await eventually("many attempts") { attempts.value >= 2 * InsertPlan.equalFailures }
+        try await eventually("many attempts") { attempts.value >= 2 * InsertPlan.equalFailures }
         #expect(rig.broker.dead.isEmpty && rig.broker.acknowledged.isEmpty)
         rig.store.poison([])
         await rig.broker.untilIdle()
@@ -138,12 +138,12 @@ struct DeadLetterTests {
         rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts - 1)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
-        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
+        try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["killer"])
         #expect(
-            rig.faults.trace.dropFirst() == [.beginAttempt, .markMinute, .markHour, .markDay, .bury, .acknowledge, .forgetAttempts])
+            rig.faults.trace.dropFirst() == [.beginAttempt, .markMinute, .markHour, .markDay, .deadLetter, .acknowledge, .forgetAttempts])
         #expect(rig.store.attempts == 0)
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.reason == .redelivered && letter.original == bodies(["killer"])[0])
@@ -154,10 +154,10 @@ struct DeadLetterTests {
         rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
-        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
+        try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         task.cancel()
         #expect(await ends(task))
-        #expect(rig.faults.trace == [.beginAttempt, .bury, .acknowledge, .forgetAttempts])
+        #expect(rig.faults.trace == [.beginAttempt, .deadLetter, .acknowledge, .forgetAttempts])
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.reason == .redelivered && letter.error.contains("reconcile") && letter.original == bodies(["killer"])[0])
     }
@@ -168,7 +168,7 @@ struct DeadLetterTests {
         rig.broker.enqueue(bodies(["a"]) + [message([sample("b", receipt: "r:0"), sample("c", receipt: "r:1")]).body], redeliveries: 70)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
-        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
+        try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a", "b", "c"])
@@ -182,14 +182,14 @@ struct DeadLetterTests {
         rig.broker.enqueue(bodies(["a"]), redeliveries: GiveUpPolicy.recordFrom)
         rig.faults.crash(afterMoments: moments)
         let first = rig.start(rig.processor())
-        await eventually("the attempt fails") { rig.faults.hasCrashed }
+        try await eventually("the attempt fails") { rig.faults.hasCrashed }
         #expect(rig.store.insertions.isEmpty)
         first.cancel()
         #expect(await ends(first))
         rig.faults.revive()
         let second = rig.start(rig.processor())
         await rig.broker.untilIdle()
-        await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
+        try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
         second.cancel()
         #expect(await ends(second))
         rig.expectStored(["a"])

@@ -1,17 +1,18 @@
 import ServiceLifecycleTestKit
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
 
 @Suite(.timeLimit(.minutes(5)))
 struct GracefulShutdownTests {
-    @Test func writesAndAcknowledgesWhatIsHeld() async {
+    @Test func writesAndAcknowledgesWhatIsHeld() async throws {
         let rig = ProcessorRig()
         rig.broker.enqueue(bodies(names(7)))
-        await testGracefulShutdown { trigger in
+        try await testGracefulShutdown { trigger in
             // An hour: only the shutdown flushes.
             let task = rig.start(rig.processor(flushInterval: .seconds(3_600)))
-            await eventually("all are taken") { rig.broker.unacknowledged == 7 && rig.broker.bytesWaiting == 0 }
+            try await eventually("all are taken") { rig.broker.unacknowledged == 7 && rig.broker.bytesWaiting == 0 }
             trigger.triggerGracefulShutdown()
             #expect(await ends(task))
         }
@@ -20,18 +21,18 @@ struct GracefulShutdownTests {
         #expect(rig.broker.acknowledged == bodies(names(7)) && rig.broker.ready == 0 && rig.broker.unacknowledged == 0)
     }
 
-    @Test func leavesWhatItHasNotTakenToTheBroker() async {
+    @Test func leavesWhatItHasNotTakenToTheBroker() async throws {
         let rig = ProcessorRig()
         let clock = ManualClock()
-        rig.faults.away([.insert])
+        rig.faults.down([.insert])
         rig.broker.enqueue(bodies(names(10)))
-        await testGracefulShutdown { trigger in
+        try await testGracefulShutdown { trigger in
             let task = rig.start(rig.processor(flushEvents: 2, concurrentFlushes: 1, elapsed: clock.elapsed))
-            await eventually("a flush of two waits for the store, and two more for the flush") {
+            try await eventually("a flush of two waits for the store, and two more for the flush") {
                 rig.decoded.values.count == 4 && !clock.sleeping.isEmpty
             }
             trigger.triggerGracefulShutdown()
-            rig.faults.away([])
+            rig.faults.down([])
             clock.advance(by: .seconds(1))
             #expect(await ends(task))
         }
@@ -39,17 +40,17 @@ struct GracefulShutdownTests {
         #expect(rig.broker.acknowledged.count == 4 && rig.broker.ready == 6)
     }
 
-    @Test func acknowledgesWhatItHoldsThoughMoreIsDeliveredMeanwhile() async {
+    @Test func acknowledgesWhatItHoldsThoughMoreIsDeliveredMeanwhile() async throws {
         let rig = ProcessorRig()
-        rig.faults.away([.insert])
+        rig.faults.down([.insert])
         let attempts = rig.faults.attempts(at: .insert)
         rig.broker.enqueue(bodies(["held"]))
-        await testGracefulShutdown { trigger in
+        try await testGracefulShutdown { trigger in
             let task = rig.start(rig.processor(flushEvents: 1))
-            await eventually("an attempt") { attempts.value >= 1 }
+            try await eventually("an attempt") { attempts.value >= 1 }
             trigger.triggerGracefulShutdown()
             rig.broker.enqueue(bodies(["late"]))
-            rig.faults.away([])
+            rig.faults.down([])
             #expect(await ends(task))
         }
         #expect(rig.store.events.map(\.event.id) == ["held"])
@@ -57,18 +58,18 @@ struct GracefulShutdownTests {
     }
 
     @Test(arguments: 0..<20)
-    func finishesEveryFlushAndLeavesNoneBehind(round: Int) async {
+    func finishesEveryFlushAndLeavesNoneBehind(round: Int) async throws {
         let rig = ProcessorRig()
-        rig.faults.away([.insert])
+        rig.faults.down([.insert])
         let attempts = rig.faults.attempts(at: .insert)
         let started = Counting()
         rig.store.beforeInsert { started.next() }
         rig.broker.enqueue(bodies(names(8)))
-        await testGracefulShutdown { trigger in
+        try await testGracefulShutdown { trigger in
             let task = rig.start(rig.processor(flushEvents: 1, concurrentFlushes: 1 + round % 3))
-            await eventually("an attempt") { attempts.value >= 1 }
+            try await eventually("an attempt") { attempts.value >= 1 }
             trigger.triggerGracefulShutdown()
-            rig.faults.away([])
+            rig.faults.down([])
             #expect(await ends(task))
         }
         let acknowledged = rig.broker.acknowledged.count

@@ -13,7 +13,7 @@ struct ProcessorTests {
         await rig.broker.untilIdle()
         task.cancel()
         _ = await task.result
-        #expect(rig.faults.trace.dropFirst() == [.record, .insert, .markMinute, .markHour, .markDay, .bury, .acknowledge])
+        #expect(rig.faults.trace.dropFirst() == [.record, .insert, .markMinute, .markHour, .markDay, .deadLetter, .acknowledge])
         rig.expectStored(["a", "taken"])
     }
 
@@ -64,7 +64,7 @@ struct ProcessorTests {
         ])
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
-        await eventually("the report") { rig.faults.trace.last == .report }
+        try await eventually("the report") { rig.faults.trace.last == .report }
         task.cancel()
         _ = await task.result
         let report = DeliveryReport(project: Project.default, request: "waiting", first: 0, stored: 2, duplicates: 1, refused: 1, at: noon)
@@ -76,7 +76,7 @@ struct ProcessorTests {
 
     @Test func aReportThatIsLostHoldsNothingUp() async throws {
         let rig = ProcessorRig()
-        rig.faults.away([.report])
+        rig.faults.down([.report])
         rig.broker.enqueue([message([sample("a")], isAwaited: true).body, message([sample("b")]).body])
         let task = rig.start(rig.processor(flushEvents: 1))
         await rig.broker.untilIdle()
@@ -93,7 +93,7 @@ struct ProcessorTests {
         rig.broker.enqueue([message([sample("a"), sample("b", at: noon - .seconds(7_200)), sample("taken")]).body])
         rig.faults.crash(afterMoments: moment)
         let first = rig.start(rig.processor())
-        await eventually("the crash") { rig.faults.hasCrashed }
+        try await eventually("the crash") { rig.faults.hasCrashed }
         first.cancel()
         #expect(await ends(first))
 
@@ -111,18 +111,18 @@ struct ProcessorTests {
         #expect(letters.allSatisfy { $0.reason == .conflict && $0.eventId == "taken" })
     }
 
-    @Test(arguments: [Faults.Step.insert, .markMinute, .markHour, .markDay, .bury])
+    @Test(arguments: [Faults.Step.insert, .markMinute, .markHour, .markDay, .deadLetter])
     func whatIsAwayIsWaitedForAndNothingIsAcknowledgedMeanwhile(step: Faults.Step) async throws {
         let rig = ProcessorRig()
         _ = try await rig.store.insert([stored(sample("taken", type: "other"))])
-        rig.faults.away([step])
+        rig.faults.down([step])
         let attempts = rig.faults.attempts(at: step)
         rig.broker.enqueue([message([sample("a"), sample("taken")]).body] + bodies(["b", "c"]))
         // One flush of all four: what needs no burial would be acknowledged by itself.
         let task = rig.start(rig.processor(flushEvents: 4, flushInterval: .seconds(3_600)))
-        await eventually("some attempts") { attempts.value >= 3 }
+        try await eventually("some attempts") { attempts.value >= 3 }
         #expect(rig.broker.acknowledged.isEmpty)
-        rig.faults.away([])
+        rig.faults.down([])
         await rig.broker.untilIdle()
         task.cancel()
         #expect(await ends(task))
@@ -142,14 +142,14 @@ struct ProcessorTests {
         #expect(rig.broker.dead.isEmpty)
     }
 
-    @Test func aCancelledProcessorEndsThoughTheStoreIsAwayAndFlushesWaitForRoom() async {
+    @Test func aCancelledProcessorEndsThoughTheStoreIsAwayAndFlushesWaitForRoom() async throws {
         let rig = ProcessorRig()
         let clock = ManualClock()
-        rig.faults.away([.insert])
+        rig.faults.down([.insert])
         let attempts = rig.faults.attempts(at: .insert)
         rig.broker.enqueue(bodies(names(10)))
         let task = rig.start(rig.processor(flushEvents: 1, concurrentFlushes: 1, elapsed: clock.elapsed))
-        await eventually("some attempts") {
+        try await eventually("some attempts") {
             clock.advance(by: .seconds(1))
             return attempts.value >= 2
         }
@@ -159,25 +159,25 @@ struct ProcessorTests {
         #expect(clock.sleeping.isEmpty, "no flush is left behind that would try again")
     }
 
-    @Test func aCancelledProcessorEndsThoughTheStoreIsAwayAndItsBufferIsNotEmpty() async {
+    @Test func aCancelledProcessorEndsThoughTheStoreIsAwayAndItsBufferIsNotEmpty() async throws {
         let rig = ProcessorRig()
-        rig.faults.away([.insert])
+        rig.faults.down([.insert])
         let attempts = rig.faults.attempts(at: .insert)
         rig.broker.enqueue(bodies(names(3)))
         let task = rig.start(rig.processor(flushEvents: 2, flushInterval: .seconds(3_600), concurrentFlushes: 1))
-        await eventually("some attempts") { attempts.value >= 2 }
+        try await eventually("some attempts") { attempts.value >= 2 }
         task.cancel()
         #expect(await ends(task))
         #expect(rig.broker.acknowledged.isEmpty)
     }
 
-    @Test func aCancelledProcessorEndsThoughTheDeadLettersAreAway() async {
+    @Test func aCancelledProcessorEndsThoughTheDeadLettersAreAway() async throws {
         let rig = ProcessorRig()
-        rig.faults.away([.bury])
-        let attempts = rig.faults.attempts(at: .bury)
+        rig.faults.down([.deadLetter])
+        let attempts = rig.faults.attempts(at: .deadLetter)
         rig.broker.enqueue([Array("garbage".utf8)])
         let task = rig.start(rig.processor())
-        await eventually("some attempts") { attempts.value >= 2 }
+        try await eventually("some attempts") { attempts.value >= 2 }
         task.cancel()
         #expect(await ends(task))
         #expect(rig.broker.acknowledged.isEmpty)

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct CardinalityTests {
     private let store = MemoryStore()
-    private var engine: QueryEngine { QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()) }
+    private var engine: QueryEngine { QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()) }
 
     private func total(_ query: CountQuery) async throws -> Int64 {
         try await engine.counts(query).counts.total

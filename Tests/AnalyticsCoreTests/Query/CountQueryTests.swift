@@ -6,7 +6,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct CountQueryTests {
     private let store = MemoryStore()
-    private var engine: QueryEngine { QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()) }
+    private var engine: QueryEngine { QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()) }
 
     @Test func groupsComeLargestFirstAndTiesByName() {
         #expect(Counts(["b": 2, "a": 2, "c": 5, "B": 2]).groups.map(\.name) == ["c", "B", "a", "b"])

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
@@ -45,12 +46,12 @@ struct QueryGateTests {
     }
 
     /// A gate for one at a time and one that waits, with the works 0 and 1 in it.
-    private func oneRunsAndOneWaits() async -> (QueryGate, first: Task<Int, any Error>, second: Task<Int, any Error>) {
+    private func oneRunsAndOneWaits() async throws -> (QueryGate, first: Task<Int, any Error>, second: Task<Int, any Error>) {
         let gate = gate(concurrent: 1, waiting: 1)
         let first = start(0, gate)
-        await eventually("the first runs") { work.begun == [0] }
+        try await eventually("the first runs") { work.begun == [0] }
         let second = start(1, gate)
-        await eventually("the second waits, and the time of both runs") { gate.load == (1, 1) && clock.sleeping.count == 2 }
+        try await eventually("the second waits, and the time of both runs") { gate.load == (1, 1) && clock.sleeping.count == 2 }
         return (gate, first, second)
     }
 
@@ -59,10 +60,10 @@ struct QueryGateTests {
         var tasks: [Task<Int, any Error>] = []
         for number in 0..<6 {
             tasks.append(start(number, gate))
-            await eventually("\(number) runs or waits") { gate.load == (min(number + 1, 2), max(0, number - 1)) }
+            try await eventually("\(number) runs or waits") { gate.load == (min(number + 1, 2), max(0, number - 1)) }
         }
         for number in 0..<6 {
-            await eventually("two run") { work.begun == Array(0..<min(6, number + 2)) }
+            try await eventually("two run") { work.begun == Array(0..<min(6, number + 2)) }
             work.release(number)
             #expect(try await tasks[number].value == number)
         }
@@ -70,7 +71,7 @@ struct QueryGateTests {
     }
 
     @Test func whoFindsTheQueueFullIsToldAtOnce() async throws {
-        let (gate, first, second) = await oneRunsAndOneWaits()
+        let (gate, first, second) = try await oneRunsAndOneWaits()
         await #expect(throws: QueryLimitError.tooMany) { try await gate { 2 } }
         work.release(0)
         work.release(1)
@@ -79,7 +80,7 @@ struct QueryGateTests {
     }
 
     @Test func aQuestionThatTakesTooLongIsStoppedAndSoIsOneThatWaitsTooLong() async throws {
-        let (gate, first, second) = await oneRunsAndOneWaits()
+        let (gate, first, second) = try await oneRunsAndOneWaits()
         clock.advance(by: .seconds(30))
         await #expect(throws: QueryLimitError.timeout(.seconds(30))) { try await first.value }
         await #expect(throws: QueryLimitError.timeout(.seconds(30))) { try await second.value }
@@ -89,7 +90,7 @@ struct QueryGateTests {
     }
 
     @Test func whoIsCancelledWhileItWaitsGivesItsPlaceUp() async throws {
-        let (gate, first, second) = await oneRunsAndOneWaits()
+        let (gate, first, second) = try await oneRunsAndOneWaits()
         second.cancel()
         await #expect(throws: CancellationError.self) { try await second.value }
         let third = start(2, gate)

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct QuestionCacheTests {
     private let store = MemoryStore()
-    private let cache = MemoryCache()
+    private let cache = UnboundedCache()
 
     @Test func theSameQuestionIsAnsweredFromTheCacheUntilItsDaysChange() async throws {
         let engine = QueryEngine(store: store, cache: cache, gate: QueryGate())
@@ -99,9 +99,9 @@ struct QuestionCacheTests {
         let engine = QueryEngine(store: store, cache: cache, gate: QueryGate())
         try await write([sample("a")], to: store)
         let query = CountQuery(project: Project.default)
-        cache.away(true)
+        cache.down(true)
         #expect(try await engine.counts(query) == (Counts(["view": 1]), false))
-        cache.away(false)
+        cache.down(false)
         _ = try await engine.counts(query)
         for nonsense in [
             "", "[]", "{\"view\":\"1\"}", "{\"view\":1", "\u{0}", #"{"view":1}"#, #"{"v":2,"other":0,"counts":{"view":-1}}"#,

@@ -6,7 +6,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct RollupReaderTests {
     private let store = MemoryStore()
-    private var engine: QueryEngine { QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()) }
+    private var engine: QueryEngine { QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()) }
 
     @Test(arguments: 0..<25 as Range<UInt64>)
     func countsEqualTheEventsWhateverIsMarkedAndWhateverIsRolled(seed: UInt64) async throws {

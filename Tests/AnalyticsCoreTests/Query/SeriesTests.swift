@@ -10,7 +10,7 @@ struct SeriesTests {
     private static let hour: Int64 = 3_600_000
 
     private let store = MemoryStore()
-    private var engine: QueryEngine { QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()) }
+    private var engine: QueryEngine { QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()) }
 
     private func brute(_ series: Series, _ events: [Event]) -> [Int64: Int64] {
         let selection = series.selection

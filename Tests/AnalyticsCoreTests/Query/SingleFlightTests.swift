@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AnalyticsCore
@@ -13,7 +14,7 @@ struct SingleFlightTests {
             for _ in 0..<50 {
                 group.addTask {
                     try await flights.value(for: "key") {
-                        await eventually("all ask") { flights.callers(of: "key") == 50 }
+                        try await eventually("all ask") { flights.callers(of: "key") == 50 }
                         return computed.next()
                     }
                 }
@@ -50,10 +51,10 @@ struct SingleFlightTests {
                 }
             }
         }
-        await eventually("all share one") { computations.value == 1 && flights.callers(of: "a") == 3 }
+        try await eventually("all share one") { computations.value == 1 && flights.callers(of: "a") == 3 }
         tasks[0].cancel()
         tasks[1].cancel()
-        await eventually("two have left") { flights.callers(of: "a") == 1 }
+        try await eventually("two have left") { flights.callers(of: "a") == 1 }
         #expect(cancellations.value == 0)
         tasks[2].cancel()
         for task in tasks { await #expect(throws: CancellationError.self) { try await task.value } }
@@ -65,14 +66,14 @@ struct SingleFlightTests {
         let flights = SingleFlight<String, Int>()
         let release = Flag()
         let compute = { @Sendable () async throws -> Int in
-            await eventually("released") { release.isTaken }
+            try await eventually("released") { release.isTaken }
             return Task.isCancelled ? -1 : 1
         }
         let first = Task { try await flights.value(for: "a", compute) }
         let second = Task { try await flights.value(for: "a", compute) }
-        await eventually("both ask") { flights.callers(of: "a") == 2 }
+        try await eventually("both ask") { flights.callers(of: "a") == 2 }
         first.cancel()
-        await eventually("the first has left") { flights.callers(of: "a") == 1 }
+        try await eventually("the first has left") { flights.callers(of: "a") == 1 }
         release.isTaken = true
         #expect(try await second.value == 1)
     }

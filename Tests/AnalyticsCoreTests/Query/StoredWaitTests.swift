@@ -71,9 +71,9 @@ struct StoredWaitTests {
 
     @Test func aStoreThatIsAwayIsPendingAndNoError() async throws {
         try await store.add([report(stored: 1)])
-        store.faults.away([.read])
+        store.faults.down([.read])
         #expect(await wait(for: 0..<1) == .init(pending: 1))
-        store.faults.away([])
+        store.faults.down([])
         #expect(await wait(for: 0..<1) == .init(stored: 1))
     }
 

@@ -23,7 +23,7 @@ struct RetentionGateTests {
     private var total: Int64 {
         get async throws {
             try await roller(rig.store).finish()
-            return try await QueryEngine(store: rig.store, cache: MemoryCache(), gate: QueryGate()).counts(
+            return try await QueryEngine(store: rig.store, cache: UnboundedCache(), gate: QueryGate()).counts(
                 CountQuery(project: Project.default)
             ).counts.total
         }
@@ -129,12 +129,12 @@ struct RetentionGateTests {
 
     @Test func theStoreMayBeUnavailableAtEitherQuestion() async throws {
         try await rig.store.close(Project.default, before: Self.next)
-        rig.store.faults.away([.read])
+        rig.store.faults.down([.read])
         rig.broker.enqueue([message([sample("a"), sample("late", at: Self.old, receipt: "r:1")]).body])
         let tries = rig.store.faults.attempts(at: .read)
         let task = rig.start(rig.processor())
-        await eventually("it tries again") { tries.value > 2 }
-        rig.store.faults.away([])
+        try await eventually("it tries again") { tries.value > 2 }
+        rig.store.faults.down([])
         await rig.broker.untilIdle()
         task.cancel()
         #expect(await ends(task))

@@ -28,7 +28,7 @@ struct RetentionSweeperTests {
     }
 
     private func total() async throws -> Int64 {
-        try await QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate()).counts(CountQuery(project: Project.default)).counts
+        try await QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()).counts(CountQuery(project: Project.default)).counts
             .total
     }
 
@@ -122,14 +122,14 @@ struct RetentionSweeperTests {
         var settings = RetentionSweeper.Settings()
         (settings.interval, settings.pause) = (.milliseconds(2), .zero)
         try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
-        store.faults.away([.read])
+        store.faults.down([.read])
         let sweeper = RetentionSweeper(store: store, firstRetentionDays: 0, settings: settings, clock: .fixed(noon), logger: quiet)
         let tries = store.faults.attempts(at: .read)
-        await testGracefulShutdown { trigger in
+        try await testGracefulShutdown { trigger in
             let task = Task { try await sweeper.run() }
-            await eventually("it tries again") { tries.value > 2 }
-            store.faults.away([])
-            await eventually("events are deleted") { store.events.count == 38 }
+            try await eventually("it tries again") { tries.value > 2 }
+            store.faults.down([])
+            try await eventually("events are deleted") { store.events.count == 38 }
             trigger.triggerGracefulShutdown()
             #expect(await ends(task))
         }
@@ -158,7 +158,7 @@ struct IngestHorizonsTests {
         try await store.setRetention(of: Project.default, days: 5, at: noon)
         let horizons = IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet)
         try await horizons.refresh()
-        store.faults.away([.read])
+        store.faults.down([.read])
         await #expect(throws: StoreError.self) { try await horizons.refresh() }
         let collector = Collector(
             publisher: MemoryBroker(), limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting())
@@ -173,9 +173,9 @@ struct IngestHorizonsTests {
     @Test func readsAgainAndAgainAndEndsWithTheService() async throws {
         let horizons = IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet)
         try await store.setRetention(of: Project.default, days: 5, at: noon)
-        await testGracefulShutdown { trigger in
+        try await testGracefulShutdown { trigger in
             let task = Task { try await horizons.run() }
-            await eventually("the record is read") { horizons.horizon(of: Project.default).retention == day * 5 }
+            try await eventually("the record is read") { horizons.horizon(of: Project.default).retention == day * 5 }
             trigger.triggerGracefulShutdown()
             #expect(await ends(task))
         }

@@ -1,9 +1,8 @@
-import Synchronization
-
-@testable import AnalyticsCore
+package import AnalyticsCore
+internal import Synchronization
 
 /// An ``ElapsedClock`` that stands still until a test moves it on.
-final class ManualClock: Sendable {
+package final class ManualClock: Sendable {
     private struct State {
         var now = Duration.zero
         var lastSleeper = 0
@@ -12,14 +11,16 @@ final class ManualClock: Sendable {
 
     private let state = Mutex(State())
 
-    var elapsed: ElapsedClock {
+    package init() {}
+
+    package var elapsed: ElapsedClock {
         ElapsedClock(now: { self.state.withLock { $0.now } }, sleep: { try await self.sleep(for: $0) })
     }
 
     /// How long each task that sleeps still has to.
-    var sleeping: [Duration] { state.withLock { state in state.sleepers.values.map { $0.until - state.now }.sorted() } }
+    package var sleeping: [Duration] { state.withLock { state in state.sleepers.values.map { $0.until - state.now }.sorted() } }
 
-    func advance(by duration: Duration) {
+    package func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now += duration
             let due = state.sleepers.filter { $0.value.until <= state.now }

@@ -1,10 +1,12 @@
-import Synchronization
+internal import Synchronization
 
 /// True for the first who asks.
-final class Once: Sendable {
+package final class Once: Sendable {
     private let taken = Mutex(false)
 
-    func claim() -> Bool {
+    package init() {}
+
+    package func claim() -> Bool {
         taken.withLock { taken in
             defer { taken = true }
             return !taken
@@ -13,13 +15,15 @@ final class Once: Sendable {
 }
 
 /// A number that closures share.
-final class Counting: Sendable {
+package final class Counting: Sendable {
     private let number = Mutex(0)
 
-    var value: Int { number.withLock { $0 } }
+    package init() {}
+
+    package var value: Int { number.withLock { $0 } }
 
     @discardableResult
-    func next() -> Int {
+    package func next() -> Int {
         number.withLock { number in
             number += 1
             return number
@@ -27,19 +31,23 @@ final class Counting: Sendable {
     }
 }
 
-final class Flag: Sendable {
+package final class Flag: Sendable {
     private let state = Mutex(false)
 
-    var isTaken: Bool {
+    package init() {}
+
+    package var isTaken: Bool {
         get { state.withLock { $0 } }
         set { state.withLock { $0 = newValue } }
     }
 }
 
 /// Values that closures add.
-final class Recorded<Value: Sendable>: Sendable {
+package final class Recorded<Value: Sendable>: Sendable {
     private let state = Mutex<[Value]>([])
 
-    var values: [Value] { state.withLock { $0 } }
-    func append(_ value: Value) { state.withLock { $0.append(value) } }
+    package init() {}
+
+    package var values: [Value] { state.withLock { $0 } }
+    package func append(_ value: Value) { state.withLock { $0.append(value) } }
 }

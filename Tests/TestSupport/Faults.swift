@@ -1,14 +1,14 @@
-import Synchronization
+internal import Synchronization
 
 /// What can go wrong, and when: shared by the fakes, so that one plan covers a whole process.
-final class Faults: Sendable {
-    enum Step: String, Sendable, CaseIterable {
+package final class Faults: Sendable {
+    package enum Step: String, Sendable, CaseIterable {
         case insert
         case markMinute
         case markHour
         case markDay
         case publish
-        case bury
+        case deadLetter
         case acknowledge
         case roll
         case unmark
@@ -20,7 +20,7 @@ final class Faults: Sendable {
         case read
     }
 
-    enum Moment: String, Sendable {
+    package enum Moment: String, Sendable {
         case before
         case after
     }
@@ -28,21 +28,23 @@ final class Faults: Sendable {
     private struct State {
         var crashAfter: Int?
         var isDead = false
-        var away: Set<Step> = []
+        var down: Set<Step> = []
         var trace: [Step] = []
         var counted: (step: Step, attempts: Counting)?
     }
 
     private let state = Mutex(State())
 
+    package init() {}
+
     /// The process dies after this many moments of steps that write: 0 is before the first takes effect, 1 after it took effect and
     /// before its caller knows.
-    func crash(afterMoments count: Int) { state.withLock { $0.crashAfter = count } }
+    package func crash(afterMoments count: Int) { state.withLock { $0.crashAfter = count } }
 
-    var hasCrashed: Bool { state.withLock { $0.isDead } }
+    package var hasCrashed: Bool { state.withLock { $0.isDead } }
 
     /// A new process.
-    func revive() {
+    package func revive() {
         state.withLock {
             $0.isDead = false
             $0.crashAfter = nil
@@ -50,24 +52,24 @@ final class Faults: Sendable {
     }
 
     /// These steps fail, without effect, until told otherwise.
-    func away(_ steps: Set<Step>) { state.withLock { $0.away = steps } }
+    package func down(_ steps: Set<Step>) { state.withLock { $0.down = steps } }
 
     /// The steps that took effect.
-    var trace: [Step] { state.withLock { $0.trace } }
+    package var trace: [Step] { state.withLock { $0.trace } }
 
     /// Counts attempts at a step from now on.
-    func attempts(at step: Step) -> Counting {
+    package func attempts(at step: Step) -> Counting {
         let attempts = Counting()
         state.withLock { $0.counted = (step, attempts) }
         return attempts
     }
 
     /// Whether the caller may go on; asked before a step takes effect and after.
-    func pass(_ step: Step, _ moment: Moment) -> Bool {
+    package func pass(_ step: Step, _ moment: Moment) -> Bool {
         state.withLock { state in
             if moment == .before, state.counted?.step == step { state.counted?.attempts.next() }
             if state.isDead { return false }
-            if moment == .before, state.away.contains(step) { return false }
+            if moment == .before, state.down.contains(step) { return false }
             if step != .read, let left = state.crashAfter {
                 if left == 0 {
                     state.isDead = true

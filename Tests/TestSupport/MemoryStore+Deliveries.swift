@@ -1,0 +1,33 @@
+package import AnalyticsCore
+
+/// Reports and attempts; both stay for as long as the store does.
+extension MemoryStore {
+    package func add(_ reports: [DeliveryReport]) async throws(StoreError) {
+        try write(.report) { state in
+            for report in reports where !state.reports.contains(where: { $0.isSame(report) }) { state.reports.append(report) }
+        }
+    }
+
+    package func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport] {
+        try await read("reports") { state in
+            state.reports.filter { $0.project == project && $0.request.equalsUTF8(request) }.sorted { $0.first < $1.first }
+        }
+    }
+
+    package func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {
+        try write(.beginAttempt) { state in
+            state.attempts[ExactText(delivery), default: []].insert(ExactText(process))
+            return state.attempts[ExactText(delivery), default: []].count - 1
+        }
+    }
+
+    package func forgetAttempts(on delivery: String) async throws(StoreError) {
+        try write(.forgetAttempts) { $0.attempts[ExactText(delivery)] = nil }
+    }
+}
+
+extension DeliveryReport {
+    fileprivate func isSame(_ other: Self) -> Bool {
+        project == other.project && request.equalsUTF8(other.request) && first == other.first
+    }
+}

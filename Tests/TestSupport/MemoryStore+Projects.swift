@@ -1,0 +1,44 @@
+package import AnalyticsCore
+
+extension MemoryStore {
+    package func projectRecords() async throws(StoreError) -> [ProjectRecord] {
+        try await read("projectRecords") { Array($0.records.values) }
+    }
+
+    package func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
+        try await read("newestRecords") { state in projects.compactMap { state.records[$0] } }
+    }
+
+    package func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {
+        try edit(project) { if $0.retentionDays == nil { ($0.retentionDays, $0.changedAt) = (retentionDays, time) } }
+    }
+
+    package func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {
+        try edit(project) { ($0.retentionDays, $0.changedAt) = (days, time) }
+    }
+
+    package func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
+        try edit(project) { $0.closedBefore = max($0.closedBefore ?? time, time) }
+    }
+
+    package func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {
+        try edit(project) {
+            $0.closedBefore = max($0.closedBefore ?? time, time)
+            $0.watermark = max($0.watermark ?? time, time)
+        }
+    }
+
+    package func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int {
+        try write(.delete) { state in
+            guard let watermark = state.records[project]?.watermark else { return 0 }
+            let expired = state.events.filter { $0.key.project == project && $0.value.event.timestamp < watermark }
+            let oldest = expired.sorted { $0.value.event.timestamp < $1.value.event.timestamp }.prefix(max(0, limit))
+            for (key, _) in oldest { state.events[key] = nil }
+            return oldest.count
+        }
+    }
+
+    private func edit(_ project: ProjectID, _ body: (inout ProjectRecord) -> Void) throws(StoreError) {
+        try write(.record) { body(&$0.records[project, default: ProjectRecord(project: project)]) }
+    }
+}

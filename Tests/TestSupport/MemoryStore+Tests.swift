@@ -1,0 +1,36 @@
+package import AnalyticsCore
+internal import Synchronization
+
+extension MemoryStore {
+    /// Events that the store never takes: each alone is refused as an outcome.
+    package func refuse(_ ids: Set<String>) { state.withLock { $0.refused = ids } }
+    /// Events with which it refuses the whole insert.
+    package func poison(_ ids: Set<String>) { state.withLock { $0.poison = ids } }
+    package func beforeInsert(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeInsert = body } }
+    /// Runs before every operation that reads, with its name.
+    package func beforeRead(_ body: (@Sendable (String) async -> Void)?) { hooks.withLock { $0.beforeRead = body } }
+
+    /// Newest first.
+    package var events: [StoredEvent] { state.withLock { $0 }.events.values.sorted(by: Self.newestFirst) }
+    /// Sizes of the inserts so far.
+    package var insertions: [Int] { state.withLock { $0.insertions } }
+    package var countedRanges: [Range<Timestamp>] { state.withLock { $0.countedRanges } }
+    /// Operations that read so far.
+    package var queries: Int { state.withLock { $0.queries } }
+    /// Of all deliveries.
+    package var attempts: Int { state.withLock { $0.attempts.values.reduce(0) { $0 + $1.count } } }
+
+    package func buckets(_ tier: RollupTier) -> [Rollup] { state.withLock { $0 }.tiers[tier]!.values.sorted { $0.key < $1.key } }
+
+    /// Puts a bucket in place as it is.
+    package func plant(_ tier: RollupTier, _ rollup: Rollup) { state.withLock { $0.tiers[tier]![rollup.key] = rollup } }
+    package func remove(_ tier: RollupTier, _ key: BucketKey) { state.withLock { $0.tiers[tier]![key] = nil } }
+    package func edit(_ tier: RollupTier, _ key: BucketKey, _ body: (inout Rollup) -> Void) {
+        state.withLock { body(&$0.tiers[tier]![key]!) }
+    }
+    package func delete(id: String, project: ProjectID = Project.default) { state.withLock { $0.events[Key(project, id)] = nil } }
+
+    package func plantAttempts(_ count: Int, on delivery: String) {
+        state.withLock { $0.attempts[ExactText(delivery)] = Set((0..<count).map { ExactText("process \($0)") }) }
+    }
+}
