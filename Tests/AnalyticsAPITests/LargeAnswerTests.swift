@@ -271,15 +271,3 @@ import Testing
         }
     }
 }
-
-/// Asks again until it holds.
-private func eventually(
-    _ what: Comment, within limit: Duration = .seconds(30), _ condition: () async throws -> Bool
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while ContinuousClock.now < deadline {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(10))
-    }
-    Issue.record("not within \(limit): \(what)")
-}

@@ -131,28 +131,9 @@ struct DamagedStoreTests {
         }
     }
 
-    @Test("SQLite: rows at times that no event can have are in no walk over everything")
-    func sqliteTimes() async throws {
-        try await withSQLite { store, file async throws in
-            for (number, time) in [Int64.min, .max, 0].enumerated() {
-                try await store.add([stored("\(number)", at: Timestamp(milliseconds: time))])
-            }
-            try await file.write { db in
-                for bucket in [Int64.min, .max, 0] {
-                    for tier in 0..<3 {
-                        try db.execute(sql: "INSERT INTO buckets VALUES (?, 'p', ?, 1, 0, 1, x'')", arguments: [tier, bucket])
-                    }
-                }
-            }
-            try await expectBounded(store, minutes: [0], hours: [0])
-        }
-    }
-
-    @Test(
-        "MongoDB: documents at times that no event can have are in no walk over everything",
-        .enabled(if: StoreBackend.available.contains(.mongodb)))
-    func mongoTimes() async throws {
-        try await withMongoDatabase { store async throws in
+    @Test("events and buckets at times that no event can have are in no walk over everything", arguments: StoreBackend.available)
+    func times(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
             for (number, time) in [Int64.min, .max, 0].enumerated() {
                 try await store.add([stored("\(number)", at: Timestamp(milliseconds: time))])
             }

@@ -52,17 +52,6 @@ struct MongoTimeLimitTests {
         }
     }
 
-    @Test("an operation whose caller's deadline has passed does not begin")
-    func deadline() async throws {
-        try await withStore { store async throws in
-            await #expect(throws: StoreError.self) {
-                try await Deadline.within(.zero) { () async throws in _ = try await store.insert([stored("late")]) }
-            }
-            #expect(try await store.event(project: "p", id: "late") == nil)
-            #expect(try await Deadline.within(.seconds(60)) { () async throws in try await store.event(project: "p", id: "7") } != nil)
-        }
-    }
-
     private func withStore(_ body: (MongoStore) async throws -> Void) async throws {
         try await withMongoServer(["--setParameter", "enableTestCommands=1"]) { server in
             let store = try MongoStore(uri: server.uri, poolSize: 2, logger: quiet)

@@ -48,6 +48,12 @@ struct StoreContractCancellation {
                 try await Deadline.within(.zero) { () async throws in _ = try await store.insert([stored("late")]) }
             }
             await #expect(throws: StoreError.self) {
+                // A longer deadline inside does not lengthen the one around it.
+                try await Deadline.within(.zero) { () async throws in
+                    try await Deadline.within(.seconds(60)) { () async throws in _ = try await store.insert([stored("late")]) }
+                }
+            }
+            await #expect(throws: StoreError.self) {
                 try await Deadline.within(.zero) { () async throws in _ = try await store.events(matching: selection, after: nil, limit: 1)
                 }
             }

@@ -69,7 +69,7 @@ struct StoreContractInsertion {
         }
     }
 
-    @Test("ids are compared byte by byte", arguments: StoreBackend.available)
+    @Test("ids and receipts are compared byte by byte", arguments: StoreBackend.available)
     func bytewise(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             let ids = ["é", "e\u{301}", "E", "e", "$e", "e.e", "{\"$ne\":1}", "id with spaces", "😀"]
@@ -78,6 +78,7 @@ struct StoreContractInsertion {
                 #expect(try await bytes(store.event(project: "p", id: id)?.event.id) == bytes(id))
             }
             #expect(try await store.event(project: "p", id: "É") == nil)
+            #expect(try await store.insert([stored("r", receipt: "é"), stored("r", receipt: "e\u{301}")]).last == .duplicate(heldAt: noon))
         }
     }
 
