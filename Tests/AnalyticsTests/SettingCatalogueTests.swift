@@ -76,3 +76,22 @@ struct SettingCatalogueTests {
         #expect(SettingCatalogue.logLevel.documentedDefault.flatMap(SettingCatalogue.logLevel.parse) != nil)
     }
 }
+
+/// Where a setting may be left out, a wrong value is still no value.
+struct SettingTests {
+    private func isRefused<Value>(_ setting: Setting<Value>, _ text: String) -> Bool {
+        if case .none = setting.parse(text) { true } else { false }
+    }
+
+    @Test(arguments: ["localhost:27017", "http://x", "mongodb:/x", "amqps://x", " amqp://x"])
+    func anAddressNeedsItsScheme(text: String) {
+        #expect(isRefused(SettingCatalogue.mongoURI, text) && isRefused(SettingCatalogue.rabbitURL, text))
+        #expect(!isRefused(SettingCatalogue.mongoURI, "mongodb://x") && !isRefused(SettingCatalogue.rabbitURL, "amqp://x"))
+    }
+
+    @Test(arguments: ["-1", "1.5", "x", " 1", "36501"])
+    func aNumberLiesInItsRange(text: String) {
+        #expect(isRefused(SettingCatalogue.retentionDays, text) && isRefused(SettingCatalogue.queryTimeout, text))
+        #expect(!isRefused(SettingCatalogue.retentionDays, "0") && !isRefused(SettingCatalogue.queryTimeout, "600"))
+    }
+}

@@ -10,7 +10,7 @@ struct Setting<Value: Sendable>: SettingDescription {
     let allowed: String
     /// What holds where it is not set.
     let standard: Value
-    /// `nil` for a text that is not allowed.
+    /// `nil` for a text that is not allowed. Where the value is an optional itself, a plain `nil` in a closure is a value: be explicit.
     let parse: @Sendable (String) -> Value?
 }
 
@@ -44,7 +44,10 @@ extension Setting<Int> {
 extension Setting<Int?> {
     /// Where the service has to know whether it is set.
     static func optionalInteger(_ name: String, documented: String, in range: ClosedRange<Int>) -> Self {
-        Self(name, nil, documented: documented, allowed: integerRange(range)) { Int($0).flatMap { range.contains($0) ? $0 : nil } }
+        Self(name, nil, documented: documented, allowed: integerRange(range)) { text in
+            guard let value = Int(text), range.contains(value) else { return Int??.none }
+            return value
+        }
     }
 }
 
@@ -78,7 +81,8 @@ extension Setting<String?> {
     /// An address, which may hold a password.
     static func address(_ name: String, schemes: [String], allowed: String) -> Self {
         Self(name, nil, documented: nil, isSecret: true, allowed: allowed) { text in
-            schemes.contains { text.starts(withUTF8: "\($0)://") } ? text : nil
+            guard schemes.contains(where: { text.starts(withUTF8: "\($0)://") }) else { return String??.none }
+            return text
         }
     }
 }
