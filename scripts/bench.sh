@@ -97,7 +97,15 @@ bench() {
 
 # Between two shapes: each begins with empty stores.
 nothing() { :; }
-forget_services() { scripts/stack.sh down --wipe >/dev/null && scripts/stack.sh start mongodb rabbitmq redis; }
+forget_services() {
+    scripts/stack.sh down --wipe >/dev/null
+    # A port is free a moment after its server has ended.
+    for _ in $(seq 60); do
+        ! scripts/stack.sh free || break
+        sleep 0.5
+    done
+    scripts/stack.sh start mongodb rabbitmq redis
+}
 
 [[ "${1:-}" != help ]] || {
     usage
