@@ -1,7 +1,7 @@
 /// The moment up to which a caller waits for what it asks of a port.
 ///
 /// It belongs to the task, as cancellation does: every operation that runs inside ``within(_:_:)`` has it, and no function in between has
-/// to pass it on. An adapter ends an operation at its deadline or at a limit of its own, whichever comes first
+/// to pass it on. A store begins no operation after it; what is under way may last until a limit of the adapter's own
 /// (docs/decisions/deadlines.md).
 public struct Deadline: Sendable, Equatable {
     public let instant: ContinuousClock.Instant
