@@ -37,15 +37,15 @@ let package = Package(
     targets: [
         // C and C++: a module map and a shim each, and one Swift importer each.
         .target(
-            name: "CJSON",
+            name: "CSimdJSON",
             linkerSettings: [.linkedLibrary("simdjson")]
         ),
         .target(
-            name: "CMongoC",
-            dependencies: ["CJSON", "CLibMongoC"],
+            name: "CMongoShims",
+            dependencies: ["CSimdJSON", "CMongoC"],
             linkerSettings: [.linkedLibrary("simdjson")]
         ),
-        .systemLibrary(name: "CLibMongoC", pkgConfig: "libbson-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CMongoC", pkgConfig: "libbson-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(name: "CDocuments", exclude: ["openapi.json", "docs.html"]),
@@ -54,13 +54,14 @@ let package = Package(
 
         .target(
             name: "AnalyticsJSON",
-            dependencies: ["CJSON"],
+            dependencies: ["CSimdJSON"],
             swiftSettings: strict
         ),
         .target(
             name: "AnalyticsCore",
             dependencies: [
                 "AnalyticsJSON",
+                .product(name: "Algorithms", package: "swift-algorithms"),
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
@@ -99,7 +100,7 @@ let package = Package(
         .target(
             name: "AnalyticsMongoDB",
             dependencies: [
-                "AnalyticsCore", "AnalyticsJSON", "CMongoC",
+                "AnalyticsCore", "AnalyticsJSON", "CMongoShims",
                 .product(name: "Algorithms", package: "swift-algorithms"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -247,7 +248,6 @@ let package = Package(
                 "AnalyticsCore",
                 "TestSupport",
                 "analytics",
-                "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),

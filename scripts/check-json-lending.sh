@@ -7,8 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cp Sources/CJSON/include/cjson.h "$work"
-echo 'module CJSON { header "cjson.h" export * }' >"$work/module.modulemap"
+cp Sources/CSimdJSON/include/cjson.h "$work"
+echo 'module CSimdJSON { header "cjson.h" export * }' >"$work/module.modulemap"
 swiftc -swift-version 6 -parse-as-library -emit-module -emit-module-path "$work/AnalyticsJSON.swiftmodule" \
     -module-name AnalyticsJSON -I "$work" Sources/AnalyticsJSON/*.swift
 

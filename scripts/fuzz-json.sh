@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 
 build=${BUILD_DIR:-.build/fuzz}
 mkdir -p "$build"
-sources="Tests/Fuzz/json_fuzz.cpp Sources/CJSON/*.cpp Sources/CMongoC/json_bson.cpp"
-flags="-std=c++17 -O1 -g -Wall -Wextra -ISources/CJSON/include -ISources/CMongoC/include $(pkg-config --cflags libbson-1.0)"
+sources="Tests/Fuzz/json_fuzz.cpp Sources/CSimdJSON/*.cpp Sources/CMongoShims/json_bson.cpp"
+flags="-std=c++17 -O1 -g -Wall -Wextra -ISources/CSimdJSON/include -ISources/CMongoShims/include $(pkg-config --cflags libbson-1.0)"
 flags="$flags -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 libraries="-lsimdjson $(pkg-config --libs libbson-1.0)"
 

@@ -94,7 +94,7 @@ CLEAN = [
     'if text.starts(withUTF8: "data."), text.ends(withUTF8: "ms"), text.equalsUTF8("K"), text.containsUTF8(".") {',
     "let line = rest.prefix { $0 != 0x0A }",
     'case "v": try check(value)',
-    'case "waits": isAwaited = value.string == "1"',
+    'case "waits": reportRequested = value.string == "1"',
     'let start = address.utf8.firstRange(of: "://".utf8)',
     "if Self.isNumber(cell) {",
     'case "events" where array == nil: array = value',

@@ -39,9 +39,9 @@ public func makeApplication(
     services: APIServices, settings: APISettings, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> some ApplicationProtocol {
     let maximumBodyBytes = settings.maximumBodyBytes
-    let pace = settings.pace
+    let timeouts = settings.timeouts
     let http1 = HTTP1Channel.Configuration(
-        additionalChannelHandlers: [ConnectionGuard(limits: pace, maximumBodyBytes: maximumBodyBytes)],
+        additionalChannelHandlers: [ConnectionTimeoutHandler(limits: timeouts, maximumBodyBytes: maximumBodyBytes)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
     return Application(
         router: makeRouter(services: services, settings: settings),

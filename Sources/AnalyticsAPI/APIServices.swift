@@ -13,7 +13,7 @@ public struct APIServices: Sendable {
     ///   - readiness: Asks each dependency; must return within a few seconds whatever happens to them.
     ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
     public init(
-        collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StoredWait,
+        collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StorageWaiter,
         authenticator: any Authenticator, readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
         events = EventServices(collector: collector, reader: reader, engine: engine, storedWait: storedWait)
@@ -34,5 +34,5 @@ struct EventServices: Sendable {
     var collector: Collector
     var reader: EventReader
     var engine: QueryEngine
-    var storedWait: StoredWait
+    var storedWait: StorageWaiter
 }

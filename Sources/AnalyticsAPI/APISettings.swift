@@ -12,7 +12,7 @@ public struct APISettings: Sendable {
     public var maximumAnswerBytesInMemory: Int
     /// Connections open at a time; further ones wait in the kernel's queue.
     public var maximumConnections: Int
-    public var pace: ConnectionPace.Limits
+    public var timeouts: ConnectionTimeouts.Limits
     /// Sent as `Server`, and the version that the OpenAPI document names.
     public var serverName: String
     public var serverVersion: String
@@ -24,7 +24,7 @@ public struct APISettings: Sendable {
     public init(
         host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
         maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
-        maximumConnections: Int = 4096, pace: ConnectionPace.Limits = .init(),
+        maximumConnections: Int = 4096, timeouts: ConnectionTimeouts.Limits = .init(),
         serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false
     ) {
         self.host = host
@@ -33,7 +33,7 @@ public struct APISettings: Sendable {
         self.maximumBodyBytesInMemory = maximumBodyBytesInMemory
         self.maximumAnswerBytesInMemory = maximumAnswerBytesInMemory
         self.maximumConnections = maximumConnections
-        self.pace = pace
+        self.timeouts = timeouts
         self.serverName = serverName
         self.serverVersion = serverVersion
         self.keepClientAddress = keepClientAddress

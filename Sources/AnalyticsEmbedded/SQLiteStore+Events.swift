@@ -21,7 +21,7 @@ extension SQLiteStore {
                 }
                 if db.changesCount == 1 { return .stored }
                 let outcome = try taken.first([SQLiteText(stored.event.project.name), SQLiteText(stored.event.id)]) { row in
-                    Self.outcome(for: stored, receipt: row[0], fingerprint: row[1], heldAt: Timestamp(milliseconds: row[2]))
+                    Self.outcome(for: stored, ingestID: row[0], fingerprint: row[1], heldAt: Timestamp(milliseconds: row[2]))
                 }
                 guard let outcome else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event") }
                 return outcome
@@ -35,11 +35,11 @@ extension SQLiteStore {
         [.SQLITE_TOOBIG, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH].contains(error.resultCode)
     }
 
-    /// What it means that the id is taken, by an event of this receipt, fingerprint and timestamp.
+    /// What it means that the id is taken, by an event of this ingest id, fingerprint and timestamp.
     private static func outcome(
-        for stored: StoredEvent, receipt: SQLiteText, fingerprint: Int64, heldAt: Timestamp
+        for stored: StoredEvent, ingestID: SQLiteText, fingerprint: Int64, heldAt: Timestamp
     ) -> InsertOutcome {
-        if receipt.string.utf8.elementsEqual(stored.event.receipt.utf8) { return .redelivered }
+        if ingestID.string.utf8.elementsEqual(stored.event.ingestID.utf8) { return .redelivered }
         return fingerprint == stored.fingerprint ? .duplicate(heldAt: heldAt) : .conflict(heldAt: heldAt)
     }
 
@@ -71,7 +71,7 @@ enum EventRow {
             SQLiteText(event.project.name), SQLiteText(event.id), SQLiteText(event.type), SQLiteText(event.source),
             event.timestamp.milliseconds, event.clientTimestamp?.milliseconds, event.data?.text, event.correlationId.map(SQLiteText.init),
             event.metadata?.text, event.userId.map(SQLiteText.init), event.sessionId.map(SQLiteText.init),
-            event.receivedAt.milliseconds, SQLiteText(event.receipt), stored.processedAt.milliseconds, stored.context?.text,
+            event.receivedAt.milliseconds, SQLiteText(event.ingestID), stored.processedAt.milliseconds, stored.context?.text,
             stored.fingerprint,
         ]
     }
@@ -83,7 +83,7 @@ enum EventRow {
                 project: (row[0] as SQLiteText).project(), id: text(row, 1), type: text(row, 2), source: text(row, 3),
                 timestamp: Timestamp(milliseconds: row[4]), clientTimestamp: (row[5] as Int64?).map(Timestamp.init(milliseconds:)),
                 data: json(row, 6), correlationId: textIfAny(row, 7), metadata: json(row, 8), userId: textIfAny(row, 9),
-                sessionId: textIfAny(row, 10), receivedAt: Timestamp(milliseconds: row[11]), receipt: text(row, 12)
+                sessionId: textIfAny(row, 10), receivedAt: Timestamp(milliseconds: row[11]), ingestID: text(row, 12)
             ),
             processedAt: Timestamp(milliseconds: row[13]), context: json(row, 14), fingerprint: row[15]
         )

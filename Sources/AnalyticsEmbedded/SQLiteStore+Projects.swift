@@ -2,7 +2,7 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark"
+    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone"
 
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
         try await read(.projectRecords) { db in
@@ -39,6 +39,17 @@ extension SQLiteStore {
         }
     }
 
+    public func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {
+        try await write(.setTimeZone) { db in
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO projects (project, timeZone) VALUES (CAST(? AS TEXT), CAST(? AS TEXT))
+                    ON CONFLICT DO UPDATE SET timeZone = excluded.timeZone
+                    """
+            ).execute(arguments: [SQLiteText(project.name), SQLiteText(zone.text)])
+        }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await raise(.close, ["closedBefore"], of: project, to: time)
     }
@@ -72,10 +83,13 @@ extension SQLiteStore {
         var records: [ProjectRecord] = []
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         while let row = try rows.next() {
+            let zone = (row[5] as SQLiteText?)?.string
             let record = ProjectRecord(
                 project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
-                watermark: time(row[4]))
-            guard record.isValid else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read") }
+                watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init))
+            guard record.isValid, (record.timeZone == nil) == (zone == nil) else {
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read")
+            }
             records.append(record)
         }
         return records

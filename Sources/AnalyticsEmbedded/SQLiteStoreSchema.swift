@@ -14,6 +14,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version3) },
         { try markFoldedBuckets($0) },
         { try $0.execute(sql: version5) },
+        { try $0.execute(sql: version6) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -153,6 +154,8 @@ extension SQLiteStoreSchema {
         INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) SELECT 2, project, day, generation, 0, 1, x'' FROM days;
         DROP TABLE days;
         """
+
+    private static let version6 = "ALTER TABLE projects ADD COLUMN timeZone TEXT;"
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass
     /// over it until then, and for ever where it lies below the watermark: its events may be gone.

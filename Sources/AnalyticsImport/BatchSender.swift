@@ -3,11 +3,11 @@ internal import AnalyticsCore
 /// Brings events to a service's `/api/v1/events/batch`.
 public protocol ImportTransport: Sendable {
     /// Throws what may pass: there is no answer. Cancelled, it throws.
-    func post(_ events: [[UInt8]]) async throws -> ImportAnswer
+    func post(_ events: [[UInt8]]) async throws -> ImportResponse
 }
 
 /// What the service says of a request; the members that it does not have are `nil`.
-public struct ImportAnswer: Sendable, Decodable {
+public struct ImportResponse: Sendable, Decodable {
     /// An event that the service refused.
     public struct Refusal: Sendable, Decodable, Equatable {
         public var index: Int
@@ -51,7 +51,7 @@ public struct ImportAnswer: Sendable, Decodable {
 public struct BatchSender: Sendable {
     struct Outcome: Sendable {
         var tally = ImportTally()
-        var refusals: [ImportAnswer.Refusal] = []
+        var refusals: [ImportResponse.Refusal] = []
     }
 
     private let transport: any ImportTransport
@@ -98,20 +98,20 @@ public struct BatchSender: Sendable {
     }
 
     /// A body was larger than this service allows.
-    private func sendHalves(_ events: [[UInt8]], _ answer: ImportAnswer) async throws -> Outcome {
+    private func sendHalves(_ events: [[UInt8]], _ answer: ImportResponse) async throws -> Outcome {
         guard events.count > 1 else {
-            let refusal = ImportAnswer.Refusal(index: 0, code: "body_too_large", message: answer.detail ?? "The event is too large.")
+            let refusal = ImportResponse.Refusal(index: 0, code: "body_too_large", message: answer.detail ?? "The event is too large.")
             return Outcome(tally: ImportTally(rejected: 1), refusals: [refusal])
         }
         let half = events.count / 2
         var outcome = try await send(Array(events[..<half]))
         let rest = try await send(Array(events[half...]))
         outcome.tally += rest.tally
-        outcome.refusals += rest.refusals.map { ImportAnswer.Refusal(index: $0.index + half, code: $0.code, message: $0.message) }
+        outcome.refusals += rest.refusals.map { ImportResponse.Refusal(index: $0.index + half, code: $0.code, message: $0.message) }
         return outcome
     }
 
-    private func outcome(_ answer: ImportAnswer, acceptedBefore: Int) -> Outcome {
+    private func outcome(_ answer: ImportResponse, acceptedBefore: Int) -> Outcome {
         let refusals = answer.rejected ?? []
         let duplicates = max(0, (answer.duplicates ?? 0) - acceptedBefore)
         return Outcome(

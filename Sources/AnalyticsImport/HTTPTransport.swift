@@ -17,7 +17,7 @@ public struct HTTPTransport: ImportTransport {
         self.waitsForStored = waitsForStored
     }
 
-    public func post(_ events: [[UInt8]]) async throws -> ImportAnswer {
+    public func post(_ events: [[UInt8]]) async throws -> ImportResponse {
         var body = ByteBuffer()
         body.reserveCapacity(events.reduce(0) { $0 + $1.count + 1 })
         for event in events {
@@ -34,7 +34,7 @@ public struct HTTPTransport: ImportTransport {
         request.body = .bytes(body)
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
         let bytes = try await response.body.collect(upTo: 16 * 1024 * 1024)
-        var answer = (try? JSONDecoder().decode(ImportAnswer.self, from: Data(bytes.readableBytesView))) ?? ImportAnswer(status: 0)
+        var answer = (try? JSONDecoder().decode(ImportResponse.self, from: Data(bytes.readableBytesView))) ?? ImportResponse(status: 0)
         answer.status = Int(response.status.code)
         return answer
     }

@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CSimdJSON
 
 /// Cuts an array into its elements, without parsing them. It holds the text, and gives places in it.
 public struct JSONElements {

@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CSimdJSON
 
 /// Why a text is not the JSON that was asked for.
 public struct JSONFault: Error, Equatable {

@@ -1,18 +1,10 @@
-internal import CJSON
+internal import CSimdJSON
 
 /// Tells whether conditions on paths hold for JSON texts. Nothing of a text becomes a Swift value. One thread at a time.
 ///
 /// A condition holds when one of its values stands at the end of its path. An array stands for its elements, on the way and at the end, but
 /// not one inside another. Strings and keys are compared by their bytes, numbers by what they are worth, exactly.
 public final class JSONMatcher {
-    public enum Scalar: Sendable, Hashable {
-        case string(String)
-        case integer(Int64)
-        case double(Double)
-        case boolean(Bool)
-        case null
-    }
-
     private let matcher: OpaquePointer
     public private(set) var isEmpty = true
 
@@ -25,7 +17,7 @@ public final class JSONMatcher {
     }
 
     /// Adds a condition; all of them must hold.
-    public func require(path: [String], anyOf values: [Scalar]) {
+    public func require(path: [String], anyOf values: [JSONScalar]) {
         isEmpty = false
         Self.added(cjson_matcher_add_condition(matcher))
         for key in path { add(key, cjson_matcher_add_key) }

@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CSimdJSON
 
 /// Parses and validates JSON objects with simdjson; reuses its buffers from one object to the next.
 ///

@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CSimdJSON
 
 /// Writes JSON text without building values first. The caller sees to the order of calls.
 public struct JSONWriter: Sendable {

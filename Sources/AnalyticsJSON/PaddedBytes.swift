@@ -1,4 +1,4 @@
-internal import CJSON
+internal import CSimdJSON
 
 /// A text as bytes, with the spare room behind its end that the JSON parser reads into.
 ///

@@ -1,6 +1,6 @@
 import AnalyticsCore
 import AnalyticsJSON
-import CMongoC
+import CMongoShims
 
 /// A value on its way to the server: filters, pipelines and documents are written as these, and what a user sent can only ever
 /// be a value in them, never an operator.

@@ -1,6 +1,6 @@
 import AnalyticsCore
 import AnalyticsJSON
-import CMongoC
+import CMongoShims
 
 /// Reads a BSON document where it lies (https://bsonspec.org/spec.html). Valid as long as the memory under it: the cursor's or
 /// reply's, until the next row. What is cut short or of an unknown type ends the document; ``each(_:)`` tells that from its end.

@@ -1,5 +1,5 @@
 import AnalyticsCore
-import CMongoC
+import CMongoShims
 import NIOPosix
 import Synchronization
 
@@ -55,14 +55,14 @@ final class ClientPool: @unchecked Sendable {
         let result: Result<Value, StoreError>
         let deadline = Deadline.current?.instant
         let longest = ContinuousClock.now + .milliseconds(Int(limits.serverSelection))
-        let patience = min(longest, deadline ?? longest)
+        let latest = min(longest, deadline ?? longest)
         let stop = OperationStop()
         do {
             result = try await withTaskCancellationHandler {
                 try await threads.runIfActive { [self] in
                     Result { () throws(StoreError) -> Value in
-                        // Behind others that are slow, or wait for a server that is away: whoever asked has given up, or had better.
-                        guard .now < patience else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
+                        // Queued past the deadline: fail; the caller has given up.
+                        guard .now < latest else { throw StoreError(.unavailable, operation: operation, "waited too long for a thread") }
                         return try withClient(operation, stop, seesUncommitted: seesUncommitted) { session throws(StoreError) in
                             var session = session
                             session.deadline = deadline

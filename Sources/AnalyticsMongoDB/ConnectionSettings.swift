@@ -1,5 +1,5 @@
 import AnalyticsCore
-import CMongoC
+import CMongoShims
 
 /// How long the driver may take. libmongoc's own limits are 30 s to find a server, 10 s to connect and 5 minutes for an answer.
 struct TimeLimits: Sendable {

@@ -20,7 +20,7 @@ extension StoredEvent {
         add("context", context.map(BSON.json))
         add("receivedAt", .date(event.receivedAt))
         add("processedAt", .date(processedAt))
-        add("receipt", .string(event.receipt))
+        add("receipt", .string(event.ingestID))
         add("fingerprint", .integer(fingerprint))
         return fields
     }
@@ -33,7 +33,7 @@ extension StoredEvent {
             let id = key["id"]?.string,
             let type = fields["type"]?.string, let source = fields["source"]?.string, let timestamp = fields["timestamp"]?.date,
             let receivedAt = fields["receivedAt"]?.date, let processedAt = fields["processedAt"]?.date,
-            let receipt = fields["receipt"]?.string, let fingerprint = fields["fingerprint"]?.integer
+            let ingestID = fields["receipt"]?.string, let fingerprint = fields["fingerprint"]?.integer
         else { return nil }
         var isWhole = true
         /// What may be missing, but not be unreadable.
@@ -48,7 +48,7 @@ extension StoredEvent {
                 project: project, id: id, type: type, source: source, timestamp: timestamp,
                 clientTimestamp: optional("clientTimestamp", \.date), data: optional("data", \.json),
                 correlationId: optional("correlationId", \.string), metadata: optional("metadata", \.json),
-                userId: optional("userId", \.string), sessionId: optional("sessionId", \.string), receivedAt: receivedAt, receipt: receipt
+                userId: optional("userId", \.string), sessionId: optional("sessionId", \.string), receivedAt: receivedAt, ingestID: ingestID
             ),
             processedAt: processedAt, context: optional("context", \.json), fingerprint: fingerprint
         )

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import AnalyticsJSON
 
 /// Turns a selection into the server's filters. Pure. What a user sent stands only where the server takes a literal: inside an
 /// `$in` or an `enum`; and as a path below `data`.
@@ -81,7 +82,7 @@ enum EventQuery {
 }
 
 extension BSON {
-    init(_ scalar: DataCondition.Scalar) {
+    init(_ scalar: JSONScalar) {
         self =
             switch scalar {
             case .string(let string): .string(string)

@@ -31,11 +31,11 @@ extension Session {
         for chunk in events.chunks(ofCount: 1000) {
             let keys = chunk.map { Key.event($0.event.project, $0.event.id) }
             try find(.events, [("_id", ["$in": .array(keys)])], [("projection", ["receipt": 1, "fingerprint": 1, "timestamp": 1])]) { row in
-                guard let id = row["_id"]?.document, let receipt = row["receipt"]?.string, let timestamp = row["timestamp"]?.date else {
+                guard let id = row["_id"]?.document, let ingestID = row["receipt"]?.string, let timestamp = row["timestamp"]?.date else {
                     return
                 }
                 stored[id.identity] = Insertion.Stored(
-                    receipt: receipt, fingerprint: row["fingerprint"]?.integer, timestamp: timestamp)
+                    ingestID: ingestID, fingerprint: row["fingerprint"]?.integer, timestamp: timestamp)
             }
         }
         return stored
@@ -50,13 +50,13 @@ struct Insertion {
     }
 
     struct Stored: Equatable {
-        var receipt: String
+        var ingestID: String
         var fingerprint: Int64?
         var timestamp: Timestamp
     }
 
     /// Events and bytes of one bulk: well inside one message of the server's (48 MB), so that a bulk is one command, and small
-    /// enough to be done long before the client's patience ends.
+    /// enough to be done long before the client times out.
     static let batchCount = 1000
     static let batchBytes = 40_000_000
     /// What a document may weigh. https://www.mongodb.com/docs/v6.0/reference/limits/
@@ -149,7 +149,7 @@ struct Insertion {
             guard let holder = known[key] ?? stored[key] else {
                 throw StoreError(.unavailable, operation: "insert", "an id was taken, and is not any more")
             }
-            if holder.receipt.utf8.elementsEqual(event.receipt.utf8) {
+            if holder.ingestID.utf8.elementsEqual(event.ingestID.utf8) {
                 settled[index] = .redelivered
             } else {
                 settled[index] =

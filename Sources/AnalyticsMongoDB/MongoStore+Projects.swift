@@ -32,6 +32,12 @@ extension MongoStore {
         }
     }
 
+    public func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {
+        try await run(.setTimeZone) { session throws(StoreError) in
+            try session.updateRecord(of: project, [("$set", ["timeZone": .string(zone.text)])])
+        }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await run(.close) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
@@ -102,9 +108,11 @@ extension ProjectRecord {
         guard moments.allSatisfy({ $0 == nil || $0?.date != nil }) else { return nil }
         let days = fields["retentionDays"]
         guard days == nil || days?.integer != nil else { return nil }
+        let zone = fields["timeZone"]?.string.flatMap(ZoneName.init)
+        guard fields["timeZone"] == nil || zone != nil else { return nil }
         self.init(
             project: project, retentionDays: days?.integer.map { Int($0) }, changedAt: moments[0]?.date, closedBefore: moments[1]?.date,
-            watermark: moments[2]?.date)
+            watermark: moments[2]?.date, timeZone: zone)
         guard isValid else { return nil }
     }
 }

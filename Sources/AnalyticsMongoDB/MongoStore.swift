@@ -1,5 +1,5 @@
 public import AnalyticsCore
-import CMongoC
+import CMongoShims
 public import Logging
 import Synchronization
 

@@ -1,4 +1,4 @@
-import CMongoC
+import CMongoShims
 import Synchronization
 
 /// How much of the database operations have seen. Each operation that begins later reads a state that is at least as new, on whichever

@@ -1,5 +1,5 @@
 import AnalyticsCore
-import CMongoC
+import CMongoShims
 
 /// What libmongoc or the server says went wrong, and what that means for the caller: the one place that knows the codes.
 struct ServerError: Error, Equatable {

@@ -1,5 +1,5 @@
 import AnalyticsCore
-import CMongoC
+import CMongoShims
 
 /// A client on loan to one thread, and the few things that are done with it. Every failure leaves here as a ``StoreError``.
 struct Session {

@@ -1,5 +1,5 @@
 import AnalyticsCore
-import CMongoC
+import CMongoShims
 import Foundation
 import Synchronization
 

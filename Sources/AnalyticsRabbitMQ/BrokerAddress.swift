@@ -1,5 +1,4 @@
 import AnalyticsCore
-import Foundation
 
 /// Where the broker is and who asks: `amqp://user:password@host:port/vhost`, percent-encoded as
 /// https://www.rabbitmq.com/docs/uri-spec has it.
@@ -53,7 +52,7 @@ struct BrokerAddress: Sendable, Equatable {
 
     /// C strings go to the library, so a NUL would cut the value short.
     private static func decode(_ text: Substring, _ part: String) throws(BrokerError) -> String {
-        guard let decoded = text.removingPercentEncoding, !decoded.containsUTF8("\0") else {
+        guard let decoded = PercentEncoding.decode(text, plusIsSpace: false), !decoded.containsUTF8("\0") else {
             throw refused("the \(part) is not percent-encoded UTF-8 without NUL: a % stands before two hexadecimal digits")
         }
         return decoded

@@ -38,7 +38,7 @@ public struct Topology: Sendable, Equatable {
 /// handle_eol).
 final class TopologyDeclaration: Sendable {
     /// What every channel of the broker needs to hear of the end, many times over.
-    private static let patience = Duration.seconds(1)
+    private static let settlingTime = Duration.seconds(1)
 
     let names: Topology
     private let missingSince = Mutex<Instant?>(nil)
@@ -58,7 +58,7 @@ final class TopologyDeclaration: Sendable {
         try turn.withLock { _ throws(BrokerError) in
             let wait = missingSince.withLock { since in
                 defer { since = nil }
-                return since.map { $0 + Self.patience - .now } ?? .zero
+                return since.map { $0 + Self.settlingTime - .now } ?? .zero
             }
             if wait > .zero { Thread.sleep(forTimeInterval: wait.seconds) }
             try connection.declare(names)

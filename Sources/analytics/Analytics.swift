@@ -10,7 +10,9 @@ struct Analytics: AsyncParsableCommand {
             `analytics serve` is a complete service in one process that keeps its data in ./data.
             """,
         version: BuildInfo.version,
-        subcommands: [Serve.self, Import.self, Reconcile.self, RebuildRollups.self, Retention.self, DeadLetters.self, Health.self],
+        subcommands: [
+            Serve.self, Import.self, Reconcile.self, RebuildRollups.self, Projects.self, Retention.self, DeadLetters.self, Health.self,
+        ],
         defaultSubcommand: nil
     )
 }

@@ -13,7 +13,7 @@ import Testing
 @Suite struct ConnectionTests {
     private func service(_ change: (inout APISettings) -> Void = { _ in }) -> TestService {
         var service = TestService()
-        service.settings.pace = ConnectionPace.Limits(
+        service.settings.timeouts = ConnectionTimeouts.Limits(
             headers: .milliseconds(400), body: .milliseconds(400), bodyBytesPerSecond: 100_000, keepAlive: .milliseconds(800),
             answer: .seconds(5), rest: .milliseconds(400))
         change(&service.settings)
@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test func `slow connections do not keep others from being served`() async throws {
-        try await service { $0.pace.headers = .seconds(2) }.run(.live) { client in
+        try await service { $0.timeouts.headers = .seconds(2) }.run(.live) { client in
             let port = client.port!
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for _ in 0..<200 {
@@ -175,7 +175,7 @@ import Testing
     }
 
     @Test func `Connection close is honoured`() async throws {
-        try await service { $0.pace.keepAlive = .seconds(60) }.run(.live) { client in
+        try await service { $0.timeouts.keepAlive = .seconds(60) }.run(.live) { client in
             let ask = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             let answer = try await RawConnection(port: client.port!).exchange([ask])
             #expect(answer.status == 200 && answer.isClosed)

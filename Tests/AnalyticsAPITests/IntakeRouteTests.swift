@@ -33,10 +33,10 @@ private struct HitsFormat: IntakeFormat {
     }
 }
 
-private struct HitsAnswer: IntakeAnswer {
+private struct HitsAnswer: IntakeResponse {
     func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? { nil }
 
-    func response(_ result: SubmissionResult, _ outcome: StoredWait.Outcome?, holding lease: ByteBudget.Lease) -> Response {
+    func response(_ result: SubmissionResult, _ outcome: StorageWaiter.Outcome?, holding lease: ByteBudget.Lease) -> Response {
         let isWhole = result.unconfirmed.isEmpty && result.rejected.count == 0
         return Response(status: isWhole ? .ok : .accepted, body: .init(byteBuffer: ByteBuffer(string: "\(result.accepted.count)")))
     }
@@ -68,7 +68,7 @@ struct IntakeRouteTests {
         }
         let events = try service.publisher.events
         #expect(events.map(\.type) == ["click", "click"] && events.map(\.source) == ["shop", "shop"])
-        #expect(events.compactMap(\.data?.text) == ["1", #""two""#] && events.map(\.receipt).count == 2)
+        #expect(events.compactMap(\.data?.text) == ["1", #""two""#] && events.map(\.ingestID).count == 2)
     }
 
     @Test func `what concerns every request is the same for a vendor's`() async throws {

@@ -19,7 +19,7 @@ import Testing
             let time = TestService.now - .milliseconds(index)
             let event = Event(
                 project: Project.default, id: "id \"\(index)\" é", type: "t\(index)", source: "s", timestamp: time, data: data,
-                receivedAt: time, receipt: "r:\(index)")
+                receivedAt: time, ingestID: "r:\(index)")
             return StoredEvent(event: event, processedAt: time, context: nil, fingerprint: 0)
         }
     }
@@ -27,7 +27,7 @@ import Testing
     private static func service(_ events: [StoredEvent], _ change: (inout APISettings) -> Void = { _ in }) async throws -> TestService {
         var service = TestService()
         _ = try await service.store.insert(events)
-        service.settings.pace = ConnectionPace.Limits(headers: .milliseconds(400), answer: .seconds(1))
+        service.settings.timeouts = ConnectionTimeouts.Limits(headers: .milliseconds(400), answer: .seconds(1))
         change(&service.settings)
         return service
     }
@@ -178,7 +178,7 @@ import Testing
     @Test func `a client that goes in the middle of an answer gives its room back at once`() async throws {
         let service = try await Self.service(Self.events(40, bytes: 200_000)) {
             $0.maximumAnswerBytesInMemory = Self.onePage
-            $0.pace.answer = .seconds(60)
+            $0.timeouts.answer = .seconds(60)
         }
         try await service.run(.live) { client in
             var stuck: UnreadConnection? = try await Self.stuckClient(client)
@@ -189,7 +189,7 @@ import Testing
     }
 
     @Test func `a client that reads slowly, but fast enough, gets all of its answer`() async throws {
-        let service = try await Self.service(Self.events(40, bytes: 25_000)) { $0.pace.answerBytes = 20_000 }
+        let service = try await Self.service(Self.events(40, bytes: 25_000)) { $0.timeouts.answerBytes = 20_000 }
         try await service.run(.live) { client in
             let length = try #require(try await client.get("/api/v1/events?limit=40").headers[.contentLength].flatMap { Int($0) })
             let slow = try UnreadConnection(port: client.port!)
@@ -213,7 +213,7 @@ import Testing
 
     @Test func `300 clients that do not read leave the service to others`() async throws {
         let service = try await Self.service(Self.events(20, bytes: 200_000)) {
-            $0.pace = ConnectionPace.Limits(headers: .seconds(4), answer: .seconds(2))
+            $0.timeouts = ConnectionTimeouts.Limits(headers: .seconds(4), answer: .seconds(2))
         }
         try await service.run(.live) { client in
             let field = String(repeating: #"\u0001"#, count: 500)
@@ -253,7 +253,7 @@ import Testing
     }
 
     @Test func `a graceful shutdown gives the end of a large answer to a client that reads it`() async throws {
-        let service = try await Self.service(Self.events(20, bytes: 200_000)) { $0.pace.answer = .seconds(10) }
+        let service = try await Self.service(Self.events(20, bytes: 200_000)) { $0.timeouts.answer = .seconds(10) }
         let request = "GET /api/v1/events?limit=20 HTTP/1.1\r\nHost: x\r\n\r\n"
         let (ports, portSink) = AsyncStream<Int>.makeStream()
         var settings = service.settings

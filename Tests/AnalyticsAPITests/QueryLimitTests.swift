@@ -2,7 +2,7 @@ import AnalyticsCore
 import HTTPTypes
 import HummingbirdTesting
 import NIOCore
-import Synchronization
+import TestSupport
 import Testing
 
 /// Questions that take too long, come too many at a time, or whose askers have gone.
@@ -10,20 +10,20 @@ struct QueryLimitTests {
     @Test func aQuestionThatTakesTooLongIsStoppedWithA503ThatSaysWhatToNarrow() async throws {
         var service = TestService()
         service.queries.timeout = .milliseconds(50)
-        service.store.state.withLock { $0.isEndless = true }
+        let listings = EndlessListings(of: service.store)
         try await service.run { client in
             let answer = try await client.get("/api/v1/events?data.a=1")
             #expect(answer.status == .serviceUnavailable)
             let text = String(buffer: answer.body)
             #expect(text.contains(#""code":"query_timeout""#) && text.contains("'from'"), "\(text)")
         }
-        #expect(service.store.state.withLock { $0.cancelled } == 1)
+        #expect(listings.cancelled == 1)
     }
 
     @Test func questionsBehindAFullQueueAreAnswered503AtOnce() async throws {
         var service = TestService()
         service.queries = QueryGate.Limits(concurrent: 1, waiting: 1, timeout: .seconds(2))
-        service.store.state.withLock { $0.isEndless = true }
+        _ = EndlessListings(of: service.store)
         try await service.run { client in
             let codes = try await withThrowingTaskGroup(of: String.self) { group in
                 for _ in 0..<10 { group.addTask { String(buffer: try await client.get("/api/v1/events").body) } }
@@ -37,17 +37,13 @@ struct QueryLimitTests {
     @Test(arguments: ["/api/v1/events?data.a=1"])
     func aQuestionWhoseAskerHasGoneIsStopped(path: String) async throws {
         let service = TestService()
-        service.store.state.withLock { $0.isEndless = true }
+        let listings = EndlessListings(of: service.store)
         try await service.run(.live) { client in
             let port = try #require(client.port)
             _ = try await RawConnection(port: port).exchange(
                 ["GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n"], pause: .milliseconds(200), closingAfter: true)
-            let deadline = ContinuousClock.now + .seconds(20)
-            while service.store.state.withLock({ $0.cancelled }) == 0, ContinuousClock.now < deadline {
-                try await Task.sleep(for: .milliseconds(5))
-            }
-            #expect(service.store.state.withLock { $0.begun } == 1)
-            #expect(service.store.state.withLock { $0.cancelled } == 1)
+            try await eventually("the listing ends") { listings.cancelled == 1 }
+            #expect(listings.begun == 1)
         }
     }
 }

@@ -23,6 +23,9 @@ import Testing
         #"{"id":"\#(id)","type":"\#(type)","source":"\#(source)","timestamp":"2026-03-01T11:\#(minute):00Z","data":null}"#
     }
 
+    /// In which ``Sample/event(_:_:)`` lies.
+    private static let sampleMinute = BucketKey(project: "default", index: Timestamp(rfc3339: "2026-03-01T11:59:00Z")!.minute)
+
     // MARK: One event
 
     @Test func `a stored event has all that was sent and when it came`() async throws {
@@ -86,14 +89,13 @@ import Testing
     @Test func `large events make a page shorter, and it goes on`() async throws {
         let text = String(repeating: "x", count: 60_000)
         let service = TestService()
-        service.store.state.withLock { state in
-            for number in 100..<400 {
-                let event = Event(
-                    project: "default", id: "e\(number)", type: "t", source: "s", timestamp: TestService.now,
-                    data: JSONText(string: text), receivedAt: TestService.now, receipt: "r")
-                state.events[event.id] = StoredEvent(event: event, processedAt: TestService.now, context: nil, fingerprint: 0)
-            }
+        let events = (100..<400).map { number in
+            let event = Event(
+                project: "default", id: "e\(number)", type: "t", source: "s", timestamp: TestService.now,
+                data: JSONText(string: text), receivedAt: TestService.now, ingestID: "r")
+            return StoredEvent(event: event, processedAt: TestService.now, context: nil, fingerprint: 0)
         }
+        _ = try await service.store.insert(events)
         try await service.run { client in
             var ids: [String] = []
             var cursor: String?
@@ -126,7 +128,7 @@ import Testing
             let response = try await client.get("/api/v1/events?\(query)")
             #expect(response.status == .ok)
         }
-        let filter = try #require(service.store.state.withLock { $0.lastFilter })
+        let filter = try #require(service.store.listed)
         #expect(
             filter
                 == Selection(
@@ -138,7 +140,7 @@ import Testing
     @Test func `a plus in an offset may come unencoded`() async throws {
         let service = TestService()
         try await service.run { client in _ = try await client.get("/api/v1/events?from=2026-03-01T01:00:00+01:00") }
-        #expect(service.store.state.withLock { $0.lastFilter?.from } == Timestamp(rfc3339: "2026-03-01T00:00:00Z"))
+        #expect(service.store.listed?.from == Timestamp(rfc3339: "2026-03-01T00:00:00Z"))
     }
 
     @Test(arguments: [
@@ -158,7 +160,7 @@ import Testing
             #expect(response.status == .badRequest && response.isProblem)
             #expect(["invalid_parameter", "unknown_parameter"].contains(response.code))
         }
-        #expect(service.store.state.withLock { $0.lastFilter } == nil)
+        #expect(service.store.listed == nil)
     }
 
     @Test func `an unknown parameter is told which are known`() async throws {
@@ -238,7 +240,8 @@ import Testing
         let service = TestService()
         try await service.run { client in
             _ = try await client.post("/api/v1/events", Sample.event("a"))
-            service.store.state.withLock { ($0.record.watermark, $0.isOverflow) = (TestService.now, true) }
+            try await service.store.raiseWatermark(of: "default", to: TestService.now)
+            service.store.edit(.minute, Self.sampleMinute) { $0.table = .overflow }
             let response = try await client.get("/api/v1/events/counts?from=2026-03-01T11:59:00Z&to=2026-03-01T12:00:00Z")
             #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "query_too_large", "\(response.text)")
             #expect(response.headers[.retryAfter] == nil)
@@ -252,7 +255,8 @@ import Testing
         let service = TestService()
         try await service.run { client in
             _ = try await client.post("/api/v1/events", Sample.event("a"))
-            service.store.state.withLock { $0.record.watermark = TestService.now }
+            try await service.store.raiseWatermark(of: "default", to: TestService.now)
+            service.store.delete(id: "a", project: "default")
             let whole = try await client.get("/api/v1/events/counts?from=2026-03-01T11:59:00Z&to=2026-03-01T12:00:00Z")
             #expect(whole.status == .ok && whole.json["total"] as? Int == 1, "\(whole.text)")
             let cut = try await client.get("/api/v1/events/counts?from=2026-03-01T11:59:00.001Z&to=2026-03-01T12:00:00Z")
@@ -266,7 +270,7 @@ import Testing
     @Test(arguments: ["/api/v1/events", "/api/v1/events/a", "/api/v1/events/counts"])
     func `a store that is away is answered 503`(uri: String) async throws {
         let service = TestService()
-        service.store.state.withLock { $0.isAway = true }
+        service.store.faults.down([.read])
         try await service.run { client in
             let response = try await client.get(uri)
             #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "store_unavailable")
@@ -276,7 +280,7 @@ import Testing
 
     @Test func `a fault of the service's is answered 500 without its inside`() async throws {
         let service = TestService()
-        service.store.state.withLock { $0.isBroken = true }
+        service.store.beforeRead { (_) throws(StoreError) in throw StoreError(.refused, operation: "event", "secret detail") }
         try await service.run { client in
             let response = try await client.get("/api/v1/events/a")
             #expect(response.status == .internalServerError && response.isProblem && response.code == "internal")

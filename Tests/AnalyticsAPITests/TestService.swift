@@ -7,13 +7,14 @@ import HummingbirdTesting
 import Logging
 import NIOCore
 import Synchronization
+import TestSupport
 
 /// The API over fakes: it is 2026-03-01T12:00:00Z, ids are id-1, id-2, …
 struct TestService {
     static let now = Timestamp(rfc3339: "2026-03-01T12:00:00Z")!
 
     let publisher = FakePublisher()
-    let store = FakeStore()
+    let store = MemoryStore()
     var limits = EventLimits()
     var queries = QueryGate.Limits()
     var settings = APISettings()
@@ -39,8 +40,9 @@ struct TestService {
                 publisher: publisher, limits: limits,
                 horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
                 clock: WallClock { Self.now }, ids: ids),
-            reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: FakeCache(), gate: gate),
-            storedWait: StoredWait(store: store), authenticator: authenticator, readiness: { [readiness] in readiness }, metrics: metrics)
+            reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
+            storedWait: StorageWaiter(store: store), authenticator: authenticator, readiness: { [readiness] in readiness }, metrics: metrics
+        )
     }
 
     var application: some ApplicationProtocol {

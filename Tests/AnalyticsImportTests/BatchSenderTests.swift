@@ -6,13 +6,13 @@ import Testing
 @Suite struct BatchSenderTests {
     /// Gives answers in turn; `nil` is none.
     private final class Answers: ImportTransport {
-        private let answers: Mutex<[ImportAnswer?]>
+        private let answers: Mutex<[ImportResponse?]>
 
-        init(_ answers: [ImportAnswer?]) {
+        init(_ answers: [ImportResponse?]) {
             self.answers = Mutex(answers)
         }
 
-        func post(_ events: [[UInt8]]) async throws -> ImportAnswer {
+        func post(_ events: [[UInt8]]) async throws -> ImportResponse {
             guard let answer = answers.withLock({ $0.removeFirst() }) else { throw NoAnswer() }
             return answer
         }
@@ -20,40 +20,42 @@ import Testing
 
     private struct NoAnswer: Error {}
 
-    private static func send(_ answers: ImportAnswer?..., events: Int = 2) async throws -> BatchSender.Outcome {
+    private static func send(_ answers: ImportResponse?..., events: Int = 2) async throws -> BatchSender.Outcome {
         try await BatchSender(Answers(answers), attempts: 3, pause: { _ in }).send(Array(repeating: [], count: events))
     }
 
     @Test("A batch is sent again until it is taken, and what an earlier attempt had accepted is no duplicate")
     func again() async throws {
         let outcome = try await Self.send(
-            nil, ImportAnswer(status: 503, accepted: 30), ImportAnswer(status: 200, accepted: 50, duplicates: 40))
+            nil, ImportResponse(status: 503, accepted: 30), ImportResponse(status: 200, accepted: 50, duplicates: 40))
         #expect(outcome.tally == ImportTally(accepted: 40, duplicates: 10))
     }
 
     @Test("A batch that is not taken ends the import")
     func givesUp() async {
         await #expect(throws: ImportFailure("the service does not take the events: 429 slow down")) {
-            try await Self.send(nil, nil, ImportAnswer(status: 429, detail: "slow down"))
+            try await Self.send(nil, nil, ImportResponse(status: 429, detail: "slow down"))
         }
-        await #expect(throws: ImportFailure("the service answers 401: no reason given")) { try await Self.send(ImportAnswer(status: 401)) }
+        await #expect(throws: ImportFailure("the service answers 401: no reason given")) {
+            try await Self.send(ImportResponse(status: 401))
+        }
     }
 
     @Test("A batch of which nothing is accepted is settled; its refusals are told")
     func allRejected() async throws {
-        let refusal = ImportAnswer.Refusal(index: 1, code: "c", message: "m")
-        let some = try await Self.send(ImportAnswer(status: 202, accepted: 3, rejectedCount: 2_000, rejected: [refusal]))
+        let refusal = ImportResponse.Refusal(index: 1, code: "c", message: "m")
+        let some = try await Self.send(ImportResponse(status: 202, accepted: 3, rejectedCount: 2_000, rejected: [refusal]))
         #expect(some.tally == ImportTally(accepted: 3, rejected: 2_000) && some.refusals == [refusal])
-        let outcome = try await Self.send(ImportAnswer(status: 400, accepted: 0, rejected: [refusal]))
+        let outcome = try await Self.send(ImportResponse(status: 400, accepted: 0, rejected: [refusal]))
         #expect(outcome.tally == ImportTally(rejected: 1) && outcome.refusals == [refusal])
     }
 
     @Test("A body that is too large goes in halves, and refusals keep their places")
     func halves() async throws {
-        let refusal = ImportAnswer.Refusal(index: 1, code: "c", message: "m")
+        let refusal = ImportResponse.Refusal(index: 1, code: "c", message: "m")
         let outcome = try await Self.send(
-            ImportAnswer(status: 413), ImportAnswer(status: 202, accepted: 2), ImportAnswer(status: 413), ImportAnswer(status: 413),
-            ImportAnswer(status: 202, accepted: 1, rejected: [refusal]), events: 5)
+            ImportResponse(status: 413), ImportResponse(status: 202, accepted: 2), ImportResponse(status: 413), ImportResponse(status: 413),
+            ImportResponse(status: 202, accepted: 1, rejected: [refusal]), events: 5)
         #expect(outcome.tally == ImportTally(accepted: 3, rejected: 2))
         #expect(outcome.refusals.map(\.index) == [2, 4] && outcome.refusals[0].code == "body_too_large")
     }

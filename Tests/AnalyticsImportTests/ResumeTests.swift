@@ -200,7 +200,7 @@ private actor FirstWaits: ImportTransport {
         self.others = others
     }
 
-    func post(_ events: [[UInt8]]) async throws -> ImportAnswer {
+    func post(_ events: [[UInt8]]) async throws -> ImportResponse {
         guard !String(decoding: events[0], as: UTF8.self).contains(first) else {
             if others > 0 { await withCheckedContinuation { waiting = $0 } }
             throw ImportFailure("killed")

@@ -23,7 +23,7 @@ final class FakeService: ImportTransport {
     var stored: [String: [UInt8]] { with { $0.stored } }
     var sent: [[UInt8]] { with { $0.posts.flatMap { $0 } } }
 
-    func post(_ events: [[UInt8]]) async throws -> ImportAnswer {
+    func post(_ events: [[UInt8]]) async throws -> ImportResponse {
         try state.withLock { state in
             guard state.postsLeft > 0 else {
                 if state.storesUnanswered { _ = Self.store(events, &state) }
@@ -31,17 +31,19 @@ final class FakeService: ImportTransport {
             }
             state.postsLeft -= 1
             state.posts.append(events)
-            guard events.reduce(0, { $0 + $1.count + 1 }) <= state.maximumBodyBytes else { return ImportAnswer(status: 413, detail: "big") }
+            guard events.reduce(0, { $0 + $1.count + 1 }) <= state.maximumBodyBytes else {
+                return ImportResponse(status: 413, detail: "big")
+            }
             return Self.store(events, &state)
         }
     }
 
-    private static func store(_ events: [[UInt8]], _ state: inout State) -> ImportAnswer {
-        var answer = ImportAnswer(status: 200, accepted: 0, duplicates: 0, rejected: [])
+    private static func store(_ events: [[UInt8]], _ state: inout State) -> ImportResponse {
+        var answer = ImportResponse(status: 200, accepted: 0, duplicates: 0, rejected: [])
         for (index, text) in events.enumerated() {
             guard let object = try? JSONSerialization.jsonObject(with: Data(text)) as? [String: Any], let id = object["id"] as? String
             else {
-                answer.rejected?.append(ImportAnswer.Refusal(index: index, code: "invalid_json", message: "no event"))
+                answer.rejected?.append(ImportResponse.Refusal(index: index, code: "invalid_json", message: "no event"))
                 continue
             }
             answer.accepted! += 1

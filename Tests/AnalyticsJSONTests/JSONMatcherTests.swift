@@ -16,13 +16,13 @@ struct JSONMatcherTests {
     }
 
     @Test(arguments: [
-        (JSONMatcher.Scalar.integer(9_007_199_254_740_993), "9007199254740993", true),
+        (JSONScalar.integer(9_007_199_254_740_993), "9007199254740993", true),
         (.integer(9_007_199_254_740_993), "9007199254740992.0", false),
         (.double(9_007_199_254_740_992), "9007199254740992", true), (.double(9_007_199_254_740_992), "9007199254740993", false),
         (.integer(.max), "9223372036854775807.0", false), (.integer(.min), "-9223372036854775808.0", true), (.integer(0), "-0.0", true),
         (.double(9_223_372_036_854_775_808), "9223372036854775807", false), (.double(0.5), "0.5", true), (.double(0.5), "0", false),
     ])
-    func numbersAreComparedByWhatTheyAreWorth(wanted: JSONMatcher.Scalar, number: String, holds: Bool) throws {
+    func numbersAreComparedByWhatTheyAreWorth(wanted: JSONScalar, number: String, holds: Bool) throws {
         let matcher = JSONMatcher()
         matcher.require(path: ["n"], anyOf: [wanted])
         #expect(try matcher.matches(PaddedBytes("{\"n\":\(number)}")) == holds)

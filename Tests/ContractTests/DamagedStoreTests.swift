@@ -235,6 +235,7 @@ private struct EndlessStore: RollupStore, ProjectStore {
     func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] { [] }
     func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
+    func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {}
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {}
     func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {}
     func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int { 0 }

@@ -1,5 +1,5 @@
 import AnalyticsCore
-import CMongoC
+import CMongoShims
 import TestSupport
 import Testing
 
@@ -130,9 +130,9 @@ struct MongoDecisionTests {
         #expect(insertion.taken.map(\.event.id) == ["0", "1", "2"])
         func id(_ id: String) -> [UInt8] { BSONDocument([("project", "p"), ("id", .string(id))])?.bytes ?? [] }
         try insertion.settleTaken([
-            id("0"): .init(receipt: "r-0", fingerprint: 9, timestamp: noon),
-            id("1"): .init(receipt: "x", fingerprint: 1, timestamp: noon - .seconds(60)),
-            id("2"): .init(receipt: "x", fingerprint: 1, timestamp: noon),
+            id("0"): .init(ingestID: "r-0", fingerprint: 9, timestamp: noon),
+            id("1"): .init(ingestID: "x", fingerprint: 1, timestamp: noon - .seconds(60)),
+            id("2"): .init(ingestID: "x", fingerprint: 1, timestamp: noon),
         ])
         #expect(
             insertion.outcomes == [
@@ -145,7 +145,7 @@ struct MongoDecisionTests {
     func skipping() throws {
         func id(_ id: String) -> [UInt8] { BSONDocument([("project", "p"), ("id", .string(id))])?.bytes ?? [] }
         var insertion = Insertion((0..<4).map { stored("\($0)", fingerprint: 1) })
-        insertion.skip(["0", "1", "3"].reduce(into: [:]) { $0[id($1)] = .init(receipt: "r-\($1)", fingerprint: 1, timestamp: noon) })
+        insertion.skip(["0", "1", "3"].reduce(into: [:]) { $0[id($1)] = .init(ingestID: "r-\($1)", fingerprint: 1, timestamp: noon) })
         let batch = insertion.nextBatch() ?? []
         #expect(batch.map(\.index) == [2, 3])
         try insertion.settle(batch, Self.reply([("nInserted", 1), ("writeErrors", [Self.duplicate(1)])]))

@@ -82,7 +82,7 @@ struct MongoStoreTests {
             for _ in 0..<2 {
                 #expect(try await store.insert(events) == Array(repeating: .redelivered, count: 2500))
             }
-            let more = events.prefix(2000) + [stored("0", receipt: "x"), stored("1", receipt: "x", fingerprint: 2), stored("new")]
+            let more = events.prefix(2000) + [stored("0", ingestID: "x"), stored("1", ingestID: "x", fingerprint: 2), stored("new")]
             #expect(
                 try await store.insert(Array(more)).suffix(4) == [.redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .stored])
             #expect(try await store.insert([stored("newer")]) == [.stored])
@@ -97,8 +97,8 @@ struct MongoStoreTests {
                 let index: BSON = ["name": "extra", "key": ["receipt": 1], "unique": true]
                 try session.command([("createIndexes", "events"), ("indexes", [index])], writes: true) { _ in }
             }
-            try await store.add([stored("a", receipt: "r")])
-            let outcomes = try await store.insert([stored("b", receipt: "r"), stored("c"), stored("a", receipt: "r")])
+            try await store.add([stored("a", ingestID: "r")])
+            let outcomes = try await store.insert([stored("b", ingestID: "r"), stored("c"), stored("a", ingestID: "r")])
             guard case .refused(let reason) = outcomes[0] else { throw UnexpectedOutcome(outcome: outcomes[0]) }
             #expect(reason.contains("extra"))
             #expect(outcomes[1...] == [.stored, .redelivered])

@@ -23,14 +23,14 @@ struct StoreContractCardinality {
     private func event(_ number: Int, _ type: String, _ source: String, _ time: Timestamp) -> Event {
         Event(
             project: "p", id: "e\(number)", type: type, source: source, timestamp: time, data: JSONText(normalised: "{}"), receivedAt: noon,
-            receipt: "r-\(number):0")
+            ingestID: "r-\(number):0")
     }
 
     private func expected(_ query: CountQuery, _ events: [Event]) -> Counts? {
-        let (types, sources) = (Set(query.types.map(ExactText.init)), Set(query.sources.map(ExactText.init)))
-        var counts: [ExactText: Int64] = [:]
+        let (types, sources) = (Set(query.types.map(BytewiseString.init)), Set(query.sources.map(BytewiseString.init)))
+        var counts: [BytewiseString: Int64] = [:]
         for event in events {
-            let (type, source) = (ExactText(event.type), ExactText(event.source))
+            let (type, source) = (BytewiseString(event.type), BytewiseString(event.source))
             guard query.from.map({ event.timestamp >= $0 }) ?? true, query.to.map({ event.timestamp < $0 }) ?? true,
                 types.isEmpty || types.contains(type), sources.isEmpty || sources.contains(source)
             else { continue }

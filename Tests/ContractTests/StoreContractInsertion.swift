@@ -23,12 +23,12 @@ struct StoreContractInsertion {
     @Test("an id that is taken is a duplicate, a redelivery or a conflict, and what is stored stays", arguments: StoreBackend.available)
     func taken(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            let first = stored("a", receipt: "r1", fingerprint: 7)
+            let first = stored("a", ingestID: "r1", fingerprint: 7)
             try await store.add([first])
             let later = noon + .seconds(3_600)
-            #expect(try await store.insert([stored("a", at: later, receipt: "r2", fingerprint: 7)]) == [.duplicate(heldAt: noon)])
+            #expect(try await store.insert([stored("a", at: later, ingestID: "r2", fingerprint: 7)]) == [.duplicate(heldAt: noon)])
             #expect(try await store.insert([first]) == [.redelivered])
-            #expect(try await store.insert([stored("a", type: "other", receipt: "r3", fingerprint: 8)]) == [.conflict(heldAt: noon)])
+            #expect(try await store.insert([stored("a", type: "other", ingestID: "r3", fingerprint: 8)]) == [.conflict(heldAt: noon)])
             #expect(try await store.event(project: "p", id: "a") == first)
             #expect(try await store.ids(Selection(project: "p")) == ["a"])
         }
@@ -37,9 +37,9 @@ struct StoreContractInsertion {
     @Test("duplicates inside one call are settled in their order", arguments: StoreBackend.available)
     func insideOneCall(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            let first = stored("a", receipt: "r1", fingerprint: 7)
+            let first = stored("a", ingestID: "r1", fingerprint: 7)
             let outcomes = try await store.insert([
-                first, stored("b"), stored("a", receipt: "r2", fingerprint: 7), stored("a", receipt: "r3", fingerprint: 8), first,
+                first, stored("b"), stored("a", ingestID: "r2", fingerprint: 7), stored("a", ingestID: "r3", fingerprint: 8), first,
             ])
             #expect(outcomes == [.stored, .stored, .duplicate(heldAt: noon), .conflict(heldAt: noon), .redelivered])
             #expect(try await store.event(project: "p", id: "a") == first)
@@ -51,7 +51,7 @@ struct StoreContractInsertion {
         try await withStore(backend) { store async throws in
             try await store.add((0..<4).map { stored("old\($0)", fingerprint: 1) })
             let outcomes = try await store.insert([
-                stored("new0"), stored("old0"), stored("old1", receipt: "again"), stored("old2", receipt: "again", fingerprint: 2),
+                stored("new0"), stored("old0"), stored("old1", ingestID: "again"), stored("old2", ingestID: "again", fingerprint: 2),
                 stored("new1"), stored("old0", project: "q"),
             ])
             #expect(outcomes == [.stored, .redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .stored, .stored])
@@ -78,7 +78,8 @@ struct StoreContractInsertion {
                 #expect(try await bytes(store.event(project: "p", id: id)?.event.id) == bytes(id))
             }
             #expect(try await store.event(project: "p", id: "É") == nil)
-            #expect(try await store.insert([stored("r", receipt: "é"), stored("r", receipt: "e\u{301}")]).last == .duplicate(heldAt: noon))
+            #expect(
+                try await store.insert([stored("r", ingestID: "é"), stored("r", ingestID: "e\u{301}")]).last == .duplicate(heldAt: noon))
         }
     }
 
@@ -104,7 +105,7 @@ struct StoreContractInsertion {
                     group.addTask {
                         var outcomes: [(String, InsertOutcome)] = []
                         for start in 0..<10 {
-                            let events = (0..<60).map { stored("id\(start * 40 + $0)", receipt: "\(task)") }
+                            let events = (0..<60).map { stored("id\(start * 40 + $0)", ingestID: "\(task)") }
                             outcomes += zip(events.map(\.event.id), try await store.insert(events.shuffled(seed: task))).map { $0 }
                         }
                         return outcomes

@@ -11,7 +11,7 @@ struct StoreContractIsolation {
     func events(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             for (index, project) in Self.neighbours.enumerated() {
-                let event = stored("same", project: project, type: "t\(index)", userId: "u", correlationId: "c", receipt: "r\(index)")
+                let event = stored("same", project: project, type: "t\(index)", userId: "u", correlationId: "c", ingestID: "r\(index)")
                 #expect(try await store.insert([event]) == [.stored])
                 try await store.add([report(project: project, stored: index)])
             }

@@ -31,6 +31,26 @@ struct StoreContractProjects {
         }
     }
 
+    @Test("a time zone is kept, changes nothing else, and the last one stands", arguments: StoreBackend.available)
+    func timeZones(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.createRecord(of: "p", retentionDays: 30, at: noon)
+            for name in ["Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"] {
+                let zone = try #require(ZoneName(name))
+                try await store.setTimeZone(of: "p", to: zone)
+                try await store.setTimeZone(of: "p-\(name.utf8.count)", to: zone)
+                let expected = ProjectRecord(project: "p", retentionDays: 30, changedAt: noon, timeZone: zone)
+                #expect(try await store.newestRecords(of: ["p"]) == [expected])
+            }
+            #expect(try await store.projectRecords().count == 4)
+            // The first retention is still to be written.
+            let other: ProjectID = "p-13"
+            try await store.createRecord(of: other, retentionDays: 7, at: noon)
+            let expected = ProjectRecord(project: other, retentionDays: 7, changedAt: noon, timeZone: ZoneName("Europe/Berlin"))
+            #expect(try await store.newestRecords(of: [other]) == [expected])
+        }
+    }
+
     @Test("a first retention is written once, whoever is first", arguments: StoreBackend.available)
     func racingCreation(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

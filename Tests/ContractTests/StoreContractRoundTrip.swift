@@ -13,7 +13,7 @@ struct StoreContractRoundTrip {
                     project: "p-q", id: "full", type: "page view", source: "web/eu-1", timestamp: noon + .milliseconds(123),
                     clientTimestamp: noon - .milliseconds(77), data: JSONText(normalised: #"{"a":1}"#), correlationId: "c-1",
                     metadata: JSONText(normalised: #"{"m":[true,null]}"#), userId: "ü-1", sessionId: "",
-                    receivedAt: noon + .milliseconds(456), receipt: "receipt:17"
+                    receivedAt: noon + .milliseconds(456), ingestID: "receipt:17"
                 ),
                 processedAt: noon + .milliseconds(789), context: JSONText(normalised: #"{"browser":"Firefox"}"#), fingerprint: .min
             )
@@ -102,7 +102,7 @@ struct StoreContractRoundTrip {
             {
                 var event = stored("id\(index)\(text)", type: text, source: text, userId: text, correlationId: text)
                 event.event.sessionId = text
-                event.event.receipt = text
+                event.event.ingestID = text
                 try await store.add([event])
                 let back = try #require(try await store.event(project: "p", id: "id\(index)\(text)"))
                 #expect(back == event)

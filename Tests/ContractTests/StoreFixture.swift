@@ -39,18 +39,18 @@ struct StoreFixture {
 
     /// The store's counts of a project, all minutes together.
     func counts(of project: ProjectID) -> Counts? {
-        var sums: [ExactText: Int64] = [:]
-        for count in expected.stored where count.projectID == project { sums[ExactText(count.type), default: 0] += count.count }
+        var sums: [BytewiseString: Int64] = [:]
+        for count in expected.stored where count.projectID == project { sums[BytewiseString(count.type), default: 0] += count.count }
         return Counts(exact: sums.map { ($0, $1) })
     }
 
     func counts(_ query: CountQuery) -> Counts? {
-        var sums: [ExactText: Int64] = [:]
+        var sums: [BytewiseString: Int64] = [:]
         for count in expected.stored where count.projectID == query.project {
             guard query.types.isEmpty || query.types.contains(count.type), query.sources.isEmpty || query.sources.contains(count.source),
                 query.from.map({ count.minute >= $0.minute }) ?? true, query.to.map({ count.minute < $0.minute }) ?? true
             else { continue }
-            sums[ExactText(query.grouping == .type ? count.type : count.source), default: 0] += count.count
+            sums[BytewiseString(query.grouping == .type ? count.type : count.source), default: 0] += count.count
         }
         return Counts(exact: sums.map { ($0, $1) }, limit: query.limit)
     }

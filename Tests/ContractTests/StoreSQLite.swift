@@ -107,7 +107,7 @@ struct StoreSQLite {
                 for (index, store) in stores.enumerated() {
                     group.addTask {
                         try await store.prepare()
-                        return try await store.insert((0..<100).map { stored("\($0)", receipt: "\(index)") })
+                        return try await store.insert((0..<100).map { stored("\($0)", ingestID: "\(index)") })
                     }
                 }
                 return try await group.reduce(into: []) { $0 += $1 }

@@ -95,7 +95,7 @@ class Fixtures:
         service.post("/api/v1/events/batch?wait=stored&timeout=100ms", self.take(*(event(number) for number in range(132, 135))))
         service.end(signal.SIGKILL)
 
-    def bury(self):
+    def deadLetter(self):
         """A dead letter of each reason. What is accepted here is processed here."""
         with self.database("queue.sqlite") as queue:
             queue.execute("INSERT INTO events VALUES (1000, 0, ?)", (b'{"v":1,"events":\xff',))
@@ -143,7 +143,7 @@ def main():
         fixtures = Fixtures(arguments.binary, pathlib.Path(folder))
         # A first start makes the files.
         Service(arguments.binary, fixtures.folder).end(signal.SIGTERM)
-        fixtures.bury()
+        fixtures.deadLetter()
         fixtures.accept()
         with fixtures.database("queue.sqlite") as queue:
             queue.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-// Tries CJSON and the JSON ↔ BSON shim of CMongoC on any bytes.
+// Tries CSimdJSON and the JSON ↔ BSON shim of CMongoShims on any bytes.
 //
 // Everything is compared with a second, plain implementation written below for nothing but being easy to check: the same
 // answer must come from both. Texts lie right before a page that may not be read, so that reading past the padding that

@@ -8,25 +8,25 @@ import Testing
 struct WireFuzzTests {
     @Test("A message is refused, or goes all the way to its buckets, and reads back as itself")
     func envelope() throws {
-        let decoder = ChunkDecoder()
+        let decoder = EnvelopeDecoder()
         var parser = JSONParser()
         let enrichments = Enrichments.standard(keepClientAddress: false) + [Enrichments.clientAddress(keep: true), Enrichments.times]
         try Fuzzer("envelope").run { input in
             let salvage = EnvelopeSalvage(input)
-            guard let chunk = try? decoder.decode(input) else { return false }
-            let bodies = chunk.encoded
+            guard let envelope = try? decoder.decode(input) else { return false }
+            let bodies = envelope.encoded
             let again = try bodies.map { body in
-                guard let chunk = try? decoder.decode(body) else { throw Wrong("what was written is not read") }
-                return chunk
+                guard let envelope = try? decoder.decode(body) else { throw Wrong("what was written is not read") }
+                return envelope
             }
             try Wrong.unless(again.flatMap(\.encoded) == bodies, "what is read back is something else")
-            try Wrong.unless(again.allSatisfy { $0.waitingRequest == chunk.waitingRequest }, "who waits is someone else")
+            try Wrong.unless(again.allSatisfy { $0.requestToReport == envelope.requestToReport }, "who waits is someone else")
             var marks = BucketMarks()
-            for event in chunk.events {
+            for event in envelope.events {
                 let times = [event.timestamp, event.receivedAt] + [event.clientTimestamp].compactMap(\.self)
                 try Wrong.unless(times.allSatisfy(\.isValid), "a time that no event can have")
-                try Wrong.unless(event.receiptParts.index >= 0, "a position that no event can have")
-                let hints = ClientHints(event, sender: chunk.sender, parser: &parser)
+                try Wrong.unless(event.ingestIDParts.index >= 0, "a position that no event can have")
+                let hints = ClientHints(event, origin: envelope.origin, parser: &parser)
                 var context = EventContext()
                 for (number, enrichment) in enrichments.enumerated() {
                     let processedAt = number % 2 == 0 ? Timestamp.earliest : .latest
@@ -71,12 +71,12 @@ struct WireFuzzTests {
     }
 }
 
-extension EventChunk {
+extension EventEnvelope {
     /// As messages again, which need not be as many.
     fileprivate var encoded: [[UInt8]] {
-        var encoder = ChunkEncoder(
-            request: events.first?.receiptParts.request ?? "", sender: sender, isAwaited: waitingRequest != nil)
-        for event in events { encoder.append(event, index: event.receiptParts.index) }
+        var encoder = EnvelopeEncoder(
+            request: events.first?.ingestIDParts.request ?? "", origin: origin, reportRequested: requestToReport != nil)
+        for event in events { encoder.append(event, index: event.ingestIDParts.index) }
         return encoder.finish().map(\.body)
     }
 }

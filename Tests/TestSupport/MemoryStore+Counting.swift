@@ -4,8 +4,8 @@ internal import Synchronization
 extension MemoryStore {
     private struct Row: Hashable, Comparable {
         var minute: Int64
-        var type: ExactText
-        var source: ExactText
+        var type: BytewiseString
+        var source: BytewiseString
 
         static func < (a: Self, b: Self) -> Bool { (a.minute, a.type, a.source) < (b.minute, b.type, b.source) }
     }
@@ -18,7 +18,9 @@ extension MemoryStore {
             let selected = try await snapshot.select(selection, "countEvents") { event in ranges.contains { $0.contains(event.timestamp) } }
             var rows: [Row: Int64] = [:]
             for event in selected.lazy.map(\.event) {
-                rows[Row(minute: event.timestamp.minute, type: ExactText(event.type), source: ExactText(event.source)), default: 0] += 1
+                rows[
+                    Row(minute: event.timestamp.minute, type: BytewiseString(event.type), source: BytewiseString(event.source)), default: 0] +=
+                    1
             }
             var reducer = reducer
             for (row, count) in rows.sorted(by: { $0.key < $1.key }) {

@@ -16,13 +16,13 @@ extension MemoryStore {
 
     package func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {
         try write(.beginAttempt) { state in
-            state.attempts[ExactText(delivery), default: []].insert(ExactText(process))
-            return state.attempts[ExactText(delivery), default: []].count - 1
+            state.attempts[BytewiseString(delivery), default: []].insert(BytewiseString(process))
+            return state.attempts[BytewiseString(delivery), default: []].count - 1
         }
     }
 
     package func forgetAttempts(on delivery: String) async throws(StoreError) {
-        try write(.forgetAttempts) { $0.attempts[ExactText(delivery)] = nil }
+        try write(.forgetAttempts) { $0.attempts[BytewiseString(delivery)] = nil }
     }
 }
 

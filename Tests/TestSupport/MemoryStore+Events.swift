@@ -21,7 +21,7 @@ extension MemoryStore {
             state.events[key] = event
             return .stored
         }
-        if present.event.receipt.equalsUTF8(event.event.receipt) { return .redelivered }
+        if present.event.ingestID.equalsUTF8(event.event.ingestID) { return .redelivered }
         let heldAt = present.event.timestamp
         return present.fingerprint == event.fingerprint ? .duplicate(heldAt: heldAt) : .conflict(heldAt: heldAt)
     }
@@ -33,7 +33,8 @@ extension MemoryStore {
     package func events(
         matching selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
     ) async throws(StoreError) -> [StoredEvent] {
-        try await read("events") { (state) async throws(StoreError) in
+        state.withLock { $0.listed = selection }
+        return try await read("events") { (state) async throws(StoreError) in
             let matching = try await state.select(selection, "events") { event in
                 selection.from.map { event.timestamp >= $0 } ?? true && selection.to.map { event.timestamp < $0 } ?? true
                     && position.map { Self.isAfter($0, event) } ?? true

@@ -17,6 +17,10 @@ extension MemoryStore {
         try edit(project) { ($0.retentionDays, $0.changedAt) = (days, time) }
     }
 
+    package func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {
+        try edit(project) { $0.timeZone = zone }
+    }
+
     package func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try edit(project) { $0.closedBefore = max($0.closedBefore ?? time, time) }
     }

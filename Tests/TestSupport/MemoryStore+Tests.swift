@@ -8,7 +8,7 @@ extension MemoryStore {
     package func poison(_ ids: Set<String>) { state.withLock { $0.poison = ids } }
     package func beforeInsert(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeInsert = body } }
     /// Runs before every operation that reads, with its name.
-    package func beforeRead(_ body: (@Sendable (String) async -> Void)?) { hooks.withLock { $0.beforeRead = body } }
+    package func beforeRead(_ body: (@Sendable (String) async throws(StoreError) -> Void)?) { hooks.withLock { $0.beforeRead = body } }
 
     /// Newest first.
     package var events: [StoredEvent] { state.withLock { $0 }.events.values.sorted(by: Self.newestFirst) }
@@ -17,6 +17,8 @@ extension MemoryStore {
     package var countedRanges: [Range<Timestamp>] { state.withLock { $0.countedRanges } }
     /// Operations that read so far.
     package var queries: Int { state.withLock { $0.queries } }
+    /// What the last listing asked for.
+    package var listed: Selection? { state.withLock { $0.listed } }
     /// Of all deliveries.
     package var attempts: Int { state.withLock { $0.attempts.values.reduce(0) { $0 + $1.count } } }
 
@@ -31,6 +33,6 @@ extension MemoryStore {
     package func delete(id: String, project: ProjectID = Project.default) { state.withLock { $0.events[Key(project, id)] = nil } }
 
     package func plantAttempts(_ count: Int, on delivery: String) {
-        state.withLock { $0.attempts[ExactText(delivery)] = Set((0..<count).map { ExactText("process \($0)") }) }
+        state.withLock { $0.attempts[BytewiseString(delivery)] = Set((0..<count).map { BytewiseString("process \($0)") }) }
     }
 }

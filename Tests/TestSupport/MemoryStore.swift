@@ -6,16 +6,16 @@ package final class MemoryStore: Store {
     /// The id of an event in its project.
     struct Key: Hashable, Sendable {
         var project: ProjectID
-        var id: ExactText
+        var id: BytewiseString
 
         init(_ project: ProjectID, _ id: String) {
             self.project = project
-            self.id = ExactText(id)
+            self.id = BytewiseString(id)
         }
     }
 
     struct Hooks: Sendable {
-        var beforeRead: (@Sendable (String) async -> Void)?
+        var beforeRead: (@Sendable (String) async throws(StoreError) -> Void)?
         var beforeInsert: (@Sendable () async -> Void)?
     }
 
@@ -25,12 +25,13 @@ package final class MemoryStore: Store {
         var reports: [DeliveryReport] = []
         var records: [ProjectID: ProjectRecord] = [:]
         /// Processes that began, for each delivery.
-        var attempts: [ExactText: Set<ExactText>] = [:]
+        var attempts: [BytewiseString: Set<BytewiseString>] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []
         var countedRanges: [Range<Timestamp>] = []
         var queries = 0
+        var listed: Selection?
     }
 
     package let faults: Faults
@@ -58,7 +59,7 @@ package final class MemoryStore: Store {
 
     /// Runs `body` on a snapshot.
     func read<R>(_ name: String, _ body: (State) async throws(StoreError) -> R) async throws(StoreError) -> R {
-        if let hook = hooks.withLock({ $0.beforeRead }) { await hook(name) }
+        if let hook = hooks.withLock({ $0.beforeRead }) { try await hook(name) }
         try Self.checkCaller(name)
         guard faults.pass(.read, .before) else { throw Self.down(.read) }
         let snapshot = state.withLock { state in

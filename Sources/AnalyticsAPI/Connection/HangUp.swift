@@ -7,7 +7,7 @@ extension Asker {
         self.init {
             let (closing, isClosing) = AsyncStream<Void>.makeStream()
             channel.eventLoop.execute {
-                guard let connection = try? channel.pipeline.syncOperations.handler(type: ConnectionGuard.self) else { return }
+                guard let connection = try? channel.pipeline.syncOperations.handler(type: ConnectionTimeoutHandler.self) else { return }
                 connection.whenHungUp { isClosing.finish() }
             }
             for await _ in closing {}

@@ -7,7 +7,7 @@ internal import ServiceLifecycle
 /// Taking events in.
 struct CollectRoutes: Sendable {
     let collector: Collector
-    let storedWait: StoredWait
+    let storedWait: StorageWaiter
     let body: BodyReader
     let clientAddress: ClientAddressRule
     let table: [IntakeRoute]
@@ -26,7 +26,7 @@ struct CollectRoutes: Sendable {
         let query = try QueryParameters(request, allowed: route.parameters.map { $0 + WaitOption.parameters })
         let timeout = try WaitOption.timeout(query)
         let format = try route.format(IntakeHead(request.headers, query: query))
-        let (result, lease) = try await submit(request, context, principal, as: format, isAwaited: timeout != nil)
+        let (result, lease) = try await submit(request, context, principal, as: format, reportRequested: timeout != nil)
         if let problem = route.answer.problem(result, holding: lease) { throw problem }
         let outcome = await wait(for: result, principal.project, timeout)
         return route.answer.response(result, outcome, holding: lease)
@@ -37,18 +37,19 @@ struct CollectRoutes: Sendable {
     ///
     /// The lease is the body's, for the result now. It was taken before anything was published, so no answer is refused for want of memory.
     private func submit(
-        _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, isAwaited: Bool
+        _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
-        let sender = Sender(
+        let origin = RequestOrigin(
             address: clientAddress.address(peer: context.peerAddress, headers: request.headers),
             userAgent: request.headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) })
         let lease = body.budget.lease()
         let bytes = try await body.read(request, lease)
         let submission = IngestRequest(
-            project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, sender: sender, isAwaited: isAwaited)
+            project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, origin: origin,
+            reportRequested: reportRequested)
         var result = try await collector.submit(submission)
-        CollectAnswer.fit(&result, into: lease)
+        CollectResponse.fit(&result, into: lease)
         return (result, lease)
     }
 
@@ -63,7 +64,7 @@ struct CollectRoutes: Sendable {
     }
 
     /// `nil` when nobody asked to wait. A service that is shutting down does not wait any longer: what is accepted stays so.
-    private func wait(for result: SubmissionResult, _ project: ProjectID, _ timeout: Duration?) async -> StoredWait.Outcome? {
+    private func wait(for result: SubmissionResult, _ project: ProjectID, _ timeout: Duration?) async -> StorageWaiter.Outcome? {
         guard let timeout else { return nil }
         return await cancelWhenGracefulShutdown {
             await storedWait.wait(for: result.accepted, of: result.request, project: project, timeout: timeout)

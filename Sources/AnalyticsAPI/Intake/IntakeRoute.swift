@@ -11,7 +11,7 @@ struct IntakeRoute: Sendable {
     var path: String
     /// Query parameters that it takes beside ``WaitOption``'s; `nil` when any may be there.
     var parameters: [String]? = []
-    var answer: any IntakeAnswer
+    var answer: any IntakeResponse
     /// The media types that it takes, for a sender of another.
     var mediaTypes: String
     /// Asked in order; the first format is taken.
@@ -44,7 +44,7 @@ extension IntakeRoute {
     static var standard: [IntakeRoute] {
         [
             IntakeRoute(
-                path: "/api/v1/events", answer: EventAnswer(), mediaTypes: "application/json or application/cloudevents+json",
+                path: "/api/v1/events", answer: EventResponse(), mediaTypes: "application/json or application/cloudevents+json",
                 formats: [
                     // CloudEvents HTTP binding 1.0.2, section 3: the content type tells structured and batched mode, all else is binary.
                     take(MediaType.cloudEvent, as: CloudEventsFormat.structured),
@@ -54,7 +54,7 @@ extension IntakeRoute {
                     refuse(MediaType.ndjson, onlyBatch("NDJSON")),
                 ]),
             IntakeRoute(
-                path: "/api/v1/events/batch", answer: BatchAnswer(),
+                path: "/api/v1/events/batch", answer: BatchResponse(),
                 mediaTypes: "application/json, application/x-ndjson or application/cloudevents-batch+json",
                 formats: [
                     refuse(MediaType.cloudEvent, onlySingle),

@@ -25,7 +25,7 @@ struct QueryRoutes: Sendable {
         let lease = answers.lease()
         let page = try await reader.page(
             query.selection, after: query.cursor, limit: query.limit, for: context.asker, holding: { try lease.hold($0) })
-        return QueryAnswer.page(page.events, next: page.next, holding: lease)
+        return QueryResponse.page(page.events, next: page.next, holding: lease)
     }
 
     private func event(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
@@ -54,6 +54,6 @@ struct QueryRoutes: Sendable {
         let (counts, isCached) = try await engine.counts(query, for: context.asker)
         let lease = answers.lease()
         try lease.hold(counts.size)
-        return QueryAnswer.counts(counts, query, isCached: isCached, holding: lease)
+        return QueryResponse.counts(counts, query, isCached: isCached, holding: lease)
     }
 }

@@ -4,13 +4,13 @@ public import AnalyticsJSON
 public struct Event: Sendable, Equatable {
     /// Whose event it is. Part of every key, query and cache entry; ``Project/default`` until there are keys.
     public var project: ProjectID
-    /// The client's, or a UUIDv7 made at the door. 1–128 printable characters.
+    /// The client's, or a UUIDv7 made at ingest. 1–128 printable characters.
     public var id: String
     /// What happened. 1–200 characters.
     public var type: String
     /// Who says so. 1–200 characters.
     public var source: String
-    /// When it happened; decides the bucket, and is fixed at the door so that a redelivery cannot land elsewhere.
+    /// When it happened; decides the bucket, and is fixed at ingest, so that a redelivery cannot land elsewhere.
     public var timestamp: Timestamp
     /// What the client sent as `timestamp`, in milliseconds. `nil` when it sent none and the time of receipt stands in.
     public var clientTimestamp: Timestamp?
@@ -21,16 +21,16 @@ public struct Event: Sendable, Equatable {
     public var metadata: JSONText?
     public var userId: String?
     public var sessionId: String?
-    /// When the door took it in.
+    /// When the API received it.
     public var receivedAt: Timestamp
-    /// Names this very taking-in: request and position. The same id under another receipt is a duplicate that a client sent;
-    /// under the same receipt it is a redelivery of the broker's.
-    public var receipt: String
+    /// Names one ingestion of the event: request and position. The same id under another ingest id is a duplicate that a client sent;
+    /// under the same ingest id it is a redelivery of the broker's.
+    public var ingestID: String
 
     public init(
         project: ProjectID, id: String, type: String, source: String, timestamp: Timestamp, clientTimestamp: Timestamp? = nil,
         data: JSONText? = nil, correlationId: String? = nil, metadata: JSONText? = nil, userId: String? = nil,
-        sessionId: String? = nil, receivedAt: Timestamp, receipt: String
+        sessionId: String? = nil, receivedAt: Timestamp, ingestID: String
     ) {
         self.project = project
         self.id = id
@@ -44,7 +44,7 @@ public struct Event: Sendable, Equatable {
         self.userId = userId
         self.sessionId = sessionId
         self.receivedAt = receivedAt
-        self.receipt = receipt
+        self.ingestID = ingestID
     }
 }
 
@@ -54,7 +54,7 @@ public struct StoredEvent: Sendable, Equatable {
     public var processedAt: Timestamp
     /// What enrichment found out, a JSON object as normalised text; `nil` when it found nothing.
     public var context: JSONText?
-    /// Of what the client sent, without id, receipt and time of receipt: tells a retry from the same id with other content.
+    /// Of what the client sent, without id, ingest id and time of receipt: tells a retry from the same id with other content.
     public var fingerprint: Int64
 
     public init(event: Event, processedAt: Timestamp, context: JSONText?, fingerprint: Int64) {
@@ -67,7 +67,8 @@ public struct StoredEvent: Sendable, Equatable {
     /// About the bytes that it takes in memory: those of its texts, and what holds them.
     public var size: Int {
         let texts =
-            event.project.name.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count + event.receipt.utf8.count
+            event.project.name.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count
+            + event.ingestID.utf8.count
         let optional = [event.correlationId, event.userId, event.sessionId, event.data?.text, event.metadata?.text, context?.text]
         return optional.reduce(512 + texts) { $0 + ($1?.utf8.count ?? 0) }
     }

@@ -9,10 +9,10 @@ extension Timestamp {
             let day = reader.digits(2), reader.takeAny("Tt "), let hour = reader.digits(2), reader.take(":"),
             let minute = reader.digits(2), reader.take(":"), let second = reader.digits(2)
         else { return nil }
-        guard (1...12).contains(month), day >= 1, day <= Self.days(inMonth: month, of: year), hour < 24, minute < 60, second <= 60
+        guard (1...12).contains(month), day >= 1, day <= CivilDate.days(inMonth: month, of: year), hour < 24, minute < 60, second <= 60
         else { return nil }
         guard let fraction = reader.fraction(), let offset = reader.offset(), reader.rest.isEmpty else { return nil }
-        let days = Self.daysSince1970(year: year, month: month, day: day)
+        let days = CivilDate(year: year, month: month, day: day).daysSince1970
         let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset * 60
         self.init(milliseconds: seconds * 1_000 + fraction)
         guard isValid else { return nil }
@@ -26,9 +26,22 @@ extension Timestamp {
     /// ``earliest`` to ``latest`` is written as the nearer of the two.
     public var rfc3339: String { min(max(self, .earliest), .latest).written }
 
+    /// `2026-03-01T12:34:56+05:30`: by the clock of an offset in milliseconds, to the second, or to the millisecond where it is no whole one.
+    /// An offset that is no whole minute cannot be written: such a time is in UTC.
+    func rfc3339(offset: Int64) -> String {
+        guard offset.isMultiple(of: 60_000) else { return rfc3339(offset: 0) }
+        let time = min(max(self, .earliest), .latest)
+        let local = min(max(Timestamp(milliseconds: time.milliseconds + offset), .earliest), .latest)
+        let text = local.written.utf8.dropLast(local.milliseconds.isMultiple(of: 1_000) ? 5 : 1)
+        guard offset != 0 else { return String(decoding: text, as: UTF8.self) + "Z" }
+        let minutes = abs(offset) / 60_000
+        let digits = { (value: Int64) in value < 10 ? "0\(value)" : "\(value)" }
+        return String(decoding: text, as: UTF8.self) + (offset < 0 ? "-" : "+") + digits(minutes / 60) + ":" + digits(minutes % 60)
+    }
+
     private var written: String {
         let day = self.day
-        let (year, month, dayOfMonth) = Self.civil(daysSince1970: day)
+        let date = CivilDate(daysSince1970: day)
         var rest = milliseconds - day * 86_400_000
         var text: [UInt8] = []
         text.reserveCapacity(24)
@@ -40,11 +53,11 @@ extension Timestamp {
                 divisor /= 10
             }
         }
-        put(year, 4)
+        put(date.year, 4)
         text.append(UInt8(ascii: "-"))
-        put(month, 2)
+        put(date.month, 2)
         text.append(UInt8(ascii: "-"))
-        put(dayOfMonth, 2)
+        put(date.day, 2)
         text.append(UInt8(ascii: "T"))
         put(rest / 3_600_000, 2)
         rest %= 3_600_000
@@ -57,36 +70,6 @@ extension Timestamp {
         put(rest % 1_000, 3)
         text.append(UInt8(ascii: "Z"))
         return String(decoding: text, as: UTF8.self)
-    }
-
-    private static func days(inMonth month: Int64, of year: Int64) -> Int64 {
-        switch month {
-        case 2: (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
-        case 4, 6, 9, 11: 30
-        default: 31
-        }
-    }
-
-    /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
-    private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
-        let year = month <= 2 ? year - 1 : year
-        let era = (year >= 0 ? year : year - 399) / 400
-        let yearOfEra = year - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return era * 146_097 + dayOfEra - 719_468
-    }
-
-    /// The same, civil_from_days.
-    private static func civil(daysSince1970 days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        let days = days + 719_468
-        let era = (days >= 0 ? days : days - 146_096) / 146_097
-        let dayOfEra = days - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let monthOfYear = month < 10 ? month + 3 : month - 9
-        return (yearOfEra + era * 400 + (monthOfYear <= 2 ? 1 : 0), monthOfYear, dayOfYear - (153 * month + 2) / 5 + 1)
     }
 }
 

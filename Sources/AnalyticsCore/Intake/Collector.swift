@@ -1,6 +1,6 @@
 internal import CoreMetrics
 
-/// The door: decode → validate → stamp → publish, wait for the broker's word.
+/// Ingest: decode → validate → stamp → publish, wait for the confirm.
 public struct Collector: Sendable {
     private let publisher: any EventPublisher
     private let limits: EventLimits
@@ -49,7 +49,7 @@ public struct Collector: Sendable {
     ) throws(IngestError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
         var decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: request.project), ids: ids)
         let output = try decoder.decode(request, stamp: stamp)
-        var encoder = ChunkEncoder(request: stamp.request, sender: request.sender, isAwaited: request.isAwaited)
+        var encoder = EnvelopeEncoder(request: stamp.request, origin: request.origin, reportRequested: request.reportRequested)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)
         for (index, event) in output.events {

@@ -5,7 +5,7 @@ struct EventDecoder: ~Copyable {
     /// What every event of one request gets on ingest.
     struct Stamp {
         var receivedAt: Timestamp
-        /// Names the request; an event's receipt is this and its position.
+        /// Names the request; an event's ingest id is this and its position.
         var request: String
     }
 
@@ -87,7 +87,7 @@ struct EventDecoder: ~Copyable {
         return Event(
             project: request.project, id: id, type: draft.type ?? "", source: draft.source ?? "", timestamp: timestamp,
             clientTimestamp: draft.timestamp, data: draft.data, correlationId: draft.correlationId, metadata: draft.metadata,
-            userId: draft.userId, sessionId: draft.sessionId, receivedAt: stamp.receivedAt, receipt: "\(stamp.request):\(index)")
+            userId: draft.userId, sessionId: draft.sessionId, receivedAt: stamp.receivedAt, ingestID: "\(stamp.request):\(index)")
     }
 }
 

@@ -1,4 +1,4 @@
-/// What the door lets in.
+/// The limits of an event at ingest.
 public struct EventLimits: Sendable, Equatable {
     /// Bytes of one event's JSON text as sent.
     public var maximumEventBytes: Int

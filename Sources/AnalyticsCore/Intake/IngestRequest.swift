@@ -8,26 +8,26 @@ public struct IngestRequest: Sendable {
     /// Makes retries safe for clients that send no ids: ids are then derived from this and the position.
     public var idempotencyKey: String?
     /// Who sent it: an enrichment falls back on these when the event itself says nothing.
-    public var sender: Sender
+    public var origin: RequestOrigin
     /// Whether its sender waits until the events are stored, and so for ``DeliveryReport``s.
-    public var isAwaited: Bool
+    public var reportRequested: Bool
 
     public init(
         project: ProjectID, format: any IntakeFormat, body: PaddedBytes, idempotencyKey: String? = nil,
-        sender: Sender = Sender(),
-        isAwaited: Bool = false
+        origin: RequestOrigin = RequestOrigin(),
+        reportRequested: Bool = false
     ) {
         self.project = project
         self.format = format
         self.body = body
         self.idempotencyKey = idempotencyKey
-        self.sender = sender
-        self.isAwaited = isAwaited
+        self.origin = origin
+        self.reportRequested = reportRequested
     }
 }
 
 /// The other end of the request that brought the events.
-public struct Sender: Sendable, Equatable {
+public struct RequestOrigin: Sendable, Equatable {
     /// IP address, already truncated unless the service is set to keep it whole.
     public var address: String?
     public var userAgent: String?

@@ -1,4 +1,4 @@
-/// Carries accepted events from the door to the processor, and holds them durably in between.
+/// Carries accepted events from the API to the processor, and holds them durably in between.
 ///
 /// Two adapters, one contract: RabbitMQ, and a queue in SQLite for the service in one process.
 public typealias Broker = EventPublisher & EventConsumer & QueueInspector & DeadLetterReader

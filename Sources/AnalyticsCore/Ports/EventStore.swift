@@ -20,7 +20,7 @@ public enum InsertOutcome: Sendable, Equatable {
     /// The id is taken by an event with the same content: a client's retry. `heldAt` is the timestamp of the event that holds the id,
     /// which differs where the client sent none and the time of receipt stands in.
     case duplicate(heldAt: Timestamp)
-    /// This very receipt is stored already: the broker delivered it again. The receipt names one event, so its timestamp is the same.
+    /// This very ingest id is stored already: the broker delivered it again. It names one event, so its timestamp is the same.
     case redelivered
     /// The id is taken by an event with other content, which stays; `heldAt` is its timestamp.
     case conflict(heldAt: Timestamp)

@@ -16,6 +16,9 @@ public protocol ProjectStore: Sendable {
     /// Writes the retention of a project, in days, 0 for ever. `time` becomes ``ProjectRecord/changedAt``.
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError)
 
+    /// Writes the time zone of a project.
+    func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError)
+
     /// Raises ``ProjectRecord/closedBefore``. A lower moment changes nothing. Returns when that is durable.
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError)
 
@@ -33,6 +36,8 @@ public struct ProjectRecord: Sendable, Equatable {
     public var project: ProjectID
     /// Days that a caller may rely on events being kept, 0 for ever; `nil` until the first value is written.
     public var retentionDays: Int?
+    /// In which questions about the project are answered that name no zone; `nil` for UTC.
+    public var timeZone: ZoneName?
     /// When `retentionDays` was written.
     public var changedAt: Timestamp?
     /// Events before this moment are not stored any more; `nil` while any is.
@@ -42,13 +47,14 @@ public struct ProjectRecord: Sendable, Equatable {
 
     public init(
         project: ProjectID, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil,
-        watermark: Timestamp? = nil
+        watermark: Timestamp? = nil, timeZone: ZoneName? = nil
     ) {
         self.project = project
         self.retentionDays = retentionDays
         self.changedAt = changedAt
         self.closedBefore = closedBefore
         self.watermark = watermark
+        self.timeZone = timeZone
     }
 
     /// Whether it is one that this service can have written; else the store is damaged.

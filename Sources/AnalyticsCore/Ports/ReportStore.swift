@@ -33,5 +33,7 @@ public struct DeliveryReport: Sendable, Equatable {
     public var events: Int { stored + duplicates + refused }
 
     /// Whether its numbers are those of a delivery. A store that was damaged may say anything.
-    var isPlausible: Bool { [first, stored, duplicates, refused].allSatisfy { (0...Int(ChunkDecoder.positions.upperBound)).contains($0) } }
+    var isPlausible: Bool {
+        [first, stored, duplicates, refused].allSatisfy { (0...Int(EnvelopeDecoder.positions.upperBound)).contains($0) }
+    }
 }

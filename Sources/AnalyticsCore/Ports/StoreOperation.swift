@@ -21,6 +21,7 @@ public enum StoreOperation: String, PortOperation {
     case newestRecords = "newest_records"
     case createRecord = "create_record"
     case setRetention = "set_retention"
+    case setTimeZone = "set_time_zone"
     case close
     case raiseWatermark = "raise_watermark"
     case deleteExpired = "delete_expired"

@@ -11,13 +11,13 @@ public struct DeadLetter: Sendable, Equatable {
     public var at: Timestamp
     public var project: ProjectID?
     public var eventId: String?
-    /// What was on the queue: a chunk of one event, or the bytes of a whole delivery that was given up.
+    /// What was on the queue: an envelope of one event, or the bytes of a whole delivery that was dead-lettered.
     public var original: [UInt8]
 }
 
 /// Stable names: dashboards and alerts rely on them.
 public enum DeadLetterReason: String, Sendable, CaseIterable {
-    /// The delivery's bytes are no chunk that this version understands.
+    /// The delivery's bytes are no envelope that this version understands.
     case undecodable
     /// The store will never take this event.
     case refused = "refused_by_store"
@@ -40,7 +40,7 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
 
 extension DeadLetter {
     /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`; `original` is the event as a
-    /// chunk of its own, or, under `originalBase64`, the bytes of a whole delivery: nothing is known of those, least of all that they are JSON.
+    /// envelope of its own, or, under `originalBase64`, the bytes of a whole delivery: nothing is known of those, least of all that they are JSON.
     /// ``DeadLetterDecoder`` reads it.
     func message() -> OutgoingMessage {
         var writer = JSONWriter(reservingCapacity: original.count + 512)

@@ -30,9 +30,9 @@ public struct DeadLetterSummary: Sendable, Equatable {
 
     /// Whole deliveries are not parsed: that may be what kept ending the processor.
     private mutating func read(_ letter: DeadLetter) {
-        guard letter.reason.keepsMessage, let chunk = try? ChunkDecoder().decode(letter.original) else { return }
-        request = chunk.events.first?.receiptParts.request
-        project = project ?? chunk.events.first?.project
-        eventIds = chunk.events.map(\.id)
+        guard letter.reason.keepsMessage, let envelope = try? EnvelopeDecoder().decode(letter.original) else { return }
+        request = envelope.events.first?.ingestIDParts.request
+        project = project ?? envelope.events.first?.project
+        eventIds = envelope.events.map(\.id)
     }
 }

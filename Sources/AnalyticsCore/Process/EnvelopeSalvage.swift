@@ -3,7 +3,7 @@ internal import FoundationEssentials
 /// What can be read of a delivery that the service gave up on, without the parser that may be what failed on it.
 ///
 /// Pure Swift and Foundation's decoder, nothing of the shim over simdjson. It reads the project and the times, so that the minutes can be
-/// marked, and cuts the message into one per event, so that one event takes no other with it. Of what ``ChunkDecoder`` can read it finds
+/// marked, and cuts the message into one per event, so that one event takes no other with it. Of what ``EnvelopeDecoder`` can read it finds
 /// every event with its time; of anything else it finds what it can. It reads envelopes of any version that keep these members.
 struct EnvelopeSalvage {
     /// The project that the header names; `nil` where it names none that an event can have.
@@ -25,7 +25,7 @@ struct EnvelopeSalvage {
         var reader = ByteReader(bytes: body[...])
         guard reader.take(UInt8(ascii: "{")) else { return }
         var header: [UInt8] = [UInt8(ascii: "{")]
-        // The events are behind the header, as in a message that ``ChunkDecoder`` reads.
+        // The events are behind the header, as in a message that ``EnvelopeDecoder`` reads.
         while let (key, value) = reader.member() {
             guard !key.elementsEqual(#""events""#.utf8) else {
                 read(events: value, header: header)

@@ -5,7 +5,7 @@ final class EventPreparation {
     let enrichments: [Enrichment]
     let clock: WallClock
 
-    private let decoder = ChunkDecoder()
+    private let decoder = EnvelopeDecoder()
     private var parser = JSONParser()
 
     init(enrichments: [Enrichment], clock: WallClock) {
@@ -13,17 +13,17 @@ final class EventPreparation {
         self.clock = clock
     }
 
-    func callAsFunction(_ delivery: Delivery) throws(ChunkError) -> Flush.Entry {
-        let chunk = try decoder.decode(delivery.body)
+    func callAsFunction(_ delivery: Delivery) throws(EnvelopeError) -> Flush.Entry {
+        let envelope = try decoder.decode(delivery.body)
         return Flush.Entry(
-            handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(chunk), sender: chunk.sender,
-            waitingRequest: chunk.waitingRequest, bytes: delivery.body.count)
+            handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(envelope), origin: envelope.origin,
+            requestToReport: envelope.requestToReport, bytes: delivery.body.count)
     }
 
-    private func enriched(_ chunk: EventChunk) -> [StoredEvent] {
+    private func enriched(_ envelope: EventEnvelope) -> [StoredEvent] {
         let now = clock.now()
-        return chunk.events.map { event in
-            let hints = ClientHints(event, sender: chunk.sender, parser: &parser)
+        return envelope.events.map { event in
+            let hints = ClientHints(event, origin: envelope.origin, parser: &parser)
             let input = EnrichmentInput(event: event, processedAt: now, hints: hints)
             var context = EventContext()
             for enrichment in enrichments { enrichment.apply(input, &context) }

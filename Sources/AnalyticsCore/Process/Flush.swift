@@ -39,7 +39,7 @@ struct Flush: Sendable {
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
         outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await gate.confirm(events, outcomes) }
         let results = Self.results(of: entries, outcomes)
-        try await buryWhatFailed(results)
+        try await deadLetterFailures(results)
         session.acknowledge(entries.map(\.handle))
         measure(results, since: start)
         await report(results)
@@ -82,7 +82,7 @@ struct Flush: Sendable {
         return plan.outcomes
     }
 
-    private func buryWhatFailed(_ results: [DeliveryResult]) async throws {
+    private func deadLetterFailures(_ results: [DeliveryResult]) async throws {
         var letters: [DeadLetter] = []
         for (entry, outcomes) in results {
             for (stored, outcome) in zip(entry.events, outcomes) {
@@ -97,13 +97,13 @@ struct Flush: Sendable {
                     DeadLetter(
                         reason: reason, error: error, attempts: entry.redeliveries + 1, at: clock.now(),
                         project: stored.event.project, eventId: stored.event.id,
-                        original: ChunkEncoder.single(stored.event, sender: entry.sender)))
+                        original: EnvelopeEncoder.single(stored.event, origin: entry.origin)))
             }
         }
-        try await bury(letters)
+        try await deadLetter(letters)
     }
 
-    func bury(_ letters: [DeadLetter]) async throws {
+    func deadLetter(_ letters: [DeadLetter]) async throws {
         try await publish(letters.map { $0.message() }, to: .deadLetters)
         for (reason, group) in Dictionary(grouping: letters, by: \.reason) {
             EventMetrics.deadLettered(reason, count: group.count)
@@ -142,8 +142,8 @@ struct Flush: Sendable {
     private func report(_ results: [DeliveryResult]) async {
         var reports: [DeliveryReport] = []
         for (entry, outcomes) in results {
-            guard let request = entry.waitingRequest, let first = entry.events.first?.event else { continue }
-            var report = DeliveryReport(project: first.project, request: request, first: first.receiptParts.index, at: clock.now())
+            guard let request = entry.requestToReport, let first = entry.events.first?.event else { continue }
+            var report = DeliveryReport(project: first.project, request: request, first: first.ingestIDParts.index, at: clock.now())
             for outcome in outcomes {
                 switch outcome {
                 case .stored, .redelivered: report.stored += 1

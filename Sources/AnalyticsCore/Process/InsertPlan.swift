@@ -17,7 +17,7 @@ struct InsertPlan {
         case pause
     }
 
-    /// Equal failures in a row after which a piece is halved, or an event that is alone is given up.
+    /// Equal failures in a row after which a piece is halved, or an event that is alone is dead-lettered.
     static let equalFailures = 5
 
     private struct Piece {

@@ -66,12 +66,12 @@ actor SessionPipeline {
 
     private func collect() async {
         for await delivery in session {
-            guard delivery.redeliveries < GiveUpPolicy.isolateFrom else {
+            guard delivery.redeliveries < DeadLetterPolicy.isolateFrom else {
                 if let entries = buffer.drain() { await handOver(entries) }
                 await batches.send(.alone(delivery))
                 continue
             }
-            do throws(ChunkError) {
+            do throws(EnvelopeError) {
                 if let entries = buffer.add(try preparation(delivery), now: elapsed.now()) { await handOver(entries) }
             } catch {
                 await untilCancelled { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
@@ -142,7 +142,7 @@ actor SessionPipeline {
 
     private func writeAlone(_ delivery: Delivery) async {
         guard !Task.isCancelled else { return }
-        guard delivery.redeliveries >= GiveUpPolicy.recordFrom else { return await processAlone(delivery) }
+        guard delivery.redeliveries >= DeadLetterPolicy.recordFrom else { return await processAlone(delivery) }
         await untilCancelled { [flush] in
             switch try await flush.beginAttempt(on: delivery) {
             case .process: await self.processAlone(delivery)
@@ -155,7 +155,7 @@ actor SessionPipeline {
     }
 
     private func processAlone(_ delivery: Delivery) async {
-        do throws(ChunkError) {
+        do throws(EnvelopeError) {
             let entry = try preparation(delivery)
             lastNumber += 1
             unwritten[lastNumber] = [entry].oldest ?? clock.now()

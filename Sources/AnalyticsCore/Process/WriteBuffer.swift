@@ -6,8 +6,8 @@ struct WriteBuffer {
         var handle: DeliveryHandle
         var redeliveries: Int
         var events: [StoredEvent]
-        var sender: Sender
-        var waitingRequest: String?
+        var origin: RequestOrigin
+        var requestToReport: String?
         /// Of the delivery's body.
         var bytes: Int
     }

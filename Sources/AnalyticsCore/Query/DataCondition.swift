@@ -1,3 +1,5 @@
+public import AnalyticsJSON
+
 /// `data.<path>=value`: somewhere under the path is one of these values.
 ///
 /// The path goes from key to key; an array on the way, or at the end, holds when one of its elements does (one level of arrays a
@@ -23,18 +25,9 @@ public struct DataCondition: Sendable, Hashable {
 
     public var isTooLong: Bool { path.count > (hasNumber ? Self.maximumKeysWithNumber : Self.maximumKeys) }
 
-    /// What one text value of a query may stand for.
-    public enum Scalar: Sendable, Hashable {
-        case string(String)
-        case integer(Int64)
-        case double(Double)
-        case boolean(Bool)
-        case null
-    }
-
     /// Every JSON scalar that equals the text: the string always, and the number, boolean or null that is written so.
-    public static func scalars(of text: String) -> [Scalar] {
-        var scalars: [Scalar] = [.string(text)]
+    public static func scalars(of text: String) -> [JSONScalar] {
+        var scalars: [JSONScalar] = [.string(text)]
         switch text {
         case "true": scalars.append(.boolean(true))
         case "false": scalars.append(.boolean(false))
@@ -46,7 +39,7 @@ public struct DataCondition: Sendable, Hashable {
     }
 
     /// Int64 and Double read more than JSON writes ("+1", "01", "1.", "0x1p3", "nan"); only JSON's own spelling counts.
-    private static func number(_ text: String) -> Scalar? {
+    private static func number(_ text: String) -> JSONScalar? {
         var digits = text.utf8[...]
         if digits.first == UInt8(ascii: "-") { digits.removeFirst() }
         let isDigit = { (byte: UInt8) in (0x30...0x39).contains(byte) }

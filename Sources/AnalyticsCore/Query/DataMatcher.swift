@@ -6,7 +6,7 @@ package struct DataMatcher {
 
     package init(_ conditions: [DataCondition]) {
         for condition in conditions {
-            matcher.require(path: condition.path, anyOf: condition.values.flatMap(DataCondition.scalars(of:)).map(JSONMatcher.Scalar.init))
+            matcher.require(path: condition.path, anyOf: condition.values.flatMap(DataCondition.scalars(of:)))
         }
     }
 
@@ -17,18 +17,5 @@ package struct DataMatcher {
         if isEmpty { return true }
         guard let text else { return false }
         return try matcher.matches(PaddedBytes(text))
-    }
-}
-
-extension JSONMatcher.Scalar {
-    fileprivate init(_ scalar: DataCondition.Scalar) {
-        self =
-            switch scalar {
-            case .string(let string): .string(string)
-            case .integer(let integer): .integer(integer)
-            case .double(let double): .double(double)
-            case .boolean(let boolean): .boolean(boolean)
-            case .null: .null
-            }
     }
 }

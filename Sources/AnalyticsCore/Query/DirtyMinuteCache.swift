@@ -8,7 +8,7 @@ struct DirtyMinuteCache: Sendable {
 
     private let store: any RollupStore & ProjectStore
     private let memory = DirtyMinuteMemory()
-    private let flights = SingleFlight<Version, GroupTable>()
+    private let inFlight = SingleFlight<Version, GroupTable>()
 
     /// Marked minutes up to which each is counted by itself: the live ones. More of them are counted together, and only what is asked for.
     static let sharedAtATime = 3
@@ -21,7 +21,7 @@ struct DirtyMinuteCache: Sendable {
 
     /// All who share have read this version, so the count holds every event that any of them has to see.
     func counted(_ rollup: Rollup) async throws -> GroupTable {
-        try await flights.value(for: Version(key: rollup.key, version: rollup.version)) { [self] in
+        try await inFlight.value(for: Version(key: rollup.key, version: rollup.version)) { [self] in
             let (project, minute) = (rollup.key.project, rollup.key.index)
             var table = try await store.countMinutes(of: project, in: [minute..<minute + 1]).tables[minute] ?? .empty
             // Read after the events: whatever was deleted before they were counted lies below it.

@@ -14,8 +14,15 @@ protocol Question: Sendable {
     /// All of it that is not in the selection.
     var keyParts: [String] { get }
 
+    /// Whether a cached answer can be one to this question. The cache is not trusted.
+    func accepts(_ answer: Answer) -> Bool
+
     /// One that has reduced nothing yet. Empty for a range that has no events.
     func reducer(over range: Range<Timestamp>) -> Reducer
+}
+
+extension Question {
+    func accepts(_ answer: Answer) -> Bool { true }
 }
 
 /// Comes to an answer. Pure: the same parts give the same answer, in any order and however they are cut.

@@ -5,7 +5,7 @@ struct QuestionCache: Sendable {
     private let store: any RollupStore
     private let cache: any CountCache
     private let gate: QueryGate
-    private let flights = SingleFlight<Flight, any Sendable>()
+    private let inFlight = SingleFlight<Flight, any Sendable>()
 
     /// An answer is found again only while its generation stands; this only bounds what old generations take up.
     private static let timeToLive: Duration = .seconds(600)
@@ -30,9 +30,9 @@ struct QuestionCache: Sendable {
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
         let generation = try await store.generation(project: question.selection.project, days: range.days)
         let key = Self.key(question, range, generation: generation)
-        if let cached = await cached(Q.self, key) { return (cached, true) }
+        if let cached = await cached(question, key) { return (cached, true) }
         let answer = try await asker.whileWaiting {
-            try await flights.value(for: Flight(question: ObjectIdentifier(Q.self), key: key)) {
+            try await inFlight.value(for: Flight(question: ObjectIdentifier(Q.self), key: key)) {
                 let answer = try await gate(compute)
                 await cache.store(Q.Codec.encode(answer), for: key, timeToLive: Self.timeToLive)
                 return answer
@@ -42,11 +42,12 @@ struct QuestionCache: Sendable {
         return (answer, false)
     }
 
-    private func cached<Q: Question>(_ question: Q.Type, _ key: String) async -> Q.Answer? {
+    private func cached<Q: Question>(_ question: Q, _ key: String) async -> Q.Answer? {
         switch await cache.value(for: key) {
         case .hit(let bytes):
             do throws(AnswerFault) {
                 let answer = try Q.Codec.decode(bytes)
+                guard question.accepts(answer) else { throw .damaged }
                 CacheMetrics.hit.increment()
                 return answer
             } catch {

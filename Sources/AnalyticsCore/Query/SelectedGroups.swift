@@ -77,13 +77,13 @@ struct TableTexts {
 
 /// Alternatives, all when there are none.
 private struct TextFilter: Sendable {
-    private let values: Set<ExactText>
+    private let values: Set<BytewiseString>
 
     init(_ values: [String]) {
-        self.values = Set(values.map(ExactText.init))
+        self.values = Set(values.map(BytewiseString.init))
     }
 
-    func holds(_ text: String) -> Bool { values.isEmpty || values.contains(ExactText(text)) }
+    func holds(_ text: String) -> Bool { values.isEmpty || values.contains(BytewiseString(text)) }
 
     func holds(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         values.isEmpty || values.contains { $0.text.utf8.count == bytes.count && $0.text.utf8.elementsEqual(bytes) }

@@ -9,7 +9,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     private struct State {
-        var flights: [Key: Flight] = [:]
+        var inFlight: [Key: Flight] = [:]
         var lastNumber = 0
     }
 
@@ -27,13 +27,13 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// For tests.
-    func callers(of key: Key) -> Int { state.withLock { $0.flights[key]?.callers ?? 0 } }
+    func callers(of key: Key) -> Int { state.withLock { $0.inFlight[key]?.callers ?? 0 } }
 
     private func join(_ key: Key, _ compute: @escaping @Sendable () async throws -> Value) -> Flight {
         state.withLock { state in
-            if state.flights[key] != nil {
-                state.flights[key]!.callers += 1
-                return state.flights[key]!
+            if state.inFlight[key] != nil {
+                state.inFlight[key]!.callers += 1
+                return state.inFlight[key]!
             }
             state.lastNumber += 1
             let number = state.lastNumber
@@ -43,7 +43,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
                 return try await Deadline.$current.withValue(nil) { try await compute() }
             }
             let flight = Flight(number: number, task: task, callers: 1)
-            state.flights[key] = flight
+            state.inFlight[key] = flight
             return flight
         }
     }
@@ -51,9 +51,9 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// Of a caller that is cancelled. Whoever comes after the last has left begins anew.
     private func leave(_ key: Key, _ number: Int) {
         let abandoned = state.withLock { state -> Task<Value, any Error>? in
-            guard var flight = state.flights[key], flight.number == number else { return nil }
+            guard var flight = state.inFlight[key], flight.number == number else { return nil }
             flight.callers -= 1
-            state.flights[key] = flight.callers > 0 ? flight : nil
+            state.inFlight[key] = flight.callers > 0 ? flight : nil
             return flight.callers > 0 ? nil : flight.task
         }
         abandoned?.cancel()
@@ -61,7 +61,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     private func end(_ key: Key, _ number: Int) {
         state.withLock { state in
-            if state.flights[key]?.number == number { state.flights[key] = nil }
+            if state.inFlight[key]?.number == number { state.inFlight[key] = nil }
         }
     }
 }

@@ -2,6 +2,7 @@ internal import CoreMetrics
 public import Logging
 internal import Metrics
 public import ServiceLifecycle
+internal import Synchronization
 
 /// Closes time, raises watermarks and deletes what lies below them, project by project.
 ///
@@ -43,9 +44,11 @@ public struct RetentionSweeper: Service {
     }
 
     public func run() async throws {
+        let hasAdopted = Mutex(false)
         await elapsed.repeating(every: settings.interval) {
             do throws(StoreError) {
-                try await adopt()
+                if !hasAdopted.withLock({ $0 }) { try await adopt() }
+                hasAdopted.withLock { $0 = true }
                 try await sweep()
             } catch {
                 guard !Task.isCancelled else { return }
@@ -54,7 +57,8 @@ public struct RetentionSweeper: Service {
         }
     }
 
-    /// Gives projects that an earlier version left without a retention their first one. A project that is new gets it with its first flush.
+    /// Gives projects that an earlier version left without a retention their first one; once per process. A project that is new gets it with
+    /// its first flush.
     func adopt() async throws(StoreError) {
         let records = ProjectRecords(try await store.projectRecords())
         for project in try await store.projects() where records[project]?.retentionDays == nil {

@@ -15,13 +15,13 @@ struct GroupSums {
     }
 
     private struct Texts {
-        var places: [ExactText: Int] = [:]
-        var texts: [ExactText] = []
+        var places: [BytewiseString: Int] = [:]
+        var texts: [BytewiseString] = []
         var bytes = 0
-        private var last: (text: ExactText, place: Int)?
+        private var last: (text: BytewiseString, place: Int)?
 
         mutating func place(of text: String) -> Int {
-            let text = ExactText(text)
+            let text = BytewiseString(text)
             // Rows come in order: the type is mostly that of the row before.
             if let last, last.text == text { return last.place }
             let place = places[text] ?? append(text)
@@ -29,7 +29,7 @@ struct GroupSums {
             return place
         }
 
-        private mutating func append(_ text: ExactText) -> Int {
+        private mutating func append(_ text: BytewiseString) -> Int {
             places[text] = texts.count
             texts.append(text)
             bytes += text.text.utf8.count + 1
@@ -127,7 +127,7 @@ struct GroupSums {
     }
 
     /// The texts in the order of their bytes, and the place of each in it.
-    private static func ranks(_ texts: [ExactText]) -> (order: [ExactText], ranks: [Int]) {
+    private static func ranks(_ texts: [BytewiseString]) -> (order: [BytewiseString], ranks: [Int]) {
         let order = texts.indices.sorted { texts[$0] < texts[$1] }
         var ranks = Array(repeating: 0, count: texts.count)
         for (rank, index) in order.enumerated() { ranks[index] = rank }
@@ -135,7 +135,8 @@ struct GroupSums {
     }
 }
 
-private struct TableWriter {
+/// Writes what ``TableCursor`` reads.
+struct TableWriter {
     var bytes: [UInt8] = []
 
     mutating func number(_ number: Int64) {
@@ -147,13 +148,15 @@ private struct TableWriter {
         bytes.append(UInt8(rest))
     }
 
-    mutating func strings(_ texts: [ExactText]) {
+    mutating func text(_ text: String) {
+        number(Int64(text.utf8.count))
+        bytes.append(contentsOf: text.utf8)
+    }
+
+    mutating func strings(_ texts: [BytewiseString]) {
         var inner = TableWriter()
         inner.number(Int64(texts.count))
-        for text in texts {
-            inner.number(Int64(text.text.utf8.count))
-            inner.bytes.append(contentsOf: text.text.utf8)
-        }
+        for text in texts { inner.text(text.text) }
         number(Int64(inner.bytes.count))
         bytes += inner.bytes
     }

@@ -189,7 +189,7 @@ extension GroupTable {
     }
 }
 
-/// Reads a table's bytes, which anything may have written.
+/// Reads the bytes of a table, or of a cached answer, which anything may have written.
 struct TableCursor {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0

@@ -38,7 +38,7 @@ public struct Reconciliation: Sendable {
     private static let hoursAtATime: Int64 = 24
     private static let longestStep: Int64 = 64 * 24
     /// How often a range is looked at, with a pause between, before a difference counts as one.
-    private static let looks = 3
+    private static let attempts = 3
 
     /// `pause`: time for a flush to mark what it has just inserted; what is found different is looked at again after it.
     public init(store: any RollupStore & ProjectStore, pause: Duration = .seconds(1), elapsed: ElapsedClock = .system) {
@@ -70,7 +70,7 @@ public struct Reconciliation: Sendable {
     /// Events are inserted a moment before their buckets are marked: a difference is one that is still there after some pauses.
     private func settled(_ project: ProjectID, hours range: Range<Int64>) async throws -> Report {
         var report = try await compare(project, hours: range)
-        for _ in 1..<Self.looks where !report.differences.isEmpty {
+        for _ in 1..<Self.attempts where !report.differences.isEmpty {
             try await elapsed.sleep(pause)
             let before = report.differences
             report = try await compare(project, hours: range)
@@ -188,13 +188,13 @@ public struct Reconciliation: Sendable {
     private static func differences(
         _ tier: RollupTier, _ key: BucketKey, _ rollup: [RollupGroup], _ events: [RollupGroup]
     ) -> [Difference] {
-        var counts: [[ExactText]: (rollup: Int64, events: Int64)] = [:]
-        for group in rollup { counts[[ExactText(group.type), ExactText(group.source)], default: (0, 0)].rollup += group.count }
-        for group in events { counts[[ExactText(group.type), ExactText(group.source)], default: (0, 0)].events += group.count }
+        var counts: [[BytewiseString]: (rollup: Int64, events: Int64)] = [:]
+        for group in rollup { counts[[BytewiseString(group.type), BytewiseString(group.source)], default: (0, 0)].rollup += group.count }
+        for group in events { counts[[BytewiseString(group.type), BytewiseString(group.source)], default: (0, 0)].events += group.count }
         // An hour's quarters may be wrong although their sum is right.
-        let quarters = Dictionary(events.map { ([ExactText($0.type), ExactText($0.source)], $0.quarters) }) { first, _ in first }
+        let quarters = Dictionary(events.map { ([BytewiseString($0.type), BytewiseString($0.source)], $0.quarters) }) { first, _ in first }
         let wrongQuarters = Set(
-            rollup.map { ([ExactText($0.type), ExactText($0.source)], $0.quarters) }.filter { quarters[$0.0] != $0.1 }.map(\.0))
+            rollup.map { ([BytewiseString($0.type), BytewiseString($0.source)], $0.quarters) }.filter { quarters[$0.0] != $0.1 }.map(\.0))
         return counts.filter { $0.value.rollup != $0.value.events || wrongQuarters.contains($0.key) }.map { name, count in
             Difference(tier: tier, bucket: key, type: name[0].text, source: name[1].text, rollup: count.rollup, events: count.events)
         }

@@ -23,7 +23,7 @@ public actor Roller: Service {
     /// Bytes of sums that are written together.
     private static let bytesAtATime = 4 << 20
     /// Counts and writes under way at a time.
-    private static let lanes = 3
+    private static let maxConcurrency = 3
     /// Minutes between two marked ones that are counted with them: a range more costs more than a few minutes.
     private static let gap: Int64 = 30
     /// Passes that ``finish()`` makes at the most.
@@ -181,13 +181,13 @@ public actor Roller: Service {
         Dictionary(grouping: buckets, by: \.key.project).map { ($0, $1) }
     }
 
-    /// Runs `body` for each, ``lanes`` at a time: the store has other work to wait for, its journal most of all.
+    /// Runs `body` for each, ``maxConcurrency`` at a time: the store has other work to wait for, its journal most of all.
     private static func each<Element: Sendable>(
         _ elements: [Element], _ body: @escaping @Sendable (Element) async throws -> Void
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, element) in elements.enumerated() {
-                if index >= lanes { try await group.next() }
+                if index >= maxConcurrency { try await group.next() }
                 group.addTask { try await body(element) }
             }
             try await group.waitForAll()

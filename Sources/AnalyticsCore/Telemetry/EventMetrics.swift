@@ -21,7 +21,7 @@ enum EventMetrics {
         deadLettered[reason]?.increment(by: count)
     }
 
-    /// Makes every counter of the door exist, at 0: an increase from nothing to one is otherwise seen by no rate.
+    /// Makes every counter of ingest exist, at 0: an increase from nothing to one is otherwise seen by no rate.
     static func prepareDoor() {
         _ = (accepted, unconfirmed, rejected)
     }

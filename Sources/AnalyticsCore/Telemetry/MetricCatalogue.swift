@@ -17,7 +17,7 @@ public struct MetricCatalogue: Sendable {
 
     package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed to hold.")
     package let eventsRejected = CounterMetric(
-        "analytics_events_rejected_total", "Events refused at the door, by reason.", labels: "reason")
+        "analytics_events_rejected_total", "Events rejected at ingest, by reason.", labels: "reason")
     package let eventsUnconfirmed = CounterMetric(
         "analytics_events_unconfirmed_total", "Events that the broker did not confirm; their senders were told to send them again.")
     package let eventsStored = CounterMetric("analytics_events_stored_total", "Events stored.")
@@ -73,7 +73,7 @@ public struct MetricCatalogue: Sendable {
     package let dependencyUp = GaugeMetric(
         "analytics_dependency_up", "1 when the store, the broker or the cache answers.", labels: "dependency")
 
-    /// From half a millisecond to ten seconds: an answer at the door takes a few milliseconds, a count some tens.
+    /// From half a millisecond to ten seconds: an answer to an event takes a few milliseconds, a count some tens.
     private static let latency: [Double] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
     /// From receipt to stored: tens of milliseconds when all is well, hours after an outage.
     private static let delay: [Double] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600]

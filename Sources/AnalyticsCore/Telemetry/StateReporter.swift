@@ -4,18 +4,16 @@ public import ServiceLifecycle
 
 /// Reads what is no event but a state (queue sizes, dependencies) into gauges, every few seconds.
 public struct StateReporter: Service {
-    private let store: any StoreLifecycle
     private let broker: any Broker
-    private let cache: any CountCache
+    private let dependencies: Dependencies
     private let elapsed: ElapsedClock
 
     private static let interval: Duration = .seconds(5)
 
-    public init(store: any StoreLifecycle, broker: any Broker, cache: any CountCache, elapsed: ElapsedClock = .system) {
-        self.elapsed = elapsed
-        self.store = store
+    public init(broker: any Broker, dependencies: Dependencies, elapsed: ElapsedClock = .system) {
         self.broker = broker
-        self.cache = cache
+        self.dependencies = dependencies
+        self.elapsed = elapsed
     }
 
     public func run() async throws {
@@ -28,7 +26,7 @@ public struct StateReporter: Service {
             // Not the last known number, which would look as if all were well.
             MetricCatalogue.metrics.queueMessages.make(state).record(count.map(Double.init) ?? .nan)
         }
-        for dependency in await Dependencies(store: store, broker: broker, cache: cache).check().dependencies {
+        for dependency in await dependencies.check().dependencies {
             MetricCatalogue.metrics.dependencyUp.make(dependency.name).record(dependency.health == .up ? 1 : 0)
         }
     }

@@ -14,14 +14,14 @@ protocol LinkRole: SendableMetatype {
     /// Throwing gives the connection up.
     mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError)
     /// Writes what is to be sent now. Throwing gives the connection up.
-    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkDemand
     /// There is no connection (any more). `isRetrying`: another attempt follows at once.
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool)
     /// The link has ended.
     mutating func finish()
 }
 
-struct LinkWish {
+struct LinkDemand {
     /// Has more to write when there is room.
     var hasMore = false
     /// When to be asked again at the latest.
@@ -127,12 +127,12 @@ final class Link<Role: LinkRole>: Sendable {
 
     /// Lets the role write until it is content or the socket is full. Returns when it wants to be asked again.
     private func write(_ connection: Connection, _ role: inout Role, _ now: Instant) throws(BrokerError) -> Instant? {
-        var wish: LinkWish
+        var demand: LinkDemand
         repeat {
-            wish = try role.advance(now: now, output: &connection.output)
+            demand = try role.advance(now: now, output: &connection.output)
             try connection.flush()
-        } while wish.hasMore && connection.output.isEmpty
-        return wish.deadline
+        } while demand.hasMore && connection.output.isEmpty
+        return demand.deadline
     }
 
     /// Goes on taking commands, so that a role without a connection can refuse them at once.

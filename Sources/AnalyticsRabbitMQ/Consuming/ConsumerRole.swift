@@ -39,7 +39,7 @@ struct ConsumerRole: LinkRole {
     /// Of the next one, after too many bytes.
     private var nextLimit: UInt16?
     private var acks = AckCoalescer()
-    private var check = StallCheck()
+    private var check = ConsumerWatchdog()
     private var incoming: IncomingMessage?
     /// Tags of messages that were too large, to be rejected.
     private var refused: [UInt64] = []
@@ -116,15 +116,15 @@ struct ConsumerRole: LinkRole {
         }
     }
 
-    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkDemand {
         if isWanted, session == nil { consume(&output) }
         for tag in refused { output.reject(tag) }
         refused = []
         for ack in acks.flush() { output.acknowledge(ack.tag, multiple: ack.multiple) }
         gauge.outstanding.store(acks.outstanding, ordering: .relaxed)
-        guard session != nil else { return LinkWish() }
+        guard session != nil else { return LinkDemand() }
         if check.isDue(now: now, every: settings.consumerCheckInterval) { output.inspect(queue: topology.names.events) }
-        return LinkWish(deadline: check.due)
+        return LinkDemand(deadline: check.due)
     }
 
     private mutating func consume(_ output: inout FrameWriter) {
@@ -139,7 +139,7 @@ struct ConsumerRole: LinkRole {
         session?.lose()
         session = nil
         acks = AckCoalescer()
-        check = StallCheck()
+        check = ConsumerWatchdog()
         incoming = nil
         refused = []
         gauge.outstanding.store(0, ordering: .relaxed)

@@ -26,14 +26,14 @@ public struct QueueOwner: Sendable, Equatable {
 struct QueueClaim {
     let owner: QueueOwner
     /// How long the broker may take to see that an earlier connection is gone.
-    let patience: Duration
+    let releaseTimeout: Duration
     let logger: Logger
     private var lockedSince: Instant?
 
     init(owner: QueueOwner, settings: LinkSettings, logger: Logger) {
         self.owner = owner
         // It checks once a heartbeat, and two without a byte are too many.
-        patience = settings.heartbeat * 4
+        releaseTimeout = settings.heartbeat * 4
         self.logger = logger
     }
 
@@ -68,7 +68,7 @@ struct QueueClaim {
     private mutating func locked(_ names: Topology, _ now: Instant) -> BrokerError {
         let since = lockedSince ?? now
         lockedSince = since
-        return now - since < patience
+        return now - since < releaseTimeout
             ? BrokerError(.unavailable, "the broker still has an earlier connection of this store")
             : BrokerError(
                 .owned, "the queue \(names.events) belongs to another process with this very store, or a copy of it: end that one first")

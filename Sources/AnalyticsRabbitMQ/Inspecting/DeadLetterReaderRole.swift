@@ -100,14 +100,14 @@ struct DeadLetterReaderRole: LinkRole {
         incoming = nil
     }
 
-    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
-        guard reply != nil else { return LinkWish() }
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkDemand {
+        guard reply != nil else { return LinkDemand() }
         if waiting == 0 { finishPage() }
         if now >= deadline { answer(.failure(BrokerError(.unavailable, "the broker has not delivered the dead letters in time"))) }
-        guard reply != nil else { return LinkWish() }
+        guard reply != nil else { return LinkDemand() }
         if !isConsuming { output.consume(queue: topology.names.deadLetters, prefetch: Self.window) }
         isConsuming = true
-        return LinkWish(deadline: deadline)
+        return LinkDemand(deadline: deadline)
     }
 
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {

@@ -51,7 +51,7 @@ struct InspectorRole: LinkRole {
         asked.popFirst()?.reply(.success(Counts(ready: ready, dead: messages)))
     }
 
-    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkDemand {
         while let command = unasked.popFirst() {
             output.inspect(queue: topology.names.events)
             output.inspect(queue: topology.names.deadLetters)
@@ -60,7 +60,7 @@ struct InspectorRole: LinkRole {
         if let first = asked.first, first.deadline <= now {
             throw BrokerError(.unavailable, "the broker has not told its depths in time")
         }
-        return LinkWish(deadline: asked.first?.deadline)
+        return LinkDemand(deadline: asked.first?.deadline)
     }
 
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {

@@ -91,7 +91,7 @@ struct PublisherRole: LinkRole {
         }
     }
 
-    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkWish {
+    mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkDemand {
         while let call = waiting.first, call.deadline <= now {
             waiting.removeFirst()
             call.refuseRest("the publisher is too busy")
@@ -100,7 +100,7 @@ struct PublisherRole: LinkRole {
         if let blocked {
             let end = blocked.since + settings.blockedGrace
             if now >= end { settle(tracker.giveUp("the broker is blocked: \(blocked.reason)")) }
-            return LinkWish(deadline: [tracker.deadline, now < end ? end : nil].compactMap(\.self).min())
+            return LinkDemand(deadline: [tracker.deadline, now < end ? end : nil].compactMap(\.self).min())
         }
         if isUnroutable && tracker.messagesInFlight == 0 {
             throw BrokerError(.unavailable, "messages were returned: the queue is missing and is declared again")
@@ -108,7 +108,7 @@ struct PublisherRole: LinkRole {
         let suspect = tracker.oldest.map { max($0, unblockedAt ?? $0) + settings.confirmTimeout }
         if let suspect, now >= suspect { throw BrokerError(.unavailable, "the broker has confirmed nothing in time") }
         let hasMore = isUnroutable ? false : send(now: now, output: &output)
-        return LinkWish(hasMore: hasMore, deadline: [tracker.deadline, suspect, waiting.first?.deadline].compactMap(\.self).min())
+        return LinkDemand(hasMore: hasMore, deadline: [tracker.deadline, suspect, waiting.first?.deadline].compactMap(\.self).min())
     }
 
     /// Sends what the window allows. Returns whether it was the output buffer that stood against more.

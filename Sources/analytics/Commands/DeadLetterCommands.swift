@@ -5,7 +5,7 @@ internal import ArgumentParser
 struct DeadLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dead-letters",
-        abstract: "Look at the events and deliveries that were given up.",
+        abstract: "Look at the events and deliveries that could not be stored.",
         subcommands: [ListDeadLetters.self],
         defaultSubcommand: ListDeadLetters.self)
 }

@@ -35,7 +35,7 @@ struct Serve: AsyncParsableCommand {
         logger.notice(
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
-        let service = Service(settings: settings, backends: backends, metrics: metrics, logger: logger)
+        let service = ServiceAssembly(settings: settings, backends: backends, metrics: metrics, logger: logger)
         try await service.run(role)
         logger.notice("Stopped")
     }

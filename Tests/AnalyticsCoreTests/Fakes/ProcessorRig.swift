@@ -32,9 +32,9 @@ struct ProcessorRig {
     func start(_ processor: Processor) -> Task<Void, any Error> { Task { try await processor.run() } }
 
     /// Enqueues a delivery on which this many processes have died, each by itself with it.
-    func giveUp(on body: [UInt8], attempts: Int = GiveUpPolicy.processingAttempts, redeliveries: Int = 0) {
+    func giveUp(on body: [UInt8], attempts: Int = DeadLetterPolicy.processingAttempts, redeliveries: Int = 0) {
         store.plantAttempts(attempts, on: Digest.hexadecimal(of: body))
-        broker.enqueue([body], redeliveries: GiveUpPolicy.recordFrom + redeliveries)
+        broker.enqueue([body], redeliveries: DeadLetterPolicy.recordFrom + redeliveries)
     }
 
     /// What must hold once the queue is empty: each event once, every minute marked or counted, and every hour marked.

@@ -5,11 +5,11 @@ import TestSupport
 
 func sample(
     _ id: String, type: String = "view", source: String = "web", at timestamp: Timestamp = noon, project: ProjectID = Project.default,
-    data: String = "{}", receipt: String? = nil
+    data: String = "{}", ingestID: String? = nil
 ) -> Event {
     Event(
         project: project, id: id, type: type, source: source, timestamp: timestamp, clientTimestamp: timestamp,
-        data: JSONText(normalised: data), receivedAt: noon, receipt: receipt ?? "r-\(id):0")
+        data: JSONText(normalised: data), receivedAt: noon, ingestID: ingestID ?? "r-\(id):0")
 }
 
 func stored(_ event: Event) -> StoredEvent {
@@ -17,8 +17,8 @@ func stored(_ event: Event) -> StoredEvent {
 }
 
 /// A message as the collector publishes it.
-func message(_ events: [Event], request: String = "r", isAwaited: Bool = false) -> OutgoingMessage {
-    var encoder = ChunkEncoder(request: request, sender: Sender(), isAwaited: isAwaited)
+func message(_ events: [Event], request: String = "r", reportRequested: Bool = false) -> OutgoingMessage {
+    var encoder = EnvelopeEncoder(request: request, origin: RequestOrigin(), reportRequested: reportRequested)
     for (index, event) in events.enumerated() { encoder.append(event, index: index) }
     let messages = encoder.finish()
     precondition(messages.count == 1, "more events than one message holds")
@@ -27,7 +27,7 @@ func message(_ events: [Event], request: String = "r", isAwaited: Bool = false) 
 
 extension Counts {
     init(_ counts: [String: Int64]) {
-        self = Counts(exact: counts.map { (ExactText($0.key), $0.value) }) ?? .none
+        self = Counts(exact: counts.map { (BytewiseString($0.key), $0.value) }) ?? .none
     }
 }
 
@@ -38,8 +38,8 @@ extension DeadLetter {
     }
 
     /// The event in it, as a replay would read it.
-    var event: Event? { (try? ChunkDecoder().decode(original))?.events.first }
+    var event: Event? { (try? EnvelopeDecoder().decode(original))?.events.first }
 }
 
 /// What two events must have in common, byte by byte: Swift's `==` takes a composed and a decomposed é for the same.
-func encoding(_ event: Event) -> [UInt8] { ChunkEncoder.single(event, sender: Sender()) }
+func encoding(_ event: Event) -> [UInt8] { EnvelopeEncoder.single(event, origin: RequestOrigin()) }

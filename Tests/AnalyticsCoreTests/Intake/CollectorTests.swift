@@ -20,9 +20,9 @@ struct CollectorTests {
         let result = try await submit(250, broken: [7])
         #expect(result.accepted.map(\.index) == (0..<250).filter { $0 != 7 })
         #expect(result.rejected.first.map(\.index) == [7] && result.unconfirmed.isEmpty && result.unconfirmedReason == nil)
-        let published = try broker.bodies.flatMap { try ChunkDecoder().decode($0).events }
+        let published = try broker.bodies.flatMap { try EnvelopeDecoder().decode($0).events }
         #expect(published.map(\.id) == result.accepted.map(\.id))
-        #expect(published.map(\.receipt) == result.accepted.map { "\(result.request):\($0.index)" })
+        #expect(published.map(\.ingestID) == result.accepted.map { "\(result.request):\($0.index)" })
     }
 
     @Test(arguments: [MemoryBroker.Answer.lose, .keepSilent])

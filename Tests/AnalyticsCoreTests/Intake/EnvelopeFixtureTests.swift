@@ -23,10 +23,10 @@ struct EnvelopeFixtureTests {
     func everyMessageIsReadWhole(version: URL) throws {
         var events: [String: Event] = [:]
         for file in try Self.files(version.appending(path: "messages")) {
-            let chunk = try ChunkDecoder().decode(Array(try Data(contentsOf: file)))
-            #expect(chunk.sender.userAgent == #"Mozilla/5.0 (X11; Linux x86_64) "quoted" \ back"#, "\(file.lastPathComponent)")
-            #expect((chunk.waitingRequest != nil) == (file.lastPathComponent == "awaited.json"), "\(file.lastPathComponent)")
-            for event in chunk.events { #expect(events.updateValue(event, forKey: event.id) == nil, "\(event.id) is there twice") }
+            let envelope = try EnvelopeDecoder().decode(Array(try Data(contentsOf: file)))
+            #expect(envelope.origin.userAgent == #"Mozilla/5.0 (X11; Linux x86_64) "quoted" \ back"#, "\(file.lastPathComponent)")
+            #expect((envelope.requestToReport != nil) == (file.lastPathComponent == "awaited.json"), "\(file.lastPathComponent)")
+            for event in envelope.events { #expect(events.updateValue(event, forKey: event.id) == nil, "\(event.id) is there twice") }
         }
         let expected = try #require(try Self.json(version.appending(path: "expected.json")) as? [[String: Any]])
         #expect(events.count == expected.count)
@@ -42,7 +42,7 @@ struct EnvelopeFixtureTests {
                 #expect(found as? NSObject == value as? NSObject, "\(event.id)")
             }
         }
-        #expect(Set(events.values.map(\.receipt)).count == events.count)
+        #expect(Set(events.values.map(\.ingestID)).count == events.count)
     }
 
     @Test(arguments: versions)

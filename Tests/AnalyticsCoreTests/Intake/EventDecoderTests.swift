@@ -114,7 +114,7 @@ struct EventDecoderTests {
     @Test func stampsWhatIsMissing() throws {
         let event = try #require(try decode(#"{"type":"t","source":"s","data":1}"#).events.first?.event)
         #expect(event.id == "made0" && event.timestamp == noon && event.clientTimestamp == nil)
-        #expect(event.receivedAt == noon && event.receipt == "req:0" && event.project == Project.default)
+        #expect(event.receivedAt == noon && event.ingestID == "req:0" && event.project == Project.default)
     }
 
     // MARK: Time

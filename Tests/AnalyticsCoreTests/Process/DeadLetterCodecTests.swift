@@ -11,10 +11,10 @@ struct DeadLetterCodecTests {
         let text = { (random: inout Seeded) in (0..<random.below(5)).map { _ in Self.texts[random.below(Self.texts.count)] }.joined() }
         let event = sample(
             "id\(random.below(9))", at: Timestamp(milliseconds: Int64(random.below(1 << 40))), data: #"{"a":[1,"\"}"],"b":{"c":null}}"#,
-            receipt: "r:\(random.below(1_000))")
+            ingestID: "r:\(random.below(1_000))")
         let original =
             reason.keepsMessage
-            ? ChunkEncoder.single(event, sender: Sender(userAgent: text(&random)))
+            ? EnvelopeEncoder.single(event, origin: RequestOrigin(userAgent: text(&random)))
             : (0..<random.below(60)).map { _ in UInt8(random.below(256)) }
         return DeadLetter(
             reason: reason, error: text(&random), attempts: 1 + random.below(1_000_001),

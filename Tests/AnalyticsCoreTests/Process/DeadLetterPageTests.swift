@@ -32,9 +32,9 @@ struct DeadLetterPageTests {
             reason: reason, error: "e", attempts: 2, at: Timestamp(milliseconds: 5), project: nil, eventId: nil, original: original)
     }
 
-    private let message = ChunkEncoder.single(
-        sample("id1", at: Timestamp(milliseconds: 5), data: #"{"secret":1}"#, receipt: "req:3"),
-        sender: Sender(address: "203.0.113.9", userAgent: "Mozilla/5.0"))
+    private let message = EnvelopeEncoder.single(
+        sample("id1", at: Timestamp(milliseconds: 5), data: #"{"secret":1}"#, ingestID: "req:3"),
+        origin: RequestOrigin(address: "203.0.113.9", userAgent: "Mozilla/5.0"))
 
     @Test func aSummaryNamesRequestAndEventAndNothingOfWhoSentIt() throws {
         let summary = try summary(letter(.refused, message))

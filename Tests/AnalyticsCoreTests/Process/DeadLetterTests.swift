@@ -9,7 +9,7 @@ struct DeadLetterTests {
     @Test func onePoisonEventInFiveHundredIsBuriedAndTheOthersAreStored() async throws {
         let rig = ProcessorRig()
         let events = (0..<500).map {
-            sample("e\($0)", at: noon + .seconds($0), data: #"{"n":\#($0),"t":"ä\"\\"}"#, receipt: "r\($0 / 100):\($0 % 100)")
+            sample("e\($0)", at: noon + .seconds($0), data: #"{"n":\#($0),"t":"ä\"\\"}"#, ingestID: "r\($0 / 100):\($0 % 100)")
         }
         rig.store.poison(["e250"])
         rig.broker.enqueue((0..<5).map { message(Array(events[$0 * 100..<($0 + 1) * 100]), request: "r\($0)").body })
@@ -48,7 +48,7 @@ struct DeadLetterTests {
     @Test func anEventThatTheStoreNeverTakesIsBuriedByItself() async throws {
         let rig = ProcessorRig()
         rig.store.refuse(["b"])
-        rig.broker.enqueue([message([sample("a"), sample("b", receipt: "r:1"), sample("c")]).body], redeliveries: 3)
+        rig.broker.enqueue([message([sample("a"), sample("b", ingestID: "r:1"), sample("c")]).body], redeliveries: 3)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         task.cancel()
@@ -56,7 +56,7 @@ struct DeadLetterTests {
         rig.expectStored(["a", "c"])
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)))
         #expect(letter.reason == .refused && letter.error == "never" && letter.attempts == 4)
-        #expect(letter.event == sample("b", receipt: "r:1"))
+        #expect(letter.event == sample("b", ingestID: "r:1"))
     }
 
     @Test func theSameIdWithOtherContentStaysAndTheOtherIsBuried() async throws {
@@ -114,13 +114,13 @@ struct DeadLetterTests {
         rig.expectStored(["a"])
         let letter = try #require(rig.broker.dead.first.flatMap(DeadLetter.init(message:)), "a dead letter is JSON")
         #expect(letter.reason == .redelivered && letter.original == killer)
-        #expect(letter.attempts == GiveUpPolicy.recordFrom + 51)
+        #expect(letter.attempts == DeadLetterPolicy.recordFrom + 51)
     }
 
     /// Each of many processors stored the events and died before the mark.
     @Test func aDeliveryThatIsGivenUpIsSplitByEventAndEveryStoredEventIsMarked() async throws {
         let rig = ProcessorRig()
-        let events = (0..<40).map { sample("e\($0)", at: noon + .seconds($0 * 45), receipt: "r:\($0)") }
+        let events = (0..<40).map { sample("e\($0)", at: noon + .seconds($0 * 45), ingestID: "r:\($0)") }
         _ = try await rig.store.insert(events.prefix(30).map(stored))
         rig.giveUp(on: message(events).body)
         rig.broker.enqueue(bodies(["a"]))
@@ -135,7 +135,7 @@ struct DeadLetterTests {
     @Test func aSingleEventThatIsGivenUpIsMarkedBeforeItIsPublishedToTheDeadLetters() async throws {
         let rig = ProcessorRig()
         _ = try await rig.store.insert([stored(sample("killer"))])
-        rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts - 1)
+        rig.giveUp(on: bodies(["killer"])[0], attempts: DeadLetterPolicy.processingAttempts + DeadLetterPolicy.salvageAttempts - 1)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
@@ -151,7 +151,7 @@ struct DeadLetterTests {
 
     @Test func aDeliveryWhoseGivingUpWasTriedBeforeIsPublishedUnread() async throws {
         let rig = ProcessorRig()
-        rig.giveUp(on: bodies(["killer"])[0], attempts: GiveUpPolicy.processingAttempts + GiveUpPolicy.salvageAttempts)
+        rig.giveUp(on: bodies(["killer"])[0], attempts: DeadLetterPolicy.processingAttempts + DeadLetterPolicy.salvageAttempts)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
@@ -165,7 +165,7 @@ struct DeadLetterTests {
     /// Seventy restarts in a row, each before anything was done.
     @Test func aCountOfDeliveriesAloneGivesNothingUp() async throws {
         let rig = ProcessorRig()
-        rig.broker.enqueue(bodies(["a"]) + [message([sample("b", receipt: "r:0"), sample("c", receipt: "r:1")]).body], redeliveries: 70)
+        rig.broker.enqueue(bodies(["a"]) + [message([sample("b", ingestID: "r:0"), sample("c", ingestID: "r:1")]).body], redeliveries: 70)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
         try await eventually("the attempts are forgotten") { rig.store.attempts == 0 && rig.faults.trace.contains(.forgetAttempts) }
@@ -179,7 +179,7 @@ struct DeadLetterTests {
     @Test(arguments: [0, 1])
     func anAttemptThatCannotBeRecordedIsNotBegun(moments: Int) async throws {
         let rig = ProcessorRig()
-        rig.broker.enqueue(bodies(["a"]), redeliveries: GiveUpPolicy.recordFrom)
+        rig.broker.enqueue(bodies(["a"]), redeliveries: DeadLetterPolicy.recordFrom)
         rig.faults.crash(afterMoments: moments)
         let first = rig.start(rig.processor())
         try await eventually("the attempt fails") { rig.faults.hasCrashed }
@@ -214,7 +214,7 @@ struct DeadLetterTests {
         let rig = ProcessorRig()
         let attempts = Counting()
         rig.broker.answer { queue, _ in queue == .events && attempts.next() <= 7 ? .lose : .confirm }
-        let events = (0..<5).map { sample("e\($0)", receipt: "r:\($0)") }
+        let events = (0..<5).map { sample("e\($0)", ingestID: "r:\($0)") }
         rig.giveUp(on: message(events).body)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
@@ -226,7 +226,7 @@ struct DeadLetterTests {
     @Test func aDeliveryUnderSuspicionIsWrittenAloneWithThoseBeforeItDoneWith() async {
         let rig = ProcessorRig()
         rig.broker.enqueue(bodies(["a", "b"]))
-        rig.broker.enqueue(bodies(["suspect"]), redeliveries: GiveUpPolicy.isolateFrom)
+        rig.broker.enqueue(bodies(["suspect"]), redeliveries: DeadLetterPolicy.isolateFrom)
         rig.broker.enqueue(bodies(["c"]))
         let task = rig.start(rig.processor(flushInterval: .milliseconds(500)))
         await rig.broker.untilIdle()

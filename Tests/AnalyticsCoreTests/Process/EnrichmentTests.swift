@@ -6,7 +6,7 @@ import Testing
 
 struct EnrichmentTests {
     private func context(
-        data: String? = nil, metadata: String? = nil, sender: Sender = Sender(), keepAddress: Bool = false,
+        data: String? = nil, metadata: String? = nil, origin: RequestOrigin = RequestOrigin(), keepAddress: Bool = false,
         _ change: (inout Event) -> Void = { _ in }
     ) -> EventContext {
         var event = sample("a")
@@ -14,7 +14,7 @@ struct EnrichmentTests {
         event.metadata = metadata.map(JSONText.init(normalised:))
         change(&event)
         let input = EnrichmentInput(
-            event: event, processedAt: noon + .milliseconds(250), hints: ClientHints(event, sender: sender))
+            event: event, processedAt: noon + .milliseconds(250), hints: ClientHints(event, origin: origin))
         var context = EventContext()
         for step in Enrichments.standard(keepClientAddress: keepAddress) { step.apply(input, &context) }
         return context
@@ -65,12 +65,12 @@ struct EnrichmentTests {
     }
 
     @Test func dataGoesBeforeMetadataAndMetadataBeforeTheSender() {
-        let sender = Sender(address: "198.51.100.7", userAgent: "curl/8")
+        let origin = RequestOrigin(address: "198.51.100.7", userAgent: "curl/8")
         let hints = { (data: String?, metadata: String?) in
             var event = sample("a")
             event.data = data.map(JSONText.init(normalised:))
             event.metadata = metadata.map(JSONText.init(normalised:))
-            return ClientHints(event, sender: sender)
+            return ClientHints(event, origin: origin)
         }
         #expect(hints(#"{"ip":"1.1.1.1","userAgent":"d"}"#, #"{"ip":"2.2.2.2","url":"m"}"#).ip == "1.1.1.1")
         #expect(hints(#"{"$raw_user_agent":"d"}"#, #"{"$ip":"2.2.2.2","$current_url":"m"}"#).ip == "2.2.2.2")
@@ -84,20 +84,21 @@ struct EnrichmentTests {
         ("::1", "::"),
     ])
     func addressesAreTruncatedUnlessTheyMayBeKept(address: String, truncated: String) {
-        let sender = Sender(address: address)
-        #expect(context(sender: sender).ip == truncated)
-        #expect(context(sender: sender, keepAddress: true).ip == (address.hasPrefix("::ffff:") ? "192.0.2.197" : address))
+        let origin = RequestOrigin(address: address)
+        #expect(context(origin: origin).ip == truncated)
+        #expect(context(origin: origin, keepAddress: true).ip == (address.hasPrefix("::ffff:") ? "192.0.2.197" : address))
     }
 
     @Test(arguments: ["", "localhost", "1.2.3", "1.2.3.4.5", "fe80::1%eth0", "999.1.1.1", "unknown"])
     func whatIsNoAddressGivesNone(address: String) {
-        #expect(context(sender: Sender(address: address)).ip == nil)
+        #expect(context(origin: RequestOrigin(address: address)).ip == nil)
     }
 
     @Test func theContextIsAJSONObjectOfWhatWasFound() throws {
         let found = context(
             data: #"{"url":"https://e.com/?utm_source=\"x","referrer":"https://r.com"}"#,
-            sender: Sender(address: "192.0.2.1", userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0"))
+            origin: RequestOrigin(address: "192.0.2.1", userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0")
+        )
         #expect(
             found.json?.text
                 == #"{"processingLagMs":250,"page":{"host":"e.com","path":"/","utm":{"source":"\"x"}},"referrer":{"domain":"r.com"},"#
@@ -185,8 +186,8 @@ struct UserAgentTests {
 }
 
 extension ClientHints {
-    fileprivate init(_ event: Event, sender: Sender) {
+    fileprivate init(_ event: Event, origin: RequestOrigin) {
         var parser = JSONParser()
-        self.init(event, sender: sender, parser: &parser)
+        self.init(event, origin: origin, parser: &parser)
     }
 }

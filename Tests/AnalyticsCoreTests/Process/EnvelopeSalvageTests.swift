@@ -11,11 +11,11 @@ struct EnvelopeSalvageTests {
         (0..<1 + random.below(4)).map { _ in texts[random.below(texts.count)] }.joined()
     }
 
-    private static func envelope(_ random: inout Seeded) -> (body: [UInt8], events: [Event], sender: Sender) {
+    private static func envelope(_ random: inout Seeded) -> (body: [UInt8], events: [Event], origin: RequestOrigin) {
         let project: ProjectID = random.chance(50) ? Project.default : "other_\(random.below(100))"
-        let sender = Sender(
+        let origin = RequestOrigin(
             address: random.chance(50) ? "192.0.2.0" : nil, userAgent: random.chance(70) ? text(&random) + "\u{0}\r\n" : nil)
-        var encoder = ChunkEncoder(request: "r\(random.below(10))", sender: sender, isAwaited: random.chance(50))
+        var encoder = EnvelopeEncoder(request: "r\(random.below(10))", origin: origin, reportRequested: random.chance(50))
         let events = (0..<1 + random.below(20)).map { index in
             let time = noon + .milliseconds(Int64(random.below(1 << 30)) - 1 << 29)
             let data = [
@@ -23,23 +23,23 @@ struct EnvelopeSalvageTests {
             ][random.below(5)]
             return Event(
                 project: project, id: text(&random), type: text(&random), source: text(&random), timestamp: time,
-                data: JSONText(normalised: data), userId: random.chance(50) ? text(&random) : nil, receivedAt: noon, receipt: "r:\(index)")
+                data: JSONText(normalised: data), userId: random.chance(50) ? text(&random) : nil, receivedAt: noon, ingestID: "r:\(index)")
         }
         for (index, event) in events.enumerated() { encoder.append(event, index: index) }
-        return (encoder.finish()[0].body, events, sender)
+        return (encoder.finish()[0].body, events, origin)
     }
 
     @Test(arguments: 0..<300 as Range<UInt64>)
     func everyEventOfAnEnvelopeIsFoundWithItsMinuteAndCutIntoAMessageOfItsOwn(seed: UInt64) throws {
         var random = Seeded(seed)
-        let (body, _, sender) = Self.envelope(&random)
-        let decoded = try ChunkDecoder().decode(body)
+        let (body, _, origin) = Self.envelope(&random)
+        let decoded = try EnvelopeDecoder().decode(body)
         let salvage = EnvelopeSalvage(body)
         #expect(Set(salvage.buckets) == Set(decoded.events.map { BucketKey(project: $0.project, index: $0.timestamp.minute) }))
         #expect(salvage.messages.count == decoded.events.count)
         for (message, event) in zip(salvage.messages, decoded.events) {
-            let alone = try ChunkDecoder().decode(message.body)
-            #expect(alone.events == [event] && alone.sender == sender && alone.waitingRequest == decoded.waitingRequest)
+            let alone = try EnvelopeDecoder().decode(message.body)
+            #expect(alone.events == [event] && alone.origin == origin && alone.requestToReport == decoded.requestToReport)
         }
     }
 
@@ -60,7 +60,7 @@ struct EnvelopeSalvageTests {
                 }
             }
             let salvage = EnvelopeSalvage(body)
-            guard let decoded = try? ChunkDecoder().decode(body) else { continue }
+            guard let decoded = try? EnvelopeDecoder().decode(body) else { continue }
             let minutes = Set(decoded.events.map { BucketKey(project: $0.project, index: $0.timestamp.minute) })
             #expect(minutes.isSubset(of: salvage.buckets), "seed \(seed): \(String(decoding: body, as: UTF8.self))")
         }

@@ -30,7 +30,7 @@ struct EnvelopeVersionTests {
     @Test(arguments: ["0", "-1", "null", "\"1\"", "1.5", "9223372036854775808"])
     func aVersionThatNobodyWroteIsNone(version: String) {
         let body = #"{"v":\#(version),"receivedAt":5,"events":[{"n":1,"id":"a","type":"t","source":"s","timestamp":1}]}"#
-        #expect(throws: ChunkError("no version")) { try ChunkDecoder().decode(Array(body.utf8)) }
+        #expect(throws: EnvelopeError("no version")) { try EnvelopeDecoder().decode(Array(body.utf8)) }
     }
 
     @Test func whatIsWrittenIsOfTheCurrentVersion() {

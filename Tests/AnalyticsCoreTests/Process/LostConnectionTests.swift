@@ -18,7 +18,7 @@ struct LostConnectionTests {
         for lost in 0...20 {
             if lost > 0 { rig.broker.disconnect() }
             // Two flushes, and a batch that waits for one of them. What comes again for the tenth time is written alone.
-            decoded += lost < GiveUpPolicy.isolateFrom ? 12 : 1
+            decoded += lost < DeadLetterPolicy.isolateFrom ? 12 : 1
             try await eventually("session \(lost) holds what it can") {
                 rig.decoded.values.count >= decoded && rig.broker.sessions == lost + 1
             }

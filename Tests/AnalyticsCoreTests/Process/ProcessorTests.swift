@@ -40,10 +40,10 @@ struct ProcessorTests {
     @Test(arguments: ["same", "other"])
     func aDuplicateMarksTheMinuteOfTheEventThatHoldsItsID(data: String) async throws {
         let rig = ProcessorRig()
-        var holder = sample("a", data: "\"same\"", receipt: "first:0")
+        var holder = sample("a", data: "\"same\"", ingestID: "first:0")
         holder.clientTimestamp = nil
         _ = try await rig.store.insert([stored(holder)])
-        var retry = sample("a", at: noon + .seconds(3_600), data: "\"\(data)\"", receipt: "second:0")
+        var retry = sample("a", at: noon + .seconds(3_600), data: "\"\(data)\"", ingestID: "second:0")
         retry.clientTimestamp = nil
         rig.broker.enqueue([message([retry], request: "second").body])
         let task = rig.start(rig.processor())
@@ -60,7 +60,7 @@ struct ProcessorTests {
         rig.store.refuse(["never"])
         let events = [sample("a"), sample("taken"), sample("b"), sample("never")]
         rig.broker.enqueue([
-            message(events, request: "waiting", isAwaited: true).body, message([sample("c")], request: "not waiting").body,
+            message(events, request: "waiting", reportRequested: true).body, message([sample("c")], request: "not waiting").body,
         ])
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
@@ -77,7 +77,7 @@ struct ProcessorTests {
     @Test func aReportThatIsLostHoldsNothingUp() async throws {
         let rig = ProcessorRig()
         rig.faults.down([.report])
-        rig.broker.enqueue([message([sample("a")], isAwaited: true).body, message([sample("b")]).body])
+        rig.broker.enqueue([message([sample("a")], reportRequested: true).body, message([sample("b")]).body])
         let task = rig.start(rig.processor(flushEvents: 1))
         await rig.broker.untilIdle()
         task.cancel()

@@ -6,7 +6,7 @@ struct WriteBufferTests {
     private func entry(_ tag: UInt64, events: Int = 1, bytes: Int = 100) -> WriteBuffer.Entry {
         WriteBuffer.Entry(
             handle: DeliveryHandle(epoch: 1, tag: tag), redeliveries: 0,
-            events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, sender: Sender(), bytes: bytes)
+            events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, origin: RequestOrigin(), bytes: bytes)
     }
 
     private func buffer(events: Int = 10, deliveries: Int = 5) -> WriteBuffer {
@@ -61,9 +61,9 @@ struct WriteBufferTests {
     }
 }
 
-struct GiveUpPolicyTests {
+struct DeadLetterPolicyTests {
     @Test func processesThenSalvagesThenDiscardsByTheAttemptsOfOthers() {
-        let steps = (0...16).map(GiveUpPolicy.step(after:))
+        let steps = (0...16).map(DeadLetterPolicy.step(after:))
         #expect(steps == Array(repeating: .process, count: 10) + Array(repeating: .salvage, count: 5) + [.discard, .discard])
     }
 }

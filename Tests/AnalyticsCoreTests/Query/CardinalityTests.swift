@@ -115,10 +115,10 @@ struct CardinalityTests {
 }
 
 func brute(_ query: CountQuery, _ events: [Event]) -> Counts {
-    let (types, sources) = (Set(query.types.map(ExactText.init)), Set(query.sources.map(ExactText.init)))
-    var counts: [ExactText: Int64] = [:]
+    let (types, sources) = (Set(query.types.map(BytewiseString.init)), Set(query.sources.map(BytewiseString.init)))
+    var counts: [BytewiseString: Int64] = [:]
     for event in events where event.project == query.project {
-        let (type, source) = (ExactText(event.type), ExactText(event.source))
+        let (type, source) = (BytewiseString(event.type), BytewiseString(event.source))
         guard query.from.map({ event.timestamp >= $0 }) ?? true, query.to.map({ event.timestamp < $0 }) ?? true,
             types.isEmpty || types.contains(type), sources.isEmpty || sources.contains(source)
         else { continue }
@@ -142,7 +142,7 @@ private struct World {
         base = random.chance(50) ? -5_400_000 : noon.milliseconds
     }
 
-    var pairs: Int { Set(events.map { [ExactText($0.type), ExactText($0.source)] }).count }
+    var pairs: Int { Set(events.map { [BytewiseString($0.type), BytewiseString($0.source)] }).count }
 
     private func type(_ random: inout Seeded) -> String { Self.letters[random.below(10)] + "\(random.below(100))" }
     private func source(_ random: inout Seeded) -> String { Self.letters[random.below(10)] }

@@ -6,8 +6,8 @@ struct CountsCodecTests {
     @Test func countsAreReadBack() throws {
         let names = ["", "a", "\"quoted\" \\", "ä", "e\u{301}", "\u{E9}", "__other__", "😀", "v", "counts"]
         for counts in [
-            [], names.enumerated().map { (ExactText($1), Int64($0)) }, [(ExactText("x"), Int64.max)],
-        ] as [[(name: ExactText, count: Int64)]] {
+            [], names.enumerated().map { (BytewiseString($1), Int64($0)) }, [(BytewiseString("x"), Int64.max)],
+        ] as [[(name: BytewiseString, count: Int64)]] {
             for limit in [1, 3, 100] {
                 let counts = try #require(Counts(exact: counts, limit: limit))
                 #expect(try CountsCodec.decode(CountsCodec.encode(counts)) == counts)
@@ -38,7 +38,9 @@ struct CountsCodecTests {
 
     @Test func whatAddsUpToMoreThan64BitsIsNoCounts() {
         func counts(_ last: Int64, other: Int64 = 0) -> Counts? {
-            Counts(exact: [(name: ExactText("a"), count: Int64.max - 1), (name: ExactText("b"), count: last)], limit: 1, other: other)
+            Counts(
+                exact: [(name: BytewiseString("a"), count: Int64.max - 1), (name: BytewiseString("b"), count: last)], limit: 1, other: other
+            )
         }
         #expect(counts(2) == nil && counts(1, other: 1) == nil)
         #expect(counts(1)?.total == .max && counts(1)?.other == 1)

@@ -102,8 +102,8 @@ struct DataConditionTests {
             ("", []), ("abc", []), ("True", []), ("+1", []), ("0x10", []), ("01", []), ("-01", []), ("1.", []), (".5", []), ("1e400", []),
             ("nan", []), ("-inf", []), ("Infinity", []), ("1 ", []), (" 1", []), ("1,2", []), ("-", []), ("1e", []), ("1}", []),
             ("0b1", []),
-        ] as [(String, [DataCondition.Scalar])])
-    func aTextStandsForItselfAndForWhatJSONWritesSo(text: String, others: [DataCondition.Scalar]) {
+        ] as [(String, [JSONScalar])])
+    func aTextStandsForItselfAndForWhatJSONWritesSo(text: String, others: [JSONScalar]) {
         #expect(DataCondition.scalars(of: text) == [.string(text)] + others)
     }
 }

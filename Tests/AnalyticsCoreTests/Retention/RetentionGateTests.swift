@@ -10,10 +10,14 @@ struct RetentionGateTests {
     private static let old = noon - .seconds(3_600)
     private static let next = old + .seconds(60)
 
-    private func run(_ bodies: [[UInt8]], redeliveries: Int = 0) async {
+    private func run(
+        _ bodies: [[UInt8]], redeliveries: Int = 0, until isDone: () async throws -> Bool = { true }
+    ) async throws {
         rig.broker.enqueue(bodies, redeliveries: redeliveries)
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
+        // Reports come after the acknowledgement.
+        try await eventually("all is done", isDone)
         task.cancel()
         #expect(await ends(task))
     }
@@ -30,19 +34,21 @@ struct RetentionGateTests {
     }
 
     @Test func givesANewProjectItsFirstRetentionOnce() async throws {
-        await run(bodies(["a"]) + [message([sample("b", project: "other")]).body])
+        try await run(bodies(["a"]) + [message([sample("b", project: "other")]).body])
         #expect(try await Set(rig.store.projectRecords().map(\.project)) == [Project.default, "other"])
         #expect(try await rig.store.projectRecords().allSatisfy { $0.retentionDays == 0 && $0.changedAt == noon })
         let records = rig.store.faults.trace.count { $0 == .record }
-        await run(bodies(["c"]))
+        try await run(bodies(["c"]))
         #expect(rig.store.faults.trace.count { $0 == .record } == records)
     }
 
     @Test func anEventOfClosedTimeGoesToTheDeadLettersAndItsNeighboursAreStored() async throws {
         try await rig.store.close(Project.default, before: Self.next)
-        let late = sample("late", at: Self.next - .milliseconds(1), data: #"{"ä":[1]}"#, receipt: "r:1")
-        let events = [sample("a", at: Self.next, receipt: "r:0"), late, sample("b", at: noon, receipt: "r:2")]
-        await run([message(events, isAwaited: true).body], redeliveries: 2)
+        let late = sample("late", at: Self.next - .milliseconds(1), data: #"{"ä":[1]}"#, ingestID: "r:1")
+        let events = [sample("a", at: Self.next, ingestID: "r:0"), late, sample("b", at: noon, ingestID: "r:2")]
+        try await run([message(events, reportRequested: true).body], redeliveries: 2) {
+            try await !rig.store.reports(project: Project.default, request: "r").isEmpty
+        }
         rig.expectStored(["a", "b"])
         let letter = try #require(letters.first)
         #expect(letters.count == 1 && letter.reason == .expired && letter.attempts == 3 && letter.eventId == "late")
@@ -54,7 +60,7 @@ struct RetentionGateTests {
 
     @Test func ofAnotherProjectNothingIsClosed() async throws {
         try await rig.store.close("other", before: .latest)
-        await run([message([sample("a", at: Self.old)]).body])
+        try await run([message([sample("a", at: Self.old)]).body])
         rig.expectStored(["a"])
         #expect(letters.isEmpty)
     }
@@ -70,10 +76,10 @@ struct RetentionGateTests {
     }
 
     @Test func anEventWhoseMinuteWasCutOffBeforeItsMarkIsNotAcknowledgedUncounted() async throws {
-        await run([message([sample("first", at: Self.old)]).body])
+        try await run([message([sample("first", at: Self.old)]).body])
         #expect(try await total == 1)
         try await cutOffDuringInsert()
-        await run([message([sample("late", at: Self.old), sample("b", receipt: "r:9")], request: "second").body])
+        try await run([message([sample("late", at: Self.old), sample("b", ingestID: "r:9")], request: "second").body])
         #expect(letters.map(\.reason) == [.expired] && letters.first?.eventId == "late")
         #expect(try await total == 2, "first and b; late is in the dead letters, and the minute keeps its count")
         #expect(rig.store.buckets(.minute).allSatisfy { !$0.dirty })
@@ -81,13 +87,13 @@ struct RetentionGateTests {
 
     @Test func anEventThatItsMarkHasCountedStays() async throws {
         try await cutOffDuringInsert()
-        await run([message([sample("a", at: Self.old)]).body])
+        try await run([message([sample("a", at: Self.old)]).body])
         #expect(letters.isEmpty)
         #expect(try await total == 1)
     }
 
     @Test func waitsForTheCountOfAMinuteThatIsClosedAndNotCutOffYet() async throws {
-        await run([message([sample("first", at: Self.old)]).body])
+        try await run([message([sample("first", at: Self.old)]).body])
         #expect(try await total == 1)
         let store = rig.store
         let once = Once()
@@ -109,7 +115,7 @@ struct RetentionGateTests {
     }
 
     @Test func aCountThatLandsBetweenTheTwoReadsIsSeen() async throws {
-        await run([message([sample("first", at: Self.old)]).body])
+        try await run([message([sample("first", at: Self.old)]).body])
         #expect(try await total == 1)
         let store = rig.store
         let once = Once()
@@ -122,7 +128,7 @@ struct RetentionGateTests {
             try? await roller(store).finish()
             try? await store.raiseWatermark(of: Project.default, to: Self.next)
         }
-        await run([message([sample("late", at: Self.old)], request: "second").body])
+        try await run([message([sample("late", at: Self.old)], request: "second").body])
         #expect(letters.isEmpty)
         #expect(try await total == 2)
     }
@@ -130,7 +136,7 @@ struct RetentionGateTests {
     @Test func theStoreMayBeUnavailableAtEitherQuestion() async throws {
         try await rig.store.close(Project.default, before: Self.next)
         rig.store.faults.down([.read])
-        rig.broker.enqueue([message([sample("a"), sample("late", at: Self.old, receipt: "r:1")]).body])
+        rig.broker.enqueue([message([sample("a"), sample("late", at: Self.old, ingestID: "r:1")]).body])
         let tries = rig.store.faults.attempts(at: .read)
         let task = rig.start(rig.processor())
         try await eventually("it tries again") { tries.value > 2 }

@@ -25,7 +25,8 @@ struct GroupTableTests {
         let groups = drawn(&random, [1, 8, 500, 5_000][random.below(4)], hasQuarters: seed.isMultiple(of: 2))
         let table = GroupTable(groups)
         let ordered = groups.sorted { a, b in
-            ExactText(a.type) == ExactText(b.type) ? ExactText(a.source) < ExactText(b.source) : ExactText(a.type) < ExactText(b.type)
+            BytewiseString(a.type) == BytewiseString(b.type)
+                ? BytewiseString(a.source) < BytewiseString(b.source) : BytewiseString(a.type) < BytewiseString(b.type)
         }
         let back = try table.groups()
         #expect(back == ordered)
@@ -95,12 +96,15 @@ struct GroupTableTests {
         if random.chance(50) { query.types = (0..<random.below(9)).map { _ in "\u{E9}\(random.below(4))" } }
         if random.chance(50) { query.sources = ["", "e\u{301}", "none"] }
         var tally = CountTally(query)
-        var sums: [ExactText: Int64] = [:]
+        var sums: [BytewiseString: Int64] = [:]
         for groups in minutes {
             try tally.add(random.chance(30) ? GroupTable(earlier: groups) : GroupTable(groups), of: BucketSpan(tier: .hour, index: 0))
-            for group in groups where query.types.isEmpty || query.types.contains(where: { ExactText($0) == ExactText(group.type) }) {
-                guard query.sources.isEmpty || query.sources.contains(where: { ExactText($0) == ExactText(group.source) }) else { continue }
-                sums[ExactText(query.grouping == .type ? group.type : group.source), default: 0] += group.count
+            for group in groups
+            where query.types.isEmpty || query.types.contains(where: { BytewiseString($0) == BytewiseString(group.type) }) {
+                guard query.sources.isEmpty || query.sources.contains(where: { BytewiseString($0) == BytewiseString(group.source) }) else {
+                    continue
+                }
+                sums[BytewiseString(query.grouping == .type ? group.type : group.source), default: 0] += group.count
             }
         }
         let expected = Counts(exact: sums.filter { $0.value > 0 }.map { ($0, $1) }, limit: query.limit)

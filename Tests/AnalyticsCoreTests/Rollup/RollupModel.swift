@@ -232,7 +232,7 @@ struct RollupModel {
         }
         for (type, name) in Self.types.enumerated() {
             let own = events.filter { $0.minute == slot && $0.type == type }
-            let count = groups.filter { ExactText($0.type) == ExactText(name) }.reduce(0) { $0 + $1.count }
+            let count = groups.filter { BytewiseString($0.type) == BytewiseString(name) }.reduce(0) { $0 + $1.count }
             let least = own.count { $0.isAcknowledged && !$0.isDead }
             let most = own.count(where: \.wasStored)
             if count < least || count > most { return "type '\(name)' counts \(count), not \(least) to \(most)" }

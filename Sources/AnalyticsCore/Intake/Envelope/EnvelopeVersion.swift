@@ -4,10 +4,10 @@ enum EnvelopeVersion {
     static let current: Int64 = 1
 
     /// Throws one line for the dead letter of a message that this program cannot read: one of a newer version, or of none.
-    static func check(_ version: Int64?) throws(ChunkError) {
-        guard let version, version >= 1 else { throw ChunkError("no version") }
+    static func check(_ version: Int64?) throws(EnvelopeError) {
+        guard let version, version >= 1 else { throw EnvelopeError("no version") }
         guard version <= current else {
-            throw ChunkError("newer version: \(version); this program reads versions up to \(current)")
+            throw EnvelopeError("newer version: \(version); this program reads versions up to \(current)")
         }
     }
 }

@@ -14,7 +14,7 @@ public struct Enrichment: Sendable {
 public struct EnrichmentInput: Sendable {
     public var event: Event
     public var processedAt: Timestamp
-    /// What the event's data says about its page and client; the request's sender where it says nothing.
+    /// What the event's data says about its page and client; the request's origin where it says nothing.
     public var hints: ClientHints
 }
 
@@ -26,11 +26,11 @@ public struct ClientHints: Sendable, Equatable {
     public var userAgent: String?
     public var ip: String?
 
-    init(_ event: Event, sender: Sender, parser: inout JSONParser) {
+    init(_ event: Event, origin: RequestOrigin, parser: inout JSONParser) {
         read(event.data, &parser)
         read(event.metadata, &parser)
-        userAgent = userAgent ?? sender.userAgent
-        ip = ip ?? sender.address
+        userAgent = userAgent ?? origin.userAgent
+        ip = ip ?? origin.address
     }
 
     private mutating func read(_ json: JSONText?, _ parser: inout JSONParser) {
@@ -68,7 +68,7 @@ public enum Enrichments {
     static let page = Enrichment("page") { input, context in
         guard let text = input.hints.url, let url = WebAddress(text) else { return }
         let campaign = ["source", "medium", "campaign", "term", "content"].compactMap { name in
-            url.query[ExactText("utm_" + name)].map { (parameter: name, value: $0) }
+            url.query[BytewiseString("utm_" + name)].map { (parameter: name, value: $0) }
         }
         context.page = EventContext.Page(host: url.host, path: url.path, campaign: campaign)
     }

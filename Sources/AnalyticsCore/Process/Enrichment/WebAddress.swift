@@ -7,7 +7,7 @@ struct WebAddress: Equatable {
     /// At least `/`.
     var path: String
     /// The first value of each name, percent-decoded.
-    var query: [ExactText: String]
+    var query: [BytewiseString: String]
 
     /// `nil` when it is no absolute URL with a host.
     init?(_ text: String) {
@@ -22,7 +22,7 @@ struct WebAddress: Equatable {
             $0.splitUTF8("+", omittingEmptySubsequences: false).joined(separator: "%20")
         }
         for item in components.queryItems ?? [] {
-            let name = ExactText(item.name)
+            let name = BytewiseString(item.name)
             if query[name] == nil { query[name] = item.value ?? "" }
         }
     }

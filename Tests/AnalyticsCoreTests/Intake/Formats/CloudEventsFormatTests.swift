@@ -103,15 +103,15 @@ struct CloudEventsFormatTests {
         ]
         for output in outputs {
             let event = try #require(output.events.first?.event)
-            let chunk = try ChunkDecoder().decode(message([event]).body)
-            #expect(chunk.events.first?.metadata == event.metadata)
+            let envelope = try EnvelopeDecoder().decode(message([event]).body)
+            #expect(envelope.events.first?.metadata == event.metadata)
         }
     }
 
     @Test func theDeepestDataPassesThroughTheQueue() throws {
         let nested = String(repeating: "[", count: 32) + String(repeating: "]", count: 32)
         let event = try #require(try binary(type: "application/json", Array(nested.utf8)).events.first?.event)
-        #expect(try ChunkDecoder().decode(message([event]).body).events.first?.data?.text == nested)
+        #expect(try EnvelopeDecoder().decode(message([event]).body).events.first?.data?.text == nested)
         #expect(try binary(type: "application/json", Array("[\(nested)]".utf8)).rejected.first.first?.code == .tooDeep)
     }
 

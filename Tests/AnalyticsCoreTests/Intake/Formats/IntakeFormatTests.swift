@@ -51,7 +51,7 @@ struct IntakeFormatTests {
     @Test func eventsOfOneItemHaveReceiptsAndDerivedIdsOfTheirOwn() throws {
         let body = visits(#"{"page":"a","count":2},{"count":0},{"page":"b"},{"page":"broken","count":5},{"page":"c"}"#)
         let events = try decode(body, as: VisitsFormat(), key: "key").events
-        #expect(events.map(\.index) == [0, 1, 3, 5] && events.map(\.event.receipt) == ["req:0", "req:1", "req:3", "req:5"])
+        #expect(events.map(\.index) == [0, 1, 3, 5] && events.map(\.event.ingestID) == ["req:0", "req:1", "req:3", "req:5"])
         #expect(Set(events.map(\.event.id)).count == 4)
         #expect(try decode(body, as: VisitsFormat(), key: "key").events.map(\.event.id) == events.map(\.event.id))
     }

@@ -1,0 +1,97 @@
+internal import AnalyticsJSON
+
+/// What one message on the queue holds: some events of one request.
+///
+/// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,
+/// "waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own. ``EnvelopeDecoder`` reads it.
+struct EventEnvelope: Equatable {
+    var origin: RequestOrigin
+    /// The request that waits for a ``DeliveryReport``.
+    var requestToReport: String?
+    var events: [Event]
+}
+
+/// Fills messages with events up to a number and a size.
+struct EnvelopeEncoder {
+    /// A message holds no more events than this, and is closed once it has this many bytes (an event may be larger by itself). Small
+    /// enough that a prefetch of hundreds of messages fits the memory, large enough that the broker's cost a message does not count.
+    static let maximumEvents = 100
+    static let targetBytes = 48 * 1024
+
+    private let request: String
+    private let origin: RequestOrigin
+    private let reportRequested: Bool
+    private var writer: JSONWriter
+    private var count = 0
+    private(set) var messages: [OutgoingMessage] = []
+
+    init(request: String, origin: RequestOrigin, reportRequested: Bool = false) {
+        self.request = request
+        self.origin = origin
+        self.reportRequested = reportRequested
+        writer = JSONWriter()
+    }
+
+    mutating func append(_ event: Event, index: Int) {
+        if count == 0 { begin(event) }
+        writer.beginObject()
+        writer.member("n", Int64(index))
+        writer.member("id", event.id)
+        writer.member("type", event.type)
+        writer.member("source", event.source)
+        writer.member("timestamp", event.timestamp.milliseconds)
+        writer.member("clientTimestamp", event.clientTimestamp?.milliseconds)
+        writer.member("data", event.data)
+        writer.member("correlationId", event.correlationId)
+        writer.member("metadata", event.metadata)
+        writer.member("userId", event.userId)
+        writer.member("sessionId", event.sessionId)
+        writer.endObject()
+        count += 1
+        if count >= Self.maximumEvents || writer.count >= Self.targetBytes { close() }
+    }
+
+    mutating func finish() -> [OutgoingMessage] {
+        if count > 0 { close() }
+        return messages
+    }
+
+    private mutating func begin(_ event: Event) {
+        writer = JSONWriter(reservingCapacity: Self.targetBytes + 4096)
+        writer.beginObject()
+        writer.member("v", EnvelopeVersion.current)
+        writer.member("project", event.project.name)
+        writer.member("request", request)
+        writer.member("receivedAt", event.receivedAt.milliseconds)
+        writer.member("address", origin.address)
+        writer.member("userAgent", origin.userAgent)
+        if reportRequested { writer.member("waits", 1) }
+        writer.key("events")
+        writer.beginArray()
+    }
+
+    private mutating func close() {
+        writer.endArray()
+        writer.endObject()
+        messages.append(OutgoingMessage(body: writer.bytes, events: count))
+        count = 0
+    }
+}
+
+extension EnvelopeEncoder {
+    /// One event as an envelope of its own: what a dead letter holds, and what a replay publishes.
+    static func single(_ event: Event, origin: RequestOrigin) -> [UInt8] {
+        let (request, index) = event.ingestIDParts
+        var encoder = EnvelopeEncoder(request: request, origin: origin)
+        encoder.append(event, index: index)
+        return encoder.finish()[0].body
+    }
+}
+
+extension Event {
+    /// An ingest id is "request:position".
+    var ingestIDParts: (request: String, index: Int) {
+        guard let (request, position) = ingestID.cutUTF8(atLast: ":"), let index = Int(position) else { return (ingestID, 0) }
+        return (String(request), index)
+    }
+}

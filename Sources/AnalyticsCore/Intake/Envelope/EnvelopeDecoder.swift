@@ -1,0 +1,210 @@
+internal import AnalyticsJSON
+
+/// Reads a message back. Not thread-safe: one a task.
+///
+/// Whoever may publish to the queue can write a message, so it is checked here, once, against what ingest can have written: times are those
+/// of RFC 3339, texts have ingest's lengths, positions and numbers are bounded. What computes with an event later relies on that.
+final class EnvelopeDecoder {
+    /// Ten times what a message holds today.
+    static let maximumEvents = 10 * EnvelopeEncoder.maximumEvents
+    /// An event's position in its request. MAX_BATCH_EVENTS is at most 100,000.
+    static let positions: ClosedRange<Int64> = 0...999_999
+
+    private var parser = JSONParser()
+
+    /// Throws one line for the dead letters when the body is not a message that this version reads.
+    func decode(_ body: [UInt8]) throws(EnvelopeError) -> EventEnvelope {
+        let text = PaddedBytes(body)
+        let (header, events) = try parts(of: text)
+        guard let events else { throw EnvelopeError("no events") }
+        return EventEnvelope(
+            origin: header.origin, requestToReport: header.reportRequested ? header.request : nil,
+            events: try read(text, at: events, header))
+    }
+
+    /// The place of `events`, and all other members as an object of their own: small, and validated whole.
+    private func parts(of text: PaddedBytes) throws(EnvelopeError) -> (EnvelopeHeader, events: Range<Int>?) {
+        guard var members = JSONRawMembers(text, at: text.all) else { throw EnvelopeError("not a JSON object") }
+        var events: Range<Int>?
+        var others: [UInt8] = []
+        while let (key, value) = try valid("the message", { () throws(JSONFault) in try members.next() }) {
+            // As ``EnvelopeSalvage`` reads it, which has to find whatever is found here.
+            guard events == nil else { throw EnvelopeError("a member follows 'events'") }
+            guard !text[key].contains(UInt8(ascii: "\\")) else { throw EnvelopeError("the name of a member is escaped") }
+            // At once: of a newer message nothing else need be as this version has it.
+            if text.equals("v", at: key) { try EnvelopeVersion.check(Int64(text.string(at: value))) }
+            if text.equals("events", at: key) {
+                events = value
+            } else {
+                others += others.isEmpty ? "{\"".utf8 : ",\"".utf8
+                others += text[key]
+                others += "\":".utf8
+                others += text[value]
+            }
+        }
+        others += others.isEmpty ? "{}".utf8 : "}".utf8
+        return (try header(PaddedBytes(others)), events)
+    }
+
+    private func header(_ text: PaddedBytes) throws(EnvelopeError) -> EnvelopeHeader {
+        try parser.withMembers(of: text, at: text.all, maximumDepth: EventLimits.maximumDepth) { (members) throws(EnvelopeError) in
+            try EnvelopeHeader(members)
+        } fault: {
+            EnvelopeError("the header", $0)
+        }
+    }
+
+    private func read(_ text: PaddedBytes, at place: Range<Int>, _ header: EnvelopeHeader) throws(EnvelopeError) -> [Event] {
+        guard var elements = JSONElements(text, at: place) else { throw EnvelopeError("'events' is no array") }
+        var events: [Event] = []
+        while let element = try valid("'events'", { () throws(JSONFault) in try elements.next() }) {
+            guard events.count < Self.maximumEvents else { throw EnvelopeError("more than \(Self.maximumEvents) events") }
+            let count = events.count
+            // One level more than ingest allows: the data of a CloudEvent in binary mode has all levels to itself.
+            let event = try parser.withMembers(of: text, at: element, maximumDepth: EventLimits.maximumDepth + 1) {
+                (members) throws(EnvelopeError) in
+                do throws(EnvelopeError) { return try Event(members, header) } catch {
+                    throw EnvelopeError("event \(count): \(error.message)")
+                }
+            } fault: {
+                EnvelopeError("event \(count)", $0)
+            }
+            events.append(event)
+        }
+        guard !events.isEmpty else { throw EnvelopeError("no events") }
+        return events
+    }
+
+    private func valid<R>(_ part: @autoclosure () -> String, _ body: () throws(JSONFault) -> R) throws(EnvelopeError) -> R {
+        do throws(JSONFault) { return try body() } catch { throw EnvelopeError(part(), error) }
+    }
+}
+
+/// What the events of a message have in common.
+private struct EnvelopeHeader {
+    let project: ProjectID
+    let request: String
+    let receivedAt: Timestamp
+    let origin: RequestOrigin
+    let reportRequested: Bool
+
+    /// Members that this version does not know are passed over. The parser has refused an object with a key twice.
+    init(_ members: borrowing JSONMembers) throws(EnvelopeError) {
+        try EnvelopeVersion.check(members.integer("v"))
+        var project: ProjectID?
+        var request: String?
+        var receivedAt: Timestamp?
+        var origin = RequestOrigin()
+        var reportRequested = false
+        try members.each { (member) throws(EnvelopeError) in
+            if member.hasKey("project") {
+                project = try member.project()
+            } else if member.hasKey("request") {
+                request = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("receivedAt") {
+                receivedAt = try member.time()
+            } else if member.hasKey("address") {
+                origin.address = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("userAgent") {
+                origin.userAgent = try member.text()
+            } else if member.hasKey("waits") {
+                reportRequested = try member.number(in: 0...1) == 1
+            }
+        }
+        guard let project, let request, let receivedAt else {
+            throw EnvelopeError("'project', 'request' or 'receivedAt' is missing")
+        }
+        self.project = project
+        self.request = request
+        self.receivedAt = receivedAt
+        self.origin = origin
+        self.reportRequested = reportRequested
+    }
+}
+
+extension Event {
+    /// Members that this version does not know are passed over.
+    fileprivate init(_ members: borrowing JSONMembers, _ header: EnvelopeHeader) throws(EnvelopeError) {
+        self.init(
+            project: header.project, id: "", type: "", source: "", timestamp: header.receivedAt, receivedAt: header.receivedAt, ingestID: ""
+        )
+        var hasTimestamp = false
+        try members.each { (member) throws(EnvelopeError) in
+            if member.hasKey("n") {
+                ingestID = "\(header.request):\(try member.number(in: EnvelopeDecoder.positions))"
+            } else if member.hasKey("id") {
+                id = try member.text(limit: FieldRules.idLength)
+            } else if member.hasKey("type") {
+                type = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("source") {
+                source = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("timestamp") {
+                timestamp = try member.time()
+                hasTimestamp = true
+            } else if member.hasKey("clientTimestamp") {
+                clientTimestamp = try member.time()
+            } else if member.hasKey("data") {
+                data = member.json
+            } else if member.hasKey("correlationId") {
+                correlationId = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("metadata") {
+                guard member.isObject else { throw EnvelopeError("'metadata' is no object") }
+                metadata = member.json
+            } else if member.hasKey("userId") {
+                userId = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("sessionId") {
+                sessionId = try member.text(limit: FieldRules.textLength)
+            }
+        }
+        guard !ingestID.isEmpty, !id.isEmpty, !type.isEmpty, !source.isEmpty, hasTimestamp else {
+            throw EnvelopeError("'n', 'id', 'type', 'source' or 'timestamp' is missing")
+        }
+    }
+}
+
+extension JSONMember {
+    fileprivate func text() throws(EnvelopeError) -> String {
+        guard let text = string else { throw EnvelopeError("'\(key)' is no string") }
+        return text
+    }
+
+    /// A text as ingest takes it.
+    fileprivate func text(limit: Int) throws(EnvelopeError) -> String {
+        let text = try text()
+        guard FieldRules.hasLength(text, limit: limit) else { throw EnvelopeError("'\(key)' does not have 1 to \(limit) characters") }
+        guard !FieldRules.hasControls(text) else { throw EnvelopeError("'\(key)' holds control characters") }
+        return text
+    }
+
+    fileprivate func project() throws(EnvelopeError) -> ProjectID {
+        guard let project = ProjectID(try text()) else { throw EnvelopeError("'\(key)' is no name of a project") }
+        return project
+    }
+
+    fileprivate func time() throws(EnvelopeError) -> Timestamp {
+        guard let time = integer.map(Timestamp.init(milliseconds:)), time.isValid else {
+            throw EnvelopeError("'\(key)' is no time between the years 1 and 9999 in milliseconds")
+        }
+        return time
+    }
+
+    fileprivate func number(in range: ClosedRange<Int64>) throws(EnvelopeError) -> Int64 {
+        guard let integer, range.contains(integer) else {
+            throw EnvelopeError("'\(key)' is no integer from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return integer
+    }
+}
+
+/// Why a message is not read: one line.
+struct EnvelopeError: Error, Equatable {
+    var message: String
+
+    init(_ message: String) {
+        self.message = message
+    }
+
+    fileprivate init(_ part: String, _ fault: JSONFault) {
+        message = "\(part) is not valid JSON: \(fault.code)"
+    }
+}

@@ -1,0 +1,59 @@
+/// `?wait=stored`: waits until accepted events can be queried.
+public struct StorageWaiter: Sendable {
+    public struct Outcome: Sendable, Equatable {
+        public var stored = 0
+        /// Their ids were taken already.
+        public var duplicates = 0
+        /// The store will never take them: they are in the dead letters.
+        public var refused = 0
+        /// Not to be seen yet when the time was up.
+        public var pending = 0
+
+        public init(stored: Int = 0, duplicates: Int = 0, refused: Int = 0, pending: Int = 0) {
+            self.stored = stored
+            self.duplicates = duplicates
+            self.refused = refused
+            self.pending = pending
+        }
+    }
+
+    private let store: any ReportStore
+
+    public init(store: any ReportStore) {
+        self.store = store
+    }
+
+    /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`. A store
+    /// that is unavailable is waited for like one that is slow.
+    public func wait(
+        for events: [AcceptedEvent], of request: String, project: ProjectID, timeout: Duration, elapsed: ElapsedClock = .system
+    ) async -> Outcome {
+        let deadline = elapsed.now() + timeout
+        // Deliveries that were not confirmed may have arrived too, and are none of those waited for.
+        let awaited = Set(events.map(\.index))
+        var outcome = Outcome(pending: events.count)
+        var backoff = Backoff(first: .milliseconds(5), cap: .milliseconds(100))
+        while outcome.pending > 0, !Task.isCancelled {
+            let reports = try? await Deadline.within(deadline - elapsed.now()) {
+                try await store.reports(project: project, request: request)
+            }
+            if let reports {
+                outcome = Outcome(pending: events.count)
+                for report in reports where awaited.contains(report.first) && report.isPlausible { outcome.add(report) }
+            }
+            let interval = backoff.next()
+            guard outcome.pending > 0, elapsed.now() + interval < deadline else { break }
+            try? await elapsed.sleep(interval)
+        }
+        return outcome
+    }
+}
+
+extension StorageWaiter.Outcome {
+    fileprivate mutating func add(_ report: DeliveryReport) {
+        stored += report.stored
+        duplicates += report.duplicates
+        refused += report.refused
+        pending -= report.events
+    }
+}

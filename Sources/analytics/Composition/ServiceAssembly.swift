@@ -1,0 +1,121 @@
+internal import AnalyticsAPI
+internal import AnalyticsCore
+internal import Hummingbird
+internal import Logging
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// Puts the parts of a role together and runs them until a signal ends them.
+struct ServiceAssembly: Sendable {
+    var settings: Settings
+    var backends: Backends
+    /// Renders /metrics; `nil` when it is switched off.
+    var metrics: (@Sendable () -> [UInt8])?
+    var logger: Logger
+
+    func run(_ role: Serve.Role) async throws {
+        var services: [any Service] = [backends]
+        // The API serves while the store is down: it accepts events and answers questions with 503. A processor needs the store.
+        if role == .api {
+            services.append(StorePreparation { try await prepareStore(attempts: .max, claimsQueue: false) })
+        } else {
+            do {
+                try await prepareStore(attempts: 60, claimsQueue: true)
+            } catch {
+                await backends.shutdown()
+                throw error
+            }
+        }
+        let horizons = IngestHorizons(store: backends.store, firstRetentionDays: firstRetentionDays, logger: logger)
+        if role != .processor { services.append(horizons) }
+        if role != .api { services += processing() }
+        services.append(StateReporter(broker: backends.broker, dependencies: dependencies))
+        services.append(api(role, horizons))
+        // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
+        var configuration = ServiceGroupConfiguration(
+            services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(20)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch let error as BrokerError where error.code == .owned {
+            throw SettingsError("RABBITMQ_URL does not go with \(storeSetting): \(error.message)")
+        }
+    }
+
+    private func processing() -> [any Service] {
+        [
+            Roller(store: backends.store, logger: logger),
+            RetentionSweeper(store: backends.store, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
+            Processor(
+                broker: backends.broker, store: backends.store,
+                enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress),
+                settings: settings.processor, firstRetentionDays: firstRetentionDays, clock: .system,
+                makeID: .uuid7(clock: .system), logger: logger),
+        ]
+    }
+
+    private var storeSetting: String {
+        settings.backends.mongoURI == nil ? "DATA_DIR=\(settings.backends.dataDirectory)" : "this MONGODB_URI"
+    }
+
+    private var dependencies: Dependencies {
+        Dependencies(store: backends.store, broker: backends.broker, cache: backends.cache)
+    }
+
+    private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
+
+    private func api(_ role: Serve.Role, _ horizons: IngestHorizons) -> any Service {
+        let dependencies = dependencies
+        // An API that takes events in is of use without the store.
+        let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
+        let gate = QueryGate(limits: settings.queries)
+        let services =
+            backends.questions.map { questions in
+                APIServices(
+                    collector: Collector(
+                        publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
+                        ids: .uuid7(clock: .system)),
+                    reader: EventReader(store: questions, gate: gate),
+                    engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
+                    storedWait: StorageWaiter(store: backends.store), authenticator: AnonymousAccess(), readiness: readiness,
+                    metrics: metrics)
+            } ?? APIServices(readiness: readiness, metrics: metrics)
+        return makeApplication(
+            services: services,
+            settings: APISettings(
+                host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
+                maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
+                maximumAnswerBytesInMemory: settings.server.answerMemoryBytes,
+                serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy),
+            logger: logger)
+    }
+
+    private struct StorePreparation: Service {
+        var prepare: @Sendable () async throws -> Void
+
+        func run() async throws {
+            try await cancelWhenGracefulShutdown {
+                try await prepare()
+                try? await gracefulShutdown()
+            }
+        }
+    }
+
+    /// A store that is unavailable at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
+    private func prepareStore(attempts: Int, claimsQueue: Bool) async throws {
+        var backoff = Backoff(first: .milliseconds(100), cap: .seconds(1))
+        while true {
+            do throws(StoreError) {
+                try await backends.store.prepare()
+                if claimsQueue { try await backends.claimQueue() }
+                return try await RetentionNotice.log(settings, backends.store, logger)
+            } catch {
+                let passes = error.code == .unavailable || error.code == .timedOut
+                guard passes, backoff.failures + 1 < attempts else { throw error }
+                logger.warning("Waiting for the store", metadata: ["error": "\(error.message)"])
+            }
+            try await Task.sleep(for: backoff.next())
+        }
+    }
+}

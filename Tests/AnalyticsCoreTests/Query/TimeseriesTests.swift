@@ -1,0 +1,123 @@
+import TestSupport
+import Testing
+
+@testable import AnalyticsCore
+
+/// Rolled = unrolled = cached = counted one by one.
+@Suite(.timeLimit(.minutes(5)))
+struct TimeseriesTests {
+    private let store = MemoryStore()
+
+    private func brute(_ query: TimeseriesQuery, _ events: [Event]) -> Timeseries {
+        let selection = query.selection
+        var rows: [BytewiseString: [Int64]] = query.grouping == nil ? [BytewiseString(""): query.starts.map { _ in 0 }] : [:]
+        for event in events where event.project == selection.project {
+            guard event.timestamp >= selection.from!, event.timestamp < selection.to!,
+                selection.types.isEmpty || selection.types.contains(where: { $0.equalsUTF8(event.type) }),
+                selection.sources.isEmpty || selection.sources.contains(where: { $0.equalsUTF8(event.source) })
+            else { continue }
+            let name = query.grouping == nil ? "" : query.grouping == .type ? event.type : event.source
+            rows[BytewiseString(name), default: query.starts.map { _ in 0 }][query.starts.lastIndex { $0 <= event.timestamp }!] += 1
+        }
+        let all = rows.map { Timeseries.Series(name: $0.key.text, values: $0.value, total: $0.value.reduce(0, +)) }
+            .sorted { $0.total != $1.total ? $0.total > $1.total : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+        let rest = all.dropFirst(query.limit)
+        guard query.grouping != nil, !rest.isEmpty else { return Timeseries(series: all, other: nil) }
+        let values = query.starts.indices.map { index in rest.reduce(0) { $0 + $1.values[index] } }
+        return Timeseries(
+            series: Array(all.prefix(query.limit)), other: .init(name: "", values: values, total: values.reduce(0, +)))
+    }
+
+    private func query(_ random: inout Seeded, _ events: [Event]) throws -> TimeseriesQuery {
+        let moments = (0..<2).map { _ in events[random.below(events.count)].timestamp + .milliseconds(random.below(7_200_001) - 3_600_000) }
+            .sorted()
+        let range = moments[0]..<moments[1] + .milliseconds(1)
+        var selection = Selection(project: Project.default, from: range.lowerBound, to: range.upperBound)
+        if random.chance(30) { selection.types = ["e\u{301}", "t1", "unknown"] }
+        if random.chance(30) { selection.sources = ["s0", "s2"] }
+        let zone = try #require(ZoneName(["Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "UTC"].randomElement(using: &random)!))
+        let rules = try #require(ZoneDatabase.system.rules(of: zone))
+        let interval = CalendarInterval.allCases.filter { $0 != .minute || range.upperBound - range.lowerBound < .seconds(86_400) }
+            .randomElement(using: &random)!
+        let starts = try #require(BucketCalendar(interval: interval, rules: rules).starts(in: range, limit: TimeseriesQuery.maximumBuckets))
+        return TimeseriesQuery(
+            selection, grouping: [nil, .type, .source].randomElement(using: &random)!, limit: 1 + random.below(5), starts: starts)
+    }
+
+    @Test(arguments: 0..<25 as Range<UInt64>)
+    func seriesAreThoseOfTheEventsInEveryState(seed: UInt64) async throws {
+        var random = Seeded(seed)
+        let length = random.chance(50) ? 14_400_000 : 20 * 86_400_000
+        let base = Timestamp(rfc3339: "2026-03-20T11:11:11Z")!
+        let types = ["é", "e\u{301}", "t1", "t2", "other", "all"]
+        let events = (0..<300).map { index in
+            sample(
+                "e\(index)", type: types.randomElement(using: &random)!, source: "s\(random.below(4))",
+                at: base + .milliseconds(random.below(length)), project: random.chance(10) ? "another" : Project.default)
+        }
+        try await write(events, to: store)
+        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        for state in ["unrolled", "rolled", "spoiled"] {
+            if state == "rolled" { try await roller(store).finish() }
+            if state == "spoiled" { store.spoil(&random) }
+            for _ in 0..<10 {
+                let query = try query(&random, events)
+                let expected = brute(query, events)
+                let first = try await engine.timeseries(query)
+                let second = try await engine.timeseries(query)
+                #expect(first.answer == expected, "seed \(seed), \(state)")
+                #expect(second.answer == expected && second.cached, "seed \(seed), \(state)")
+            }
+        }
+    }
+
+    @Test func aCachedAnswerOfAnotherShapeIsComputedAgain() async throws {
+        try await write([sample("a", at: noon)], to: store)
+        let cache = UnboundedCache()
+        let engine = QueryEngine(store: store, cache: cache, gate: QueryGate())
+        let query = TimeseriesQuery(
+            Selection(project: Project.default, from: noon, to: noon + .seconds(7_200)), starts: [noon, noon + .seconds(3_600)])
+        let expected = Timeseries(series: [.init(name: "", values: [1, 0], total: 1)], other: nil)
+        #expect(try await engine.timeseries(query).answer == expected)
+        let good = TimeseriesCodec.encode(expected)
+        let shapes: [Timeseries] = [
+            Timeseries(series: [.init(name: "", values: [1], total: 1)], other: nil),
+            Timeseries(series: Array(repeating: .init(name: "", values: [1, 0], total: 1), count: 11), other: nil),
+        ]
+        for bytes in shapes.map(TimeseriesCodec.encode) + [[], [1], [2], Array(good.dropLast()), good + [0]] {
+            cache.corrupt(bytes)
+            let (answer, cached) = try await engine.timeseries(query)
+            #expect(answer == expected && !cached, "\(bytes)")
+        }
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func whatTheCacheKeepsIsReadAgain(seed: UInt64) throws {
+        var random = Seeded(seed)
+        let buckets = random.below(70)
+        func series(_ name: String) -> Timeseries.Series {
+            let values = (0..<buckets).map { _ in Int64(random.below(1 << 40)) }
+            return .init(name: name, values: values, total: values.reduce(0, +))
+        }
+        let answer = Timeseries(
+            series: (0..<1 + random.below(4)).map { series("\u{FEFF}é\($0)\0") }, other: random.chance(50) ? series("") : nil)
+        let bytes = TimeseriesCodec.encode(answer)
+        #expect(try TimeseriesCodec.decode(bytes) == answer)
+        for length in 0..<bytes.count where random.chance(20) {
+            #expect(throws: AnswerFault.self) { try TimeseriesCodec.decode(Array(bytes.prefix(length))) }
+        }
+    }
+
+    @Test func moreGroupsThanCanBeHeldAreTooMany() throws {
+        let starts = (0..<640).map { noon + .seconds($0 * 60) }
+        let query = TimeseriesQuery(
+            Selection(project: Project.default, from: noon, to: noon + .seconds(38_400)), grouping: .type, starts: starts)
+        var tally = TimeseriesTally(query)
+        var added = 0
+        while tally.add(EventCount(minute: noon.minute, type: "t\(added)", source: "s", count: 1), from: noon), added < 1_000_000 {
+            added += 1
+        }
+        #expect(throws: QueryTooLargeError.self) { try tally.check() }
+        #expect(added > 20_000)
+    }
+}
