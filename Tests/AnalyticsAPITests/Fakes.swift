@@ -50,15 +50,21 @@ extension MemoryStore {
         let events = envelope.events.map { event in
             StoredEvent(event: event, processedAt: event.receivedAt, context: nil, fingerprint: event.fingerprint)
         }
-        let outcomes = try await insert(events)
-        var marks = BucketMarks()
-        for (event, outcome) in zip(events, outcomes) { marks.touch(event.event, outcome) }
-        try await marks.write(to: self)
+        let outcomes = try await process(events)
         guard let request = envelope.requestToReport else { return }
         var report = DeliveryReport(project: first.project, request: request, first: first.ingestIDParts.index, at: first.receivedAt)
         report.stored = outcomes.count { $0 == .stored }
         report.duplicates = outcomes.count - report.stored
         try await add([report])
+    }
+
+    @discardableResult
+    func process(_ events: [StoredEvent]) async throws -> [InsertOutcome] {
+        let outcomes = try await insert(events)
+        var marks = BucketMarks()
+        for (event, outcome) in zip(events, outcomes) { marks.touch(event.event, outcome) }
+        try await marks.write(to: self)
+        return outcomes
     }
 }
 

@@ -26,7 +26,7 @@ import Testing
 
     private static func service(_ events: [StoredEvent], _ change: (inout APISettings) -> Void = { _ in }) async throws -> TestService {
         var service = TestService()
-        _ = try await service.store.insert(events)
+        try await service.store.process(events)
         service.settings.timeouts = ConnectionTimeouts.Limits(headers: .milliseconds(400), answer: .seconds(1))
         change(&service.settings)
         return service
