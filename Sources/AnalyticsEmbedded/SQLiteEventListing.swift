@@ -62,7 +62,7 @@ struct SQLiteEventListing {
     /// The keys under one value of the branch, or of the whole project.
     private func keys(_ db: Database, branch: Alternatives?) throws -> [Key] {
         var query = Query(sql: "SELECT timestamp, id, rowid\(matcher.isEmpty ? "" : ", data") FROM events")
-        query.sql += " INDEXED BY \(branch.map(\.index) ?? "events_time") WHERE project = CAST(? AS TEXT)"
+        query.sql += " INDEXED BY \(branch?.index ?? "events_time") WHERE project = CAST(? AS TEXT)"
         query.arguments.append(SQLiteText(selection.project.name))
         branch.map { query.and($0) }
         for alternatives in alternatives where alternatives.column != branch?.column { query.and(alternatives) }
@@ -92,12 +92,13 @@ struct SQLiteEventListing {
             Alternatives(column: .userId, values: selection.userIds),
             Alternatives(column: .correlationId, values: selection.correlationIds),
             Alternatives(column: .type, values: selection.types), Alternatives(column: .source, values: selection.sources),
+            Alternatives(column: .anonymousId, values: selection.anonymousIds),
         ].filter { !$0.values.isEmpty }
     }
 
     /// What is likely to leave the fewest events and has an index in the order of the listing.
     private var branchColumn: Alternatives? {
-        alternatives.first { $0.column != .source && $0.values.count <= Self.branchLimit }
+        alternatives.first { $0.index != nil && $0.values.count <= Self.branchLimit }
     }
 }
 
@@ -105,7 +106,7 @@ extension SQLiteEventListing {
     /// A column and the values that it may have.
     private struct Alternatives {
         enum Column: String {
-            case userId, correlationId, type, source
+            case userId, correlationId, type, source, anonymousId
         }
 
         var column: Column
@@ -118,12 +119,13 @@ extension SQLiteEventListing {
             self.values = values.filter { seen.insert(Array($0.utf8)).inserted }
         }
 
-        var index: String {
+        /// One in the order of the listing; `nil` where there is none.
+        var index: String? {
             switch column {
             case .userId: "events_user"
             case .correlationId: "events_correlation"
             case .type: "events_type"
-            case .source: "events_time"
+            case .source, .anonymousId: nil
             }
         }
     }

@@ -32,7 +32,7 @@ extension SQLiteStore {
         }
         let lists = [
             ("type", selection.types), ("source", selection.sources), ("userId", selection.userIds),
-            ("correlationId", selection.correlationIds),
+            ("anonymousId", selection.anonymousIds), ("correlationId", selection.correlationIds),
         ].filter { !$0.1.isEmpty }
         for (column, values) in lists {
             // Not as JSON: SQLite cuts its strings at a NUL.

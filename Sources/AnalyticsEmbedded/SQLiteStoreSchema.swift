@@ -15,6 +15,7 @@ enum SQLiteStoreSchema {
         { try markFoldedBuckets($0) },
         { try $0.execute(sql: version5) },
         { try $0.execute(sql: version6) },
+        { try $0.execute(sql: version7) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -156,6 +157,8 @@ extension SQLiteStoreSchema {
         """
 
     private static let version6 = "ALTER TABLE projects ADD COLUMN timeZone TEXT;"
+
+    private static let version7 = "ALTER TABLE events ADD COLUMN anonymousId TEXT;"
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass
     /// over it until then, and for ever where it lies below the watermark: its events may be gone.

@@ -4,7 +4,7 @@ internal import AnalyticsJSON
 /// How a row of a table becomes an event: a template for each of the event's fields, and all columns as `data`.
 struct ColumnMapping {
     /// The event's fields that a mapping may set.
-    static let fields = ["id", "type", "source", "timestamp", "correlationId", "userId", "sessionId"]
+    static let fields = ["id", "type", "source", "timestamp", "correlationId", "userId", "anonymousId", "sessionId"]
 
     private var templates: [(field: String, template: Template)] = []
     private let columns: [String]

@@ -7,7 +7,7 @@ extension StoredEvent {
             ("_id", Key.event(event.project, event.id)), ("type", .string(event.type)), ("source", .string(event.source)),
             ("timestamp", .date(event.timestamp)),
         ]
-        fields.reserveCapacity(15)
+        fields.reserveCapacity(16)
         func add(_ name: String, _ value: BSON?) {
             if let value { fields.append((name, value)) }
         }
@@ -16,6 +16,7 @@ extension StoredEvent {
         add("correlationId", event.correlationId.map(BSON.string))
         add("metadata", event.metadata.map(BSON.json))
         add("userId", event.userId.map(BSON.string))
+        add("anonymousId", event.anonymousId.map(BSON.string))
         add("sessionId", event.sessionId.map(BSON.string))
         add("context", context.map(BSON.json))
         add("receivedAt", .date(event.receivedAt))
@@ -48,7 +49,8 @@ extension StoredEvent {
                 project: project, id: id, type: type, source: source, timestamp: timestamp,
                 clientTimestamp: optional("clientTimestamp", \.date), data: optional("data", \.json),
                 correlationId: optional("correlationId", \.string), metadata: optional("metadata", \.json),
-                userId: optional("userId", \.string), sessionId: optional("sessionId", \.string), receivedAt: receivedAt, ingestID: ingestID
+                userId: optional("userId", \.string), anonymousId: optional("anonymousId", \.string),
+                sessionId: optional("sessionId", \.string), receivedAt: receivedAt, ingestID: ingestID
             ),
             processedAt: processedAt, context: optional("context", \.json), fingerprint: fingerprint
         )

@@ -34,7 +34,7 @@ enum EventQuery {
         var conditions: [(String, BSON)] = []
         for (field, values) in [
             ("type", selection.types), ("source", selection.sources), ("userId", selection.userIds),
-            ("correlationId", selection.correlationIds),
+            ("anonymousId", selection.anonymousIds), ("correlationId", selection.correlationIds),
         ] where !values.isEmpty {
             conditions.append((field, ["$in": .array(values.map(BSON.string))]))
         }

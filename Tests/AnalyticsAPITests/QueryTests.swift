@@ -29,15 +29,15 @@ import Testing
     // MARK: One event
 
     @Test func `a stored event has all that was sent and when it came`() async throws {
-        let all = Sample.event("a", #","correlationId":"c","metadata":{"k":[1]},"userId":"u","sessionId":"s""#)
+        let all = Sample.event("a", #","correlationId":"c","metadata":{"k":[1]},"userId":"u","anonymousId":"an","sessionId":"s""#)
         let service = try await service([all])
         try await service.run { client in
             let response = try await client.get("/api/v1/events/a")
             #expect(response.status == .ok)
             let expected =
                 #"{"project":"default","id":"a","type":"page_view","source":"web","timestamp":"2026-03-01T11:59:00.000Z","data":{"n":1},"#
-                + #""correlationId":"c","metadata":{"k":[1]},"userId":"u","sessionId":"s","receivedAt":"2026-03-01T12:00:00.000Z","#
-                + #""processedAt":"2026-03-01T12:00:00.000Z"}"#
+                + #""correlationId":"c","metadata":{"k":[1]},"userId":"u","anonymousId":"an","sessionId":"s","#
+                + #""receivedAt":"2026-03-01T12:00:00.000Z","processedAt":"2026-03-01T12:00:00.000Z"}"#
             #expect(response.text == expected)
         }
     }
@@ -123,8 +123,8 @@ import Testing
         let service = TestService()
         try await service.run { client in
             let query =
-                "type=a&type=b%20c&source=s&userId=u&correlationId=.%2A&from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00%2B02:00"
-                + "&data.cart.currency=EUR&data.n=1&data.n=&limit=3"
+                "type=a&type=b%20c&source=s&userId=u&anonymousId=an&correlationId=.%2A"
+                + "&from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00%2B02:00&data.cart.currency=EUR&data.n=1&data.n=&limit=3"
             let response = try await client.get("/api/v1/events?\(query)")
             #expect(response.status == .ok)
         }
@@ -132,7 +132,7 @@ import Testing
         #expect(
             filter
                 == Selection(
-                    project: "default", types: ["a", "b c"], sources: ["s"], userIds: ["u"], correlationIds: [".*"],
+                    project: "default", types: ["a", "b c"], sources: ["s"], userIds: ["u"], anonymousIds: ["an"], correlationIds: [".*"],
                     data: [DataCondition(path: ["cart", "currency"], values: ["EUR"]), DataCondition(path: ["n"], values: ["1", ""])],
                     from: Timestamp(rfc3339: "2026-03-01T00:00:00Z"), to: Timestamp(rfc3339: "2026-03-01T22:00:00Z")))
     }
@@ -205,8 +205,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "groupBy=day", "groupBy=", "from=2026-03-01T00:00:00Z&to=2026-03-01T00:00:00Z", "userId=u", "limit=0", "limit=10001",
-        "limit=1&limit=1", "limit=", "limit=1.5", "data.a=1", "type[$ne]=x",
+        "groupBy=day", "groupBy=", "from=2026-03-01T00:00:00Z&to=2026-03-01T00:00:00Z", "userId=u", "anonymousId=u",
+        "limit=0", "limit=10001", "limit=1&limit=1", "limit=", "limit=1.5", "data.a=1", "type[$ne]=x",
         "to=now",
     ])
     func `what counts do not know is answered 400`(query: String) async throws {

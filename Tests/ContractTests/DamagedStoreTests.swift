@@ -75,16 +75,18 @@ struct DamagedStoreTests {
 
     @Test("MongoDB: an event whose bytes are cut short, or of whose fields one cannot be read, is refused and not given in part")
     func mongoEvents() throws {
-        var event = stored("a", userId: "u")
+        var event = stored("a", userId: "u", anonymousId: "an")
         event.context = JSONText(normalised: #"{"a":1}"#)
         let whole = try #require(BSONDocument(event.document)).bytes
         #expect(whole.withUnsafeBytes { StoredEvent(BSONView($0)) } == event)
         for length in 0..<whole.count {
             #expect(Array(whole.prefix(length)).withUnsafeBytes { StoredEvent(BSONView($0)) } == nil, "\(length) bytes")
         }
-        let other = event.document.map { $0.0 == "userId" ? ($0.0, BSON.integer(1)) : $0 }
-        let bytes = try #require(BSONDocument(other)).bytes
-        #expect(bytes.withUnsafeBytes { StoredEvent(BSONView($0)) } == nil)
+        for name in ["userId", "anonymousId"] {
+            let other = event.document.map { $0.0 == name ? ($0.0, BSON.integer(1)) : $0 }
+            let bytes = try #require(BSONDocument(other)).bytes
+            #expect(bytes.withUnsafeBytes { StoredEvent(BSONView($0)) } == nil)
+        }
     }
 
     // MARK: Whole stores

@@ -5,13 +5,14 @@ import TestSupport
 
 func stored(
     _ id: String, project: ProjectID = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
-    data: String? = "{}", userId: String? = nil, correlationId: String? = nil, ingestID: String? = nil, fingerprint: Int64 = 1
+    data: String? = "{}", userId: String? = nil, anonymousId: String? = nil, correlationId: String? = nil,
+    sessionId: String? = nil, ingestID: String? = nil, fingerprint: Int64 = 1
 ) -> StoredEvent {
     StoredEvent(
         event: Event(
             project: project, id: id, type: type, source: source, timestamp: timestamp,
             data: data.map { JSONText(normalised: $0) }, correlationId: correlationId, userId: userId,
-            receivedAt: timestamp, ingestID: ingestID ?? "r-\(id)"
+            anonymousId: anonymousId, sessionId: sessionId, receivedAt: timestamp, ingestID: ingestID ?? "r-\(id)"
         ),
         processedAt: timestamp, context: nil, fingerprint: fingerprint
     )

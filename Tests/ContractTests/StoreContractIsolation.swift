@@ -11,7 +11,8 @@ struct StoreContractIsolation {
     func events(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
             for (index, project) in Self.neighbours.enumerated() {
-                let event = stored("same", project: project, type: "t\(index)", userId: "u", correlationId: "c", ingestID: "r\(index)")
+                let event = stored(
+                    "same", project: project, type: "t\(index)", userId: "u", anonymousId: "a", correlationId: "c", ingestID: "r\(index)")
                 #expect(try await store.insert([event]) == [.stored])
                 try await store.add([report(project: project, stored: index)])
             }
@@ -20,6 +21,7 @@ struct StoreContractIsolation {
                 #expect(try await store.reports(project: project, request: "r") == [report(project: project, stored: index)])
                 let filters = [
                     Selection(project: project), Selection(project: project, userIds: ["u"]),
+                    Selection(project: project, anonymousIds: ["a"]),
                     Selection(project: project, correlationIds: ["c"]), Selection(project: project, types: ["t0", "t1", "t\(index)"]),
                 ]
                 for filter in filters.dropLast() {

@@ -101,7 +101,8 @@ struct StoreContractListing {
     static let cube = (0..<8).map { index in
         stored(
             "\(index)", type: index & 1 == 0 ? "t0" : "t1", source: index & 2 == 0 ? "s0" : "s1",
-            at: noon + .milliseconds(index), userId: index & 4 == 0 ? "u0" : nil, correlationId: index < 2 ? "c0" : "c\(index)"
+            at: noon + .milliseconds(index), userId: index & 4 == 0 ? "u0" : nil, anonymousId: index & 1 == 0 ? "u0" : "a\(index)",
+            correlationId: index < 2 ? "c0" : "c\(index)"
         )
     }
 
@@ -112,6 +113,9 @@ struct StoreContractListing {
         (Selection(project: "p", types: ["none"]), []),
         (Selection(project: "p", sources: ["s1"]), ["7", "6", "3", "2"]),
         (Selection(project: "p", userIds: ["u0"]), ["3", "2", "1", "0"]),
+        (Selection(project: "p", anonymousIds: ["u0"]), ["6", "4", "2", "0"]),
+        (Selection(project: "p", userIds: ["u0"], anonymousIds: ["u0", "a1", "a5"]), ["2", "1", "0"]),
+        (Selection(project: "p", anonymousIds: ["u0", "a7"], from: noon + .milliseconds(2), to: noon + .milliseconds(6)), ["4", "2"]),
         (Selection(project: "p", correlationIds: ["c0", "c5"]), ["5", "1", "0"]),
         (Selection(project: "p", types: ["t0"], sources: ["s1"]), ["6", "2"]),
         (Selection(project: "p", types: ["t0", "t1"], sources: ["s0", "s1"], userIds: ["u0", "u1"]), ["3", "2", "1", "0"]),

@@ -12,8 +12,8 @@ struct StoreContractRoundTrip {
                 event: Event(
                     project: "p-q", id: "full", type: "page view", source: "web/eu-1", timestamp: noon + .milliseconds(123),
                     clientTimestamp: noon - .milliseconds(77), data: JSONText(normalised: #"{"a":1}"#), correlationId: "c-1",
-                    metadata: JSONText(normalised: #"{"m":[true,null]}"#), userId: "ü-1", sessionId: "",
-                    receivedAt: noon + .milliseconds(456), ingestID: "receipt:17"
+                    metadata: JSONText(normalised: #"{"m":[true,null]}"#), userId: "ü-1", anonymousId: "",
+                    sessionId: "", receivedAt: noon + .milliseconds(456), ingestID: "receipt:17"
                 ),
                 processedAt: noon + .milliseconds(789), context: JSONText(normalised: #"{"browser":"Firefox"}"#), fingerprint: .min
             )
@@ -24,6 +24,7 @@ struct StoreContractRoundTrip {
             bare.event.correlationId = nil
             bare.event.metadata = nil
             bare.event.userId = nil
+            bare.event.anonymousId = nil
             bare.event.sessionId = nil
             bare.context = nil
             bare.fingerprint = .max
@@ -100,15 +101,17 @@ struct StoreContractRoundTrip {
         try await withStore(backend) { store async throws in
             for (index, text) in ["$ne", "a.b", "'; DROP TABLE events; --", "%_*?", ".*", "e\u{301}", "null", "tab\tnew\nline"].enumerated()
             {
-                var event = stored("id\(index)\(text)", type: text, source: text, userId: text, correlationId: text)
+                var event = stored("id\(index)\(text)", type: text, source: text, userId: text, anonymousId: text, correlationId: text)
                 event.event.sessionId = text
                 event.event.ingestID = text
                 try await store.add([event])
                 let back = try #require(try await store.event(project: "p", id: "id\(index)\(text)"))
                 #expect(back == event)
                 #expect(bytes(back.event.type) == bytes(text))
-                let filter = Selection(project: "p", types: [text], sources: [text], userIds: [text], correlationIds: [text])
+                let filter = Selection(
+                    project: "p", types: [text], sources: [text], userIds: [text], anonymousIds: [text], correlationIds: [text])
                 #expect(try await store.events(matching: filter, after: nil, limit: 2) == [event])
+                #expect(try await store.ids(Selection(project: "p", anonymousIds: [text])) == [event.event.id])
             }
         }
     }
@@ -116,7 +119,7 @@ struct StoreContractRoundTrip {
     @Test("a NUL never cuts a string short: kept whole or refused", arguments: StoreBackend.available)
     func nul(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            var event = stored("a", type: "t\u{0}x", source: "s\u{0}x", userId: "u\u{0}x", correlationId: "c\u{0}x")
+            var event = stored("a", type: "t\u{0}x", source: "s\u{0}x", userId: "u\u{0}x", anonymousId: "a\u{0}x", correlationId: "c\u{0}x")
             event.event.sessionId = "\u{0}"
             let outcome = try await store.insert([event, stored("b")])
             #expect(outcome.last == .stored)

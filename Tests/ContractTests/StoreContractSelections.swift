@@ -21,15 +21,19 @@ struct StoreContractSelections {
         return stored(
             "\(index)", type: "t\(index % 3)", source: "s\(index % 2)", at: noon + .milliseconds(index * 1_700),
             data: index % 7 == 0 ? nil : data, userId: index % 6 > 3 ? nil : names[index % 6],
-            correlationId: index % 10 > 3 ? nil : names[index % 10])
+            anonymousId: index % 5 > 3 ? nil : names[index % 5], correlationId: index % 10 > 3 ? nil : names[index % 10])
     }
 
     private static var selections: [Selection] {
         var selections: [Selection] = []
         for users in [[], ["é"], ["e\u{301}", "a\u{0}b", "none"]] {
-            for correlations in [[], ["$in"], names] {
-                selections += conditions.map {
-                    Selection(project: "p", types: ["t0", "t1"], userIds: users, correlationIds: correlations, data: $0)
+            for anonymous in [[], ["é", "$in"]] {
+                for correlations in [[], ["$in"], names] {
+                    selections += conditions.map { data in
+                        Selection(
+                            project: "p", types: ["t0", "t1"], userIds: users, anonymousIds: anonymous, correlationIds: correlations,
+                            data: data)
+                    }
                 }
             }
         }

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import TestSupport
 import Testing
 
@@ -120,13 +121,41 @@ struct StoreUpgradeTests {
         try await withOldStore(source) { fixture, store, _ async throws in
             // The retention was raised, and one event of a deleted minute came in: the oldest event, in a minute that agrees with it.
             let first = try #require(fixture.expected.stored.filter { $0.projectID == "default" }.map(\.minute).min())
-            try await store.add([stored("late", project: "default", at: Timestamp(minute: first))])
+            let late = stored("late", project: "default", at: Timestamp(minute: first))
+            if let store = store as? SQLiteStore {
+                // As version 1 did: the table does not have the columns of later versions yet.
+                try await store.write(.insert) { db in
+                    try db.execute(
+                        sql: """
+                            INSERT INTO events (project, id, type, source, timestamp, receivedAt, receipt, processedAt, fingerprint)
+                            VALUES ('default', 'late', 'view', 'web', ?1, ?1, 'r-late', ?1, 1)
+                            """, arguments: [late.event.timestamp.milliseconds])
+                }
+            } else {
+                try await store.add([late])
+            }
             let bucket = try #require(try await store.rollup(.minute, key(first, "default")))
             try await store.mark(.minute, [bucket.key])
             let one = [RollupGroup(type: "view", source: "web", count: 1)]
             _ = try await store.roll(.minute, [RolledBucket(key: bucket.key, version: bucket.version + 1, groups: one)])
             try await store.prepare()
             #expect(try await store.newestRecords(of: ["default"]).first?.watermark == fixture.watermark(of: "default"))
+        }
+    }
+
+    @Test(
+        "events of an earlier version have no anonymous id, and those that come after them do",
+        arguments: Source.available.filter { $0 != .mongodbWithIndex })
+    func anonymousIds(source: Source) async throws {
+        try await withOldStore(source) { _, store, _ async throws in
+            try await store.prepare()
+            let earlier = try await store.events(matching: Selection(project: "default"), after: nil, limit: 1_000)
+            #expect(!earlier.isEmpty && earlier.allSatisfy { $0.event.anonymousId == nil })
+            let newer = stored("newer", project: "default", at: .latest, userId: "u", anonymousId: "e\u{301}", sessionId: "s")
+            try await store.add([newer])
+            #expect(try await store.event(project: "default", id: "newer") == newer)
+            #expect(try await store.ids(Selection(project: "default", anonymousIds: ["e\u{301}"])) == ["newer"])
+            #expect(try await store.events(matching: Selection(project: "default"), after: nil, limit: 1_000) == [newer] + earlier)
         }
     }
 

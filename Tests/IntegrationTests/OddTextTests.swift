@@ -16,7 +16,9 @@ struct OddTextTests {
         let service = try await ServiceProcess.serve(try await kind.backends())
         defer { service.terminate() }
         for (index, text) in Self.texts.enumerated() {
-            let fields = ["id", "type", "source", "userId", "sessionId", "correlationId"].map { #""\#($0)":\#(Self.json(text))"# }
+            let fields = ["id", "type", "source", "userId", "anonymousId", "sessionId", "correlationId"].map {
+                #""\#($0)":\#(Self.json(text))"#
+            }
             let data = #""data":{\#(Self.json(text)):\#(Self.json(text))}"#
             let answer = try await service.post(
                 "/api/v1/events?wait=stored&timeout=20",
@@ -48,10 +50,10 @@ struct OddTextTests {
         for text in Self.texts {
             let encoded = text.utf8.map { "%" + String($0, radix: 16).leftPadded }.joined()
             let event = try await service.get("/api/v1/events/" + encoded)
-            for field in ["id", "type", "source", "userId", "sessionId", "correlationId"] {
+            for field in ["id", "type", "source", "userId", "anonymousId", "sessionId", "correlationId"] {
                 #expect(event.body.contains("\"\(field)\":\(Self.json(text))"), "\(field): \(event.text)")
             }
-            for filter in ["type", "source", "userId", "correlationId"] {
+            for filter in ["type", "source", "userId", "anonymousId", "correlationId"] {
                 let page = try await service.get("/api/v1/events?\(filter)=\(encoded)")
                 #expect((page.json["events"] as? [Any])?.count == 1, "\(filter): \(page.text)")
             }

@@ -74,6 +74,7 @@ extension MemoryStore.State {
             let event = stored.event
             guard event.project == selection.project, isInRange(event), Self.holds(event.type, selection.types),
                 Self.holds(event.source, selection.sources), Self.holds(event.userId, selection.userIds),
+                Self.holds(event.anonymousId, selection.anonymousIds),
                 Self.holds(event.correlationId, selection.correlationIds), (try? matcher.matches(event.data?.text)) == true
             else { continue }
             selected.append(stored)

@@ -9,9 +9,11 @@ struct EventListQuery {
 
     init(_ request: Request, project: ProjectID) throws(Problem) {
         let parameters = try QueryParameters(
-            request, allowed: ["type", "source", "userId", "correlationId", "from", "to", "limit", "cursor"], prefix: "data.")
+            request, allowed: ["type", "source", "userId", "anonymousId", "correlationId", "from", "to", "limit", "cursor"], prefix: "data."
+        )
         selection = try parameters.selection(of: project)
         selection.userIds = try parameters.all("userId")
+        selection.anonymousIds = try parameters.all("anonymousId")
         selection.correlationIds = try parameters.all("correlationId")
         selection.data = try Self.conditions(parameters)
         limit = try parameters.limit(in: 1...QueryRoutes.maximumLimit) ?? 100

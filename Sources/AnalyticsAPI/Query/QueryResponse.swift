@@ -63,6 +63,7 @@ extension JSONWriter {
         member("correlationId", event.correlationId)
         member("metadata", event.metadata)
         member("userId", event.userId)
+        member("anonymousId", event.anonymousId)
         member("sessionId", event.sessionId)
         member("receivedAt", event.receivedAt.rfc3339)
         member("processedAt", stored.processedAt.rfc3339)

@@ -20,6 +20,8 @@ public struct Event: Sendable, Equatable {
     /// A JSON object, as normalised text.
     public var metadata: JSONText?
     public var userId: String?
+    /// Of who is not known by a user id: a device, an installation.
+    public var anonymousId: String?
     public var sessionId: String?
     /// When the API received it.
     public var receivedAt: Timestamp
@@ -30,7 +32,7 @@ public struct Event: Sendable, Equatable {
     public init(
         project: ProjectID, id: String, type: String, source: String, timestamp: Timestamp, clientTimestamp: Timestamp? = nil,
         data: JSONText? = nil, correlationId: String? = nil, metadata: JSONText? = nil, userId: String? = nil,
-        sessionId: String? = nil, receivedAt: Timestamp, ingestID: String
+        anonymousId: String? = nil, sessionId: String? = nil, receivedAt: Timestamp, ingestID: String
     ) {
         self.project = project
         self.id = id
@@ -42,6 +44,7 @@ public struct Event: Sendable, Equatable {
         self.correlationId = correlationId
         self.metadata = metadata
         self.userId = userId
+        self.anonymousId = anonymousId
         self.sessionId = sessionId
         self.receivedAt = receivedAt
         self.ingestID = ingestID
@@ -69,7 +72,9 @@ public struct StoredEvent: Sendable, Equatable {
         let texts =
             event.project.name.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count
             + event.ingestID.utf8.count
-        let optional = [event.correlationId, event.userId, event.sessionId, event.data?.text, event.metadata?.text, context?.text]
+        let optional = [
+            event.correlationId, event.userId, event.anonymousId, event.sessionId, event.data?.text, event.metadata?.text, context?.text,
+        ]
         return optional.reduce(512 + texts) { $0 + ($1?.utf8.count ?? 0) }
     }
 }

@@ -13,6 +13,8 @@ extension Event {
             hash.update(field: metadata?.text)
             hash.update(field: userId)
             hash.update(field: sessionId)
+            // Only where it is there: without it the fingerprint is that of versions that did not know it.
+            if let anonymousId { hash.update(field: anonymousId) }
         }
         return Int64(bitPattern: high)
     }

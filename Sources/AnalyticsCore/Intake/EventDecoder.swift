@@ -87,7 +87,8 @@ struct EventDecoder: ~Copyable {
         return Event(
             project: request.project, id: id, type: draft.type ?? "", source: draft.source ?? "", timestamp: timestamp,
             clientTimestamp: draft.timestamp, data: draft.data, correlationId: draft.correlationId, metadata: draft.metadata,
-            userId: draft.userId, sessionId: draft.sessionId, receivedAt: stamp.receivedAt, ingestID: "\(stamp.request):\(index)")
+            userId: draft.userId, anonymousId: draft.anonymousId, sessionId: draft.sessionId, receivedAt: stamp.receivedAt,
+            ingestID: "\(stamp.request):\(index)")
     }
 }
 

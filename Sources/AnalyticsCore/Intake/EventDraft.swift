@@ -10,6 +10,7 @@ public struct EventDraft: Sendable {
     public var correlationId: String?
     public var metadata: JSONText?
     public var userId: String?
+    public var anonymousId: String?
     public var sessionId: String?
 
     public init() {}

@@ -6,6 +6,7 @@ public struct Selection: Sendable, Equatable {
     public var types: [String]
     public var sources: [String]
     public var userIds: [String]
+    public var anonymousIds: [String]
     public var correlationIds: [String]
     public var data: [DataCondition]
     /// First moment inside the range; no bound when `nil`.
@@ -14,13 +15,14 @@ public struct Selection: Sendable, Equatable {
     public var to: Timestamp?
 
     public init(
-        project: ProjectID, types: [String] = [], sources: [String] = [], userIds: [String] = [], correlationIds: [String] = [],
-        data: [DataCondition] = [], from: Timestamp? = nil, to: Timestamp? = nil
+        project: ProjectID, types: [String] = [], sources: [String] = [], userIds: [String] = [], anonymousIds: [String] = [],
+        correlationIds: [String] = [], data: [DataCondition] = [], from: Timestamp? = nil, to: Timestamp? = nil
     ) {
         self.project = project
         self.types = types
         self.sources = sources
         self.userIds = userIds
+        self.anonymousIds = anonymousIds
         self.correlationIds = correlationIds
         self.data = data
         self.from = from
@@ -28,7 +30,7 @@ public struct Selection: Sendable, Equatable {
     }
 
     /// Whether rollups, which know types and sources alone, tell what is selected. All else has to be read from the events.
-    public var isToldByRollups: Bool { userIds.isEmpty && correlationIds.isEmpty && data.isEmpty }
+    public var isToldByRollups: Bool { userIds.isEmpty && anonymousIds.isEmpty && correlationIds.isEmpty && data.isEmpty }
 }
 
 extension Selection {
@@ -38,6 +40,7 @@ extension Selection {
             [String(values.count)] + values.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         }
         let conditions = data.flatMap { [String($0.path.count)] + $0.path + list($0.values) }
-        return list(types) + list(sources) + list(userIds) + list(correlationIds) + [String(data.count)] + conditions
+        let lists = [types, sources, userIds, anonymousIds, correlationIds].flatMap(list)
+        return lists + [String(data.count)] + conditions
     }
 }

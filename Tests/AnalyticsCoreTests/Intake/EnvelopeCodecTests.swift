@@ -23,7 +23,8 @@ struct EnvelopeCodecTests {
             data: random.chance(80) ? JSONText(normalised: json.randomElement(using: &random)!) : nil,
             correlationId: random.chance(50) ? text(&random) : nil,
             metadata: random.chance(50) ? JSONText(normalised: #"{"k":1}"#) : nil, userId: random.chance(50) ? text(&random) : nil,
-            sessionId: random.chance(50) ? text(&random) : nil, receivedAt: noon, ingestID: "request:\(index)")
+            anonymousId: random.chance(50) ? text(&random) : nil, sessionId: random.chance(50) ? text(&random) : nil, receivedAt: noon,
+            ingestID: "request:\(index)")
     }
 
     @Test(arguments: 0..<100 as Range<UInt64>)

@@ -68,7 +68,7 @@ struct EnvelopeDecoderTests {
     }
 
     @Test func aTextHasTheLengthThatIngestAllows() {
-        for name in ["id", "type", "source", "correlationId", "userId", "sessionId", "request", "address"] {
+        for name in ["id", "type", "source", "correlationId", "userId", "anonymousId", "sessionId", "request", "address"] {
             let isOfHeader = ["request", "address"].contains(name)
             let limit = isOfHeader || name == "id" ? 128 : 200
             func read(_ value: String) -> Bool {
@@ -175,7 +175,7 @@ struct EnvelopeDecoderTests {
             writer.member("type", text(200))
             writer.member("source", text(200))
             writer.member("data", JSONText(normalised: ["null", "1", #"{"a":[1.5,{}]}"#, #""x""#, "[[]]"][random.below(5)]))
-            for name in ["correlationId", "userId", "sessionId"] as [StaticString] where random.chance(50) {
+            for name in ["correlationId", "userId", "anonymousId", "sessionId"] as [StaticString] where random.chance(50) {
                 writer.member(name, text(200))
             }
             if random.chance(50) { writer.member("metadata", JSONText(normalised: #"{"m":1}"#)) }

@@ -37,6 +37,7 @@ struct EnvelopeFixtureTests {
             #expect(event.timestamp.milliseconds == fields["timestamp"] as? Int64)
             #expect(event.correlationId == fields["correlationId"] as? String)
             #expect(event.userId == fields["userId"] as? String && event.sessionId == fields["sessionId"] as? String)
+            #expect(event.anonymousId == fields["anonymousId"] as? String)
             for (text, value) in [(event.data, fields["data"]), (event.metadata, fields["metadata"])] {
                 let found = try text.map { try JSONSerialization.jsonObject(with: Data($0.text.utf8), options: .fragmentsAllowed) }
                 #expect(found as? NSObject == value as? NSObject, "\(event.id)")

@@ -51,6 +51,10 @@ struct EventDecoderTests {
         Refused(#"{"id":{},"type":"t","source":"s","data":1}"#, .invalidType, "id"),
         Refused(#"{"type":"t","source":"s","data":1,"metadata":[]}"#, .invalidType, "metadata"),
         Refused(#"{"type":"t","source":"s","data":1,"userId":7}"#, .invalidType, "userId"),
+        Refused(#"{"type":"t","source":"s","data":1,"anonymousId":7}"#, .invalidType, "anonymousId"),
+        Refused(#"{"type":"t","source":"s","data":1,"anonymousId":"\#(longest)ä"}"#, .invalidValue, "anonymousId"),
+        Refused(#"{"type":"t","source":"s","data":1,"anonymousId":""}"#, .invalidValue, "anonymousId"),
+        Refused(#"{"type":"t","source":"s","data":1,"anonymousId":"\u0085"}"#, .invalidValue, "anonymousId"),
         Refused(#"{"type":"","source":"s","data":1}"#, .invalidValue, "type"),
         Refused(#"{"type":"t\n","source":"s","data":1}"#, .invalidValue, "type"),
         Refused(#"{"type":"t","source":"\u2028","data":1}"#, .invalidValue, "source"),
@@ -75,10 +79,12 @@ struct EventDecoderTests {
     @Test func takesWhatLiesExactlyOnTheLimits() throws {
         let text =
             #"{"id":"\#(String(repeating: "😀", count: 128))","type":"\#(Self.longest)","source":"\#(Self.longest)","#
-            + #""timestamp":"2026-03-01T13:00:00Z","data":null,"correlationId":"\#(Self.longest)","userId":"\#(Self.longest)"}"#
+            + #""timestamp":"2026-03-01T13:00:00Z","data":null,"correlationId":"\#(Self.longest)","userId":"\#(Self.longest)","#
+            + #""anonymousId":"\#(Self.longest)"}"#
         let output = try decode(text)
         let event = try #require(output.events.first?.event, "\(output.rejected)")
         #expect(event.type == Self.longest && event.timestamp == noon + .seconds(3_600) && event.data?.text == "null")
+        #expect(event.userId == Self.longest && event.anonymousId == Self.longest)
     }
 
     @Test func sizeIsCountedInBytesOfTheEventAsSent() throws {
@@ -165,10 +171,26 @@ struct EventDecoderTests {
         let fingerprint = { (body: String, request: String) in try decode(body, request: request).events.first?.event.fingerprint }
         let body = #"{"id":"a","type":"t","source":"s","data":{"a":1}}"#
         #expect(try fingerprint(body, "1") == fingerprint(#"{"data" : {"a": 1},"source":"s","type":"t","id":"b"}"#, "2"))
-        for other in [#""type":"t","source":"st""#, #""type":"ts","source":"""#, #""type":"t","source":"s","userId":"u""#] {
+        for other in [
+            #""type":"t","source":"st""#, #""type":"ts","source":"""#, #""type":"t","source":"s","userId":"u""#,
+            #""type":"t","source":"s","anonymousId":"u""#,
+        ] {
             let other = #"{\#(other.replacing("\"\"", with: "\"x\"")),"data":{"a":1}}"#
             #expect(try fingerprint(body, "1") != fingerprint(other, "1"))
         }
+    }
+
+    /// A redelivery across an upgrade is no conflict.
+    @Test func theFingerprintOfAnEventWithoutAnAnonymousIdIsThatOfEarlierVersions() throws {
+        let body =
+            #"{"id":"a","type":"t","source":"s","data":{"a":1},"timestamp":1772366400000,"correlationId":"c","metadata":{},"#
+            + #""userId":"u","sessionId":"se"}"#
+        let bare = #"{"type":"t","source":"s","data":1}"#
+        let fingerprint = { (body: String) in try decode(body).events.first?.event.fingerprint }
+        #expect(try fingerprint(body) == -1_590_171_799_795_647_006 && fingerprint(bare) == -404_238_658_987_229_524)
+        let withID = body.replacing(#","sessionId""#, with: #","anonymousId":"an","sessionId""#)
+        let asUser = body.replacing(#""userId":"u""#, with: #""anonymousId":"u""#)
+        #expect(Set([body, withID, asUser, bare].compactMap { try? fingerprint($0) }).count == 4)
     }
 
     @Test func aMadeIdIsAUUIDOfVersion7ThatSortsByTime() {

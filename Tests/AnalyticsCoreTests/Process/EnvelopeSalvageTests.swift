@@ -23,7 +23,8 @@ struct EnvelopeSalvageTests {
             ][random.below(5)]
             return Event(
                 project: project, id: text(&random), type: text(&random), source: text(&random), timestamp: time,
-                data: JSONText(normalised: data), userId: random.chance(50) ? text(&random) : nil, receivedAt: noon, ingestID: "r:\(index)")
+                data: JSONText(normalised: data), userId: random.chance(50) ? text(&random) : nil,
+                anonymousId: random.chance(50) ? text(&random) : nil, receivedAt: noon, ingestID: "r:\(index)")
         }
         for (index, event) in events.enumerated() { encoder.append(event, index: index) }
         return (encoder.finish()[0].body, events, origin)

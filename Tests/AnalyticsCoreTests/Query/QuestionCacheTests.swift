@@ -41,7 +41,8 @@ struct QuestionCacheTests {
             CountQuery(project: "p", types: ["view"], sources: ["web"], from: noon, to: noon + hour),
             CountQuery(project: "p", types: ["view", "sources", "web"], from: noon, to: noon + hour),
             CountQuery(project: "p", from: noon, to: noon + hour, limit: 7),
-            query { $0.userIds = ["view"] }, query { $0.correlationIds = ["view"] }, query { $0.correlationIds = ["view", "buy"] },
+            query { $0.userIds = ["view"] }, query { $0.anonymousIds = ["view"] }, query { $0.correlationIds = ["view"] },
+            query { $0.correlationIds = ["view", "buy"] },
         ]
         for query in queries { #expect(try await engine.counts(query).cached == false, "\(query)") }
         #expect(cache.keys.count == queries.count)

@@ -112,9 +112,9 @@ struct RollupReaderTests {
 
     // MARK: What rollups do not tell
 
-    private func of(_ user: String?, _ correlation: String?, _ event: Event) -> Event {
+    private func of(_ user: String?, _ correlation: String?, anonymous: String? = nil, _ event: Event) -> Event {
         var event = event
-        (event.userId, event.correlationId) = (user, correlation)
+        (event.userId, event.anonymousId, event.correlationId) = (user, anonymous, correlation)
         return event
     }
 
@@ -125,6 +125,7 @@ struct RollupReaderTests {
         let events = (0..<400).map { index in
             of(
                 random.chance(80) ? "u\(random.below(5))" : nil, random.chance(50) ? "c\(random.below(3))" : nil,
+                anonymous: random.chance(50) ? "u\(random.below(5))" : nil,
                 sample("e\(index)", type: "t\(random.below(3))", at: moment(&random)))
         }
         try await write(events, to: store)
@@ -133,12 +134,14 @@ struct RollupReaderTests {
         for _ in 0..<20 {
             var query = CountQuery(project: Project.default)
             if random.chance(70) { query.userIds = ["u1", "u\(random.below(5))"] }
-            if query.userIds.isEmpty || random.chance(30) { query.correlationIds = ["c0"] }
+            if random.chance(40) { query.anonymousIds = ["u2", "u\(random.below(5))"] }
+            if query.selection.isToldByRollups || random.chance(30) { query.correlationIds = ["c0"] }
             if random.chance(30) { query.types = ["t0", "t1"] }
             if random.chance(60) { query.from = moment(&random) }
             if random.chance(60) { query.to = moment(&random) }
             let selected = events.filter { event in
                 (query.userIds.isEmpty || event.userId.map(query.userIds.contains) ?? false)
+                    && (query.anonymousIds.isEmpty || event.anonymousId.map(query.anonymousIds.contains) ?? false)
                     && (query.correlationIds.isEmpty || event.correlationId.map(query.correlationIds.contains) ?? false)
             }
             let (counts, _) = try await engine.counts(query)

@@ -45,6 +45,7 @@ struct EnvelopeEncoder {
         writer.member("correlationId", event.correlationId)
         writer.member("metadata", event.metadata)
         writer.member("userId", event.userId)
+        writer.member("anonymousId", event.anonymousId)
         writer.member("sessionId", event.sessionId)
         writer.endObject()
         count += 1

@@ -152,6 +152,8 @@ extension Event {
                 metadata = member.json
             } else if member.hasKey("userId") {
                 userId = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("anonymousId") {
+                anonymousId = try member.text(limit: FieldRules.textLength)
             } else if member.hasKey("sessionId") {
                 sessionId = try member.text(limit: FieldRules.textLength)
             }

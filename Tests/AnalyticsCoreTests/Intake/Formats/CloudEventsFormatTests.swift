@@ -19,11 +19,11 @@ struct CloudEventsFormatTests {
     @Test func structuredModeMapsAttributesToFields() throws {
         let body =
             #"{\#(Self.attributes),"time":"2026-03-01T11:00:00+01:00","datacontenttype":"application/json","subject":"x","#
-            + #""correlationid":"c","userid":"u","sessionid":"se","count":5,"gone":null,"data":{"a":[1]}}"#
+            + #""correlationid":"c","userid":"u","anonymousid":"an","sessionid":"se","count":5,"gone":null,"data":{"a":[1]}}"#
         let event = try #require(try decode(body, as: CloudEventsFormat.structured).events.first?.event)
         #expect(event.id == "1" && event.source == "/s" && event.type == "com.example.t")
         #expect(event.timestamp == noon - .seconds(7_200) && event.data?.text == #"{"a":[1]}"#)
-        #expect(event.correlationId == "c" && event.userId == "u" && event.sessionId == "se")
+        #expect(event.correlationId == "c" && event.userId == "u" && event.anonymousId == "an" && event.sessionId == "se")
         #expect(event.metadata?.text == #"{"datacontenttype":"application/json","subject":"x","count":5}"#)
     }
 
@@ -46,6 +46,7 @@ struct CloudEventsFormatTests {
         Refused(#"{"specversion":"1.0","id":"1","source":"/s"}"#, .missingField, "type"),
         Refused(#"{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"noon"}"#, .invalidTimestamp, "time"),
         Refused(#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":1}"#, .invalidType, "data_base64"),
+        Refused(#"{"specversion":"1.0","id":"1","source":"/s","type":"t","anonymousid":""}"#, .invalidValue, "anonymousid"),
         Refused(#"{"specversion":"1.0","id":"","source":"/s","type":"t"}"#, .invalidValue, "id"),
     ])
     func refuses(refused: Refused) throws {
@@ -79,8 +80,8 @@ struct CloudEventsFormatTests {
 
     @Test func binaryModeReadsAttributes() throws {
         let event = try #require(
-            try binary(["time": "2026-03-01T11:00:00Z", "userid": "u", "partitionkey": "k"]).events.first?.event)
-        #expect(event.timestamp == noon - .seconds(3_600) && event.userId == "u")
+            try binary(["time": "2026-03-01T11:00:00Z", "userid": "u", "anonymousid": "an", "partitionkey": "k"]).events.first?.event)
+        #expect(event.timestamp == noon - .seconds(3_600) && event.userId == "u" && event.anonymousId == "an")
         #expect(event.metadata?.text == #"{"partitionkey":"k"}"#)
         #expect(try binary(["specversion": ""]).rejected.first.first?.code == .missingField)
         #expect(try binary(["time": "soon"]).rejected.first.first?.field == "time")

@@ -2,7 +2,7 @@ internal import AnalyticsJSON
 internal import FoundationEssentials
 
 /// CloudEvents 1.0 as native events: `id`, `source`, `type`, `data` are ours, `time` is `timestamp`, the extension attributes
-/// `correlationid`, `userid` and `sessionid` are our optional fields, and every other attribute goes to `metadata` under its name.
+/// `correlationid`, `userid`, `anonymousid` and `sessionid` are our optional fields, and every other attribute goes to `metadata` under its name.
 extension EventDraft {
     /// Structured mode: an event in the JSON format (CloudEvents JSON Event Format 1.0.2).
     init(cloudEvent members: borrowing JSONMembers) throws(Rejection) {
@@ -58,6 +58,7 @@ extension EventDraft {
         case "type": type = try FieldRules.checked(value, "type", limit: FieldRules.textLength)
         case "correlationid": correlationId = try FieldRules.checked(value, "correlationid", limit: FieldRules.textLength)
         case "userid": userId = try FieldRules.checked(value, "userid", limit: FieldRules.textLength)
+        case "anonymousid": anonymousId = try FieldRules.checked(value, "anonymousid", limit: FieldRules.textLength)
         case "sessionid": sessionId = try FieldRules.checked(value, "sessionid", limit: FieldRules.textLength)
         default: metadata.add(attribute, JSONText(string: value))
         }

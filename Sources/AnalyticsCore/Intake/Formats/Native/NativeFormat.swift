@@ -52,6 +52,8 @@ extension EventDraft {
                 metadata = try FieldRules.object(member, "metadata")
             } else if member.hasKey("userId") {
                 userId = try FieldRules.string(member, "userId", limit: FieldRules.textLength)
+            } else if member.hasKey("anonymousId") {
+                anonymousId = try FieldRules.string(member, "anonymousId", limit: FieldRules.textLength)
             } else if member.hasKey("sessionId") {
                 sessionId = try FieldRules.string(member, "sessionId", limit: FieldRules.textLength)
             } else {
