@@ -3,9 +3,8 @@ import GRDB
 
 /// A listing as SQL.
 ///
-/// Its keys are read first, in their order, straight from an index, as many as the page holds; the events then, by rowid. Where a
-/// filter names several users (or correlation ids, or types), each is read in the order of its own index and the results are merged:
-/// SQLite would read everything under `IN (…)` and sort it.
+/// Its keys are read first, in their order, straight from an index, as many as the page holds; the events then, by rowid. The keys of
+/// several runs through an index are merged.
 struct SQLiteEventListing {
     /// A place in the listing, and the row that is there.
     struct Key {
@@ -18,9 +17,6 @@ struct SQLiteEventListing {
             return b.id.string.utf8.lexicographicallyPrecedes(a.id.string.utf8)
         }
     }
-
-    /// Above this many alternatives a walk through everything costs no more than as many walks.
-    static let branchLimit = 50
 
     private let selection: Selection
     private let position: EventPosition?
@@ -50,22 +46,17 @@ struct SQLiteEventListing {
 
     private func keys(_ db: Database) throws -> [Key] {
         guard limit > 0 else { return [] }
-        guard let branch = branchColumn else { return try keys(db, branch: nil) }
+        let runs = SQLiteSelection(selection).queries("timestamp, id, rowid\(matcher.isEmpty ? "" : ", data")")
         var merged: [Key] = []
-        for value in branch.values {
-            merged += try keys(db, branch: Alternatives(column: branch.column, values: [value]))
-            merged = Array(merged.sorted(by: Key.newestFirst).prefix(limit))
+        for run in runs {
+            merged += try keys(db, run)
+            if runs.count > 1 { merged = Array(merged.sorted(by: Key.newestFirst).prefix(limit)) }
         }
         return merged
     }
 
-    /// The keys under one value of the branch, or of the whole project.
-    private func keys(_ db: Database, branch: Alternatives?) throws -> [Key] {
-        var query = Query(sql: "SELECT timestamp, id, rowid\(matcher.isEmpty ? "" : ", data") FROM events")
-        query.sql += " INDEXED BY \(branch?.index ?? "events_time") WHERE project = CAST(? AS TEXT)"
-        query.arguments.append(SQLiteText(selection.project.name))
-        branch.map { query.and($0) }
-        for alternatives in alternatives where alternatives.column != branch?.column { query.and(alternatives) }
+    private func keys(_ db: Database, _ run: SQLiteSelection.Query) throws -> [Key] {
+        var query = run
         addRange(&query)
         query.sql += " ORDER BY timestamp DESC, id DESC"
 
@@ -78,75 +69,12 @@ struct SQLiteEventListing {
     }
 
     /// Upper end: the range's or the position, whichever is earlier, so that the index is entered there.
-    private func addRange(_ query: inout Query) {
+    private func addRange(_ query: inout SQLiteSelection.Query) {
         if let from = selection.from { query.and("timestamp >= ?", from.milliseconds) }
         if let position, selection.to.map({ position.timestamp < $0 }) ?? true {
             query.and("(timestamp, id) < (?, CAST(? AS TEXT))", position.timestamp.milliseconds, SQLiteText(position.id))
         } else if let to = selection.to {
             query.and("timestamp < ?", to.milliseconds)
-        }
-    }
-
-    private var alternatives: [Alternatives] {
-        [
-            Alternatives(column: .userId, values: selection.userIds),
-            Alternatives(column: .correlationId, values: selection.correlationIds),
-            Alternatives(column: .type, values: selection.types), Alternatives(column: .source, values: selection.sources),
-            Alternatives(column: .anonymousId, values: selection.anonymousIds),
-        ].filter { !$0.values.isEmpty }
-    }
-
-    /// What is likely to leave the fewest events and has an index in the order of the listing.
-    private var branchColumn: Alternatives? {
-        alternatives.first { $0.index != nil && $0.values.count <= Self.branchLimit }
-    }
-}
-
-extension SQLiteEventListing {
-    /// A column and the values that it may have.
-    private struct Alternatives {
-        enum Column: String {
-            case userId, correlationId, type, source, anonymousId
-        }
-
-        var column: Column
-        var values: [String]
-
-        /// Each value once, told apart by its bytes.
-        init(column: Column, values: [String]) {
-            var seen: Set<[UInt8]> = []
-            self.column = column
-            self.values = values.filter { seen.insert(Array($0.utf8)).inserted }
-        }
-
-        /// One in the order of the listing; `nil` where there is none.
-        var index: String? {
-            switch column {
-            case .userId: "events_user"
-            case .correlationId: "events_correlation"
-            case .type: "events_type"
-            case .source, .anonymousId: nil
-            }
-        }
-    }
-
-    private struct Query {
-        var sql: String
-        var arguments: [any DatabaseValueConvertible] = []
-
-        mutating func and(_ condition: String, _ values: any DatabaseValueConvertible...) {
-            sql += " AND \(condition)"
-            arguments += values
-        }
-
-        mutating func and(_ alternatives: Alternatives) {
-            let column = alternatives.column.rawValue
-            if alternatives.values.count == 1 {
-                sql += " AND \(column) = CAST(? AS TEXT)"
-            } else {
-                sql += " AND \(column) IN (\(alternatives.values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
-            }
-            arguments += alternatives.values.map(SQLiteText.init)
         }
     }
 }

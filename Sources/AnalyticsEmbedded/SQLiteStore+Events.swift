@@ -91,7 +91,7 @@ enum EventRow {
         )
     }
 
-    private static func text(_ row: Row, _ index: Int) -> String { (row[index] as SQLiteText).string }
-    private static func textIfAny(_ row: Row, _ index: Int) -> String? { (row[index] as SQLiteText?)?.string }
+    static func text(_ row: Row, _ index: Int) -> String { (row[index] as SQLiteText).string }
+    static func textIfAny(_ row: Row, _ index: Int) -> String? { (row[index] as SQLiteText?)?.string }
     private static func json(_ row: Row, _ index: Int) -> JSONText? { (row[index] as String?).map(JSONText.init(normalised:)) }
 }

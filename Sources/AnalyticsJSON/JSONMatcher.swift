@@ -19,13 +19,13 @@ public final class JSONMatcher {
     /// Adds a condition; all of them must hold.
     public func require(path: [String], anyOf values: [JSONScalar]) {
         isEmpty = false
-        Self.added(cjson_matcher_add_condition(matcher))
-        for key in path { add(key, cjson_matcher_add_key) }
+        added(cjson_matcher_add_condition(matcher))
+        for key in path { key.added { cjson_matcher_add_key(matcher, $0, $1) } }
         for value in values {
             switch value {
-            case .string(let string): add(string, cjson_matcher_add_string)
-            case .integer(let integer): Self.added(cjson_matcher_add_integer(matcher, integer))
-            case .double(let double): Self.added(cjson_matcher_add_double(matcher, double))
+            case .string(let string): string.added { cjson_matcher_add_string(matcher, $0, $1) }
+            case .integer(let integer): added(cjson_matcher_add_integer(matcher, integer))
+            case .double(let double): added(cjson_matcher_add_double(matcher, double))
             case .boolean(let boolean): cjson_matcher_add_boolean(matcher, boolean)
             case .null: cjson_matcher_add_null(matcher)
             }
@@ -39,16 +39,20 @@ public final class JSONMatcher {
         guard status != CJSON_MEMORY else { throw JSONFault(code: .memory) }
         return matches
     }
+}
 
-    private func add(_ text: String, _ add: (OpaquePointer, UnsafePointer<CChar>?, Int) -> cjson_status) {
-        var text = text
-        text.withUTF8 { utf8 in
-            utf8.withMemoryRebound(to: CChar.self) { chars in Self.added(add(matcher, chars.baseAddress, chars.count)) }
+/// A condition or a path is a few hundred bytes: without these nothing else would go on either.
+func added(_ status: cjson_status) {
+    precondition(status == CJSON_OK)
+}
+
+extension String {
+    /// Hands its bytes over.
+    func added(_ add: (UnsafePointer<CChar>?, Int) -> cjson_status) {
+        var text = self
+        let status = text.withUTF8 { utf8 in
+            utf8.withMemoryRebound(to: CChar.self) { chars in add(chars.baseAddress, chars.count) }
         }
-    }
-
-    /// A condition is a few hundred bytes: without these nothing else would go on either.
-    private static func added(_ status: cjson_status) {
-        precondition(status == CJSON_OK)
+        AnalyticsJSON.added(status)
     }
 }

@@ -87,6 +87,25 @@ struct BSONElement {
     /// Bytes of the generic subtype, which stands between them and their length.
     var binary: [UInt8]? { type == 0x05 && value[4] == 0 ? Array(value.dropFirst(5)) : nil }
 
+    /// What JSON writes without brackets. `nil` for types that no JSON makes.
+    var scalar: JSONScalar? {
+        switch type {
+        case 0x01:
+            let number = value.loadUnaligned(as: Double.self)
+            return number.isFinite ? .double(number) : nil
+        case 0x02: return string.map(JSONScalar.string)
+        case 0x08: return .boolean(value[0] != 0)
+        case 0x09: return date.map { JSONScalar.integer($0.milliseconds) }
+        case 0x10, 0x12: return integer.map(JSONScalar.integer)
+        case 0x0A: return .null
+        default: return nil
+        }
+    }
+
+    var isArray: Bool { type == 0x04 }
+
+    func hasKey(_ bytes: [UInt8]) -> Bool { keyBytes.elementsEqual(bytes) }
+
     /// A document or an array.
     var document: BSONView? { type == 0x03 || type == 0x04 ? BSONView(value) : nil }
 

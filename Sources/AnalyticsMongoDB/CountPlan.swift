@@ -1,4 +1,4 @@
-/// Cuts what is to be counted into queries, and those that run into the server's time limit into halves: down to a minute, then into parts
+/// Cuts what is to be counted, or read, into queries, and those that run into the server's time limit into halves: down to a minute, then into parts
 /// of it, down to a millisecond. Pure.
 struct CountPlan {
     /// Ranges in order, none empty.
@@ -10,15 +10,19 @@ struct CountPlan {
 
     private static let minute: Int64 = 60_000
 
-    init(_ ranges: [Range<Int64>]) {
+    /// Ranges of one query at the most.
+    private let alternatives: Int
+
+    init(_ ranges: [Range<Int64>], alternatives: Int = Ranges.alternatives) {
         rest = ranges[...]
+        self.alternatives = alternatives
     }
 
     /// Takes the next query out of what is left; `nil` at the end. It ends at a minute's end where it may be so long.
     mutating func next() -> Query? {
         var query: Query = []
         var room = longest ?? .max
-        while let range = rest.first, query.count < Ranges.alternatives {
+        while let range = rest.first, query.count < alternatives {
             if range.length <= room {
                 query.append(rest.removeFirst())
                 room -= range.length
@@ -43,7 +47,7 @@ struct CountPlan {
 
     /// The query ran into its limit. What of it lies at `start` or later is to be counted again. False when it cannot be cut any further.
     mutating func halve(_ query: Query, from start: Int64? = nil) -> Bool {
-        let length = query.reduce(0) { $0 + $1.length }
+        let length = query.reduce(0) { sum, range in sum.addingReportingOverflow(range.length).overflow ? .max : sum + range.length }
         guard length > 1 else { return false }
         longest = length > Self.minute ? max(Self.minute, length / 2) : length / 2
         let left = query.map { max($0.lowerBound, start ?? $0.lowerBound)..<max($0.upperBound, start ?? $0.upperBound) }
@@ -51,10 +55,17 @@ struct CountPlan {
         return true
     }
 
+    /// The query ran into its limit and cannot be cut, but a part of it need not be read again: it is the next one once more.
+    mutating func putBack(_ query: Query) { rest = (query + rest)[...] }
+
     /// Of times before 1970 too.
     private func modulo(_ time: Int64, _ unit: Int64) -> Int64 { ((time % unit) + unit) % unit }
 }
 
 extension Range<Int64> {
-    fileprivate var length: Int64 { upperBound - lowerBound }
+    /// Held to 64 bits.
+    fileprivate var length: Int64 {
+        let (length, overflow) = upperBound.subtractingReportingOverflow(lowerBound)
+        return overflow ? .max : length
+    }
 }

@@ -16,7 +16,7 @@ extension MongoStore {
                 } catch {
                     // An election, a lost connection and a kill pass by themselves: nothing of these is the query's fault.
                     guard error.code == .timedOut, ContinuousClock.now < end else { throw error }
-                    guard plan.halve(query, from: minutes.fail()) else { throw session.tooMany(selection.project, in: query) }
+                    guard plan.halve(query, from: minutes.fail()) else { throw session.tooMany(selection.project, in: query, to: "count") }
                 }
             }
             return minutes.finish()
@@ -72,10 +72,11 @@ extension Session {
         return (ContinuousClock.now - start) / .milliseconds(limit)
     }
 
-    fileprivate func tooMany(_ project: ProjectID, in query: CountPlan.Query) -> StoreError {
+    func tooMany(_ project: ProjectID, in query: CountPlan.Query, to verb: String) -> StoreError {
         let start = query.first.map { Timestamp(milliseconds: $0.lowerBound).rfc3339 } ?? ""
         return StoreError(
-            .timedOut, operation: operation, "the events of project \(project) in the one millisecond from \(start) take too long to count")
+            .timedOut, operation: operation,
+            "the events of project \(project) in the one millisecond from \(start) take too long to \(verb)")
     }
 
     fileprivate func outermost(_ kind: BucketKind, _ project: ProjectID, _ direction: Int64) throws(StoreError) -> Int64? {

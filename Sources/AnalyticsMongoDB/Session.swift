@@ -36,12 +36,13 @@ struct Session {
         }
     }
 
-    /// Until `row` returns false.
+    /// Until `row` returns false. `limit`: milliseconds that the server may take; `nil` for all that an operation has.
     func findWhile(
-        _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], _ row: (BSONView) throws(StoreError) -> Bool
+        _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], limit: Int32? = nil,
+        _ row: (BSONView) throws(StoreError) -> Bool
     ) throws(StoreError) {
         let filter = try encode(filter)
-        let options = try readOptions(options, nil)
+        let options = try readOptions(options, limit)
         try withCollection(collection) { (handle) throws(StoreError) in
             let cursor = filter.withPointer { filter in
                 options.withPointer { mongoc_collection_find_with_opts(handle, filter, $0, nil) }
@@ -59,7 +60,7 @@ struct Session {
         }
     }
 
-    /// Until `row` returns false. `limit`: milliseconds that the server may take; `nil` for all that an operation has.
+    /// As ``findWhile(_:_:_:limit:_:)``.
     func aggregateWhile(
         _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], limit: Int32? = nil,
         _ row: (BSONView) throws(StoreError) -> Bool

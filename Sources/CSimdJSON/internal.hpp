@@ -155,6 +155,49 @@ inline cjson_status status_of(simdjson::error_code error) {
   }
 }
 
+/// Parses a text of any kind, with the padding behind it.
+inline cjson_status parse(dom::parser &parser, const char *text, size_t length, dom::element &root) {
+  if (parser.capacity() > kept_capacity && length <= kept_capacity) parser = dom::parser();
+  return status_of(parser.parse(text, length, false).get(root));
+}
+
+using key_path = std::vector<std::string>;
+
+/// Gives `visit` whatever a path leads to, in the order of the text, until it returns true; returns whether it did. An array stands for its
+/// elements, on the way and at the end, but not one inside another. `depth` keys of the path lead to `value`.
+template <typename Visit>
+bool any_at(const key_path &path, dom::element value, const Visit &visit, size_t depth = 0, bool in_array = false) {
+  if (value.is_array()) {
+    if (in_array) return false;
+    for (const dom::element element : dom::array(value.get_array().value_unsafe())) {
+      if (any_at(path, element, visit, depth, true)) return true;
+    }
+    return false;
+  }
+  if (depth == path.size()) return visit(value);
+  if (!value.is_object()) return false;
+  for (const dom::key_value_pair member : dom::object(value.get_object().value_unsafe())) {
+    if (member.key == path[depth] && any_at(path, member.value, visit, depth + 1, false)) return true;
+  }
+  return false;
+}
+
+/// Runs a step that may want memory; nothing may be thrown into C or Swift.
+template <typename Step> cjson_status guarded(Step step) {
+  try {
+    return step();
+  } catch (...) {
+    return CJSON_MEMORY;
+  }
+}
+
+template <typename List, typename Value> cjson_status add(List &list, Value value) {
+  return guarded([&] {
+    list.emplace_back(value);
+    return CJSON_OK;
+  });
+}
+
 }  // namespace cjson
 
 /// Holds what one parse leaves for the next.

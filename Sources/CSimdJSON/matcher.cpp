@@ -6,7 +6,7 @@
 namespace {
 
 struct condition {
-  std::vector<std::string> path;
+  cjson::key_path path;
   std::vector<std::string> strings;
   std::vector<int64_t> integers;
   std::vector<double> doubles;
@@ -46,23 +46,6 @@ bool equals_any(const condition &c, dom::element value) {
   return false;
 }
 
-/// `depth` keys of the path lead to `value`. An array stands for its elements, but not one inside another.
-bool holds(const condition &c, dom::element value, size_t depth, bool in_array) {
-  if (value.is_array()) {
-    if (in_array) return false;
-    for (const dom::element element : dom::array(value.get_array().value_unsafe())) {
-      if (holds(c, element, depth, true)) return true;
-    }
-    return false;
-  }
-  if (depth == c.path.size()) return equals_any(c, value);
-  if (!value.is_object()) return false;
-  for (const dom::key_value_pair member : dom::object(value.get_object().value_unsafe())) {
-    if (member.key == c.path[depth] && holds(c, member.value, depth + 1, false)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 struct cjson_matcher {
@@ -70,52 +53,33 @@ struct cjson_matcher {
   std::vector<condition> conditions;
 
   cjson_status match(const char *text, size_t length, bool *matches) {
-    if (parser.capacity() > cjson::kept_capacity && length <= cjson::kept_capacity) parser = dom::parser();
     dom::element root;
-    const cjson_status status = cjson::status_of(parser.parse(text, length, false).get(root));
+    const cjson_status status = cjson::parse(parser, text, length, root);
     if (status != CJSON_OK) return status;
-    *matches = std::all_of(conditions.begin(), conditions.end(), [&](const condition &c) { return holds(c, root, 0, false); });
+    *matches = std::all_of(conditions.begin(), conditions.end(), [&](const condition &c) {
+      return cjson::any_at(c.path, root, [&](dom::element value) { return equals_any(c, value); });
+    });
     return CJSON_OK;
   }
 };
-
-namespace {
-
-/// Runs a step that may want memory; nothing may be thrown into C or Swift.
-template <typename Step> cjson_status guarded(Step step) {
-  try {
-    return step();
-  } catch (...) {
-    return CJSON_MEMORY;
-  }
-}
-
-template <typename List, typename Value> cjson_status add(List &list, Value value) {
-  return guarded([&] {
-    list.emplace_back(value);
-    return CJSON_OK;
-  });
-}
-
-}  // namespace
 
 cjson_matcher *cjson_matcher_new(void) { return new (std::nothrow) cjson_matcher; }
 
 void cjson_matcher_free(cjson_matcher *matcher) { delete matcher; }
 
-cjson_status cjson_matcher_add_condition(cjson_matcher *matcher) { return add(matcher->conditions, condition()); }
+cjson_status cjson_matcher_add_condition(cjson_matcher *matcher) { return cjson::add(matcher->conditions, condition()); }
 
 cjson_status cjson_matcher_add_key(cjson_matcher *matcher, const char *bytes, size_t length) {
-  return add(matcher->conditions.back().path, std::string_view(bytes, length));
+  return cjson::add(matcher->conditions.back().path, std::string_view(bytes, length));
 }
 
 cjson_status cjson_matcher_add_string(cjson_matcher *matcher, const char *bytes, size_t length) {
-  return add(matcher->conditions.back().strings, std::string_view(bytes, length));
+  return cjson::add(matcher->conditions.back().strings, std::string_view(bytes, length));
 }
 
-cjson_status cjson_matcher_add_integer(cjson_matcher *matcher, int64_t value) { return add(matcher->conditions.back().integers, value); }
+cjson_status cjson_matcher_add_integer(cjson_matcher *matcher, int64_t value) { return cjson::add(matcher->conditions.back().integers, value); }
 
-cjson_status cjson_matcher_add_double(cjson_matcher *matcher, double value) { return add(matcher->conditions.back().doubles, value); }
+cjson_status cjson_matcher_add_double(cjson_matcher *matcher, double value) { return cjson::add(matcher->conditions.back().doubles, value); }
 
 void cjson_matcher_add_boolean(cjson_matcher *matcher, bool value) {
   condition &last = matcher->conditions.back();
@@ -126,5 +90,5 @@ void cjson_matcher_add_null(cjson_matcher *matcher) { matcher->conditions.back()
 
 cjson_status cjson_matcher_match(cjson_matcher *matcher, const char *text, size_t length, bool *matches) {
   *matches = false;
-  return guarded([&] { return matcher->match(text, length, matches); });
+  return cjson::guarded([&] { return matcher->match(text, length, matches); });
 }

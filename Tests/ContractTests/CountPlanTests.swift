@@ -95,6 +95,26 @@ struct CountPlanTests {
         #expect(isHalved && next == [[3 * Self.minute..<8 * Self.minute], [8 * Self.minute..<10 * Self.minute]])
     }
 
+    @Test("queries of one range each; one that cannot be cut is asked for once more where it has come further")
+    func single() {
+        var plan = CountPlan([0..<1, 5..<9, 20..<21], alternatives: 1)
+        let first = plan.next() ?? []
+        let isHalved = plan.halve(first)
+        plan.putBack(first)
+        var queries: [CountPlan.Query] = []
+        while let query = plan.next() { queries.append(query) }
+        #expect(!isHalved && queries == [[0..<1], [5..<9], [20..<21]])
+    }
+
+    @Test("a range to the ends of time is cut as others are")
+    func ends() {
+        var plan = CountPlan([.min ..< .max], alternatives: 1)
+        let whole = plan.next() ?? []
+        let isHalved = plan.halve(whole)
+        let half = plan.next() ?? []
+        #expect(isHalved && whole == [.min ..< .max] && half.first?.lowerBound == .min && half.first?.upperBound ?? 0 < 0)
+    }
+
     private struct Rows: CountReducer {
         var limit = Int.max
         var rows: [EventCount] = []

@@ -157,6 +157,18 @@ struct DamagedStoreTests {
         )
     }
 
+    @Test("SQLite: data that is no JSON is an error where a scan reads it")
+    func sqliteData() async throws {
+        try await withSQLite { store, file async throws in
+            try await store.add([stored("a", data: #"{"a":1}"#)])
+            try await file.write { try $0.execute(sql: #"UPDATE events SET data = '{"a":1'"#) }
+            let (selection, range) = (Selection(project: "p"), [noon..<noon + .seconds(1)])
+            let paths = try ["data.a", "context.a"].map { try PropertyPath($0) }
+            #expect(await code { _ = try await store.scan(selection, in: range, reading: [paths[0]]) } == .misconfigured)
+            #expect(try await store.scan(selection, in: range, reading: [paths[1]]).map(\.values) == [[[]]])
+        }
+    }
+
     @Test("SQLite: a project's record that no service has written is an error")
     func sqliteRecords() async throws {
         try await withSQLite { store, file async throws in
@@ -187,6 +199,7 @@ struct DamagedStoreTests {
             #expect(await code { _ = try await store.event(project: "p", id: "a") } == .misconfigured)
             #expect(await code { _ = try await store.events(matching: Selection(project: "p"), after: nil, limit: 5) } == .misconfigured)
             #expect(await code { _ = try await store.countEvents(project: "p", in: [range]) } == .misconfigured)
+            #expect(await code { _ = try await store.scan(Selection(project: "p"), in: [range]) } == .misconfigured)
             #expect(await code { _ = try await store.rollup(.minute, key(noon.minute)) } == .misconfigured)
             #expect(await code { _ = try await store.dirtyBuckets(.minute, after: nil, limit: 5) } == .misconfigured)
             // Begins between two hours: taken for one of them it would be there twice.

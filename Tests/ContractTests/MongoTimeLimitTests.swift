@@ -43,6 +43,59 @@ struct MongoTimeLimitTests {
         }
     }
 
+    private static let scanned = [
+        noon - .seconds(1)..<noon + .seconds(16 * 3600), noon + .seconds(16 * 3600 + 1)..<noon + .seconds(20 * 3600),
+    ]
+
+    @Test(
+        "a scan that runs into the server's limit goes on behind what it has given, and gives each event once",
+        arguments: ["find", "getMore"], [1, 3, 11] as [Int64])
+    func scans(command: String, times: Int64) async throws {
+        try await withStore { store async throws in
+            let selection = Selection(project: "p", types: ["é", "z", "Z"])
+            let expected = try await store.scan(selection, in: Self.scanned)
+            #expect(expected.count == 1_500)
+            try await store.failReads([command], code: Self.maxTimeMSExpired, mode: ["times": .integer(times)])
+            #expect(try await store.scan(selection, in: Self.scanned) == expected)
+            #expect(try await store.endFailures() > 0)
+        }
+    }
+
+    @Test("a scan of one moment whose every batch but the first fails goes on from batch to batch")
+    func moment() async throws {
+        try await withStore { store async throws in
+            let moment = noon - .seconds(86_400)
+            try await store.add((0..<2_500).map { stored("\($0)", project: "q", at: moment) })
+            try await store.failReads(["getMore"], code: Self.maxTimeMSExpired, mode: "alwaysOn")
+            for range in [moment..<moment + .milliseconds(1), moment - .seconds(7)..<moment + .seconds(9)] {
+                let ids = try await store.scan(Selection(project: "q"), in: [range]).map(\.id)
+                #expect(ids == (0..<2_500).map(String.init).sorted())
+            }
+            #expect(try await store.endFailures() >= 4)
+        }
+    }
+
+    @Test("a scan whose every query fails ends at a millisecond, with an error that names it")
+    func scanFloor() async throws {
+        try await withStore { store async throws in
+            try await store.failReads(["find"], code: Self.maxTimeMSExpired, mode: "alwaysOn")
+            let error = await #expect(throws: StoreError.self) { try await store.scan(Selection(project: "p"), in: Self.scanned) }
+            #expect(error?.code == .timedOut && error?.message.contains("2026-03-01T11:59:59") == true, "\(String(describing: error))")
+            #expect((15...30).contains(try await store.endFailures()))
+        }
+    }
+
+    @Test("a scan that fails otherwise ends at once", arguments: ["find", "getMore"])
+    func scanElection(command: String) async throws {
+        try await withStore { store async throws in
+            try await store.failReads([command], code: 11602, mode: "alwaysOn")
+            let error = await #expect(throws: StoreError.self) { try await store.scan(Selection(project: "p"), in: Self.scanned) }
+            #expect(error?.code == .unavailable)
+            // The driver looks for the server anew.
+            #expect((1...2).contains(try await untilAvailable { try await store.endFailures() }))
+        }
+    }
+
     @Test("any other read that runs into the limit says so")
     func listing() async throws {
         try await withStore { store async throws in

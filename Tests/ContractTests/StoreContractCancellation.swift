@@ -1,6 +1,7 @@
 import AnalyticsCore
 import AnalyticsEmbedded
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -14,8 +15,8 @@ struct StoreContractCancellation {
     private static let filter = Selection(
         project: "p", data: [DataCondition(path: ["items", "0", "a"], values: (0..<20).map { "none-\($0)" })])
 
-    @Test("a listing that is cancelled ends on the server too", arguments: StoreBackend.available)
-    func listing(backend: StoreBackend) async throws {
+    @Test("a listing, or a scan, that is cancelled ends on the server too", arguments: StoreBackend.available)
+    func cancelled(backend: StoreBackend) async throws {
         try await withStores(backend) { store, questions async throws in
             for start in stride(from: 0, to: Self.count, by: 10_000) {
                 try await store.add(
@@ -23,21 +24,42 @@ struct StoreContractCancellation {
                         stored("e\(index)", at: noon + .milliseconds(index), data: #"{"items":[{"a":"x\#(index)","b":[1,2,3]}]}"#)
                     })
             }
-            let whole = ContinuousClock.now
-            #expect(try await questions.events(matching: Self.filter, after: nil, limit: 10) == [])
-            let duration = ContinuousClock.now - whole
-            let tasks = (0..<8).map { _ in Task { try await questions.events(matching: Self.filter, after: nil, limit: 10) } }
-            try await Task.sleep(for: duration / 20)
-            let start = ContinuousClock.now
-            for task in tasks { task.cancel() }
-            for task in tasks {
-                let error = await #expect(throws: StoreError.self) { try await task.value }
-                #expect(error?.code == .unavailable)
-            }
-            // Two at a time on two cores: to their ends, eight of them take four times as long as one.
-            #expect(ContinuousClock.now - start < duration * 2, "one takes \(duration)")
+            try await expectStopped { try await questions.ids(Self.filter, limit: 10) }
             #expect(try await questions.event(project: "p", id: "e7") != nil, "and the store goes on")
+            let hour = [noon..<noon + .seconds(3600)]
+            try await expectStopped { try await questions.scan(Self.filter, in: hour).map(\.id) }
+            #expect(try await questions.event(project: "p", id: "e7") != nil)
+            // While events come.
+            let (all, count) = (Selection(project: "p"), Self.count)
+            let (started, start) = AsyncStream.makeStream(of: Void.self)
+            let task = TaskBox()
+            let scanning = Task {
+                for await _ in started {}
+                _ = try await questions.scanEvents(all, in: hour, reading: [], into: Cancelling(left: 1_500, task: task))
+            }
+            task.set(scanning)
+            start.finish()
+            let error = await #expect(throws: StoreError.self) { try await scanning.value }
+            #expect(error?.code == .unavailable)
+            #expect(try await questions.scan(all, in: hour).count == count)
         }
+    }
+
+    /// `body` finds nothing, and takes long.
+    private func expectStopped(_ body: @escaping @Sendable () async throws -> [String]) async throws {
+        let whole = ContinuousClock.now
+        #expect(try await body() == [])
+        let duration = ContinuousClock.now - whole
+        let tasks = (0..<8).map { _ in Task { try await body() } }
+        try await Task.sleep(for: duration / 20)
+        let start = ContinuousClock.now
+        for task in tasks { task.cancel() }
+        for task in tasks {
+            let error = await #expect(throws: StoreError.self) { try await task.value }
+            #expect(error?.code == .unavailable)
+        }
+        // Two at a time on two cores: to their ends, eight of them take four times as long as one.
+        #expect(ContinuousClock.now - start < duration * 2, "one takes \(duration)")
     }
 
     @Test("an operation whose caller's deadline has passed does not begin", arguments: StoreBackend.available)
@@ -56,6 +78,9 @@ struct StoreContractCancellation {
             await #expect(throws: StoreError.self) {
                 try await Deadline.within(.zero) { () async throws in _ = try await store.events(matching: selection, after: nil, limit: 1)
                 }
+            }
+            await #expect(throws: StoreError.self) {
+                try await Deadline.within(.zero) { () async throws in _ = try await store.scan(selection, in: [noon..<noon + .seconds(1)]) }
             }
             #expect(try await Deadline.within(.seconds(60)) { () async throws in try await store.ids(selection) } == [])
         }
@@ -90,5 +115,24 @@ struct StoreContractCancellation {
             await store.shutdown()
             try result.get()
         }
+    }
+}
+
+private final class TaskBox: Sendable {
+    private let task = Mutex<Task<Void, any Error>?>(nil)
+
+    func set(_ task: Task<Void, any Error>) { self.task.withLock { $0 = task } }
+    func cancel() { task.withLock { $0 }?.cancel() }
+}
+
+/// Cancels a task with one of its events, and takes more.
+private struct Cancelling: EventScanReducer {
+    var left: Int
+    let task: TaskBox
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        left -= 1
+        if left == 0 { task.cancel() }
+        return true
     }
 }

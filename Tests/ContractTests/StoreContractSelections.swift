@@ -4,19 +4,19 @@ import Testing
 
 @Suite("Store contract: what a selection lists is what it counts")
 struct StoreContractSelections {
-    private static let names = ["é", "e\u{301}", "a\u{0}b", "$in"]
+    static let names = ["é", "e\u{301}", "a\u{0}b", "$in"]
 
-    private static let conditions = [
+    static let conditions = [
         [], [DataCondition(path: ["n"], values: ["1", "2"])],
         [DataCondition(path: ["n"], values: ["3"]), DataCondition(path: ["tags"], values: ["0", "4"])],
         [DataCondition(path: ["n", "1"], values: ["3"])],
     ]
 
-    private static let ranges = [
+    static let ranges = [
         [noon..<noon + .seconds(600)], [noon + .seconds(30)..<noon + .seconds(70), noon + .seconds(75)..<noon + .seconds(200)],
     ]
 
-    private static func event(_ index: Int) -> StoredEvent {
+    static func event(_ index: Int) -> StoredEvent {
         let data = #"{"n":\#(index % 4),"tags":["\#(index % 5)"]}"#
         return stored(
             "\(index)", type: "t\(index % 3)", source: "s\(index % 2)", at: noon + .milliseconds(index * 1_700),
@@ -24,7 +24,7 @@ struct StoreContractSelections {
             anonymousId: index % 5 > 3 ? nil : names[index % 5], correlationId: index % 10 > 3 ? nil : names[index % 10])
     }
 
-    private static var selections: [Selection] {
+    static var selections: [Selection] {
         var selections: [Selection] = []
         for users in [[], ["é"], ["e\u{301}", "a\u{0}b", "none"]] {
             for anonymous in [[], ["é", "$in"]] {

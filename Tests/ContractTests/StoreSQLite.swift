@@ -137,7 +137,7 @@ struct StoreSQLite {
             let store = try SQLiteStore(path: path, logger: quiet)
             try await store.prepare()
             try await store.add((0..<200).map { stored("\($0)", type: "t\($0)", at: noon + .milliseconds($0)) })
-            for count in [SQLiteEventListing.branchLimit, SQLiteEventListing.branchLimit + 1, 1500] {
+            for count in [SQLiteSelection.branchLimit, SQLiteSelection.branchLimit + 1, 1500] {
                 let types = (0..<count).map { "t\($0)" } + ["t0"]
                 let newest = (0..<min(count, 200)).suffix(10).reversed().map(String.init)
                 #expect(try await store.ids(Selection(project: "p", types: types), limit: 10) == newest)

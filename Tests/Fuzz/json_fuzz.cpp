@@ -567,6 +567,51 @@ void check_matcher(const char *text, size_t length, const value *v, const std::s
   if (matches != wanted) fail("matcher: says %d", matches);
 }
 
+void collect(const value &v, const std::vector<std::string> &path, size_t depth, bool in_array, std::vector<const value *> &found) {
+  const bool array = v.kind == CJSON_ARRAY;
+  if (array && in_array) return;
+  if (!array && depth == path.size()) {
+    if (v.kind != CJSON_OBJECT) found.push_back(&v);
+    return;
+  }
+  for (const auto &[key, child] : v.members) {
+    if (array) collect(child, path, depth, true, found);
+    else if (key == path[depth]) collect(child, path, depth + 1, false, found);
+  }
+}
+
+void check_reader(const char *text, size_t length, const value *v, const std::set<cjson_status> &faults, std::mt19937_64 &random) {
+  std::unique_ptr<cjson_reader, void (*)(cjson_reader *)> reader(cjson_reader_new(), cjson_reader_free);
+  std::vector<std::pair<size_t, const value *>> wanted;
+  const size_t paths = random() % 4;
+  for (size_t i = 0; i < paths; i++) {
+    const wish w = any_wish(v ? *v : value(), random);
+    cjson_reader_add_path(reader.get());
+    for (const std::string &key : w.path) cjson_reader_add_key(reader.get(), key.data(), key.size());
+    std::vector<const value *> found;
+    if (v) collect(*v, w.path, 0, false, found);
+    for (const value *one : found) wanted.emplace_back(i, one);
+  }
+  const cjson_value *values = nullptr;
+  size_t count = 99;
+  const cjson_status status = cjson_reader_read(reader.get(), text, length, &values, &count);
+  if (status != CJSON_OK && count != 0) fail("reader: values of no JSON");
+  if (!v || faults.count(CJSON_NUMBER) || v->depth > 1000) return;
+  if (status != CJSON_OK) fail("reader: status %d", status);
+  if (count != wanted.size()) fail("reader: %zu values and not %zu", count, wanted.size());
+  for (size_t i = 0; i < count; i++) {
+    value got;
+    got.kind = values[i].kind;
+    got.boolean = values[i].boolean;
+    got.integer = values[i].integer;
+    got.number = values[i].number;
+    if (got.kind == CJSON_STRING) got.string.assign(values[i].text.bytes, values[i].text.length);
+    if (values[i].path != wanted[i].first || got.kind != wanted[i].second->kind || !same_scalar(got, *wanted[i].second)) {
+      fail("reader: value %zu is another", i);
+    }
+  }
+}
+
 void check_writer(cjson_parser *parser, std::string_view bytes) {
   // Exactly as large as promised, so that a sanitizer sees a byte too many.
   std::vector<char> out(6 * bytes.size() + 2);
@@ -626,6 +671,7 @@ void check(std::string_view input) {
     check_scanner(text, input.size(), '{');
     check_parser(parser, text, input.size(), max_depth, wanted, plain.faults, plain.too_deep);
     if (!plain.too_deep) check_matcher(text, input.size(), wanted, plain.faults, random);
+    if (!plain.too_deep) check_reader(text, input.size(), wanted, plain.faults, random);
   }
   if (!plain.too_deep) check_bson(other, input, memory.place(input, 0, "-"), wanted, plain.faults, random);
   check_bson_reader(other, input);

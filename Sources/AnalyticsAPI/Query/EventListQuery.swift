@@ -28,19 +28,11 @@ struct EventListQuery {
     private static func conditions(_ parameters: QueryParameters) throws(Problem) -> [DataCondition] {
         var conditions: [DataCondition] = []
         for (name, values) in try parameters.all(prefix: "data.") {
-            let path = name.splitUTF8(".", omittingEmptySubsequences: false).map(String.init)
-            // A key that begins with '$' would be read as an operator by the store, and is not asked for.
-            guard path.allSatisfy({ !$0.isEmpty && $0.utf8.first != UInt8(ascii: "$") }) else {
-                throw QueryParameters.invalid("data.\(name)", "must name keys joined by dots, none empty, none beginning with '$'.")
+            do throws(PropertyPathError) {
+                conditions.append(DataCondition(path: try PropertyPath(.data, name).keys, values: values))
+            } catch {
+                throw QueryParameters.invalid("data.\(name)", error.message)
             }
-            let condition = DataCondition(path: path, values: values)
-            guard !condition.isTooLong else {
-                throw QueryParameters.invalid(
-                    "data.\(name)",
-                    "names too many keys: at most \(DataCondition.maximumKeys), and at most \(DataCondition.maximumKeysWithNumber) with a number "
-                        + "among them. Ask with fewer.")
-            }
-            conditions.append(condition)
         }
         return conditions
     }

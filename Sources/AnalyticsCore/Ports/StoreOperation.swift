@@ -6,6 +6,7 @@ public enum StoreOperation: String, PortOperation {
     case insert
     case event
     case events
+    case scanEvents = "scan_events"
     case addReports = "add_reports"
     case reports
     case mark

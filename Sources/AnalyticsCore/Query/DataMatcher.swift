@@ -15,7 +15,12 @@ package struct DataMatcher {
     /// Throws only when there is no memory.
     package func matches(_ text: String?) throws(JSONFault) -> Bool {
         if isEmpty { return true }
+        return try matches(json: text.map { PaddedBytes($0) })
+    }
+
+    package func matches(json text: PaddedBytes?) throws(JSONFault) -> Bool {
+        if isEmpty { return true }
         guard let text else { return false }
-        return try matcher.matches(PaddedBytes(text))
+        return try matcher.matches(text)
     }
 }

@@ -1,6 +1,6 @@
 /// JSON for the hot path: a C face over simdjson, which parses and validates at gigabytes a second.
 ///
-/// Three layers:
+/// Four layers:
 ///
 /// - A *scanner* cuts an array or object into its raw elements or members without parsing them, so that one event that is
 ///   broken (bad UTF-8, a number out of range, too deep) does not take the rest of its batch with it.
@@ -8,6 +8,7 @@
 ///   (no white space, keys in their order, every number in its shortest form that reads back the same), so that what a
 ///   client sent never has to become Swift values on its way.
 /// - A *matcher* tells whether conditions on paths hold for a stored text.
+/// - A *reader* gives the scalars that stand at paths of a stored text.
 ///
 /// Every buffer handed in must have `CJSON_PADDING` readable bytes behind its end.
 #pragma once
@@ -119,6 +120,31 @@ void cjson_matcher_add_null(cjson_matcher *matcher);
 
 /// Sets `*matches` to whether all conditions hold for a text of any kind. On an error it is false.
 cjson_status cjson_matcher_match(cjson_matcher *matcher, const char *text, size_t length, bool *matches);
+
+// --- Reader -----------------------------------------------------------------------------------------------------------
+
+/// Paths of keys, which lead to values as a matcher's do. Not thread-safe.
+typedef struct cjson_reader cjson_reader;
+
+typedef struct {
+  uint32_t path;                 // its place among the paths
+  cjson_kind kind;               // never an array or an object
+  bool boolean;
+  int64_t integer;
+  double number;                 // set for CJSON_DOUBLE
+  cjson_view text;               // set for CJSON_STRING: unescaped
+} cjson_value;
+
+cjson_reader *cjson_reader_new(void);
+void cjson_reader_free(cjson_reader *reader);
+
+/// Begins a path; keys are added to the one begun last. CJSON_OK or CJSON_MEMORY.
+cjson_status cjson_reader_add_path(cjson_reader *reader);
+cjson_status cjson_reader_add_key(cjson_reader *reader, const char *bytes, size_t length);
+
+/// Gives the scalars at the paths of a text of any kind: path by path, those of a path in the order of the text. They hold until the next
+/// call. On an error there are none.
+cjson_status cjson_reader_read(cjson_reader *reader, const char *text, size_t length, const cjson_value **values, size_t *count);
 
 // --- Writing ----------------------------------------------------------------------------------------------------------
 

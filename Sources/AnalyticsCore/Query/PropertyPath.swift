@@ -1,0 +1,53 @@
+/// A property that a question asks about: keys from the top of an event's `data` or `context`, as in `data.cart.currency`.
+///
+/// It goes from key to key; an array on the way, or at the end, stands for its elements (one level of arrays a key, no indexes).
+public struct PropertyPath: Sendable {
+    public enum Root: String, Sendable, CaseIterable {
+        case data, context
+    }
+
+    public var root: Root
+    /// Never empty, and none starts with `$` or is empty.
+    public var keys: [String]
+
+    /// Reads a path with its root.
+    public init(_ text: String) throws(PropertyPathError) {
+        guard let (name, rest) = text.cutUTF8(atFirst: "."), let root = Root.allCases.first(where: { name.equalsUTF8($0.rawValue) }) else {
+            throw PropertyPathError("must begin with 'data.' or 'context.'.")
+        }
+        try self.init(root, rest)
+    }
+
+    /// Reads the keys behind a root, joined by dots.
+    public init(_ root: Root, _ keys: some StringProtocol) throws(PropertyPathError) {
+        self.root = root
+        self.keys = keys.splitUTF8(".", omittingEmptySubsequences: false).map(String.init)
+        // A key that begins with '$' would be read as an operator by a store, one with a NUL be cut short.
+        guard self.keys.allSatisfy({ !$0.isEmpty && $0.utf8.first != UInt8(ascii: "$") && !$0.utf8.contains(0) }) else {
+            throw PropertyPathError("must name keys joined by dots, none empty, none beginning with '$'.")
+        }
+        guard !DataCondition(path: self.keys, values: []).isTooLong else {
+            throw PropertyPathError(
+                "names too many keys: at most \(DataCondition.maximumKeys), and at most \(DataCondition.maximumKeysWithNumber) with a number "
+                    + "among them. Ask with fewer.")
+        }
+    }
+
+    /// As it is written. No two paths are written alike.
+    public var text: String { ([root.rawValue] + keys).joined(separator: ".") }
+}
+
+extension PropertyPath: Hashable {
+    public static func == (a: PropertyPath, b: PropertyPath) -> Bool { a.text.equalsUTF8(b.text) }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(BytewiseString(text)) }
+}
+
+/// What is wrong with a path; said behind its name.
+public struct PropertyPathError: Error, Equatable {
+    public var message: String
+
+    init(_ message: String) {
+        self.message = message
+    }
+}
