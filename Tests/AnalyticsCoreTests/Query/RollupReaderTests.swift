@@ -135,7 +135,7 @@ struct RollupReaderTests {
             var query = CountQuery(project: Project.default)
             if random.chance(70) { query.userIds = ["u1", "u\(random.below(5))"] }
             if random.chance(40) { query.anonymousIds = ["u2", "u\(random.below(5))"] }
-            if query.selection.isToldByRollups || random.chance(30) { query.correlationIds = ["c0"] }
+            if (query.userIds.isEmpty && query.anonymousIds.isEmpty) || random.chance(30) { query.correlationIds = ["c0"] }
             if random.chance(30) { query.types = ["t0", "t1"] }
             if random.chance(60) { query.from = moment(&random) }
             if random.chance(60) { query.to = moment(&random) }
