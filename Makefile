@@ -69,6 +69,10 @@ chaos: build ## Ten minutes of kills, stops and cut links on clusters of its own
 	@scripts/stack.sh install
 	@Tests/Chaos/chaos.py --binary $(binary)
 
+.PHONY: oracle
+oracle: build ## Ask random questions about random logs, and compare every answer with a second implementation
+	@scripts/oracle.sh $(binary)
+
 .PHONY: fuzz
 fuzz: deps ## A million inputs for the JSON and BSON shims, under sanitizers (wants g++), and for each decoder of what comes over a wire
 	@scripts/fuzz-json.sh

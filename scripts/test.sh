@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is checked: the format, the alert rules, a short chaos run, and all tests, with a stack of real services of
+# Everything that is checked: the format, the alert rules, the oracle of questions, a short chaos run, and all tests, with a stack of real services of
 # their own that is gone afterwards. Arguments go to `swift test`.
 set -euo pipefail
 
@@ -27,19 +27,16 @@ swift build --build-tests
 # Before the tests, whose own last line is to be the last one. Arguments choose among the tests: then it is left out.
 status=0
 if (($# == 0)); then
+    python3 -m unittest discover -s Tests/Oracle -p '*_test.py' || status=$?
     Tests/Chaos/chaos.py --short --binary .build/debug/analytics 9>&- || status=$?
+    scripts/oracle.sh .build/debug/analytics --logs 3 --queries 60 --live-seconds 3 9>&- || status=$?
 fi
 
 # What a run that was killed has left behind.
 STACK_PORT_OFFSET="" scripts/stack.sh down --wipe 2>/dev/null || true
 
 # Beside a developer's stack, and beside the tests of another checkout.
-if [[ -z "${STACK_PORT_OFFSET:-}" ]]; then
-    for STACK_PORT_OFFSET in 1000 1100 1200 1300 1400 1500 ""; do
-        [[ -n $STACK_PORT_OFFSET ]] || die "no free ports for the test stack; choose some with STACK_PORT_OFFSET"
-        ! STACK_PORT_OFFSET="$STACK_PORT_OFFSET" scripts/stack.sh free || break
-    done
-fi
+STACK_PORT_OFFSET="${STACK_PORT_OFFSET:-$(free_port_offset 1000 1100 1200 1300 1400 1500)}"
 export STACK_PORT_OFFSET
 
 # The services' logs stay for whoever looks into a failure. Silent: the tests' own last line is to be the last one.

@@ -16,6 +16,18 @@ packages_present() {
     done
 }
 
+# free_port_offset OFFSET...: the first of these with which a stack finds its ports free.
+free_port_offset() {
+    local offset
+    for offset in "$@"; do
+        if STACK_PORT_OFFSET="$offset" scripts/stack.sh free; then
+            echo "$offset"
+            return
+        fi
+    done
+    die "no free ports for a stack; choose some with STACK_PORT_OFFSET"
+}
+
 as_root() {
     if [[ $EUID -eq 0 ]]; then
         "$@"

@@ -1,0 +1,233 @@
+"""The worked examples of docs/queries.md, and that every mutant is caught by an example or a generated case.
+
+ORACLE_LOGS (16) and ORACLE_QUESTIONS (40 for each log) make the generated corpus larger."""
+
+import collections
+import datetime
+import os
+import sys
+import unittest
+import zoneinfo
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from answers import difference  # noqa: E402
+from generate import WINDOWS, Log, Questions  # noqa: E402
+from mutants import MUTANTS  # noqa: E402
+from oracle import ROUTES, Oracle  # noqa: E402
+from zone import DAY, MINUTE, moment, zone  # noqa: E402
+
+LOG = [
+    {"id": "1", "timestamp": "2026-03-28T22:30:00Z", "type": "view", "source": "web", "anonymousId": "d1", "data": {"page": "/", "tags": ["a", "b"]}},
+    {
+        "id": "2", "timestamp": "2026-03-28T23:15:00Z", "type": "view", "source": "web", "userId": "ann", "anonymousId": "d1",
+        "data": {"page": "/buy", "tags": ["a"]}},
+    {"id": "3", "timestamp": "2026-03-29T00:30:00Z", "type": "order", "source": "app", "userId": "ann", "data": {"amount": 10.5, "page": "/buy"}},
+    {"id": "4", "timestamp": "2026-03-29T02:00:00Z", "type": "view", "source": "web", "userId": "bob", "data": {"page": "/", "tags": []}},
+    {"id": "5", "timestamp": "2026-03-29T02:00:00Z", "type": "order", "source": "web", "userId": "bob", "data": {"amount": "free"}},
+    {"id": "6", "timestamp": "2026-03-29T22:00:00Z", "type": "order", "source": "app", "data": {"amount": 4}},
+]
+NOW = moment("2026-11-27T05:00:00Z")
+BERLIN = {"tz": "Europe/Berlin"}
+WHOLE = {**BERLIN, "from": "2026-03-27T23:00:00Z", "to": "2026-03-30T22:00:00Z"}
+
+
+def ask(route, now=NOW, events=None, oracle=Oracle, **parameters):
+    if "begin" in parameters:
+        parameters["from"] = parameters.pop("begin")
+    return oracle(LOG if events is None else events).ask(route, list(parameters.items()), now)
+
+
+def value(metric):
+    return ask("timeseries", **WHOLE, metric=metric)["total"]
+
+
+class Examples(unittest.TestCase):
+    def test_days_and_hours_of_a_change_to_summer_time(self):
+        range = {**BERLIN, "from": "2026-03-28T23:00:00Z", "to": "2026-03-30T00:00:00Z"}
+        days = ask("timeseries", **range, interval="day")
+        self.assertEqual(days["buckets"], ["2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00"])
+        self.assertEqual(days["series"], [{"name": "all", "values": [4, 1], "total": 5}])
+        hours = ask("timeseries", **range, interval="hour")
+        self.assertEqual(hours["buckets"].index("2026-03-30T00:00:00+02:00"), 23)
+        self.assertEqual(
+            list(zip(hours["buckets"], hours["series"][0]["values"]))[:4],
+            [("2026-03-29T00:00:00+01:00", 1), ("2026-03-29T01:00:00+01:00", 1), ("2026-03-29T03:00:00+02:00", 0), ("2026-03-29T04:00:00+02:00", 2)])
+
+    def test_users(self):
+        self.assertEqual(value("users"), 3)
+
+    def test_metrics(self):
+        self.assertEqual(value("events"), 6)
+        self.assertEqual(value("sum(data.amount)"), 14.5)
+        self.assertEqual(value("avg(data.amount)"), 7.25)
+        self.assertEqual(value("p50(data.amount)"), 7.25)
+        # In doubles, in the order of the formula.
+        self.assertEqual(value("p90(data.amount)"), 9.85)
+        self.assertEqual(value("p90(data.amount)"), 10.5 - 6.5 * (1 - 0.9))
+
+    def test_metrics_of_no_event(self):
+        none = {**WHOLE, "type": "none"}
+        measures = [("sum(data.amount)", 0), ("avg(data.amount)", None), ("min(data.amount)", None), ("p50(data.amount)", None)]
+        for metric, expected in [("events", 0), ("users", 0), *measures]:
+            self.assertEqual(ask("timeseries", **none, metric=metric)["series"], [{"name": "all", "values": [expected] * 3, "total": expected}])
+
+    def test_time_series_by_events(self):
+        answer = ask("timeseries", **WHOLE, metric="events", groupBy="type", limit="1")
+        self.assertEqual(answer["buckets"], ["2026-03-28T00:00:00+01:00", "2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00"])
+        self.assertEqual(answer["series"], [{"name": "order", "values": [0, 2, 1], "total": 3}])
+        self.assertEqual(answer["other"], {"values": [1, 2, 0], "total": 3})
+
+    def test_time_series_by_users(self):
+        answer = ask("timeseries", **WHOLE, metric="users", groupBy="type")
+        self.assertEqual(
+            answer["series"], [{"name": "view", "values": [1, 2, 0], "total": 3}, {"name": "order", "values": [0, 2, 0], "total": 2}])
+        self.assertIsNone(answer["other"])
+
+    def test_tops(self):
+        answer = ask("topn", **WHOLE, dimension="data.tags")
+        self.assertEqual([(item["key"], item["value"]) for item in answer["items"]], [(None, 4), ("a", 2), ("b", 1)])
+        self.assertEqual([round(item["share"], 3) for item in answer["items"]], [0.667, 0.333, 0.167])
+        self.assertEqual((answer["total"], answer["other"]), (6, 0))
+        answer = ask("topn", **WHOLE, dimension="data.tags", n="2")
+        self.assertEqual((len(answer["items"]), answer["other"]), (2, 1))
+
+    def test_uniques(self):
+        answer = ask("uniques", **WHOLE)
+        self.assertEqual((answer["values"], answer["total"]), ([1, 2, 0], 3))
+
+
+class Sentences(unittest.TestCase):
+    """What the page says without an example, in cases that are known by other means than the oracle."""
+
+    def test_a_zone_that_leaves_out_a_date(self):
+        answer = ask("timeseries", tz="Pacific/Apia", begin="2011-12-29T00:00:00-10:00", to="2012-01-01T00:00:00+14:00")
+        self.assertEqual(answer["buckets"], ["2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00"])
+
+    def test_a_day_without_midnight_begins_at_one(self):
+        answer = ask("timeseries", tz="America/Sao_Paulo", begin="2018-11-04T12:00:00Z", to="2018-11-04T13:00:00Z")
+        self.assertEqual(answer["buckets"], ["2018-11-04T01:00:00-02:00"])
+
+    def test_a_day_begins_with_the_first_of_two_midnights(self):
+        answer = ask("timeseries", tz="America/Havana", begin="2025-11-02T12:00:00Z", to="2025-11-02T13:00:00Z")
+        self.assertEqual(answer["buckets"], ["2025-11-02T00:00:00-04:00"])
+
+    def test_half_hours_at_a_change_of_half_an_hour(self):
+        answer = ask("timeseries", tz="Australia/Lord_Howe", interval="hour", begin="2026-04-04T14:00:00Z", to="2026-04-04T17:00:00Z")
+        self.assertEqual(
+            answer["buckets"], ["2026-04-05T01:00:00+11:00", "2026-04-05T01:30:00+10:30", "2026-04-05T02:00:00+10:30", "2026-04-05T03:00:00+10:30"])
+
+    def test_weeks_begin_on_monday_and_months_on_the_first(self):
+        question = {"tz": "Asia/Kathmandu", "begin": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"}
+        self.assertEqual(ask("uniques", **question, interval="week")["buckets"], ["2026-02-23T00:00:00+05:45", "2026-03-02T00:00:00+05:45"])
+        self.assertEqual(ask("uniques", **question, interval="month")["buckets"], ["2026-03-01T00:00:00+05:45"])
+
+    def test_default_ranges_end_with_the_present_bucket(self):
+        now = moment("2026-03-29T12:34:56.789Z")
+        for interval, begin, end in [
+            ("minute", "2026-03-29T11:35:00+00:00", "2026-03-29T12:35:00+00:00"), ("hour", "2026-03-28T13:00:00+00:00", "2026-03-29T13:00:00+00:00"),
+            ("day", "2026-02-28T00:00:00+00:00", "2026-03-30T00:00:00+00:00"), ("week", "2026-01-05T00:00:00+00:00", "2026-03-30T00:00:00+00:00"),
+            ("month", "2025-04-01T00:00:00+00:00", "2026-04-01T00:00:00+00:00"),
+        ]:
+            answer = ask("timeseries", now=now, interval=interval)
+            self.assertEqual((answer["from"], answer["to"], answer["incompleteFrom"]), (begin, end, answer["buckets"][-1]))
+
+    def test_incomplete_is_the_bucket_that_is_not_over(self):
+        question = {"begin": "2026-03-28T00:00:00Z", "to": "2026-03-29T12:00:00Z"}
+        self.assertEqual(ask("uniques", now=moment("2026-03-29T00:00:00Z"), **question)["incompleteFrom"], "2026-03-29T00:00:00+00:00")
+        self.assertEqual(ask("uniques", now=moment("2026-03-28T23:59:59.999Z"), **question)["incompleteFrom"], "2026-03-28T00:00:00+00:00")
+        self.assertIsNone(ask("uniques", now=moment("2026-03-30T00:00:00Z"), **question)["incompleteFrom"])
+
+    def test_a_day_is_compared_with_the_same_day_of_the_week_before_by_the_clock(self):
+        answer = ask("timeseries", **BERLIN, begin="2026-03-30T00:00:00+02:00", to="2026-03-31T00:00:00+02:00", compare="previous", groupBy="type")
+        compare = answer["compare"]
+        self.assertEqual((compare["from"], compare["to"]), ("2026-03-23T00:00:00+01:00", "2026-03-24T00:00:00+01:00"))
+        self.assertEqual(compare["series"], [{"name": "order", "values": [0], "total": 0}])
+        self.assertIsNone(compare["other"])
+
+    def test_weeks_and_months_are_compared_with_as_many(self):
+        answer = ask("timeseries", **BERLIN, begin="2026-03-23T00:00:00+01:00", to="2026-04-06T00:00:00+02:00", compare="previous")
+        self.assertEqual(answer["compare"]["from"], "2026-03-09T00:00:00+01:00")
+        answer = ask("timeseries", **BERLIN, begin="2026-03-01T00:00:00+01:00", to="2026-05-01T00:00:00+02:00", interval="month", compare="previous")
+        self.assertEqual((answer["compare"]["from"], answer["compare"]["to"]), ("2026-01-01T00:00:00+01:00", "2026-03-01T00:00:00+01:00"))
+
+    def test_a_share_of_nothing_is_null(self):
+        events = [{**event, "data": {"amount": amount}} for event, amount in zip(LOG, [1, -1, 0])]
+        items = ask("topn", events=events, **WHOLE, dimension="type", metric="sum(data.amount)")["items"]
+        self.assertEqual(items, [{"key": "order", "value": 0, "share": None}, {"key": "view", "value": 0, "share": None}])
+
+    def test_a_sum_is_rounded_once(self):
+        amounts = [1e250, 0.1, 0.2, 0.3, -1e250, 1.7e308, 1.7e308, -1.7e308, -1.7e308]
+        events = [{**LOG[0], "id": str(index), "data": {"amount": amount}} for index, amount in enumerate(amounts)]
+        self.assertEqual(ask("timeseries", events=events, **WHOLE, metric="sum(data.amount)")["total"], 0.6)
+
+    def test_context_works_like_data(self):
+        events = [{**LOG[0], "context": {"device": [{"kind": "phone"}, {"kind": "watch"}]}}]
+        items = ask("topn", events=events, **WHOLE, dimension="context.device.kind")["items"]
+        self.assertEqual([item["key"] for item in items], ["phone", "watch"])
+
+
+class Zones(unittest.TestCase):
+    """Against a walk through the windows, minute by minute: every offset there is of whole minutes."""
+
+    def test_days_and_hours_begin_where_a_walk_sees_them_begin(self):
+        for name, begin, count in WINDOWS:
+            with self.subTest(f"{name} {begin}"):
+                place, begin = zone(name), moment(begin)
+                end = begin + count * DAY
+                days, hours, seen = [], [], set()
+                for time in range(begin, end, MINUTE):
+                    shown = datetime.datetime.fromtimestamp(time / 1_000, zoneinfo.ZoneInfo(name))
+                    before = datetime.datetime.fromtimestamp((time - MINUTE) / 1_000, zoneinfo.ZoneInfo(name))
+                    if shown.date() not in seen and shown.date() != before.date():
+                        days.append(time)
+                    seen |= {before.date(), shown.date()}
+                    if shown.minute == 0 or shown.utcoffset() != before.utcoffset():
+                        hours.append(time)
+                for interval, walked in [("day", days), ("hour", hours)]:
+                    bounds = Oracle([]).bounds(place, interval, begin, end)
+                    self.assertEqual([bound for bound in bounds if begin <= bound < end], walked)
+
+
+Case = collections.namedtuple("Case", "events zone")
+
+
+class Mutants(unittest.TestCase):
+    """A definition whose mutant answers alike everywhere is a definition that nothing checks."""
+
+    @classmethod
+    def setUpClass(cls):
+        zeros = [{**event, "data": {"amount": amount}} for event, amount in zip(LOG, [0, 0.0, 1, -1, 0, 0])]
+        question = [("from", WHOLE["from"]), ("to", WHOLE["to"]), ("dimension", "type"), ("metric", "sum(data.amount)")]
+        cls.corpus = [(Case(zeros, "UTC"), [("topn", question, NOW, Oracle(zeros).ask("topn", question, NOW))])]
+        for number in range(int(os.environ.get("ORACLE_LOGS") or 16)):
+            log = Log(7, number)
+            questions = Questions(log, 7, ROUTES, now=log.begin)
+            oracle = Oracle(log.events, log.zone)
+            asked = []
+            for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 40)):
+                # At the edge of a day as often as not: that is when a bucket is over.
+                now = log.hot[index % len(log.hot)] + DAY * (index % 3)
+                route, parameters = questions.draw()
+                asked.append((route, parameters, now, oracle.ask(route, parameters, now)))
+            cls.corpus.append((log, asked))
+
+    def caught(self, mutant, corpus=None):
+        for log, asked in corpus or self.corpus:
+            wrong = mutant(log.events, log.zone)
+            for route, parameters, now, expected in asked:
+                if difference(wrong.ask(route, parameters, now), expected):
+                    return True
+        return False
+
+    def test_every_mutant_is_caught(self):
+        for mutant in MUTANTS:
+            with self.subTest(mutant.__name__):
+                self.assertTrue(self.caught(mutant), f"{mutant.__name__} answers alike everywhere")
+
+    def test_the_oracle_itself_is_not(self):
+        self.assertFalse(self.caught(Oracle, self.corpus[:3]))
+
+
+if __name__ == "__main__":
+    unittest.main()

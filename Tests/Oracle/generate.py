@@ -1,0 +1,240 @@
+"""Logs and questions from a seed: what is easily got wrong comes often."""
+
+import random
+
+from oracle import MEASURE
+from zone import DAY, HOUR, MINUTE, SECOND, moment, zone
+
+# Windows of some days in which the zone's clocks or dates do something.
+WINDOWS = [
+    ("Europe/Berlin", "2026-03-27T00:00:00Z", 4),
+    ("Europe/Berlin", "2025-10-24T00:00:00Z", 5),
+    ("America/New_York", "2026-03-06T00:00:00Z", 4),
+    ("America/New_York", "2025-10-31T00:00:00Z", 5),
+    ("Australia/Lord_Howe", "2026-04-03T00:00:00Z", 3),
+    ("Australia/Lord_Howe", "2025-10-03T00:00:00Z", 3),
+    ("Asia/Kathmandu", "2026-02-27T00:00:00Z", 4),
+    ("Asia/Kathmandu", "1985-12-30T00:00:00Z", 4),
+    # Back by an hour at one minute past midnight.
+    ("America/St_Johns", "2006-10-27T00:00:00Z", 4),
+    ("America/St_Johns", "2026-03-07T00:00:00Z", 3),
+    # Without 30 December.
+    ("Pacific/Apia", "2011-12-28T00:00:00Z", 5),
+    # Without the first day of a month and a year, which was a Sunday.
+    ("Pacific/Kiritimati", "1994-12-29T00:00:00Z", 6),
+    # A day that begins at one o'clock, and one that has midnight twice.
+    ("America/Sao_Paulo", "2018-11-02T00:00:00Z", 4),
+    ("America/Havana", "2025-10-31T00:00:00Z", 4),
+    ("Africa/Casablanca", "2026-02-14T00:00:00Z", 3),
+    ("UTC", "2024-02-27T00:00:00Z", 5),
+]
+ZONES = sorted({name for name, _, _ in WINDOWS}) + ["Asia/Beirut", "Pacific/Chatham", "America/Los_Angeles"]
+
+# Equal to some comparison of characters, different by their bytes; or in another order by UTF-16.
+TEXTS = [
+    "view", "order", "View", "é", "e\u0301", "Å", "A\u030a", "\u212b", "\u0301mark", "\ufeffview", "view\ufeff", "\uff5eend", "😀", "👩\u200d👩\u200d👧",
+    "👩", "ﬁ", "fi", "İ", "i\u0307", "日本語", "a b", "a+b&c=d%", "__other__", "all", "null", "true", "1", "1.0", "10.5", "$inc", "a.b", "0"]
+PARTNERS = [("view", "\ufeffview", "view\ufeff"), ("é", "e\u0301"), ("Å", "A\u030a", "\u212b"), ("ﬁ", "fi"), ("\uff5eend", "😀"), ("1", "1.0"),
+    ("👩", "👩\u200d👩\u200d👧")]
+DECIMALS = [0.1, 0.2, 0.3, 0.7, 10.5, 1.1]
+NUMBERS = [0, 1, 2, 3, -1, 4, 10.5, 0.1, 0.2, 0.3, 0.7, 1.0, 1e16, 1e250, -1e250, 2**53, 2**53 + 1,
+    2**53 + 3, -(2**53) - 1, 2**63 - 1, -(2**63), -0.0, 1e-7, 3.5]
+PATHS = ["data.page", "data.tags", "data.amount", "data.flag", "data.items.sku", "data.items.price", "data.deep.a.b", "data.missing"]
+NUMERIC = ["data.amount", "data.amount", "data.amount", "data.items.price", "data.tags", "data.deep.a.b", "data.page", "data.missing", "data.flag",
+    "data.flag"]
+
+
+class Log:
+    def __init__(self, seed, number, size=None, types=None):
+        """`number` decides the window; `types`: how many different ones at most, if many are wanted."""
+        self.random = random.Random(f"{seed}/log/{number}")
+        self.name = f"{seed}-{number}"
+        self.zone, begin, days = WINDOWS[number % len(WINDOWS)]
+        self.begin, self.end = moment(begin), moment(begin) + days * DAY
+        self.types = [f"type-{index}" for index in range(types)] if types else self._some(TEXTS, 12)
+        self.sources = self._some(TEXTS, 5)
+        # The same texts as user ids and as anonymous ids; and users of one event, in some logs nearly all.
+        self.ids = self._some(TEXTS, 10)
+        self.loners = self.random.choice([0.1, 0.5, 0.95])
+        # Beside numbers that are large enough, decimals add nothing.
+        self.numbers = self.random.choice([DECIMALS, NUMBERS])
+        self.hot = self._hot_times()
+        self.events = []
+        for _ in range(size or types or self.random.choice([1, 5, 30, 80, 150])):
+            self.events.append(self._event())
+        self._double()
+
+    def _some(self, texts, count):
+        found = self.random.sample(texts, self.random.randrange(2, count + 1))
+        return found + list(self.random.choice(PARTNERS))
+
+    def _hot_times(self):
+        """Edges of the zone's hours and days, and changes of its offset."""
+        place = zone(self.zone)
+        edges = list(place.changes(self.begin, self.end))
+        edges += [place.first_moment(day * DAY) for day in range(self.begin // DAY, self.end // DAY)]
+        edges += self.random.sample(list(place.clock_starts(self.begin, self.end, HOUR)), 8)
+        return [edge for edge in edges if self.begin <= edge < self.end]
+
+    def _time(self):
+        draw = self.random.random()
+        if draw < 0.35:
+            return self.random.choice(self.hot) + self.random.choice([-1, 0, 0, 1, -MINUTE, MINUTE])
+        if draw < 0.5 and self.events:
+            # A tie.
+            return moment(self.random.choice(self.events)["timestamp"])
+        return self.random.randrange(self.begin, self.end)
+
+    def _event(self):
+        number = len(self.events)
+        time = self._time()
+        event = {
+            "id": f"{self.random.choice(['', 'é', '😀'])}{self.name}-{number}", "type": self.random.choice(self.types),
+            "source": self.random.choice(self.sources),
+            "timestamp": time if self.random.random() < 0.7 else zone(self.random.choice(ZONES[:4])).text(time), "data": self._data()}
+        draw = self.random.random()
+        if draw < 0.6:
+            event["userId"] = f"loner-{number}" if self.random.random() < self.loners else self.random.choice(self.ids)
+        if draw > 0.4 and draw < 0.85:
+            event["anonymousId"] = self.random.choice(self.ids)
+        if self.random.random() < 0.2:
+            event["correlationId"] = self.random.choice(self.ids)
+        return event
+
+    def _data(self):
+        draw = self.random.random()
+        if draw < 0.04:
+            return self.random.choice([5, "text", True, [], {}, [{"page": "/", "amount": 1.5}, {"page": "/buy", "amount": 2}, 7]])
+        data = {}
+        for name, make in [
+            ("page", lambda: self.random.choice([*TEXTS[:6], 1, 1.0, True, None, "1", "true", "null"])),
+            ("tags", lambda: [self._scalar() for _ in range(self.random.randrange(5))]),
+            ("amount", lambda: self.random.choice([self._number(), self._number(), self._number(), "12", True, None, {"value": 3}])),
+            ("flag", lambda: self.random.choice([True, False, 0, 1, "true", None, []])),
+            ("items", self._items),
+            ("deep", lambda: {"a": [{"b": self._number()}, {"b": [self._number(), [self._number()]]}, {"c": 1}]}),
+        ]:
+            if self.random.random() < 0.6:
+                data[name] = make()
+        return data
+
+    def _items(self):
+        items = [{"sku": self.random.choice(TEXTS[:8]), "price": self._number()} for _ in range(self.random.randrange(4))]
+        if self.random.random() < 0.2:
+            items.append(self.random.choice([None, 3, {"sku": None}, [{"sku": "nested", "price": 1}], {"price": [1, 2.5]}]))
+        return items
+
+    def _scalar(self):
+        text = self.random.choice([*TEXTS, *["a", "b", "c"] * 10])
+        return self.random.choice([text, text, self._number(), True, False, None, {"x": 1}, ["a"]])
+
+    def _number(self):
+        draw = self.random.random()
+        if draw < 0.3:
+            return self.random.choice(self.numbers)
+        if draw < 0.6:
+            return self.random.randrange(-5, 20)
+        return round(self.random.uniform(-100, 1000), self.random.choice([1, 2, 12]))
+
+    def _double(self):
+        """Some again with the same id, and with other content half of the time."""
+        for event in self.random.sample(self.events, len(self.events) // 12):
+            again = {**event, "type": self.random.choice(self.types), "data": self._data()} if self.random.random() < 0.5 else event
+            self.events.insert(self.random.randrange(self.events.index(event) + 1, len(self.events) + 1), again)
+
+
+class Questions:
+    def __init__(self, log, seed, routes, metrics=(), now=None, paths=()):
+        """`metrics`: only these; `paths`: these too; `now`: not later than the present moment of whoever is asked."""
+        self.log, self.routes, self.metrics, self.now, self.paths = log, routes, list(metrics), now, list(paths)
+        self.random = random.Random(f"{seed}/questions/{log.name}")
+
+    def draw(self):
+        """(route, parameters)"""
+        route = self.random.choice(self.routes)
+        place = self.random.choice([self.log.zone, self.log.zone, self.random.choice(ZONES)])
+        interval = self.random.choice(["minute", "hour", "hour", "day", "day", "day", "week", "month"])
+        question = self._range(place, interval)
+        question += [("tz", place)] if self.random.random() < 0.9 else []
+        question += self._filters()
+        if route != "uniques":
+            question += self._metric()
+        if route == "topn":
+            question.append(("dimension", self._dimension() if self.random.random() < 0.95 else "anonymousId"))
+            question += [("n", str(self.random.choice([1, 2, 3, 5, 100])))] if self.random.random() < 0.7 else []
+        elif self.random.random() < 0.95 or interval != "day":
+            question.append(("interval", interval))
+        if route == "timeseries":
+            if self.random.random() < 0.6:
+                question.append(("groupBy", self._dimension()))
+                question += [("limit", str(self.random.choice([1, 2, 3, 5, 100])))] if self.random.random() < 0.7 else []
+            question += self._compare(place, interval)
+        self.random.shuffle(question)
+        return route, question
+
+    def _dimension(self):
+        return self.random.choice(["type", "type", "source", "userId", *PATHS, *self.paths])
+
+    def _metric(self):
+        draw = self.random.random()
+        if self.metrics:
+            return [("metric", self.random.choice(self.metrics))]
+        if draw < 0.3:
+            return []
+        if draw < 0.6:
+            return [("metric", self.random.choice(["events", "users", "users"]))]
+        metric = f"{self.random.choice(['sum', 'sum', 'sum', 'avg', 'min', 'max', 'p50', 'p90', 'p99'])}({self.random.choice([*NUMERIC, *self.paths])})"
+        assert MEASURE.fullmatch(metric)
+        return [("metric", metric)]
+
+    def _edge(self):
+        draw = self.random.random()
+        if draw < 0.4:
+            return self.random.choice(self.log.hot) + self.random.choice([0, 0, 0, 1, -1])
+        if draw < 0.7 and self.log.events:
+            return moment(self.random.choice(self.log.events)["timestamp"]) + self.random.choice([0, 0, 1])
+        return self.random.randrange(self.log.begin - 3 * DAY, self.log.end + 3 * DAY)
+
+    def _range(self, place, interval):
+        longest = {"minute": 4 * HOUR, "hour": 12 * DAY, "day": 40 * DAY}.get(interval, 200 * DAY)
+        while True:
+            begin, end = self._edge(), self._edge()
+            if self.random.random() < 0.2:
+                begin, end = self.log.begin - self.random.randrange(longest // 4 + 1), self.log.end + self.random.randrange(longest // 4 + 1)
+            if interval == "minute":
+                end = begin + self.random.randrange(1, longest)
+            if begin < end <= begin + longest:
+                break
+        question = [("from", self._written(begin)), ("to", self._written(end))]
+        draw = self.random.random()
+        if draw < 0.05:
+            return question[1:]
+        is_long = interval in ("day", "week", "month")
+        if self.now and draw < 0.1 and is_long and begin < self.now < begin + 800 * DAY:
+            return question[:1]
+        return [] if self.now and draw > 0.98 else question
+
+    def _written(self, time):
+        return zone(self.random.choice([self.log.zone, "UTC", *ZONES[:3]])).text(time)
+
+    def _filters(self):
+        found = []
+        while self.random.random() < 0.25:
+            name = self.random.choice([
+                "type", "type", "type", "source", "userId", "anonymousId", "correlationId", "data.page", "data.tags", "data.items.sku",
+                "data.amount"])
+            pool = {"type": self.log.types, "source": self.log.sources}.get(name, self.log.ids)
+            if name.startswith("data."):
+                pool = ["view", "order", "é", "e\u0301", "a", "b", "1", "2", "10.5", "true", "null", "12"]
+            found += [(name, self.random.choice(pool)) for _ in range(self.random.choice([1, 1, 2, 3]))]
+        return found
+
+    def _compare(self, place, interval):
+        draw = self.random.random()
+        if draw < 0.3:
+            return [("compare", "previous")]
+        if draw < 0.4:
+            begin, end = sorted([self._edge(), self._edge()])
+            end = max(end, begin + SECOND) if interval != "minute" else begin + HOUR
+            return [("compareFrom", self._written(begin)), ("compareTo", self._written(end))]
+        return []

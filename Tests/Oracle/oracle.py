@@ -1,0 +1,412 @@
+"""The definitions of docs/queries.md a second time, written from that page alone: events and a question in, the answer out.
+
+Slow and plain on purpose. Each definition is a method of its own, so that definitions_test.py can get one wrong at a time."""
+
+import collections
+import fractions
+import math
+import re
+
+from zone import DAY, HOUR, MINUTE, date_of, day_of, moment, zone
+
+ROUTES = ["timeseries", "topn", "uniques"]
+FILTERS = ["type", "source", "userId", "anonymousId", "correlationId"]
+PARAMETERS = ["from", "to", "tz", "interval", "metric", "groupBy", "limit", "dimension", "n", "compare", "compareFrom", "compareTo"]
+INTERVALS = {"minute": 60, "hour": 24, "day": 30, "week": 12, "month": 12}
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+MEASURE = re.compile(r"(sum|avg|min|max|p50|p90|p99)\(((?:data|context)\..+)\)")
+NULL, BOOLEAN, NUMBER, STRING = range(4)
+
+
+class Refused(Exception):
+    """The page gives no answer to such a question."""
+
+
+class Question:
+    def __init__(self, parameters):
+        """`parameters`: pairs of name and text, in the order of the query string."""
+        self.filters = collections.defaultdict(list)
+        given = {}
+        for name, value in parameters:
+            if name in FILTERS or name.startswith("data."):
+                self.filters[name].append(value)
+            elif name in PARAMETERS:
+                given[name] = value
+            else:
+                raise Refused(f"unknown parameter {name}")
+        self.given = given
+        self.interval = given.get("interval", "day")
+        self.metric = given.get("metric", "events")
+
+    def moment(self, name):
+        return moment(self.given[name]) if name in self.given else None
+
+    def number(self, name):
+        return int(self.given.get(name, 10))
+
+
+class Oracle:
+    def __init__(self, events, project_zone="UTC"):
+        """`events`: as they were sent, in the order in which they were accepted."""
+        self.project_zone = project_zone
+        self.events = self.stored([{**event, "timestamp": moment(event["timestamp"])} for event in events])
+
+    def ask(self, route, parameters, now):
+        """The answer of `GET /api/v1/analytics/<route>`; `now` is its `asOf`."""
+        if route not in ROUTES:
+            raise Refused(f"unknown route {route}")
+        question = Question(parameters)
+        place = self.zone(question)
+        begin, end = self.range(question, place, now)
+        bounds = [] if route == "topn" else self.bounds(place, question.interval, begin, end)
+        common = {
+            "from": place.text(begin), "to": place.text(end), "tz": place.name, "asOf": zone("UTC").text(now),
+            "incompleteFrom": self.incomplete_from(place, bounds, end, now)}
+        return {**common, **getattr(self, route)(question, place, begin, end, bounds)}
+
+    # ---- Stored events
+
+    def stored(self, events):
+        """The same id again changes nothing."""
+        first = {}
+        for event in events:
+            first.setdefault(event["id"], event)
+        return list(first.values())
+
+    # ---- Range, zone and filters
+
+    def zone(self, question):
+        return zone(question.given.get("tz", self.project_zone))
+
+    def range(self, question, place, now):
+        begin, end = question.moment("from"), question.moment("to")
+        if end is None:
+            end = self.bounds(place, question.interval, now, now + 1)[-1]
+        if begin is None:
+            begin = self.default_from(place, question.interval, end)
+        if begin >= end:
+            raise Refused("from is not before to")
+        return begin, end
+
+    def default_from(self, place, interval, end):
+        """So many buckets, the one that `end` ends or cuts being the last."""
+        count = INTERVALS[interval]
+        step = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 31 * DAY}[interval]
+        return self.bounds(place, interval, end - (count + 3) * step, end)[:-1][-count]
+
+    def is_inside(self, time, begin, end):
+        return begin <= time < end
+
+    def selected(self, question, begin, end):
+        return [event for event in self.events if self.is_inside(event["timestamp"], begin, end) and self.is_selected(event, question.filters)]
+
+    def is_selected(self, event, filters):
+        return all(any(self.holds(event, name, text) for text in texts) for name, texts in filters.items())
+
+    def holds(self, event, name, text):
+        if name in FILTERS:
+            return event.get(name) == text
+        return any(self.is_written(value, text) for value in self.at(event, name))
+
+    def is_written(self, value, text):
+        """The string of that text, or the number, boolean or null that is written so (the listing's rule)."""
+        if isinstance(value, str):
+            return value == text
+        if value is None or isinstance(value, bool):
+            return text == {None: "null", True: "true", False: "false"}[value]
+        if isinstance(value, (int, float)):
+            return re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", text) is not None and value == self.number(text)
+        return False
+
+    def number(self, text):
+        return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
+
+    def at(self, event, path):
+        """What lies at a path: scalars, objects, and arrays that were within arrays."""
+        root, *keys = path.split(".")
+        nodes = [event.get(root)]
+        for key in keys:
+            nodes = [element[key] for node in nodes for element in self.elements(node) if isinstance(element, dict) and key in element]
+        return [element for node in nodes for element in self.elements(node)]
+
+    def elements(self, node):
+        return node if isinstance(node, list) else [node]
+
+    # ---- Buckets
+
+    def bounds(self, place, interval, begin, end):
+        """The starts of the buckets that [begin, end) touches, and the end of the last."""
+        if interval in ("minute", "hour"):
+            starts = self.clock_starts(place, MINUTE if interval == "minute" else HOUR, begin, end)
+        elif interval in ("day", "week", "month"):
+            starts = self.date_starts(place, interval, begin, end)
+        else:
+            raise Refused(f"unknown interval {interval}")
+        first = max(start for start in starts if start <= begin)
+        last = min(start for start in starts if start >= end)
+        return [start for start in starts if first <= start <= last]
+
+    def clock_starts(self, place, step, begin, end):
+        return list(place.clock_starts(begin - step, end + step + 1, step))
+
+    def date_starts(self, place, interval, begin, end):
+        starts = []
+        day = self.first_day(place.day(begin) - 3, interval)
+        while not starts or starts[-1] < end:
+            following = self.next_day(day, interval)
+            start = self.date_start(place, day, following)
+            if start is not None:
+                starts.append(start)
+            day = following
+        return starts
+
+    def date_start(self, place, day, following):
+        """The first moment at which the zone's date is in [day, following); None where the zone left them all out."""
+        start = place.first_moment(day * DAY)
+        return start if place.day(start) < following else None
+
+    def first_day(self, day, interval):
+        """Of the day, week or month before the one that the day is in."""
+        if interval == "week":
+            return self.monday(day) - 7
+        if interval == "month":
+            return day_of(date_of(day_of(date_of(day).replace(day=1)) - 1).replace(day=1))
+        return day - 1
+
+    def next_day(self, day, interval):
+        if interval == "month":
+            return day_of(date_of(day + 31).replace(day=1))
+        return day + (7 if interval == "week" else 1)
+
+    def monday(self, day):
+        return day - date_of(day).weekday()
+
+    def named(self, place, bounds, begin):
+        return [place.text(start) for start in bounds[:-1]]
+
+    def incomplete_from(self, place, bounds, end, now):
+        for start, over in zip(bounds, bounds[1:]):
+            if over > now:
+                return place.text(start)
+        return None
+
+    def split(self, events, bounds):
+        parts = [[] for _ in bounds[1:]]
+        for event in events:
+            parts[self.bucket(event["timestamp"], bounds)].append(event)
+        return parts
+
+    def bucket(self, time, bounds):
+        low, high = 0, len(bounds) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if bounds[middle] <= time else (low, middle)
+        return low
+
+    # ---- Users
+
+    def actor(self, event):
+        if event.get("userId") is not None:
+            return ("user", event["userId"])
+        if event.get("anonymousId") is not None:
+            return ("anonymous", event["anonymousId"])
+        return None
+
+    def counted(self, events, metric):
+        """An event without a user is in no question about users."""
+        return [event for event in events if self.actor(event)] if metric == "users" else events
+
+    # ---- Metrics
+
+    def value(self, metric, events):
+        if metric == "events":
+            return len(events)
+        if metric == "users":
+            return len({self.actor(event) for event in events})
+        name, path = self.measure(metric)
+        values = [value for event in events for value in self.values(event, path)]
+        if name == "sum":
+            return self.sum(values)
+        if not values:
+            return None
+        if name == "avg":
+            return self.average(values, events)
+        if name in QUANTILES:
+            return self.quantile(sorted(values), QUANTILES[name])
+        return min(values) if name == "min" else max(values)
+
+    def measure(self, metric):
+        match = MEASURE.fullmatch(metric)
+        if not match:
+            raise Refused(f"unknown metric {metric}")
+        return match.groups()
+
+    def values(self, event, path):
+        return [float(value) for value in self.at(event, path) if self.is_number(value)]
+
+    def is_number(self, value):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+    def sum(self, values):
+        try:
+            return math.fsum(values)
+        except OverflowError:
+            # On the way; the sum itself may be a double.
+            return float(sum(map(fractions.Fraction, values)))
+
+    def average(self, values, events):
+        return self.sum(values) / len(values)
+
+    def quantile(self, values, q):
+        h = (len(values) - 1) * q
+        low = math.floor(h)
+        if low + 1 == len(values):
+            return values[low]
+        part, difference = h - low, values[low + 1] - values[low]
+        return values[low] + difference * part if part < 0.5 else values[low + 1] - difference * (1 - part)
+
+    # ---- Keys
+
+    def keys(self, event, dimension):
+        """(kind, value), each once. A kind keeps true from being 1, and text is its bytes."""
+        if dimension in FILTERS:
+            found = [event.get(dimension)]
+        else:
+            found = self.at(event, dimension)
+        keys = [key for key in map(self.key, found) if key]
+        return list(dict.fromkeys(keys)) or [(NULL, None)]
+
+    def key(self, value):
+        if isinstance(value, bool):
+            return (BOOLEAN, value)
+        if isinstance(value, (int, float)):
+            return (NUMBER, value)
+        return (STRING, value.encode()) if isinstance(value, str) else None
+
+    def rank(self, key):
+        """Null before booleans, false first, before numbers before strings by their bytes."""
+        return (key[0], 0 if key[0] == NULL else key[1])
+
+    def shown(self, key):
+        return key[1].decode() if key[0] == STRING else key[1]
+
+    def groups(self, events, dimension):
+        groups = collections.defaultdict(list)
+        for event in events:
+            for key in self.keys(event, dimension):
+                groups[key].append(event)
+        return groups
+
+    def ranked(self, groups, metric):
+        """(key, value), the largest first. With a measure, keys without a value are left out."""
+        found = [(key, self.value(metric, events)) for key, events in groups.items() if self.has_value(events, metric)]
+        return sorted(found, key=lambda item: (-item[1], self.rank(item[0])))
+
+    def has_value(self, events, metric):
+        if metric in ("events", "users"):
+            return True
+        return any(self.values(event, self.measure(metric)[1]) for event in events)
+
+    def unlisted(self, events, dimension, listed, metric):
+        """The events that have a key which is not listed, each once."""
+        return [event for event in events if not self.keys_set(event, dimension) <= listed]
+
+    def keys_set(self, event, dimension):
+        return set(self.keys(event, dimension))
+
+    # ---- The three routes
+
+    def timeseries(self, question, place, begin, end, bounds):
+        metric, dimension = question.metric, question.given.get("groupBy")
+        events = self.counted(self.selected(question, begin, end), metric)
+        names = None
+        if dimension:
+            names = [key for key, _ in self.ranked(self.groups(events, dimension), metric)][: question.number("limit")]
+        answer = {"interval": question.interval, "metric": metric, **self.lines(question, place, begin, bounds, events, names)}
+        earlier = self.earlier(question, place, begin, end, bounds)
+        if earlier:
+            begin, end = earlier
+            bounds = self.bounds(place, question.interval, begin, end)
+            events = self.counted(self.selected(question, begin, end), metric)
+            names = self.compared_names(names, events, question)
+            answer["compare"] = {
+                "from": place.text(begin), "to": place.text(end), **self.lines(question, place, begin, bounds, events, names)}
+        return answer
+
+    def compared_names(self, names, events, question):
+        """The earlier range's groups are those of the answer."""
+        return names
+
+    def lines(self, question, place, begin, bounds, events, names):
+        metric, dimension = question.metric, question.given.get("groupBy")
+        if names is None:
+            series, other = [{"name": "all", **self.line(events, metric, bounds)}], None
+        else:
+            groups = self.groups(events, dimension)
+            series = [{"name": self.shown(key), **self.line(groups.get(key, []), metric, bounds)} for key in names]
+            other = self.other_line(groups, events, dimension, names, metric, bounds)
+        return {"buckets": self.named(place, bounds, begin), "series": series, "other": other, "total": self.value(metric, events)}
+
+    def other_line(self, groups, events, dimension, names, metric, bounds):
+        if all(key in names or not self.has_value(group, metric) for key, group in groups.items()):
+            return None
+        return self.line(self.unlisted(events, dimension, set(names), metric), metric, bounds)
+
+    def line(self, events, metric, bounds):
+        values = [self.value(metric, part) for part in self.split(events, bounds)]
+        return {"values": values, "total": self.total(events, metric, values)}
+
+    def total(self, events, metric, values):
+        return self.value(metric, events)
+
+    def earlier(self, question, place, begin, end, bounds):
+        if "compareFrom" in question.given:
+            return question.moment("compareFrom"), question.moment("compareTo")
+        if question.given.get("compare") != "previous":
+            return None
+        if question.interval == "month":
+            months = len(bounds) - 1
+            begin, end = (self.months_earlier(place, time, months) for time in (begin, end))
+            return begin, max(begin, end)
+        weeks = self.weeks(place.clock(end) - place.clock(begin))
+        return tuple(self.weeks_earlier(place, time, weeks) for time in (begin, end))
+
+    def weeks(self, length):
+        """The whole weeks that hold the range, at least one."""
+        return max(1, -(-length // (7 * DAY)))
+
+    def weeks_earlier(self, place, time, weeks):
+        return place.first_moment(place.clock(time) - weeks * 7 * DAY)
+
+    def months_earlier(self, place, time, months):
+        """The same day of the month, or its last where it has none such."""
+        day, rest = divmod(place.clock(time), DAY)
+        date = date_of(day)
+        year, month = divmod(date.year * 12 + date.month - 1 - months, 12)
+        first = date.replace(year=year, month=month + 1, day=1)
+        last = self.next_day(day_of(first), "month") - 1
+        return place.first_moment(min(day_of(first) + date.day - 1, last) * DAY + rest)
+
+    def topn(self, question, place, begin, end, bounds):
+        metric, dimension = question.metric, question.given.get("dimension")
+        if not dimension:
+            raise Refused("dimension is missing")
+        events = self.counted(self.selected(question, begin, end), metric)
+        total = self.value(metric, events)
+        items = self.ranked(self.groups(events, dimension), metric)[: question.number("n")]
+        listed = {key for key, _ in items}
+        return {
+            "items": [{"key": self.shown(key), "value": value, "share": self.share(value, total)} for key, value in items],
+            "total": total,
+            "other": self.top_other(self.unlisted(events, dimension, listed, metric), metric, total, items)}
+
+    def share(self, value, total):
+        return value / total if total else None
+
+    def top_other(self, unlisted, metric, total, items):
+        return self.value(metric, unlisted)
+
+    def uniques(self, question, place, begin, end, bounds):
+        events = self.counted(self.selected(question, begin, end), "users")
+        line = self.line(events, "users", bounds)
+        return {"interval": question.interval, "total": line["total"], "buckets": self.named(place, bounds, begin), "values": line["values"]}
