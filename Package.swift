@@ -238,7 +238,10 @@ let package = Package(
         // What the executable is made of: settings, and what commands print.
         .testTarget(
             name: "AnalyticsTests",
-            dependencies: ["AnalyticsCore", "analytics", "TestSupport"],
+            dependencies: [
+                "AnalyticsCore", "analytics", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict
         ),
         // The built executable against the real services.

@@ -69,10 +69,9 @@ extension RouteTable {
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
                 ).routes
-            routes +=
-                QueryRoutes(
-                    reader: events.reader, engine: events.engine, answers: budget("answer", settings.maximumAnswerBytesInMemory)
-                ).routes
+            let answers = budget("answer", settings.maximumAnswerBytesInMemory)
+            routes += QueryRoutes(reader: events.reader, engine: events.engine, answers: answers).routes
+            routes += AnalyticsRoutes(engine: events.engine, zones: events.zones, clock: events.clock, answers: answers).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
         routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes

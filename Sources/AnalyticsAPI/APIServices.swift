@@ -14,9 +14,11 @@ public struct APIServices: Sendable {
     ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
     public init(
         collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StorageWaiter,
-        authenticator: any Authenticator, readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
+        zones: ZoneDatabase = .system, clock: WallClock, authenticator: any Authenticator,
+        readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
-        events = EventServices(collector: collector, reader: reader, engine: engine, storedWait: storedWait)
+        events = EventServices(
+            collector: collector, reader: reader, engine: engine, storedWait: storedWait, zones: zones, clock: clock)
         self.authenticator = authenticator
         self.readiness = readiness
         self.metrics = metrics
@@ -35,4 +37,6 @@ struct EventServices: Sendable {
     var reader: EventReader
     var engine: QueryEngine
     var storedWait: StorageWaiter
+    var zones: ZoneDatabase
+    var clock: WallClock
 }

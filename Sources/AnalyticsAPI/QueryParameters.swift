@@ -77,12 +77,25 @@ struct QueryParameters {
     }
 
     /// How much is asked for at the most; `nil` where nothing is said.
-    func limit(in limits: ClosedRange<Int>) throws(Problem) -> Int? {
-        guard let text = try single("limit") else { return nil }
-        guard let limit = Int(text), limits.contains(limit) else {
-            throw Self.invalid("limit", "must be an integer from \(limits.lowerBound) to \(limits.upperBound).")
+    func limit(in limits: ClosedRange<Int>) throws(Problem) -> Int? { try integer("limit", in: limits) }
+
+    /// `nil` where nothing is said.
+    func integer(_ name: String, in limits: ClosedRange<Int>) throws(Problem) -> Int? {
+        guard let text = try single(name) else { return nil }
+        guard let value = Int(text), limits.contains(value) else {
+            throw Self.invalid(name, "must be an integer from \(limits.lowerBound) to \(limits.upperBound).")
         }
-        return limit
+        return value
+    }
+
+    /// One of a few words; `nil` where nothing is said.
+    func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, of choices: Choice.Type) throws(Problem) -> Choice?
+    where Choice.RawValue == String {
+        guard let text = try single(name) else { return nil }
+        guard let choice = choices.allCases.first(where: { $0.rawValue.equalsUTF8(text) }) else {
+            throw Self.invalid(name, "may be \(choices.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        return choice
     }
 
     /// `from` is inside the range, `to` is outside.
@@ -97,6 +110,28 @@ struct QueryParameters {
     func selection(of project: ProjectID) throws(Problem) -> Selection {
         let range = try range()
         return Selection(project: project, types: try all("type"), sources: try all("source"), from: range.from, to: range.to)
+    }
+
+    /// All that a listing is selected by.
+    func filters(of project: ProjectID) throws(Problem) -> Selection {
+        var selection = try selection(of: project)
+        selection.userIds = try all("userId")
+        selection.anonymousIds = try all("anonymousId")
+        selection.correlationIds = try all("correlationId")
+        selection.data = try conditions()
+        return selection
+    }
+
+    private func conditions() throws(Problem) -> [DataCondition] {
+        var conditions: [DataCondition] = []
+        for (name, values) in try all(prefix: "data.") {
+            do throws(PropertyPathError) {
+                conditions.append(DataCondition(path: try PropertyPath(.data, name).keys, values: values))
+            } catch {
+                throw Self.invalid("data.\(name)", error.message)
+            }
+        }
+        return conditions
     }
 
     static func invalid(_ name: String, _ why: String) -> Problem {

@@ -71,6 +71,12 @@ public struct JSONWriter: Sendable {
         }
     }
 
+    /// In the fewest digits that are read as the same number. JSON has no infinity and no NaN: they are null.
+    public mutating func double(_ value: Double) {
+        separate()
+        bytes.append(contentsOf: (value.isFinite ? "\(value)" : "null").utf8)
+    }
+
     public mutating func boolean(_ value: Bool) {
         separate()
         bytes.append(contentsOf: (value ? "true" : "false").utf8)

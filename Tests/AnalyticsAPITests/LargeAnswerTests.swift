@@ -243,7 +243,7 @@ import Testing
     // MARK: Closing
 
     @Test func `a client that ends its side in the middle of an answer gets the end of it`() async throws {
-        try await Self.service(Self.events(20, bytes: 200_000)).run(.live) { client in
+        try await Self.service(Self.events(20, bytes: 200_000), { $0.timeouts.answer = .seconds(20) }).run(.live) { client in
             let request = "GET /api/v1/events?limit=20 HTTP/1.1\r\nHost: x\r\n\r\n"
             let whole = try await RawConnection(port: client.port!).exchange([request], until: #""nextCursor":null}"#)
             let slow = try UnreadConnection(port: client.port!)

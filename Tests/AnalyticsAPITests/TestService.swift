@@ -41,7 +41,8 @@ struct TestService {
                 horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
                 clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
-            storedWait: StorageWaiter(store: store), authenticator: authenticator, readiness: { [readiness] in readiness }, metrics: metrics
+            storedWait: StorageWaiter(store: store), clock: WallClock { Self.now }, authenticator: authenticator,
+            readiness: { [readiness] in readiness }, metrics: metrics
         )
     }
 

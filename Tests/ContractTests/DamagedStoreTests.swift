@@ -221,7 +221,7 @@ extension MongoStore {
 }
 
 /// Minutes with a count each that three of cannot be added up, as no adapter gives them.
-private struct EndlessStore: RollupStore, ProjectStore {
+private struct EndlessStore: RollupStore, ProjectStore, EventScanner {
     var count: Int64
 
     func rollups(
@@ -241,6 +241,9 @@ private struct EndlessStore: RollupStore, ProjectStore {
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] { [] }
     func countEvents<Reducer: CountReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
+    ) async throws(StoreError) -> Reducer { reducer }
+    func scanEvents<Reducer: EventScanReducer>(
+        _ selection: Selection, in ranges: [Range<Timestamp>], reading paths: [PropertyPath], into reducer: Reducer
     ) async throws(StoreError) -> Reducer { reducer }
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
     func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? { nil }

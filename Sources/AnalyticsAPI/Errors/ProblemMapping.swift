@@ -47,6 +47,11 @@ extension Problem {
                 .queryTooLarge,
                 "This range has more types or sources than can be added up at a time. Ask for a shorter one, with 'from' and 'to', or for some "
                     + "of them, with 'type' or 'source'.")
+        case .tooManyKeys:
+            self.init(
+                .queryTooLarge,
+                "This question has more users, keys or values than can be held at a time. Ask for a shorter range, with 'from' and 'to', or for fewer "
+                    + "events, with 'type', 'source' or other filters.")
         case .uncounted(let minute):
             self.init(
                 .queryTooLarge,

@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import AnalyticsJSON
 internal import Hummingbird
 
 /// The shape in which a route answers. A vendor's clients expect one of their own. The lease is of what the result takes in memory; an answer
@@ -20,6 +21,17 @@ struct EventResponse: IntakeResponse {
 
     func response(_ result: SubmissionResult, _ outcome: StorageWaiter.Outcome?, holding lease: ByteBudget.Lease) -> Response {
         CollectResponse.single(result.accepted[0], outcome)
+    }
+}
+
+/// For the route of sites' events, whose clients expect a message.
+struct SiteEventResponse: IntakeResponse {
+    func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? {
+        EventResponse().problem(result, holding: lease)
+    }
+
+    func response(_ result: SubmissionResult, _ outcome: StorageWaiter.Outcome?, holding lease: ByteBudget.Lease) -> Response {
+        .json(.accepted) { $0.member("message", "Event accepted") }
     }
 }
 

@@ -63,6 +63,12 @@ extension IntakeRoute {
                     take(MediaType.ndjson, as: NDJSONFormat()),
                     take(MediaType.cloudEventBatch, as: CloudEventsFormat.batched),
                 ]),
+            IntakeRoute(
+                path: "/ingest", answer: EventResponse(), mediaTypes: "application/json",
+                formats: [take(MediaType.json, as: SimpleFormat.record)]),
+            IntakeRoute(
+                path: "/event", answer: SiteEventResponse(), mediaTypes: "application/json",
+                formats: [take(MediaType.json, as: SimpleFormat.siteEvent)]),
         ]
     }
 

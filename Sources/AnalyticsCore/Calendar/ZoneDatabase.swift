@@ -4,6 +4,8 @@ internal import Synchronization
 /// The time zones of this machine, which its tzdata package keeps up to date. Read when they are first asked for, and kept.
 public final class ZoneDatabase: Sendable {
     private let folder: String
+    /// The release of the data, such as `2025b`; `nil` where the machine does not say. As it was at the start, like the zones that are kept.
+    public let version: String?
     private let zones = Mutex<[ZoneName: ZoneRules]>([:])
 
     /// The folder of the system.
@@ -11,6 +13,7 @@ public final class ZoneDatabase: Sendable {
 
     public init(folder: String) {
         self.folder = folder
+        version = Self.version(in: folder)
     }
 
     /// `nil` for a zone that the machine does not know. `UTC` is always known. Reads a file of a few KiB the first time.
@@ -20,12 +23,17 @@ public final class ZoneDatabase: Sendable {
         guard let bytes = FileManager.default.contents(atPath: "\(folder)/\(name)"), let rules = ZoneFile.rules(Array(bytes)) else {
             return nil
         }
-        zones.withLock { $0[name] = rules }
+        zones.withLock { zones in
+            // Some 30 KiB each.
+            if zones.count >= Self.maximumZones { zones = [:] }
+            zones[name] = rules
+        }
         return rules
     }
 
-    /// The release of the data, such as `2025b`; `nil` where the machine does not say.
-    public var version: String? {
+    private static let maximumZones = 200
+
+    private static func version(in folder: String) -> String? {
         // The first line of the source that comes with it: "# version 2025b".
         guard let file = FileHandle(forReadingAtPath: "\(folder)/tzdata.zi") else { return nil }
         defer { try? file.close() }

@@ -18,7 +18,9 @@ struct ZoneFile {
     /// `nil` for what is no such file.
     static func rules(_ bytes: [UInt8]) -> ZoneRules? {
         var file = ZoneFile(bytes: bytes[...])
-        guard let first = file.header(), file.take(first.size(time: 4)) != nil, let counts = file.header() else { return nil }
+        guard let first = file.header(), file.take(first.size(time: 4)) != nil, let counts = file.header(),
+            counts.leapSeconds == 0
+        else { return nil }
         return file.rules(counts)
     }
 
@@ -52,6 +54,11 @@ struct ZoneFile {
         /// `false` when it does not come after the others. One that changes nothing is left out.
         mutating func add(_ second: Int64, _ offset: Int64) -> Bool {
             guard changes.last.map({ $0 < second }) ?? true else { return false }
+            // Before the year 1: it holds from the beginning.
+            guard second >= Timestamp.earliest.milliseconds / 1_000 else {
+                offsets = [offset]
+                return true
+            }
             guard offset != offsets.last, second < ZoneRules.horizon else { return true }
             changes.append(second)
             offsets.append(offset)

@@ -4,7 +4,7 @@ public struct ZoneName: Sendable, Hashable, CustomStringConvertible {
 
     public static let utc = ZoneName(unchecked: "UTC")
 
-    /// Letters, digits, `_`, `-`, `+` and `/`; 1–64 of them. Nothing else can be in a name, and so none leads out of the folder of zones.
+    /// Letters, digits, `_`, `-`, `+` and `/`; 1–64 of them, in at most three parts. Nothing else can be in a name, and so none leads out of the folder of zones.
     public init?(_ text: String) {
         let isAllowed = { (byte: UInt8) in
             switch byte {
@@ -14,9 +14,17 @@ public struct ZoneName: Sendable, Hashable, CustomStringConvertible {
             default: false
             }
         }
-        guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(isAllowed), !text.starts(withUTF8: "/"), !text.ends(withUTF8: "/")
+        guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(isAllowed),
+            Self.isAllowed(text.splitUTF8("/", omittingEmptySubsequences: false))
         else { return nil }
         self.text = text
+    }
+
+    /// No empty part, so that a zone has one spelling; none of the database's second copies, of which one counts leap seconds; and not what the
+    /// machine is set to.
+    private static func isAllowed(_ parts: [Substring]) -> Bool {
+        parts.count <= 3 && !parts.contains { $0.isEmpty }
+            && !["posix", "right", "localtime", "posixrules", "Factory"].contains { parts[0].equalsUTF8($0) }
     }
 
     private init(unchecked text: String) {

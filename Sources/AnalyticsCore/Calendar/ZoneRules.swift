@@ -51,18 +51,26 @@ public struct ZoneRules: Sendable {
         }
     }
 
+    /// The day whose date a UTC midnight has. Empty where the zone left the date out.
+    public func day(of midnight: Timestamp) -> Range<Timestamp> {
+        firstMoment(showing: midnight.milliseconds)..<firstMoment(showing: midnight.milliseconds + 86_400_000)
+    }
+
     /// The moments inside of a range, its start left out, at which the offset changes.
     func changes(in range: Range<Timestamp>) -> [Timestamp] {
-        let (second, cycles) = Self.withinHorizon(floorDivide(range.lowerBound.milliseconds, by: 1_000))
-        let shift = cycles * Self.cycle
-        let end = min(range.upperBound, Timestamp(milliseconds: (Self.horizon - Self.margin + shift) * 1_000))
         var found: [Timestamp] = []
-        for change in changes[changes.partitioningIndex(where: { $0 > second })...] {
-            let moment = Timestamp(milliseconds: (change + shift) * 1_000)
-            guard moment < end else { break }
-            if moment > range.lowerBound { found.append(moment) }
+        var start = range.lowerBound.milliseconds + 1
+        // One turn for each 400 years.
+        while start < range.upperBound.milliseconds {
+            let shift = Self.withinHorizon(floorDivide(start, by: 1_000)).cycles * Self.cycle
+            let end = min(range.upperBound.milliseconds, (Self.horizon - Self.margin + shift) * 1_000)
+            for change in changes[changes.partitioningIndex { ($0 + shift) * 1_000 >= start }...] {
+                guard (change + shift) * 1_000 < end else { break }
+                found.append(Timestamp(milliseconds: (change + shift) * 1_000))
+            }
+            start = end
         }
-        return end < range.upperBound ? found + changes(in: end - .milliseconds(1)..<range.upperBound) : found
+        return found
     }
 
     private static func withinHorizon(_ second: Int64) -> (second: Int64, cycles: Int64) {

@@ -5,7 +5,7 @@
 public typealias Store = StoreLifecycle & EventStore & EventScanner & RollupStore & ReportStore & ProjectStore & AttemptStore
 
 /// What questions are answered from.
-public typealias QuestionStore = EventStore & RollupStore & ProjectStore
+public typealias QuestionStore = EventStore & EventScanner & RollupStore & ProjectStore
 
 /// What a processor writes to.
 public typealias ProcessorStore = EventStore & RollupStore & ReportStore & ProjectStore & AttemptStore

@@ -1,13 +1,15 @@
 /// Answers questions: from the cache where the generation of the range still stands, else from what is stored.
 public struct QueryEngine: Sendable {
-    private let store: any RollupStore & ProjectStore
+    private let store: any RollupStore & ProjectStore & EventScanner
     private let cache: QuestionCache
     private let dirtyMinutes: DirtyMinuteCache
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
     private static let longestAsAsked: Int64 = 500
+    /// 1972-01-01. Before, offsets of zones may cut minutes, and each costs queries of its own: only where there are events.
+    private static let wholeQuarters = Timestamp(day: 730)
 
-    public init(store: any RollupStore & ProjectStore, cache: any CountCache, gate: QueryGate) {
+    public init(store: any RollupStore & ProjectStore & EventScanner, cache: any CountCache, gate: QueryGate) {
         self.store = store
         self.cache = QuestionCache(store: store, cache: cache, gate: gate)
         dirtyMinutes = DirtyMinuteCache(store: store)
@@ -28,12 +30,31 @@ public struct QueryEngine: Sendable {
         }
     }
 
+    /// The same for a question about events one by one. Throws an ``ExpiredRangeError`` where events of the range may be deleted.
+    func answer<Q: ScanQuestion>(to question: Q, for asker: Asker = .staying) async throws -> (answer: Q.Answer, cached: Bool) {
+        guard let range = try await range(of: question.selection) else {
+            return (try question.reducer(over: .nothing).answer(), false)
+        }
+        return try await cache.answer(to: question, over: range, for: asker) {
+            let reducer = try await store.scanEvents(
+                question.selection, in: [range], reading: question.paths, into: question.reducer(over: range))
+            try reducer.check()
+            try await store.checkUncut(question.selection.project, from: range.lowerBound)
+            return try reducer.answer()
+        }
+    }
+
+    /// The time zone of a project's questions that name none; `nil` where it has none.
+    public func timeZone(of project: ProjectID) async throws(StoreError) -> ZoneName? {
+        try await store.newestRecords(of: [project]).first?.timeZone
+    }
+
     /// The range asked for; held to what there is where it is open, where it is long, and where all of it has to be read from the events. `nil`
     /// when nothing is in it.
     private func range(of selection: Selection) async throws -> Range<Timestamp>? {
         if let from = selection.from, let to = selection.to {
             guard from < to else { return nil }
-            if to.day - from.day <= Self.longestAsAsked, selection.isToldByRollups { return from..<to }
+            if to.day - from.day <= Self.longestAsAsked, from >= Self.wholeQuarters, selection.isToldByRollups { return from..<to }
         }
         guard let extent = try await store.extent(project: selection.project) else { return nil }
         // Whole days, which are read as such.

@@ -25,14 +25,9 @@ extension Question {
     func accepts(_ answer: Answer) -> Bool { true }
 }
 
-/// Comes to an answer. Pure: the same parts give the same answer, in any order and however they are cut.
+/// Comes to an answer. Pure.
 protocol AnswerReducer: Sendable {
     associatedtype Answer: Sendable
-
-    /// One for the same question and range that has reduced nothing.
-    var emptied: Self { get }
-
-    mutating func merge(_ other: Self)
 
     /// Throws when more was given than can be held, or what cannot be true. Whoever reads asks after each piece.
     func check() throws
@@ -41,7 +36,14 @@ protocol AnswerReducer: Sendable {
 }
 
 /// Reduces how many events of which types and sources there are: ``RollupReader`` feeds it.
+///
+/// The same parts give the same answer, in any order and however they are cut.
 protocol GroupReducer: AnswerReducer {
+    /// One for the same question and range that has reduced nothing.
+    var emptied: Self { get }
+
+    mutating func merge(_ other: Self)
+
     /// Moments that divide the range, in ascending order. Nothing that is added lies on both sides of one, except an hour whose quarters do not.
     var boundaries: [Timestamp] { get }
 
@@ -55,6 +57,12 @@ protocol GroupReducer: AnswerReducer {
 
 extension GroupReducer {
     var boundaries: [Timestamp] { [] }
+}
+
+/// A question that is answered from the events, one by one, in the order of time.
+protocol ScanQuestion: Question where Reducer: EventScanReducer {
+    /// The properties to be read.
+    var paths: [PropertyPath] { get }
 }
 
 /// An answer as the cache keeps it.

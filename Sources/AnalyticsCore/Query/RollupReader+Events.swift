@@ -43,16 +43,23 @@ extension RollupReader {
         }
         for edge in parts.edges { reducer.merge(try await count([edge], from: edge.lowerBound).reducer) }
         try reducer.check()
-        // Read after the events: whatever was deleted before they were counted lies below it.
-        let record = try await store.newestRecords(of: [selection.project]).first
-        if let record, let watermark = record.watermark, start.minute < record.firstWholeMinute {
-            throw ExpiredRangeError(reason: .untoldSelection, watermark: watermark)
-        }
+        try await store.checkUncut(selection.project, from: start)
     }
 
     /// - Parameter start: The first moment of what is counted, where that is a part of a minute.
     private func count(_ ranges: [Range<Timestamp>], from start: Timestamp? = nil) async throws -> CountedRows<Reducer> {
         try await store.countEvents(selection, in: ranges, into: CountedRows(reducer: reducer.emptied, start: start))
+    }
+}
+
+extension ProjectStore {
+    /// Throws where events from a moment on may be deleted. To be called after they were read: whatever was deleted before lies below the
+    /// watermark that this sees.
+    func checkUncut(_ project: ProjectID, from start: Timestamp) async throws {
+        let record = try await newestRecords(of: [project]).first
+        if let record, let watermark = record.watermark, start.minute < record.firstWholeMinute {
+            throw ExpiredRangeError(reason: .untoldSelection, watermark: watermark)
+        }
     }
 }
 

@@ -90,24 +90,13 @@ enum DeadLetterList {
 
     private static func line(_ letter: DeadLetterSummary) -> String {
         guard let reason = letter.reason, let at = letter.at else {
-            return "unreadable (\(printable(letter.unreadable ?? ""))), \(letter.size) bytes"
+            return "unreadable (\(TerminalText.printable(letter.unreadable ?? ""))), \(letter.size) bytes"
         }
         let names = [
             letter.project.map { "project \($0)" }, letter.request.map { "request \($0)" },
             letter.eventIds.isEmpty ? nil : "events \(letter.eventIds.joined(separator: " "))",
         ]
-        let details = names.compactMap(\.self).map(printable) + ["attempts \(letter.attempts ?? 0)", "\(letter.size) bytes"]
-        return "\(at.rfc3339) \(reason.rawValue): \(details.joined(separator: ", ")): \(printable(letter.error ?? ""))"
-    }
-
-    /// What came from clients or from the queue must not steer a terminal: at most 500 characters, controls and format characters escaped.
-    private static func printable(_ text: String) -> String {
-        text.unicodeScalars.prefix(500).reduce(into: "") { result, scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned:
-                result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
+        let details = names.compactMap(\.self).map(TerminalText.printable) + ["attempts \(letter.attempts ?? 0)", "\(letter.size) bytes"]
+        return "\(at.rfc3339) \(reason.rawValue): \(details.joined(separator: ", ")): \(TerminalText.printable(letter.error ?? ""))"
     }
 }

@@ -78,7 +78,8 @@ struct ServiceAssembly: Sendable {
                         ids: .uuid7(clock: .system)),
                     reader: EventReader(store: questions, gate: gate),
                     engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
-                    storedWait: StorageWaiter(store: backends.store), authenticator: AnonymousAccess(), readiness: readiness,
+                    storedWait: StorageWaiter(store: backends.store), clock: .system, authenticator: AnonymousAccess(),
+                    readiness: readiness,
                     metrics: metrics)
             } ?? APIServices(readiness: readiness, metrics: metrics)
         return makeApplication(

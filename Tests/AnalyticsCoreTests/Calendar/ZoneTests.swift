@@ -69,7 +69,8 @@ struct ZoneTests {
     }
 
     @Test(arguments: [
-        "", "/Berlin", "Berlin/", "../etc/passwd", "Europe/Berlin\0", "Europe Berlin", "Zürich", String(repeating: "a", count: 65), "a.b",
+        "", "/Berlin", "Berlin/", "../etc/passwd", "Europe/Berlin\0", "Europe Berlin", "Zürich", "Europe//Berlin", "posix/UTC",
+        "right/Europe/Berlin", "localtime", "posixrules", "a/b/c/d", String(repeating: "a", count: 65), "a.b",
     ])
     func whatIsNoNameIsRefused(text: String) { #expect(ZoneName(text) == nil) }
 

@@ -10,22 +10,30 @@ struct TimeseriesTests {
 
     private func brute(_ query: TimeseriesQuery, _ events: [Event]) -> Timeseries {
         let selection = query.selection
-        var rows: [BytewiseString: [Int64]] = query.grouping == nil ? [BytewiseString(""): query.starts.map { _ in 0 }] : [:]
+        var rows: [GroupKey: [Int64]] = [:]
         for event in events where event.project == selection.project {
             guard event.timestamp >= selection.from!, event.timestamp < selection.to!,
                 selection.types.isEmpty || selection.types.contains(where: { $0.equalsUTF8(event.type) }),
                 selection.sources.isEmpty || selection.sources.contains(where: { $0.equalsUTF8(event.source) })
             else { continue }
-            let name = query.grouping == nil ? "" : query.grouping == .type ? event.type : event.source
-            rows[BytewiseString(name), default: query.starts.map { _ in 0 }][query.starts.lastIndex { $0 <= event.timestamp }!] += 1
+            let key = query.dimension == nil ? .null : GroupKey(query.dimension == .type ? event.type : event.source)
+            rows[key, default: query.starts.map { _ in 0 }][query.starts.lastIndex { $0 <= event.timestamp }!] += 1
         }
-        let all = rows.map { Timeseries.Series(name: $0.key.text, values: $0.value, total: $0.value.reduce(0, +)) }
-            .sorted { $0.total != $1.total ? $0.total > $1.total : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        let rest = all.dropFirst(query.limit)
-        guard query.grouping != nil, !rest.isEmpty else { return Timeseries(series: all, other: nil) }
-        let values = query.starts.indices.map { index in rest.reduce(0) { $0 + $1.values[index] } }
-        return Timeseries(
-            series: Array(all.prefix(query.limit)), other: .init(name: "", values: values, total: values.reduce(0, +)))
+        func series(_ key: GroupKey?, _ values: [Int64]) -> Timeseries.Series {
+            .init(key: key, values: values.map { .integer($0) }, total: .integer(values.reduce(0, +)))
+        }
+        func sum(_ rows: some Sequence<[Int64]>) -> [Int64] {
+            rows.reduce(query.starts.map { _ in 0 }) { sums, row in zip(sums, row).map { $0 + $1 } }
+        }
+        let total = MetricValue.integer(sum(rows.values).reduce(0, +))
+        guard query.dimension != nil else { return Timeseries(series: [series(nil, sum(rows.values))], other: nil, total: total) }
+        let sorted = rows.sorted { a, b in
+            let (first, second) = (a.value.reduce(0, +), b.value.reduce(0, +))
+            return first != second ? first > second : a.key < b.key
+        }
+        let named = sorted.prefix(query.limit).map { series($0.key, $0.value) }
+        let rest = sorted.dropFirst(query.limit).map { $0.value }
+        return Timeseries(series: named, other: rest.isEmpty ? nil : series(nil, sum(rest)), total: total)
     }
 
     private func query(_ random: inout Seeded, _ events: [Event]) throws -> TimeseriesQuery {
@@ -39,9 +47,9 @@ struct TimeseriesTests {
         let rules = try #require(ZoneDatabase.system.rules(of: zone))
         let interval = CalendarInterval.allCases.filter { $0 != .minute || range.upperBound - range.lowerBound < .seconds(86_400) }
             .randomElement(using: &random)!
-        let starts = try #require(BucketCalendar(interval: interval, rules: rules).starts(in: range, limit: TimeseriesQuery.maximumBuckets))
+        let starts = try #require(BucketCalendar(interval: interval, rules: rules).starts(in: range, limit: QuestionRange.maximumBuckets))
         return TimeseriesQuery(
-            selection, grouping: [nil, .type, .source].randomElement(using: &random)!, limit: 1 + random.below(5), starts: starts)
+            selection, by: [nil, .type, .source].randomElement(using: &random)!, limit: 1 + random.below(5), starts: starts)
     }
 
     @Test(arguments: 0..<25 as Range<UInt64>)
@@ -72,17 +80,20 @@ struct TimeseriesTests {
     }
 
     @Test func aCachedAnswerOfAnotherShapeIsComputedAgain() async throws {
+        func one(_ values: [Int64]) -> Timeseries.Series {
+            .init(key: nil, values: values.map { .integer($0) }, total: .integer(values.reduce(0, +)))
+        }
         try await write([sample("a", at: noon)], to: store)
         let cache = UnboundedCache()
         let engine = QueryEngine(store: store, cache: cache, gate: QueryGate())
         let query = TimeseriesQuery(
             Selection(project: Project.default, from: noon, to: noon + .seconds(7_200)), starts: [noon, noon + .seconds(3_600)])
-        let expected = Timeseries(series: [.init(name: "", values: [1, 0], total: 1)], other: nil)
+        let expected = Timeseries(series: [one([1, 0])], other: nil, total: .integer(1))
         #expect(try await engine.timeseries(query).answer == expected)
         let good = TimeseriesCodec.encode(expected)
         let shapes: [Timeseries] = [
-            Timeseries(series: [.init(name: "", values: [1], total: 1)], other: nil),
-            Timeseries(series: Array(repeating: .init(name: "", values: [1, 0], total: 1), count: 11), other: nil),
+            Timeseries(series: [one([1])], other: nil, total: .integer(1)),
+            Timeseries(series: Array(repeating: one([1, 0]), count: 11), other: nil, total: .integer(11)),
         ]
         for bytes in shapes.map(TimeseriesCodec.encode) + [[], [1], [2], Array(good.dropLast()), good + [0]] {
             cache.corrupt(bytes)
@@ -95,12 +106,13 @@ struct TimeseriesTests {
     func whatTheCacheKeepsIsReadAgain(seed: UInt64) throws {
         var random = Seeded(seed)
         let buckets = random.below(70)
-        func series(_ name: String) -> Timeseries.Series {
-            let values = (0..<buckets).map { _ in Int64(random.below(1 << 40)) }
-            return .init(name: name, values: values, total: values.reduce(0, +))
+        func value() -> MetricValue {
+            [.none, .double(Double(random.below(1_000)) / 7), .integer(Int64(random.below(1 << 40)))].randomElement(using: &random)!
         }
+        func series(_ key: GroupKey?) -> Timeseries.Series { .init(key: key, values: (0..<buckets).map { _ in value() }, total: value()) }
         let answer = Timeseries(
-            series: (0..<1 + random.below(4)).map { series("\u{FEFF}é\($0)\0") }, other: random.chance(50) ? series("") : nil)
+            series: (0..<1 + random.below(4)).map { series(GroupKey("\u{FEFF}é\($0)\0")) }, other: random.chance(50) ? series(nil) : nil,
+            total: value())
         let bytes = TimeseriesCodec.encode(answer)
         #expect(try TimeseriesCodec.decode(bytes) == answer)
         for length in 0..<bytes.count where random.chance(20) {
@@ -111,7 +123,7 @@ struct TimeseriesTests {
     @Test func moreGroupsThanCanBeHeldAreTooMany() throws {
         let starts = (0..<640).map { noon + .seconds($0 * 60) }
         let query = TimeseriesQuery(
-            Selection(project: Project.default, from: noon, to: noon + .seconds(38_400)), grouping: .type, starts: starts)
+            Selection(project: Project.default, from: noon, to: noon + .seconds(38_400)), by: .type, starts: starts)
         var tally = TimeseriesTally(query)
         var added = 0
         while tally.add(EventCount(minute: noon.minute, type: "t\(added)", source: "s", count: 1), from: noon), added < 1_000_000 {

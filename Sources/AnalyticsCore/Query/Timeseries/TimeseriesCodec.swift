@@ -1,5 +1,4 @@
-/// Series as the cache keeps them: the format, how many buckets and how many series there are; for each series its name and a number per bucket;
-/// 1 and the numbers of the other groups, or 0. All numbers are LEB128.
+/// Series as the cache keeps them: the format, how many buckets and how many series there are; each series; the other one, if there is one; the total.
 enum TimeseriesCodec: AnswerCodec {
     static let format: Int64 = 1
 
@@ -8,47 +7,36 @@ enum TimeseriesCodec: AnswerCodec {
         writer.number(format)
         writer.number(Int64((answer.series.first ?? answer.other)?.values.count ?? 0))
         writer.number(Int64(answer.series.count))
-        for series in answer.series {
-            writer.text(series.name)
-            for value in series.values { writer.number(value) }
-        }
+        for series in answer.series { writer.series(series) }
         writer.number(answer.other == nil ? 0 : 1)
-        for value in answer.other?.values ?? [] { writer.number(value) }
+        if let other = answer.other { writer.series(other) }
+        writer.value(answer.total)
         return writer.bytes
     }
 
     static func decode(_ bytes: [UInt8]) throws(AnswerFault) -> Timeseries {
-        let answer: Timeseries?
-        do throws(GroupTable.Unreadable) {
-            answer = try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) -> Timeseries? in
-                var cursor = TableCursor(buffer)
-                guard try cursor.number() == format else { return nil }
-                let (buckets, count) = (try cursor.length(), try cursor.length())
-                let series = try (0..<count).map { (_) throws(GroupTable.Unreadable) in
-                    try cursor.series(named: GroupTable.string(cursor.text()), buckets: buckets)
-                }
-                let other = try cursor.number() == 0 ? nil : try cursor.series(named: "", buckets: buckets)
-                guard cursor.isAtEnd else { throw .damaged }
-                return Timeseries(series: series, other: other)
-            }
-        } catch {
-            throw .damaged
+        try TableCursor.answer(in: bytes, format: format) { (cursor) throws(GroupTable.Unreadable) in
+            let (buckets, count) = (try cursor.length(), try cursor.length())
+            let series = try (0..<count).map { (_) throws(GroupTable.Unreadable) in try cursor.series(buckets: buckets) }
+            let other = try cursor.number() == 0 ? nil : try cursor.series(buckets: buckets)
+            return Timeseries(series: series, other: other, total: try cursor.value())
         }
-        guard let answer else { throw .unknownFormat }
-        return answer
+    }
+}
+
+extension TableWriter {
+    fileprivate mutating func series(_ series: Timeseries.Series) {
+        number(series.key == nil ? 0 : 1)
+        if let key = series.key { self.key(key) }
+        for value in series.values { self.value(value) }
+        value(series.total)
     }
 }
 
 extension TableCursor {
-    fileprivate mutating func series(named name: String, buckets: Int) throws(GroupTable.Unreadable) -> Timeseries.Series {
-        var series = Timeseries.Series(name: name, values: [], total: 0)
-        for _ in 0..<buckets {
-            let value = try number()
-            let (total, overflow) = series.total.addingReportingOverflow(value)
-            guard !overflow else { throw .damaged }
-            series.values.append(value)
-            series.total = total
-        }
-        return series
+    fileprivate mutating func series(buckets: Int) throws(GroupTable.Unreadable) -> Timeseries.Series {
+        let key = try number() == 0 ? nil : try key()
+        let values = try (0..<buckets).map { (_) throws(GroupTable.Unreadable) in try value() }
+        return Timeseries.Series(key: key, values: values, total: try value())
     }
 }

@@ -1,49 +1,100 @@
-/// How many events there are in each bucket of a range, in all or by type or source.
+/// A metric for each bucket of a range, in all or by the keys of a dimension.
 public struct TimeseriesQuery: Sendable {
     public var selection: Selection
-    public var grouping: CountQuery.Grouping?
-    /// How many groups the answer names, the largest; the rest is summed.
+    public var metric: Metric
+    public var dimension: Dimension?
+    /// How many groups the answer names, the largest; the rest is one.
     public var limit: Int
+    /// The groups to name instead, in this order.
+    public var keys: [GroupKey]?
     /// The starts of the buckets, rising; the range begins at the first or inside of its bucket.
     public let starts: [Timestamp]
 
     public static let limits = 1...1_000
     public static let defaultLimit = 10
-    /// Buckets that one answer may have: a year of hours, or a week of minutes.
-    public static let maximumBuckets = 11_000
     /// Values that one answer may have, groups times buckets.
     public static let maximumValues = 500_000
 
     /// - Precondition: The selection has a range, and `starts` are its buckets.
-    public init(_ selection: Selection, grouping: CountQuery.Grouping? = nil, limit: Int = Self.defaultLimit, starts: [Timestamp]) {
+    public init(
+        _ selection: Selection, metric: Metric = .events, by dimension: Dimension? = nil, limit: Int = Self.defaultLimit,
+        keys: [GroupKey]? = nil, starts: [Timestamp]
+    ) {
         self.selection = selection
-        self.grouping = grouping
+        self.metric = metric
+        self.dimension = dimension
         self.limit = limit
+        self.keys = keys
         self.starts = starts
+    }
+
+    fileprivate var isToldByRollups: Bool {
+        metric == .events && selection.isToldByRollups && (dimension == nil || dimension?.rolledUp != nil)
     }
 }
 
-extension TimeseriesQuery: Question {
+/// A series that rollups tell.
+struct RolledTimeseries: Question {
     typealias Codec = TimeseriesCodec
+
+    let query: TimeseriesQuery
 
     static let name = "timeseries"
 
-    /// Starts that are even tell each other apart by few of them; all of them are hashed all the same.
-    var keyParts: [String] {
-        [grouping?.rawValue ?? "", String(limit)] + starts.map { String($0.milliseconds) }
+    var selection: Selection { query.selection }
+    var keyParts: [String] { query.keyParts }
+
+    func accepts(_ answer: Timeseries) -> Bool { query.accepts(answer) }
+    func reducer(over range: Range<Timestamp>) -> TimeseriesTally { TimeseriesTally(query) }
+}
+
+/// A series that is computed from the events. Its groups are known.
+struct ScannedTimeseries: ScanQuestion {
+    typealias Codec = TimeseriesCodec
+
+    let query: TimeseriesQuery
+
+    static let name = "timeseries"
+
+    var selection: Selection { query.selection }
+    var keyParts: [String] { query.keyParts }
+    var paths: [PropertyPath] { EventMeasurement(dimension: query.dimension, metric: query.metric).paths }
+
+    func accepts(_ answer: Timeseries) -> Bool { query.accepts(answer) }
+    func reducer(over range: Range<Timestamp>) -> ScannedTimeseriesTally { ScannedTimeseriesTally(query) }
+}
+
+extension TimeseriesQuery {
+    fileprivate var keyParts: [String] {
+        [metric.text, dimension?.text ?? "", String(limit), String(starts.count)] + starts.map { String($0.milliseconds) }
+            + (keys.map { [String($0.count)] + $0.map(\.keyPart) } ?? [])
     }
 
-    func accepts(_ answer: Timeseries) -> Bool {
-        (answer.series + [answer.other].compactMap(\.self)).allSatisfy { $0.values.count == starts.count } && answer.series.count <= limit
+    fileprivate func accepts(_ answer: Timeseries) -> Bool {
+        guard (answer.series + [answer.other].compactMap(\.self)).allSatisfy({ $0.values.count == starts.count }) else { return false }
+        if dimension == nil { return answer.series.count == 1 && answer.series[0].key == nil && answer.other == nil }
+        return keys.map { $0 == answer.series.map(\.key) } ?? (answer.series.count <= limit && answer.series.allSatisfy { $0.key != nil })
     }
-
-    func reducer(over range: Range<Timestamp>) -> TimeseriesTally { TimeseriesTally(self) }
 }
 
 extension QueryEngine {
     /// The series, and whether they came from the cache. Throws as ``counts(_:for:)`` does.
     public func timeseries(_ query: TimeseriesQuery, for asker: Asker = .staying) async throws -> (answer: Timeseries, cached: Bool) {
-        let (answer, isCached) = try await answer(to: query, for: asker)
-        return (answer, isCached)
+        if query.isToldByRollups {
+            let (answer, isCached) = try await answer(to: RolledTimeseries(query: query), for: asker)
+            return (answer, isCached)
+        }
+        var query = query
+        var isCached = true
+        let areNamed = query.keys != nil
+        if let dimension = query.dimension, query.keys == nil {
+            // Which groups are the largest is a question of its own: their series are then computed in the memory that they take.
+            let top = try await top(TopQuery(query.selection, by: dimension, metric: query.metric, limit: query.limit), for: asker)
+            query.keys = top.answer.items.map(\.key)
+            isCached = top.cached
+        }
+        var (answer, isAnswerCached) = try await answer(to: ScannedTimeseries(query: query), for: asker)
+        if !areNamed { answer.sortByTotal() }
+        return (answer, isCached && isAnswerCached)
     }
 }

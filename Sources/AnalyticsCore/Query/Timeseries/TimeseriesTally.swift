@@ -3,6 +3,7 @@ internal import Algorithms
 /// Adds events up by bucket and group.
 struct TimeseriesTally: GroupReducer {
     private let query: TimeseriesQuery
+    private let grouping: CountQuery.Grouping?
     private var groups: SelectedGroups
     private var places: [BytewiseString: Int] = [:]
     private var names: [BytewiseString] = []
@@ -29,6 +30,7 @@ struct TimeseriesTally: GroupReducer {
 
     init(_ query: TimeseriesQuery) {
         self.query = query
+        grouping = query.dimension?.rolledUp
         groups = SelectedGroups(query.selection)
     }
 
@@ -60,18 +62,18 @@ struct TimeseriesTally: GroupReducer {
 
     mutating func add(_ table: GroupTable, of bucket: BucketSpan) throws(GroupTable.Unreadable) {
         let pieces = pieces(of: bucket)
-        let column: KeyPath<GroupTable.Row, Int> = query.grouping == .source ? \.source : \.type
+        let column: KeyPath<GroupTable.Row, Int> = grouping == .source ? \.source : \.type
         var found: [SIMD4<Int64>] = []
         try groups.read(table) { types, sources in
-            found = Array(repeating: .zero, count: query.grouping == .source ? sources : types)
+            found = Array(repeating: .zero, count: grouping == .source ? sources : types)
         } row: { row in
             found[row[keyPath: column]] &+= row.quarters
         }
-        let texts = query.grouping == .source ? groups.sources : groups.types
+        let texts = grouping == .source ? groups.sources : groups.types
         // All names before the first sum: what is wrong with a table must leave nothing behind.
         let wanted = found.indices.filter { found[$0] != .zero }
         let places = try wanted.map { (index) throws(GroupTable.Unreadable) in
-            place(of: query.grouping == nil ? BytewiseString("") : BytewiseString(try texts.text(index)))
+            place(of: query.dimension == nil ? BytewiseString("") : BytewiseString(try texts.text(index)))
         }
         for (place, index) in zip(places, wanted) {
             for (quarters, number) in pieces { add((found[index] & quarters).wrappedSum(), to: place, number) }
@@ -95,7 +97,7 @@ struct TimeseriesTally: GroupReducer {
     private func bucket(of time: Timestamp) -> Int { max(0, query.starts.partitioningIndex { $0 > time } - 1) }
 
     private func name(type: String, source: String) -> BytewiseString {
-        switch query.grouping {
+        switch grouping {
         case nil: BytewiseString("")
         case .type: BytewiseString(type)
         case .source: BytewiseString(source)
@@ -132,32 +134,46 @@ struct TimeseriesTally: GroupReducer {
 
     // MARK: The answer
 
+    private typealias Group = (key: GroupKey?, total: Int64, row: Row?)
+
     /// Throws as ``CountTally/answer()`` does.
     func answer() throws -> Timeseries {
         try check()
-        var totals: [(name: BytewiseString, total: Int64, row: Int)] = []
-        var sum: Int64 = 0
-        for (place, name) in names.enumerated() {
-            let total = try Self.total(of: rows[place])
-            sum = try Self.checked(sum.addingReportingOverflow(total))
-            totals.append((name, total, place))
+        var groups = try zip(names, rows).map { (key: GroupKey.text($0) as GroupKey?, total: try Self.total(of: $1), row: $1 as Row?) }
+            .filter { $0.total != 0 }
+        let total = try groups.reduce(0) { try Self.checked($0.addingReportingOverflow($1.total)) }
+        guard grouping != nil else {
+            return Timeseries(series: [series((nil, total, groups.first?.row))], other: nil, total: .integer(total))
         }
-        totals.sort { $0.total != $1.total ? $0.total > $1.total : $0.name < $1.name }
-        let count = query.starts.count
-        guard query.grouping != nil else {
-            let values = rows.first?.values(count: count) ?? Array(repeating: 0, count: count)
-            return Timeseries(series: [.init(name: "", values: values, total: sum)], other: nil)
+        groups.sort { $0.total != $1.total ? $0.total > $1.total : $0.key! < $1.key! }
+        let (named, rest) = divide(groups)
+        let other = rest.isEmpty ? nil : sum(rest)
+        return Timeseries(series: named.map(series), other: other, total: .integer(total))
+    }
+
+    /// The groups that the answer names, and the others.
+    private func divide(_ groups: [Group]) -> (named: [Group], rest: [Group]) {
+        guard let keys = query.keys else { return (Array(groups.prefix(query.limit)), Array(groups.dropFirst(query.limit))) }
+        let found = Dictionary(uniqueKeysWithValues: groups.map { ($0.key!, $0) })
+        let wanted = Set(keys)
+        return (keys.map { found[$0] ?? ($0, 0, nil) }, groups.filter { !wanted.contains($0.key!) })
+    }
+
+    private func series(_ group: Group) -> Timeseries.Series {
+        let values = group.row?.values(count: query.starts.count) ?? Array(repeating: 0, count: query.starts.count)
+        return .init(key: group.key, values: values.map { .integer($0) }, total: .integer(group.total))
+    }
+
+    private func sum(_ groups: [Group]) -> Timeseries.Series {
+        var values = Array(repeating: Int64(0), count: query.starts.count)
+        for group in groups {
+            for (number, block) in (group.row?.blocks ?? []).enumerated() {
+                guard let block else { continue }
+                // None overflows: all of them together do not, and none is negative.
+                for (index, value) in block.enumerated() where value != 0 { values[number * Row.length + index] &+= value }
+            }
         }
-        let named = totals.prefix(query.limit).map {
-            Timeseries.Series(name: $0.name.text, values: rows[$0.row].values(count: count), total: $0.total)
-        }
-        guard totals.count > query.limit else { return Timeseries(series: named, other: nil) }
-        var other = Timeseries.Series(name: "", values: Array(repeating: 0, count: count), total: 0)
-        for group in totals.dropFirst(query.limit) {
-            for (index, value) in rows[group.row].values(count: count).enumerated() { other.values[index] += value }
-            other.total += group.total
-        }
-        return Timeseries(series: named, other: other)
+        return .init(key: nil, values: values.map { .integer($0) }, total: .integer(groups.reduce(0) { $0 + $1.total }))
     }
 
     private static func total(of row: Row) throws -> Int64 {

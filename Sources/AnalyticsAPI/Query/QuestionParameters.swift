@@ -1,0 +1,90 @@
+internal import AnalyticsCore
+internal import HTTPTypes
+internal import Hummingbird
+
+/// What all questions about a range share: `from`, `to`, `tz`, `interval`, and the filters of a listing, checked.
+struct QuestionParameters {
+    var selection: Selection
+    var range: QuestionRange
+    let parameters: QueryParameters
+
+    static let names = ["from", "to", "tz", "interval", "type", "source", "userId", "anonymousId", "correlationId"]
+
+    /// - Parameter projectZone: Asked for where the request names no zone.
+    init(
+        _ request: Request, allowed: [String], project: ProjectID, zones: ZoneDatabase, now: Timestamp, hasInterval: Bool = true,
+        projectZone: () async throws -> ZoneName?
+    ) async throws {
+        let names = hasInterval ? Self.names : Self.names.filter { !$0.equalsUTF8("interval") }
+        parameters = try QueryParameters(request, allowed: names + allowed, prefix: "data.")
+        selection = try parameters.filters(of: project)
+        let interval = try parameters.choice("interval", of: CalendarInterval.self) ?? .day
+        let (zone, rules) = try await Self.zone(parameters, zones, projectZone)
+        do {
+            range = try QuestionRange(
+                zone: zone, rules: rules, interval: interval, from: selection.from, to: selection.to, now: now,
+                hasBuckets: hasInterval)
+        } catch {
+            throw Self.tooManyBuckets("interval")
+        }
+        guard range.from < range.to else {
+            throw QueryParameters.invalid(
+                "from", "must be earlier than 'to', which is the end of the present bucket where it is not given.")
+        }
+        (selection.from, selection.to) = (range.from, range.to)
+    }
+
+    private static func zone(
+        _ parameters: QueryParameters, _ zones: ZoneDatabase, _ projectZone: () async throws -> ZoneName?
+    ) async throws -> (ZoneName, ZoneRules) {
+        guard let text = try parameters.single("tz") else {
+            let name = try await projectZone() ?? .utc
+            // One that was known when it was set, on a machine with other data.
+            guard let rules = zones.rules(of: name) else {
+                throw QueryParameters.invalid("tz", "must be given: this machine does not know the project's time zone, \(name).")
+            }
+            return (name, rules)
+        }
+        guard let name = ZoneName(text), let rules = zones.rules(of: name) else {
+            throw QueryParameters.invalid(
+                "tz",
+                "must be a time zone of the IANA database, such as Europe/Berlin or UTC; this service has release \(zones.version ?? "unknown")."
+            )
+        }
+        return (name, rules)
+    }
+
+    static func tooManyBuckets(_ name: String) -> Problem {
+        QueryParameters.invalid(
+            name, "gives more than \(QuestionRange.maximumBuckets) buckets. Ask for a shorter range, or for a longer 'interval'.")
+    }
+
+    /// The metric; events where nothing is said.
+    func metric() throws(Problem) -> Metric {
+        guard let text = try parameters.single("metric") else { return .events }
+        guard let metric = Metric(text) else {
+            throw QueryParameters.invalid(
+                "metric",
+                "may be events, users, or \(Metric.Measure.allCases.map(\.rawValue).joined(separator: ", ")) of a property, such as sum(data.amount)."
+            )
+        }
+        return metric
+    }
+
+    /// What is grouped by; `nil` where nothing is said.
+    func dimension(_ name: String) throws(Problem) -> Dimension? {
+        guard let text = try parameters.single(name) else { return nil }
+        guard let dimension = Dimension(text) else {
+            if text.starts(withUTF8: "data.") || text.starts(withUTF8: "context.") {
+                do throws(PropertyPathError) {
+                    _ = try PropertyPath(text)
+                } catch {
+                    throw QueryParameters.invalid(name, error.message)
+                }
+            }
+            throw QueryParameters.invalid(
+                name, "may be type, source, userId, anonymousId, or a property such as data.plan or context.device.")
+        }
+        return dimension
+    }
+}

@@ -1,0 +1,158 @@
+internal import AnalyticsCore
+internal import AnalyticsJSON
+internal import HTTPTypes
+internal import Hummingbird
+
+/// What the answers to all questions about a range share.
+enum QuestionResponse {
+    static func headers(isCached: Bool, zones: ZoneDatabase) -> HTTPFields {
+        [.xCache: isCached ? "HIT" : "MISS", .timeZoneData: zones.version ?? "unknown"]
+    }
+
+    /// `from`, `to`, `tz`, `asOf` and `incompleteFrom`.
+    static func common(_ range: QuestionRange, asOf: Timestamp, hasBuckets: Bool = true, to writer: inout JSONWriter) {
+        writer.member("from", range.text(range.from))
+        writer.member("to", range.text(range.to))
+        writer.member("tz", range.zone.text)
+        writer.member("asOf", range.text(asOf))
+        writer.key("incompleteFrom")
+        if hasBuckets, let start = range.incompleteFrom(at: asOf) { writer.string(range.text(start)) } else { writer.json("null".utf8) }
+    }
+
+    static func buckets(_ range: QuestionRange) -> [JSONPart] {
+        JSONPart.list("buckets", of: range.starts) { start, writer in writer.string(range.text(start)) }
+    }
+}
+
+extension HTTPField.Name {
+    /// The release of the time zones that the answer is by.
+    fileprivate static let timeZoneData = HTTPField.Name("X-Time-Zone-Data")!
+}
+
+struct TimeseriesResponse {
+    var range: QuestionRange
+    var metric: Metric
+    var asOf: Timestamp
+    var answer: Timeseries
+    var isCached: Bool
+    /// What it is compared with.
+    var earlier: (range: QuestionRange, answer: Timeseries)?
+
+    /// About the bytes that it takes in memory.
+    var size: Int { answer.size + (earlier?.answer.size ?? 0) + range.starts.count * 8 }
+
+    func response(zones: ZoneDatabase, holding lease: ByteBudget.Lease) -> Response {
+        let begin = JSONPart.once { [range, metric, asOf] writer in
+            QuestionResponse.common(range, asOf: asOf, to: &writer)
+            writer.member("interval", range.interval.rawValue)
+            writer.member("metric", metric.text)
+        }
+        var parts = [begin] + Self.parts(range, answer)
+        if let earlier {
+            let begin = JSONPart.once { writer in
+                writer.key("compare")
+                writer.beginObject()
+                writer.member("from", earlier.range.text(earlier.range.from))
+                writer.member("to", earlier.range.text(earlier.range.to))
+            }
+            parts += [begin] + Self.parts(earlier.range, earlier.answer) + [.once { $0.endObject() }]
+        }
+        return .json(headers: QuestionResponse.headers(isCached: isCached, zones: zones), capacity: size, holding: lease, parts)
+    }
+
+    private static func parts(_ range: QuestionRange, _ answer: Timeseries) -> [JSONPart] {
+        let series = JSONPart.list("series", of: answer.series) { series, writer in
+            writer.beginObject()
+            writer.key("name")
+            if let key = series.key { writer.groupKey(key) } else { writer.string("all") }
+            writer.values(of: series)
+            writer.endObject()
+        }
+        let end = JSONPart.once { writer in
+            writer.key("other")
+            if let other = answer.other {
+                writer.beginObject()
+                writer.values(of: other)
+                writer.endObject()
+            } else {
+                writer.json("null".utf8)
+            }
+            writer.key("total")
+            writer.metricValue(answer.total)
+        }
+        return QuestionResponse.buckets(range) + series + [end]
+    }
+}
+
+enum TopResponse {
+    static func response(
+        _ top: Top, _ range: QuestionRange, asOf: Timestamp, isCached: Bool, zones: ZoneDatabase, holding lease: ByteBudget.Lease
+    ) -> Response {
+        let begin = JSONPart.once { QuestionResponse.common(range, asOf: asOf, hasBuckets: false, to: &$0) }
+        let items = JSONPart.list("items", of: top.items) { item, writer in
+            writer.beginObject()
+            writer.key("key")
+            writer.groupKey(item.key)
+            writer.key("value")
+            writer.metricValue(item.value)
+            writer.key("share")
+            if let share = top.share(of: item.value) { writer.double(share) } else { writer.json("null".utf8) }
+            writer.endObject()
+        }
+        let end = JSONPart.once { writer in
+            writer.key("total")
+            writer.metricValue(top.total)
+            writer.key("other")
+            writer.metricValue(top.other)
+        }
+        return .json(
+            headers: QuestionResponse.headers(isCached: isCached, zones: zones), capacity: 256 + top.items.count * 48, holding: lease,
+            [begin] + items + [end])
+    }
+}
+
+enum UniquesResponse {
+    static func response(
+        _ answer: Timeseries, _ range: QuestionRange, asOf: Timestamp, isCached: Bool, zones: ZoneDatabase, holding lease: ByteBudget.Lease
+    ) -> Response {
+        let begin = JSONPart.once { writer in
+            QuestionResponse.common(range, asOf: asOf, to: &writer)
+            writer.member("interval", range.interval.rawValue)
+            writer.key("total")
+            writer.metricValue(answer.total)
+        }
+        let values = JSONPart.list("values", of: answer.series.first?.values ?? []) { value, writer in writer.metricValue(value) }
+        return .json(
+            headers: QuestionResponse.headers(isCached: isCached, zones: zones), capacity: 256 + answer.size, holding: lease,
+            [begin] + QuestionResponse.buckets(range) + values)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func values(of series: Timeseries.Series) {
+        key("values")
+        beginArray()
+        for value in series.values { metricValue(value) }
+        endArray()
+        key("total")
+        metricValue(series.total)
+    }
+
+    mutating func metricValue(_ value: MetricValue) {
+        switch value {
+        case .none: json("null".utf8)
+        case .integer(let value): integer(value)
+        case .double(let value): double(value)
+        }
+    }
+
+    mutating func groupKey(_ key: GroupKey) {
+        switch key {
+        case .null: json("null".utf8)
+        case .boolean(let value): boolean(value)
+        case .number(.integer(let value)): integer(value)
+        case .number(.double(let value)): double(value)
+        case .text(let text): string(text.text)
+        }
+    }
+}

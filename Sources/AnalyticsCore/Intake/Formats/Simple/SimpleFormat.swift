@@ -1,0 +1,84 @@
+public import AnalyticsJSON
+
+/// One event with few fields, as small collectors take it. Unknown fields are rejected, like those of a native event.
+public enum SimpleFormat: IntakeFormat {
+    /// `{"event_id", "user_id", "event_name", "event_time", "payload"}`; the name is required.
+    case record
+    /// `{"site_id", "event_type", "path", "user_id", "timestamp"}`; site and type are required.
+    case siteEvent
+
+    /// The source of records, which name none.
+    static let recordSource = "ingest"
+
+    public func split(_ body: PaddedBytes, limit: Int, parser: inout JSONParser) throws(IngestError) -> IntakeBatch<Void> {
+        IntakeBatch(text: body, items: [body.all])
+    }
+
+    public func draft(
+        _ item: Range<Int>, of batch: IntakeBatch<Void>, parser: inout JSONParser, into drafts: inout [EventDraft]
+    ) throws(Rejection) {
+        let draft = try parser.draft(item, of: batch.text, id: "event_id") { (members) throws(Rejection) in
+            switch self {
+            case .record: try EventDraft(record: members)
+            case .siteEvent: try EventDraft(siteEvent: members)
+            }
+        }
+        drafts.append(draft)
+    }
+}
+
+extension EventDraft {
+    fileprivate init(record members: borrowing JSONMembers) throws(Rejection) {
+        self.init()
+        source = SimpleFormat.recordSource
+        try members.each { (member) throws(Rejection) in
+            if member.hasKey("event_id") {
+                id = try FieldRules.string(member, "event_id", limit: FieldRules.idLength)
+            } else if member.hasKey("user_id") {
+                userId = try FieldRules.string(member, "user_id", limit: FieldRules.textLength)
+            } else if member.hasKey("event_name") {
+                type = try FieldRules.string(member, "event_name", limit: FieldRules.textLength)
+            } else if member.hasKey("event_time") {
+                timestamp = try FieldRules.timestamp(member, "event_time")
+            } else if member.hasKey("payload") {
+                data = member.json
+            } else {
+                throw Self.unknown(member.key, known: "event_id, user_id, event_name, event_time and payload")
+            }
+        }
+        try FieldRules.require(type, "event_name")
+        data = data ?? JSONText(normalised: "{}")
+    }
+
+    fileprivate init(siteEvent members: borrowing JSONMembers) throws(Rejection) {
+        self.init()
+        var writer = JSONWriter()
+        writer.beginObject()
+        try members.each { (member) throws(Rejection) in
+            if member.hasKey("site_id") {
+                source = try FieldRules.string(member, "site_id", limit: FieldRules.textLength)
+            } else if member.hasKey("event_type") {
+                type = try FieldRules.string(member, "event_type", limit: FieldRules.textLength)
+            } else if member.hasKey("user_id") {
+                userId = try FieldRules.string(member, "user_id", limit: FieldRules.textLength)
+            } else if member.hasKey("timestamp") {
+                timestamp = try FieldRules.timestamp(member, "timestamp")
+            } else if member.hasKey("path") {
+                guard member.isNull || member.string != nil else {
+                    throw Rejection(field: "path", code: .invalidType, message: "'path' must be a string.")
+                }
+                writer.member("path", member.string)
+            } else {
+                throw Self.unknown(member.key, known: "site_id, event_type, path, user_id and timestamp")
+            }
+        }
+        try FieldRules.require(source, "site_id")
+        try FieldRules.require(type, "event_type")
+        writer.endObject()
+        data = JSONText(normalised: writer.text)
+    }
+
+    private static func unknown(_ key: String, known: String) -> Rejection {
+        Rejection(field: key, code: .unknownField, message: "'\(key)' is no field of this route; it knows \(known).")
+    }
+}

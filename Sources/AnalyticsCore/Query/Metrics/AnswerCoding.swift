@@ -1,0 +1,84 @@
+internal import AnalyticsJSON
+
+/// Values and keys of answers, as the cache keeps them.
+extension TableWriter {
+    /// 0 for none, 1 and eight bytes for a double, else an integer and 2 more.
+    mutating func value(_ value: MetricValue) {
+        switch value {
+        case .none: number(0)
+        case .double(let value):
+            number(1)
+            bits(value.bitPattern)
+        case .integer(let value): number(value + 2)
+        }
+    }
+
+    /// The kind, then what it holds.
+    mutating func key(_ key: GroupKey) {
+        switch key {
+        case .null: number(0)
+        case .boolean(let value): number(value ? 2 : 1)
+        case .number(.integer(let value)):
+            number(3)
+            bits(UInt64(bitPattern: value))
+        case .number(.double(let value)):
+            number(4)
+            bits(value.bitPattern)
+        case .text(let value):
+            number(5)
+            text(value.text)
+        }
+    }
+
+    private mutating func bits(_ value: UInt64) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
+}
+
+extension TableCursor {
+    /// Reads all of a cached answer, whose first number is its format.
+    static func answer<Answer>(
+        in bytes: [UInt8], format: Int64, _ read: (inout TableCursor) throws(GroupTable.Unreadable) -> Answer
+    ) throws(AnswerFault) -> Answer {
+        let answer: Answer?
+        do throws(GroupTable.Unreadable) {
+            answer = try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) -> Answer? in
+                var cursor = TableCursor(buffer)
+                guard try cursor.number() == format else { return nil }
+                let answer = try read(&cursor)
+                guard cursor.isAtEnd else { throw .damaged }
+                return answer
+            }
+        } catch {
+            throw .damaged
+        }
+        guard let answer else { throw .unknownFormat }
+        return answer
+    }
+
+    mutating func value() throws(GroupTable.Unreadable) -> MetricValue {
+        switch try number() {
+        case 0: return .none
+        case 1: return .double(Double(bitPattern: try bits()))
+        case let value: return .integer(value - 2)
+        }
+    }
+
+    mutating func key() throws(GroupTable.Unreadable) -> GroupKey {
+        switch try number() {
+        case 0: return .null
+        case 1: return .boolean(false)
+        case 2: return .boolean(true)
+        case 3: return .number(.integer(Int64(bitPattern: try bits())))
+        case 4: return GroupKey(.double(Double(bitPattern: try bits())))
+        case 5: return GroupKey(try GroupTable.string(text()))
+        default: throw .damaged
+        }
+    }
+
+    private mutating func bits() throws(GroupTable.Unreadable) -> UInt64 {
+        var bits: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { bits |= UInt64(try byte()) << shift }
+        return bits
+    }
+}

@@ -1,0 +1,22 @@
+/// The largest keys of a dimension.
+public struct Top: Sendable, Equatable {
+    public struct Item: Sendable, Equatable {
+        public var key: GroupKey
+        public var value: MetricValue
+    }
+
+    public var items: [Item]
+    /// Over all selected events.
+    public var total: MetricValue
+    /// Over the events with a key that is not among the items.
+    public var other: MetricValue
+
+    /// The part of the total; `nil` where that is nothing.
+    public func share(of value: MetricValue) -> Double? {
+        let total = total.number
+        return total == 0 || !total.isFinite ? nil : value.number / total
+    }
+
+    /// About the bytes that it takes in memory.
+    public var size: Int { items.reduce(64) { $0 + $1.key.size + 16 } }
+}

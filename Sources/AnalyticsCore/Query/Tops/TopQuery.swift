@@ -1,0 +1,45 @@
+/// Which keys of a dimension have the largest metric.
+public struct TopQuery: Sendable {
+    public var selection: Selection
+    public var dimension: Dimension
+    public var metric: Metric
+    /// How many keys the answer lists, within ``limits``.
+    public var limit: Int
+
+    public static let limits = 1...1_000
+    public static let defaultLimit = 10
+
+    public init(_ selection: Selection, by dimension: Dimension, metric: Metric = .events, limit: Int = Self.defaultLimit) {
+        self.selection = selection
+        self.dimension = dimension
+        self.metric = metric
+        self.limit = limit
+    }
+}
+
+extension TopQuery: ScanQuestion {
+    typealias Codec = TopCodec
+
+    static let name = "topn"
+
+    var keyParts: [String] { [dimension.text, metric.text, String(limit)] }
+
+    var paths: [PropertyPath] { EventMeasurement(dimension: dimension, metric: metric).paths }
+
+    func accepts(_ answer: Top) -> Bool { answer.items.count <= limit }
+
+    func reducer(over range: Range<Timestamp>) -> TopTally { TopTally(self) }
+}
+
+extension QueryEngine {
+    /// The largest keys, and whether they came from the cache.
+    public func top(_ query: TopQuery, for asker: Asker = .staying) async throws -> (answer: Top, cached: Bool) {
+        guard query.metric == .events, let grouping = query.dimension.rolledUp, query.selection.isToldByRollups else {
+            let (answer, isCached) = try await answer(to: query, for: asker)
+            return (answer, isCached)
+        }
+        let (counts, isCached) = try await counts(CountQuery(query.selection, grouping: grouping, limit: query.limit), for: asker)
+        let items = counts.groups.map { Top.Item(key: GroupKey($0.name), value: .integer($0.count)) }
+        return (Top(items: items, total: .integer(counts.total), other: .integer(counts.other)), isCached)
+    }
+}

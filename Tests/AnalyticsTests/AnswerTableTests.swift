@@ -1,0 +1,49 @@
+import ArgumentParser
+import Foundation
+import Testing
+
+@testable import analytics
+
+struct AnswerTableTests {
+    private func table(_ json: String) throws -> AnswerTable { try AnswerTable(Data(json.utf8)) }
+
+    @Test func aSeriesIsARowPerBucket() throws {
+        let table = try table(
+            #"{"buckets":["2026-03-01","2026-03-02"],"series":[{"name":"a,b","values":[1,20],"total":21}],"other":{"values":[3,4],"total":7},"#
+                + #""compare":{"buckets":["2026-02-22"],"series":[{"name":"a,b","values":[5],"total":5}],"other":null}}"#)
+        #expect(
+            table.text(.csv)
+                == "bucket,\"a,b\",(other),compared bucket,\"a,b (compared)\"\r\n2026-03-01,1,3,2026-02-22,5\r\n2026-03-02,20,4,,")
+        #expect(
+            table.text(.table) == """
+                bucket      a,b  (other)  compared bucket  a,b (compared)
+                2026-03-01    1        3       2026-02-22               5
+                2026-03-02   20        4\(String(repeating: " ", count: 33))
+                """)
+    }
+
+    @Test func topsAndCountsEndWithWhatIsNotListed() throws {
+        #expect(
+            try table(#"{"items":[{"key":"a\"b","value":3,"share":0.75}],"total":4,"other":1}"#).text(.csv)
+                == "key,value,share\r\n\"a\"\"b\",3,0.75\r\n(other),1,\r\n(total),4,")
+        #expect(
+            try table(#"{"counts":{"b":1,"a":1,"c":2},"total":5,"other":1}"#).text(.csv)
+                == "group,events\r\nc,2\r\na,1\r\nb,1\r\n(other),1\r\n(total),5")
+    }
+
+    @Test func whatWouldSteerATerminalIsEscaped() throws {
+        let text = try table(#"{"counts":{"\u001b[2Jx":1},"total":1,"other":0}"#).text(.table)
+        #expect(text.contains("\\u{1B}[2Jx") && !text.utf8.contains(0x1B))
+    }
+
+    @Test func theCommandIsThere() throws {
+        let command = try #require(try Analytics.parseAsRoot(["query", "topn", "dimension=type", "n=3", "--format", "csv"]) as? Query)
+        #expect(command.question == .topn && command.parameters == ["dimension=type", "n=3"] && command.format == .csv)
+        #expect(try Analytics.parseAsRoot(["projects", "set", "--time-zone", "Europe/Berlin"]) is SetProject)
+        #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["projects", "set", "--time-zone", "Mars/Olympus"]) }
+        #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["query", "topn", "dimension"]) }
+    }
+
+    @Test(arguments: ["[]", "{}", "nonsense"])
+    func anotherAnswerHasNoTable(json: String) { #expect(throws: (any Error).self) { try table(json) } }
+}
