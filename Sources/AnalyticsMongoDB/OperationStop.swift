@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 
 /// One operation, as those see it who may want it to stop before its end.
@@ -7,21 +8,37 @@ final class OperationStop: Sendable {
         /// With the id of its session, a document's bytes.
         case running(session: [UInt8])
         case stopped(session: [UInt8]?)
+        /// The server is being told.
+        case killing(session: [UInt8])
         case ended
     }
 
     private let state = Mutex(State.waiting)
 
+    /// Longer than telling the server takes.
+    private static let longestKill = Duration.seconds(10)
+
     var isStopped: Bool {
         state.withLock { state in
-            if case .stopped = state { true } else { false }
+            switch state {
+            case .stopped, .killing: true
+            default: false
+            }
         }
     }
 
-    /// The session of an operation that is to stop and has not ended yet.
-    var sessionToKill: [UInt8]? {
+    /// The session of an operation that is to stop and has not ended yet. It does not end before ``endKill()``.
+    func beginKill() -> [UInt8]? {
         state.withLock { state in
-            if case .stopped(let session) = state { session } else { nil }
+            guard case .stopped(let session?) = state else { return nil }
+            state = .killing(session: session)
+            return session
+        }
+    }
+
+    func endKill() {
+        state.withLock { state in
+            if case .killing(let session) = state { state = .stopped(session: session) }
         }
     }
 
@@ -34,8 +51,15 @@ final class OperationStop: Sendable {
         }
     }
 
+    /// Waits until the server has been told, if that is under way: the driver gives a session that has ended to the next operation, which would
+    /// be stopped in its place. To be called on a thread that may block.
     func end() {
-        state.withLock { $0 = .ended }
+        let deadline = ContinuousClock.now + Self.longestKill
+        while !state.withLock({ state in
+            if case .killing = state, .now < deadline { return false }
+            state = .ended
+            return true
+        }) { Thread.sleep(forTimeInterval: 0.001) }
     }
 
     /// Returns whether the server has to be told.
@@ -48,7 +72,7 @@ final class OperationStop: Sendable {
             case .running(let session):
                 state = .stopped(session: session)
                 return true
-            case .stopped, .ended: return false
+            case .stopped, .killing, .ended: return false
             }
         }
     }

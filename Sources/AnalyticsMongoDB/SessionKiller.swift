@@ -29,10 +29,12 @@ final class SessionKiller: Sendable {
 
     /// Returns whether there is more to be done.
     private func killOnce(_ session: Session) -> Bool {
-        let sessions = pending.withLock { pending in
-            pending = pending.compactMap { $0.stop.sessionToKill == nil || $0.tries == 0 ? nil : ($0.stop, $0.tries - 1) }
-            return pending.compactMap(\.stop.sessionToKill)
+        let (stops, sessions) = pending.withLock { pending in
+            let found = pending.compactMap { entry in entry.tries == 0 ? nil : entry.stop.beginKill().map { (entry, $0) } }
+            pending = found.map { ($0.0.stop, $0.0.tries - 1) }
+            return (found.map(\.0.stop), found.map(\.1))
         }
+        defer { for stop in stops { stop.endKill() } }
         guard !sessions.isEmpty else { return false }
         // What stands against it passes, or the operation ends at its time limit.
         if let ids = BSONDocument(documents: sessions) { _ = ids.withPointer { cmongoc_kill_sessions(session.client, $0, nil) } }
