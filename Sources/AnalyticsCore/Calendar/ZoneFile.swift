@@ -26,7 +26,7 @@ struct ZoneFile {
 
     private mutating func rules(_ counts: Counts) -> ZoneRules? {
         guard let times = take(counts.times * 8), let indexes = take(counts.times), let types = take(counts.types * 6),
-            take(counts.characters + counts.leapSeconds * 12 + counts.standardIndicators + counts.utIndicators) != nil, counts.types > 0
+            take(counts.characters + counts.standardIndicators + counts.utIndicators) != nil, counts.types > 0
         else { return nil }
         // Section 3.2: type 0 holds before the first time.
         let offsets = (0..<counts.types).map { Int64(Int32(truncatingIfNeeded: Self.integer(types.dropFirst($0 * 6).prefix(4)))) }

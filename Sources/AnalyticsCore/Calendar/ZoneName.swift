@@ -4,7 +4,8 @@ public struct ZoneName: Sendable, Hashable, CustomStringConvertible {
 
     public static let utc = ZoneName(unchecked: "UTC")
 
-    /// Letters, digits, `_`, `-`, `+` and `/`; 1–64 of them, in at most three parts. Nothing else can be in a name, and so none leads out of the folder of zones.
+    /// Letters, digits, `_`, `-`, `+` and `/`; 1–64 of them, in at most three parts. Nothing else can be in a name, and so none
+    /// leads out of the folder of zones.
     public init?(_ text: String) {
         let isAllowed = { (byte: UInt8) in
             switch byte {

@@ -38,17 +38,18 @@ struct MetricAccumulator: Sendable {
             let isNew = users.insert(user).inserted
             state = .users(users)
             return isNew ? 12 : 0
-        case .sum(var sum, let count):
+        case .sum(var sum, let count) where !numbers.isEmpty:
+            state = .events(0)
             for number in numbers { sum.add(number) }
             state = .sum(sum, count: count + Int64(numbers.count))
-        case .extreme(let extreme):
-            let all = numbers + [extreme].compactMap(\.self)
-            if case .measure(.min, _) = metric { state = .extreme(all.min()) } else { state = .extreme(all.max()) }
-        case .values(var values):
+        case .sum: break
+        case .extreme(let extreme): state = .extreme(numbers.reduce(extreme) { more(extreme: $0, $1) })
+        case .values(var values) where !numbers.isEmpty:
             state = .events(0)
             values += numbers
             state = .values(values)
             return numbers.count * 8
+        case .values: break
         }
         return 0
     }
@@ -65,15 +66,18 @@ struct MetricAccumulator: Sendable {
         case (.sum(var a, let count), .sum(let b, let more)):
             a.add(b)
             state = .sum(a, count: count + more)
-        case (.extreme(let a), .extreme(let b)):
-            let all = [a, b].compactMap(\.self)
-            if case .measure(.min, _) = metric { state = .extreme(all.min()) } else { state = .extreme(all.max()) }
+        case (.extreme(let a), .extreme(let b)): state = .extreme(b.map { more(extreme: a, $0) } ?? a)
         case (.values(var a), .values(let b)):
             state = .events(0)
             a.append(contentsOf: b)
             state = .values(a)
         default: preconditionFailure("accumulators of two metrics")
         }
+    }
+
+    private func more(extreme: Double?, _ number: Double) -> Double {
+        guard let extreme else { return number }
+        if case .measure(.min, _) = metric { return min(extreme, number) } else { return max(extreme, number) }
     }
 
     /// Whether something was added that the metric is of: an event, a user, a number.
