@@ -2,7 +2,7 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone"
+    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties"
 
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
         try await read(.projectRecords) { db in
@@ -50,6 +50,17 @@ extension SQLiteStore {
         }
     }
 
+    public func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {
+        try await write(.setProperties) { db in
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO projects (project, properties) VALUES (CAST(? AS TEXT), ?)
+                    ON CONFLICT DO UPDATE SET properties = excluded.properties
+                    """
+            ).execute(arguments: [SQLiteText(project.name), PropertyPath.json(paths)])
+        }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await raise(.close, ["closedBefore"], of: project, to: time)
     }
@@ -84,10 +95,12 @@ extension SQLiteStore {
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         while let row = try rows.next() {
             let zone = (row[5] as SQLiteText?)?.string
+            let properties = (row[6] as String?).map { PropertyPath.list(json: $0) } ?? .some([])
             let record = ProjectRecord(
                 project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
-                watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init))
-            guard record.isValid, (record.timeZone == nil) == (zone == nil) else {
+                watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init),
+                properties: properties ?? [])
+            guard record.isValid, (record.timeZone == nil) == (zone == nil), properties != nil else {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read")
             }
             records.append(record)

@@ -105,6 +105,21 @@ extension SQLiteStore {
         }
     }
 
+    public func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] {
+        guard !ranges.isEmpty else { return [:] }
+        return try await read(.versions) { db in
+            let statement = try db.cachedStatement(
+                sql: "SELECT bucket, version FROM buckets WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ?")
+            var versions: [Int64: Int64] = [:]
+            for range in ranges.inOrderAndMerged() {
+                let rows = try Row.fetchCursor(
+                    statement, arguments: [tier.number, SQLiteText(project.name), range.lowerBound, range.upperBound])
+                while let row = try rows.next() { versions[row[0]] = row[1] }
+            }
+            return versions
+        }
+    }
+
     public func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
         try await read(.generation) { db in
             let statement = try db.cachedStatement(

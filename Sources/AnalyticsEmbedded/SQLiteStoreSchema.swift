@@ -16,6 +16,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version5) },
         { try $0.execute(sql: version6) },
         { try $0.execute(sql: version7) },
+        { try $0.execute(sql: version8) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -159,6 +160,27 @@ extension SQLiteStoreSchema {
     private static let version6 = "ALTER TABLE projects ADD COLUMN timeZone TEXT;"
 
     private static let version7 = "ALTER TABLE events ADD COLUMN anonymousId TEXT;"
+
+    /// A blob has a rowid: many of them are larger than a page.
+    private static let version8 = """
+        CREATE TABLE segments (
+            project TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            head BLOB NOT NULL,
+            PRIMARY KEY (project, day)
+        ) STRICT;
+        CREATE TABLE segment_blobs (
+            project TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            chunk INTEGER NOT NULL,
+            part INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            PRIMARY KEY (project, day, run, chunk, part)
+        ) STRICT;
+        ALTER TABLE projects ADD COLUMN properties TEXT;
+        """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass
     /// over it until then, and for ever where it lies below the watermark: its events may be gone.

@@ -1,7 +1,8 @@
 import AnalyticsCore
 
 enum CollectionName: String {
-    case events, minutes, hours, days, reports, attempts, projects, meta
+    case events, minutes, hours, days, reports, attempts, projects, meta, segments
+    case segmentBlobs = "segment_blobs"
 }
 
 /// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are

@@ -38,6 +38,13 @@ extension MongoStore {
         }
     }
 
+    public func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {
+        try await run(.setProperties) { session throws(StoreError) in
+            let texts = BSON.array(paths.map { .string($0.text) })
+            try session.updateRecord(of: project, [("$set", ["properties": texts])])
+        }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await run(.close) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
@@ -110,9 +117,15 @@ extension ProjectRecord {
         guard days == nil || days?.integer != nil else { return nil }
         let zone = fields["timeZone"]?.string.flatMap(ZoneName.init)
         guard fields["timeZone"] == nil || zone != nil else { return nil }
+        var properties: [PropertyPath] = []
+        if let field = fields["properties"] {
+            guard let texts = field.document?.all(\.string) else { return nil }
+            properties = texts.compactMap { try? PropertyPath($0) }
+            guard properties.count == texts.count else { return nil }
+        }
         self.init(
             project: project, retentionDays: days?.integer.map { Int($0) }, changedAt: moments[0]?.date, closedBefore: moments[1]?.date,
-            watermark: moments[2]?.date, timeZone: zone)
+            watermark: moments[2]?.date, timeZone: zone, properties: properties)
         guard isValid else { return nil }
     }
 }

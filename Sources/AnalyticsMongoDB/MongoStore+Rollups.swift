@@ -49,6 +49,28 @@ extension MongoStore {
         }
     }
 
+    public func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] {
+        let ranges = Ranges.normalised(ranges)
+        guard !ranges.isEmpty else { return [:] }
+        let kind = BucketKind(tier)
+        return try await run(.versions) { session throws(StoreError) in
+            var versions: [Int64: Int64] = [:]
+            // Of days there is an index that holds no more than this.
+            let options: [(String, BSON)] =
+                [("projection", ["_id": 1, "v": 1])] + (tier == .day ? [("hint", .string(Index.generation))] : [])
+            for query in Ranges.queries(ranges) {
+                let alternatives: [BSON] = query.map { ["_id": Key.buckets(kind, project, $0)] }
+                try session.find(kind.collection, [("$or", .array(alternatives))], options) { row throws(StoreError) in
+                    guard let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer else {
+                        throw session.damage(kind.collection)
+                    }
+                    versions[key.index] = version
+                }
+            }
+            return versions
+        }
+    }
+
     public func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
         guard !days.isEmpty else { return 0 }
         return try await run(.generation) { session throws(StoreError) in
@@ -108,7 +130,7 @@ extension RollupGroup {
 
 extension BSONView {
     /// Every element read; `nil` when one cannot be, or the bytes are not a whole document.
-    fileprivate func all<Value>(_ read: (BSONElement) -> Value?) -> [Value]? {
+    func all<Value>(_ read: (BSONElement) -> Value?) -> [Value]? {
         var values: [Value] = []
         var isReadable = true
         let isWhole = each { element in

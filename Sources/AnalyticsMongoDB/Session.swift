@@ -190,6 +190,18 @@ struct Bulk {
         }
     }
 
+    /// `filter` is an `_id`, `update` operators.
+    func upsert(_ filter: BSONDocument, _ update: BSONDocument) throws(StoreError) {
+        let options = try session.encode([("upsert", true)])
+        try check { error in
+            filter.withPointer { filter in
+                update.withPointer { update in
+                    options.withPointer { mongoc_bulk_operation_update_one_with_opts(pointer, filter, update, $0, &error) }
+                }
+            }
+        }
+    }
+
     func removeMany(_ filter: BSONDocument) throws(StoreError) {
         try check { error in
             filter.withPointer { mongoc_bulk_operation_remove_many_with_opts(pointer, $0, nil, &error) }

@@ -76,6 +76,8 @@
     (mongoc_bulk_operation_t * a, const bson_t *b, const bson_t *c, bson_error_t *d), (a, b, c, d))                                \
   F(bool, bulk_operation_update_many_with_opts,                                                                                    \
     (mongoc_bulk_operation_t * a, const bson_t *b, const bson_t *c, const bson_t *d, bson_error_t *e), (a, b, c, d, e))            \
+  F(bool, bulk_operation_update_one_with_opts,                                                                                               \
+    (mongoc_bulk_operation_t * a, const bson_t *b, const bson_t *c, const bson_t *d, bson_error_t *e), (a, b, c, d, e))                      \
   F(bool, bulk_operation_remove_many_with_opts,                                                                                    \
     (mongoc_bulk_operation_t * a, const bson_t *b, const bson_t *c, bson_error_t *d), (a, b, c, d))                                \
   F(uint32_t, bulk_operation_execute, (mongoc_bulk_operation_t * a, bson_t *b, bson_error_t *c), (a, b, c))                        \

@@ -221,7 +221,7 @@ extension MongoStore {
 }
 
 /// Minutes with a count each that three of cannot be added up, as no adapter gives them.
-private struct EndlessStore: RollupStore, ProjectStore, EventScanner {
+private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentStore {
     var count: Int64
 
     func rollups(
@@ -253,6 +253,14 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner {
     func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] { [] }
     func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
+    func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] { [:] }
+    func segmentHeads(of project: ProjectID, days: [Range<Int64>]) async throws(StoreError) -> [StoredSegmentHead] { [] }
+    func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool { false }
+    func writeSegmentBlobs(_ blobs: [SegmentBlob]) async throws(StoreError) {}
+    func segmentBlobs(_ keys: [SegmentBlob.Key]) async throws(StoreError) -> [[UInt8]?] { keys.map { _ in nil } }
+    func deleteSegmentBlobs(of project: ProjectID, day: Int64, run: Int64) async throws(StoreError) {}
+    func deleteSegments(of project: ProjectID, before day: Int64) async throws(StoreError) -> Int { 0 }
+    func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {}
     func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {}
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {}
     func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError) {}

@@ -17,6 +17,7 @@ package final class Faults: Sendable {
         case report
         case beginAttempt
         case forgetAttempts
+        case segment
         case read
     }
 

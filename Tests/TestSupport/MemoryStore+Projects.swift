@@ -21,6 +21,10 @@ extension MemoryStore {
         try edit(project) { $0.timeZone = zone }
     }
 
+    package func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {
+        try edit(project) { $0.properties = paths }
+    }
+
     package func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try edit(project) { $0.closedBefore = max($0.closedBefore ?? time, time) }
     }

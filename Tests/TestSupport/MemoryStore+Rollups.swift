@@ -24,6 +24,14 @@ extension MemoryStore {
         }
     }
 
+    package func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] {
+        try await read("versions") { state in
+            let found = state.tiers[tier]!.values
+                .filter { bucket in bucket.key.project == project && ranges.contains { $0.contains(bucket.key.index) } }
+            return Dictionary(uniqueKeysWithValues: found.map { ($0.key.index, $0.version) })
+        }
+    }
+
     package func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
         try await read("dirtyBuckets") { state in
             let dirty = state.tiers[tier]!.values.filter { bucket in

@@ -26,6 +26,8 @@ package final class MemoryStore: Store {
         var records: [ProjectID: ProjectRecord] = [:]
         /// Processes that began, for each delivery.
         var attempts: [BytewiseString: Set<BytewiseString>] = [:]
+        var segmentHeads: [BucketKey: StoredSegmentHead] = [:]
+        var segmentBlobs: [SegmentBlob.Key: [UInt8]] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []

@@ -47,6 +47,11 @@ extension Problem {
                 .queryTooLarge,
                 "This range has more types or sources than can be added up at a time. Ask for a shorter one, with 'from' and 'to', or for some "
                     + "of them, with 'type' or 'source'.")
+        case .tooManyEvents:
+            self.init(
+                .queryTooLarge,
+                "This range has more events than can be held at a time and that no segment tells: they have just come in, or a filter or property has no "
+                    + "column. Ask for a shorter range, with 'from' and 'to', or for fewer events, with 'type', 'source' or other filters.")
         case .tooManyKeys:
             self.init(
                 .queryTooLarge,

@@ -19,6 +19,9 @@ public protocol ProjectStore: Sendable {
     /// Writes the time zone of a project.
     func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError)
 
+    /// Writes the properties of a project that its segments have columns for.
+    func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError)
+
     /// Raises ``ProjectRecord/closedBefore``. A lower moment changes nothing. Returns when that is durable.
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError)
 
@@ -38,6 +41,9 @@ public struct ProjectRecord: Sendable, Equatable {
     public var retentionDays: Int?
     /// In which questions about the project are answered that name no zone; `nil` for UTC.
     public var timeZone: ZoneName?
+    /// Properties that questions are asked about, beside those that every project has: segments have a column for each. At most
+    /// ``maximumProperties``.
+    public var properties: [PropertyPath]
     /// When `retentionDays` was written.
     public var changedAt: Timestamp?
     /// Events before this moment are not stored any more; `nil` while any is.
@@ -47,7 +53,7 @@ public struct ProjectRecord: Sendable, Equatable {
 
     public init(
         project: ProjectID, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil,
-        watermark: Timestamp? = nil, timeZone: ZoneName? = nil
+        watermark: Timestamp? = nil, timeZone: ZoneName? = nil, properties: [PropertyPath] = []
     ) {
         self.project = project
         self.retentionDays = retentionDays
@@ -55,11 +61,14 @@ public struct ProjectRecord: Sendable, Equatable {
         self.closedBefore = closedBefore
         self.watermark = watermark
         self.timeZone = timeZone
+        self.properties = properties
     }
 
     /// Whether it is one that this service can have written; else the store is damaged.
     public var isValid: Bool {
         [changedAt, closedBefore, watermark].allSatisfy { $0?.isValid ?? true }
-            && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0)
+            && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0) && properties.count <= Self.maximumProperties
     }
+
+    public static let maximumProperties = 20
 }

@@ -10,6 +10,9 @@ public protocol RollupStore: Sendable {
     /// The sum of the versions of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
     func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64
 
+    /// The version of each bucket of a project in these ranges of indexes, by its index.
+    func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64]
+
     /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`. Only those that an event can lie in
     /// (``RollupTier/indexes``).
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]

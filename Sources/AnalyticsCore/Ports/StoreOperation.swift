@@ -9,6 +9,12 @@ public enum StoreOperation: String, PortOperation {
     case scanEvents = "scan_events"
     case addReports = "add_reports"
     case reports
+    case segmentHeads = "segment_heads"
+    case writeSegmentHead = "write_segment_head"
+    case segmentBlobs = "segment_blobs"
+    case writeSegmentBlobs = "write_segment_blobs"
+    case deleteSegments = "delete_segments"
+    case versions
     case mark
     case generation
     case dirtyBuckets = "dirty_buckets"
@@ -23,6 +29,7 @@ public enum StoreOperation: String, PortOperation {
     case createRecord = "create_record"
     case setRetention = "set_retention"
     case setTimeZone = "set_time_zone"
+    case setProperties = "set_properties"
     case close
     case raiseWatermark = "raise_watermark"
     case deleteExpired = "delete_expired"

@@ -1,3 +1,5 @@
+internal import AnalyticsJSON
+
 /// A property that a question asks about: keys from the top of an event's `data` or `context`, as in `data.cart.currency`.
 ///
 /// It goes from key to key; an array on the way, or at the end, stands for its elements (one level of arrays a key, no indexes).
@@ -35,6 +37,39 @@ public struct PropertyPath: Sendable {
 
     /// As it is written. No two paths are written alike.
     public var text: String { ([root.rawValue] + keys).joined(separator: ".") }
+}
+
+extension PropertyPath {
+    /// A JSON array of paths, as SQLite keeps it.
+    package static func json(_ paths: [PropertyPath]) -> String {
+        var writer = JSONWriter()
+        writer.beginArray()
+        for path in paths { writer.string(path.text) }
+        writer.endArray()
+        return writer.text
+    }
+
+    /// `nil` where it is no such array.
+    package static func list(json: String) -> [PropertyPath]? {
+        let text = PaddedBytes(json)
+        guard var elements = JSONElements(text, at: text.all) else { return nil }
+        var paths: [PropertyPath] = []
+        var parser = JSONParser()
+        do {
+            while let element = try elements.next() {
+                let path: String? = try parser.withValue(of: text, at: element, maximumDepth: 1) { (value) throws(JSONFault) in
+                    value.string
+                } fault: {
+                    $0
+                }
+                guard let path else { return nil }
+                paths.append(try PropertyPath(path))
+            }
+        } catch {
+            return nil
+        }
+        return paths
+    }
 }
 
 extension PropertyPath: Hashable {

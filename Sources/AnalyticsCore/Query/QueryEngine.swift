@@ -1,6 +1,6 @@
 /// Answers questions: from the cache where the generation of the range still stands, else from what is stored.
 public struct QueryEngine: Sendable {
-    private let store: any RollupStore & ProjectStore & EventScanner
+    private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     private let cache: QuestionCache
     private let dirtyMinutes: DirtyMinuteCache
 
@@ -9,7 +9,7 @@ public struct QueryEngine: Sendable {
     /// 1972-01-01. Before, offsets of zones may cut minutes, and each costs queries of its own: only where there are events.
     private static let wholeQuarters = Timestamp(day: 730)
 
-    public init(store: any RollupStore & ProjectStore & EventScanner, cache: any CountCache, gate: QueryGate) {
+    public init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore, cache: any CountCache, gate: QueryGate) {
         self.store = store
         self.cache = QuestionCache(store: store, cache: cache, gate: gate)
         dirtyMinutes = DirtyMinuteCache(store: store)
@@ -30,15 +30,14 @@ public struct QueryEngine: Sendable {
         }
     }
 
-    /// The same for a question about events one by one. Throws an ``ExpiredRangeError`` where events of the range may be deleted.
-    func answer<Q: ScanQuestion>(to question: Q, for asker: Asker = .staying) async throws -> (answer: Q.Answer, cached: Bool) {
+    /// The same for a question about rows. Throws an ``ExpiredRangeError`` where events of the range may be deleted.
+    func answer<Q: RowQuestion>(to question: Q, for asker: Asker = .staying) async throws -> (answer: Q.Answer, cached: Bool) {
         guard let range = try await range(of: question.selection) else {
             return (try question.reducer(over: .nothing).answer(), false)
         }
         return try await cache.answer(to: question, over: range, for: asker) {
-            let reducer = try await store.scanEvents(
-                question.selection, in: [range], reading: question.paths, into: question.reducer(over: range))
-            try reducer.check()
+            let reader = RowReader(store: store, selection: question.selection, range: range)
+            let reducer = try await reader.read(into: question.reducer(over: range))
             try await store.checkUncut(question.selection.project, from: range.lowerBound)
             return try reducer.answer()
         }

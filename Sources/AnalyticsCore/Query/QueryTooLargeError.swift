@@ -2,8 +2,10 @@
 public struct QueryTooLargeError: Error, Sendable, Equatable {
     public enum Reason: Sendable, Equatable {
         case tooManyGroups
-        /// Users, keys or values of a question about events one by one.
+        /// Keys or values of a question about users or properties.
         case tooManyKeys
+        /// Events that no segment holds, of a question about users.
+        case tooManyEvents
         /// A minute of which no exact count by group was kept, and whose events are deleted.
         case uncounted(minute: Timestamp)
     }

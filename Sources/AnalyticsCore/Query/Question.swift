@@ -59,12 +59,6 @@ extension GroupReducer {
     var boundaries: [Timestamp] { [] }
 }
 
-/// A question that is answered from the events, one by one, in the order of time.
-protocol ScanQuestion: Question where Reducer: EventScanReducer {
-    /// The properties to be read.
-    var paths: [PropertyPath] { get }
-}
-
 /// An answer as the cache keeps it.
 protocol AnswerCodec<Answer> {
     associatedtype Answer

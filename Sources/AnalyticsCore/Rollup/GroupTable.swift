@@ -237,6 +237,24 @@ struct TableCursor {
         return UnsafeBufferPointer(rebasing: bytes[position..<position + length])
     }
 
+    /// Eight bytes, the lowest first.
+    mutating func word() throws(GroupTable.Unreadable) -> UInt64 { try integers(1, UInt64.self)[0] }
+
+    /// Integers of a fixed width, the lowest byte of each first.
+    mutating func integers<Integer: FixedWidthInteger>(
+        _ count: Int, _ type: Integer.Type
+    ) throws(GroupTable.Unreadable) -> [Integer] {
+        let (length, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Integer>.size)
+        guard !overflow, count >= 0, length <= bytes.count - position else { throw .damaged }
+        let raw = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[position..<position + length])
+        position += length
+        let integers = [Integer](unsafeUninitializedCapacity: count) { buffer, initialized in
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(from: raw)
+            initialized = count
+        }
+        return Integer(1).littleEndian == 1 ? integers : integers.map { Integer(littleEndian: $0) }
+    }
+
     mutating func strings() throws(GroupTable.Unreadable) -> GroupTable.Strings {
         var inner = TableCursor(try text())
         let count = try inner.length()

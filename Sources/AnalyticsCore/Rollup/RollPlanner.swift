@@ -18,10 +18,13 @@ struct RollPlanner {
     /// Buckets remembered at the most. Those beyond are rolled whenever they are seen marked, which is right, only more work.
     static let memory = 20_000
 
+    private let longestInterval: Duration
     private var seen: [BucketKey: Seen] = [:]
     private var pass = 0
 
-    init() {}
+    init(longestInterval: Duration = Self.longestInterval) {
+        self.longestInterval = longestInterval
+    }
 
     /// To be called before the first ``isDue(_:now:)`` of a pass over all marked buckets. Forgets those that the last pass did not see.
     mutating func beginPass() {
@@ -42,11 +45,14 @@ struct RollPlanner {
         entry.pass = pass
         if isDue {
             entry.rolledAt = now
-            entry.interval = isQuiet ? Self.firstInterval : min(entry.interval * 2, Self.longestInterval)
+            entry.interval = isQuiet ? Self.firstInterval : min(entry.interval * 2, longestInterval)
         }
         seen[bucket.key] = entry
         return isDue
     }
+
+    /// Whether a bucket has not changed since the last pass. To be asked before ``isDue(_:now:)``.
+    func isQuiet(_ bucket: BucketVersion) -> Bool { seen[bucket.key]?.version == bucket.version }
 
     /// How long the bucket that has waited longest has waited since it was last rolled.
     func longestWait(now: Duration) -> Duration {

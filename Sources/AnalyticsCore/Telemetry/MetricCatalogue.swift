@@ -61,6 +61,11 @@ public struct MetricCatalogue: Sendable {
     package let rollupUnreadable = CounterMetric(
         "analytics_rollup_unreadable_total", "Rollups whose bytes are damaged, by tier; counts were read from the finer tier instead.",
         labels: "tier")
+    package let segmentRows = CounterMetric("analytics_segment_rows_total", "Events written to segments, once for each time.")
+    package let segmentUnreadable = CounterMetric(
+        "analytics_segment_unreadable_total", "Segments whose bytes are damaged; events were read instead.")
+    package let segmentsDeleted = CounterMetric(
+        "analytics_segment_deletions_total", "Times that segments were deleted with their expired events.")
     package let rollupExpired = CounterMetric(
         "analytics_rollup_expired_total", "Marked minutes below the watermark, which keep the count that they have.")
 

@@ -26,9 +26,10 @@ struct ListProjects: AsyncParsableCommand {
     static func line(_ record: ProjectRecord) -> String {
         "project \(record.project): time zone \(record.timeZone ?? .utc), retention "
             + (record.retentionDays.map(ShowRetention.days) ?? "not set")
+            + (record.properties.isEmpty ? "" : ", properties \(record.properties.map(\.text).joined(separator: ","))")
     }
 
-    /// `{"projects":[{"id","timeZone","retentionDays"}]}`; a retention of null is not set yet.
+    /// `{"projects":[{"id","timeZone","retentionDays","properties"}]}`; a retention of null is not set yet.
     static func json(_ records: [ProjectRecord]) -> String {
         var writer = JSONWriter()
         writer.beginObject()
@@ -40,6 +41,10 @@ struct ListProjects: AsyncParsableCommand {
             writer.member("timeZone", (record.timeZone ?? .utc).text)
             writer.key("retentionDays")
             if let days = record.retentionDays { writer.integer(Int64(days)) } else { writer.json("null".utf8) }
+            writer.key("properties")
+            writer.beginArray()
+            for path in record.properties { writer.string(path.text) }
+            writer.endArray()
             writer.endObject()
         }
         writer.endArray()
@@ -52,25 +57,46 @@ struct SetProject: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "set",
         abstract: "Change a project.",
-        discussion: "The time zone is that of questions which name none: where their days, weeks and months begin. No event changes.")
+        discussion: """
+            The time zone is that of questions which name none: where their days, weeks and months begin. The properties are those that \
+            segments have columns for, so that questions about them need not read events. No event changes.
+            """)
 
     @Option(help: "The project.")
     var project = AnonymousAccess.project
 
     @Option(help: "A zone of the IANA database, such as Europe/Berlin.")
-    var timeZone: ZoneName
+    var timeZone: ZoneName?
+
+    @Option(help: "Paths joined by commas, such as data.plan,data.amount; all that there are to be. An empty text for none.")
+    var properties: PropertyList?
 
     func validate() throws {
-        guard ZoneDatabase.system.rules(of: timeZone) != nil else {
+        if timeZone == nil, properties == nil { throw ValidationError("name what is to be set: --time-zone or --properties") }
+        if let timeZone, ZoneDatabase.system.rules(of: timeZone) == nil {
             throw ValidationError("this machine's time zone data does not know \(timeZone); it has names such as Europe/Berlin and UTC")
         }
     }
 
     func run() async throws {
         try await CommandSettings.withStore { store, _, _ in
-            try await store.setTimeZone(of: project, to: timeZone)
+            if let timeZone { try await store.setTimeZone(of: project, to: timeZone) }
+            if let properties { try await store.setProperties(of: project, to: properties.paths) }
             for record in try await store.newestRecords(of: [project]) { print(ListProjects.line(record)) }
         }
+    }
+}
+
+/// `--properties` on the command line.
+struct PropertyList: ExpressibleByArgument {
+    var paths: [PropertyPath] = []
+
+    init?(argument: String) {
+        for text in argument.split(separator: ",") {
+            guard let path = try? PropertyPath(String(text)) else { return nil }
+            if !paths.contains(path) { paths.append(path) }
+        }
+        guard paths.count <= ProjectRecord.maximumProperties else { return nil }
     }
 }
 

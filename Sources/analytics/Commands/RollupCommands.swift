@@ -3,7 +3,7 @@ internal import ArgumentParser
 
 struct Reconcile: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare every rollup with the events that it stands for.",
+        abstract: "Compare every rollup, and every segment, with the events that it stands for.",
         discussion: """
             Prints each difference and ends with 1 if there is one. Buckets that are marked, and so not counted yet, are told and not \
             compared: run it again once the service is at rest. Minutes below a project's watermark are told as expired: their events are \
@@ -22,16 +22,30 @@ struct Reconcile: AsyncParsableCommand {
                     "count again: analytics rebuild-rollups --project '\(recount.project)' --from \(recount.range.lowerBound.rfc3339) "
                         + "--to \(recount.range.upperBound.rfc3339)")
             }
-            if !report.differences.isEmpty { throw ExitCode(1) }
+            let segments = try await SegmentCheck(store: store).run()
+            for minute in segments.differences { print(Self.line(minute)) }
+            print(
+                "segments: \(segments.days) days with \(segments.events) events compared; \(segments.stale) minutes to be built, "
+                    + "\(segments.differences.count) differences")
+            if !report.differences.isEmpty || !segments.differences.isEmpty { throw ExitCode(1) }
         }
+    }
+}
+
+extension Reconcile {
+    /// Of a segment.
+    private static func line(_ minute: BucketKey) -> String {
+        let start = Timestamp(minute: minute.index)
+        return "segment \(start.rfc3339) project \(minute.project): not what the events say; make it anew: analytics rebuild-rollups "
+            + "--project '\(minute.project)' --from \(start.rfc3339) --to \(Timestamp(minute: minute.index + 1).rfc3339)"
     }
 }
 
 struct RebuildRollups: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make all rollups anew from the events.",
+        abstract: "Make all rollups, and the segments of their days, anew from the events.",
         discussion: """
-            Counts stay right meanwhile: what is not rolled yet is counted from its events. Minutes below a project's watermark, whose \
+            Answers stay right meanwhile: what is not done yet is read from the events. Minutes below a project's watermark, whose \
             events are deleted, stay as they are. May run beside a service at work.
             """)
 
@@ -58,6 +72,7 @@ struct RebuildRollups: AsyncParsableCommand {
         try await CommandSettings.withStore { store, _, logger in
             let rebuild = Rebuild(store: store, roller: Roller(store: store, logger: logger))
             let minutes = try await rebuild.run(project: project, range: start..<end)
+            try await SegmentBuilder(store: store, clock: .system, logger: logger).finish()
             print("\(minutes) minutes counted anew")
         }
     }

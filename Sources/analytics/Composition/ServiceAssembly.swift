@@ -46,6 +46,7 @@ struct ServiceAssembly: Sendable {
     private func processing() -> [any Service] {
         [
             Roller(store: backends.store, logger: logger),
+            SegmentBuilder(store: backends.store, clock: .system, logger: logger),
             RetentionSweeper(store: backends.store, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
             Processor(
                 broker: backends.broker, store: backends.store,

@@ -14,13 +14,14 @@ struct ScannedQuestionTests {
     private struct Facts {
         var time: Timestamp
         var type: String
+        var userId: String?
         var user: String?
         var keys: [GroupKey]
         var numbers: [Double]
     }
 
     /// The facts of each event, and the events, stored.
-    private func fill(_ random: inout Seeded, count: Int) async throws -> [Facts] {
+    private func fill(_ random: inout Seeded, _ prefix: String, count: Int) async throws -> [Facts] {
         var facts: [Facts] = []
         var events: [Event] = []
         for index in 0..<count {
@@ -36,12 +37,12 @@ struct ScannedQuestionTests {
                 ("0.1", [0.1]), ("[1,2,\"x\"]", [1, 2]), ("null", []), ("1e16", [1e16]), ("-7", [-7]), ("\"5\"", []),
             ].randomElement(using: &random)!
             let type = "t\(random.below(3))"
-            var event = sample("e\(index)", type: type, at: time, data: #"{"plan":\#(plan),"amount":\#(amount)}"#)
+            var event = sample("\(prefix)\(index)", type: type, at: time, data: #"{"plan":\#(plan),"amount":\#(amount)}"#)
             (event.userId, event.anonymousId) = (known, anonymous)
             events.append(event)
             facts.append(
                 Facts(
-                    time: time, type: type, user: known.map { "known \($0)" } ?? anonymous.map { "anonymous \($0)" }, keys: keys,
+                    time: time, type: type, userId: known, user: known.map { "known \($0)" } ?? anonymous.map { "anonymous \($0)" }, keys: keys,
                     numbers: numbers))
         }
         try await write(events, to: store)
@@ -80,7 +81,13 @@ struct ScannedQuestionTests {
         }
     }
 
-    private func keys(_ dimension: Dimension, _ facts: Facts) -> [GroupKey] { dimension == .type ? [GroupKey(facts.type)] : facts.keys }
+    private func keys(_ dimension: Dimension, _ facts: Facts) -> [GroupKey] {
+        switch dimension {
+        case .type: [GroupKey(facts.type)]
+        case .userId: [facts.userId.map { GroupKey($0) } ?? .null]
+        default: facts.keys
+        }
+    }
 
     private func top(_ query: TopQuery, _ facts: [Facts]) -> Top {
         let all = Set(facts.flatMap { keys(query.dimension, $0) })
@@ -113,7 +120,16 @@ struct ScannedQuestionTests {
     @Test(arguments: 0..<20 as Range<UInt64>)
     func answersAreThoseOfTheEvents(seed: UInt64) async throws {
         var random = Seeded(seed)
-        let facts = try await fill(&random, count: 1 + random.below(150))
+        // Segments hold nothing of it, some of it as it was, or all.
+        let builder = SegmentBuilder(
+            store: store, clock: .fixed(noon + .milliseconds(random.below(2 * Self.length))), elapsed: ManualClock().elapsed, logger: quiet)
+        if random.chance(50) { try await store.setProperties(of: Project.default, to: [PropertyPath("data.plan")]) }
+        var facts: [Facts] = []
+        for part in ["a", "b", "c"] {
+            facts += try await fill(&random, part, count: 1 + random.below(80))
+            if random.chance(50) { try await builder.pass(everything: random.chance(70)) }
+        }
+        if random.chance(30) { try await builder.finish() }
         let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
         for text in Self.metrics {
             let metric = try #require(Metric(text))
@@ -122,10 +138,15 @@ struct ScannedQuestionTests {
             let (from, to) = (moments[0], moments[1] + .milliseconds(1))
             var selection = Selection(project: Project.default, from: from, to: to)
             if random.chance(30) { selection.types = ["t0", "t2"] }
-            let selected = facts.filter {
-                $0.time >= from && $0.time < to && (selection.types.isEmpty || selection.types.contains($0.type))
+            if random.chance(20) { selection.userIds = ["ann", "é", "nobody"] }
+            if random.chance(20) { selection.data = [DataCondition(path: ["plan"], values: ["3", "a", "true"])] }
+            let plans = [GroupKey("3"), GroupKey(.integer(3)), GroupKey("a"), GroupKey(.boolean(true))]
+            let selected = facts.filter { fact in
+                fact.time >= from && fact.time < to && (selection.types.isEmpty || selection.types.contains(fact.type))
+                    && (selection.userIds.isEmpty || selection.userIds.contains { user in fact.userId?.utf8.elementsEqual(user.utf8) == true })
+                    && (selection.data.isEmpty || fact.keys.contains(where: plans.contains))
             }
-            let dimension = try #require(Dimension(["type", "data.plan"].randomElement(using: &random)!))
+            let dimension = try #require(Dimension(["type", "data.plan", "userId"].randomElement(using: &random)!))
             let limit = 1 + random.below(4)
 
             let topQuery = TopQuery(selection, by: dimension, metric: metric, limit: limit)
@@ -154,7 +175,7 @@ struct ScannedQuestionTests {
         func value(_ metric: String, _ numbers: [Double]) -> MetricValue? {
             guard let metric = Metric(metric) else { return nil }
             var accumulator = MetricAccumulator(metric)
-            for number in numbers { _ = accumulator.add(user: nil, numbers: [number]) }
+            for number in numbers { _ = accumulator.add([number]) }
             return accumulator.value
         }
         #expect(value("p50(data.a)", [-1.7e308, -1.7e308, 1.7e308]) == .double(-1.7e308))
@@ -167,11 +188,12 @@ struct ScannedQuestionTests {
     @Test func anArrayOfManyElementsIsCountedOncePerEventAndElement() {
         let selection = Selection(project: Project.default, from: noon, to: noon + .seconds(60))
         guard let dimension = Dimension("data.tags") else { return }
-        var tally = TopTally(TopQuery(selection, by: dimension, limit: 1))
+        var rows = ScannedRows(TopTally(TopQuery(selection, by: dimension, limit: 1)))
         let values = (0..<30_000).map { JSONScalar.integer(Int64($0 % 15_000)) }
-        let goesOn = [values, [.integer(7)]].map { tally.add(ScannedEvent(timestamp: noon, id: "a", type: "t", source: "s", values: [$0])) }
+        let goesOn = [values, [.integer(7)]].map { rows.add(ScannedEvent(timestamp: noon, id: "a", type: "t", source: "s", values: [$0])) }
         #expect(goesOn == [true, true])
-        let answer = try? tally.answer()
+        try? rows.finish()
+        let answer = try? rows.reducer.answer()
         #expect(
             answer
                 == Top(items: [.init(key: GroupKey(.integer(7)), value: .integer(2))], total: .integer(2), other: .integer(1)))
@@ -209,14 +231,23 @@ struct ScannedQuestionTests {
 
     @Test func aQuestionThatTakesTooMuchIsRefused() throws {
         let selection = Selection(project: Project.default, from: noon, to: noon + .seconds(60))
-        var tally = TopTally(TopQuery(selection, by: .userId))
-        var added = 0
-        while tally.add(
-            ScannedEvent(timestamp: noon, id: "", type: "t", source: "s", userId: String(repeating: "u", count: 100) + "\(added)")),
-            added < 1_000_000
-        { added += 1 }
-        #expect(throws: QueryTooLargeError.self) { try tally.answer() }
-        #expect(added > 50_000)
+        func add(_ query: TopQuery) -> (added: Int, rows: ScannedRows<TopTally>) {
+            var rows = ScannedRows(TopTally(query))
+            var added = 0
+            while rows.add(
+                ScannedEvent(timestamp: noon, id: "", type: "t", source: "s", userId: String(repeating: "u", count: 100) + "\(added)")),
+                added < 1_000_000
+            { added += 1 }
+            return (added, rows)
+        }
+        for metric in [Metric.events, .users] {
+            var (added, rows) = add(TopQuery(selection, by: .userId, metric: metric))
+            #expect(throws: QueryTooLargeError.self) {
+                try rows.finish()
+                _ = try rows.reducer.answer()
+            }
+            #expect(added > 50_000 && added < 1_000_000)
+        }
     }
 
     @Test func belowTheWatermarkUsersAreNotTold() async throws {

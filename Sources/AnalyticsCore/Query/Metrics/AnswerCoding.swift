@@ -8,30 +8,36 @@ extension TableWriter {
         case .none: number(0)
         case .double(let value):
             number(1)
-            bits(value.bitPattern)
+            word(value.bitPattern)
         case .integer(let value): number(value + 2)
         }
     }
 
-    /// The kind, then what it holds.
     mutating func key(_ key: GroupKey) {
         switch key {
-        case .null: number(0)
-        case .boolean(let value): number(value ? 2 : 1)
-        case .number(.integer(let value)):
-            number(3)
-            bits(UInt64(bitPattern: value))
-        case .number(.double(let value)):
-            number(4)
-            bits(value.bitPattern)
-        case .text(let value):
-            number(5)
-            text(value.text)
+        case .null: scalar(.null)
+        case .boolean(let value): scalar(.boolean(value))
+        case .number(.integer(let value)): scalar(.integer(value))
+        case .number(.double(let value)): scalar(.double(value))
+        case .text(let value): scalar(.string(value.text))
         }
     }
 
-    private mutating func bits(_ value: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    /// The kind, then what it holds.
+    mutating func scalar(_ scalar: JSONScalar) {
+        switch scalar {
+        case .null: number(0)
+        case .boolean(let value): number(value ? 2 : 1)
+        case .integer(let value):
+            number(3)
+            word(UInt64(bitPattern: value))
+        case .double(let value):
+            number(4)
+            word(value.bitPattern)
+        case .string(let value):
+            number(5)
+            text(value)
+        }
     }
 }
 
@@ -59,26 +65,22 @@ extension TableCursor {
     mutating func value() throws(GroupTable.Unreadable) -> MetricValue {
         switch try number() {
         case 0: return .none
-        case 1: return .double(Double(bitPattern: try bits()))
+        case 1: return .double(Double(bitPattern: try word()))
         case let value: return .integer(value - 2)
         }
     }
 
-    mutating func key() throws(GroupTable.Unreadable) -> GroupKey {
+    mutating func key() throws(GroupTable.Unreadable) -> GroupKey { GroupKey(try scalar()) }
+
+    mutating func scalar() throws(GroupTable.Unreadable) -> JSONScalar {
         switch try number() {
         case 0: return .null
         case 1: return .boolean(false)
         case 2: return .boolean(true)
-        case 3: return .number(.integer(Int64(bitPattern: try bits())))
-        case 4: return GroupKey(.double(Double(bitPattern: try bits())))
-        case 5: return GroupKey(try GroupTable.string(text()))
+        case 3: return .integer(Int64(bitPattern: try word()))
+        case 4: return .double(Double(bitPattern: try word()))
+        case 5: return .string(try GroupTable.string(text()))
         default: throw .damaged
         }
-    }
-
-    private mutating func bits() throws(GroupTable.Unreadable) -> UInt64 {
-        var bits: UInt64 = 0
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { bits |= UInt64(try byte()) << shift }
-        return bits
     }
 }

@@ -40,37 +40,22 @@ public enum Dimension: Sendable, Equatable {
         default: nil
         }
     }
-
-    var path: PropertyPath? {
-        if case .property(let path) = self { path } else { nil }
-    }
 }
 
-/// A dimension and a metric on scanned events: which paths are to be read, and what they give.
+/// A dimension and a metric on rows: which columns they read, and what these give.
 struct EventMeasurement: Sendable {
     let dimension: Dimension?
     let metric: Metric
 
-    /// In the order of ``ScannedEvent/values``.
-    var paths: [PropertyPath] { [dimension?.path, measured].compactMap(\.self) }
+    /// The dimension's column is the first, that of the measure the last.
+    var fields: [RowField] { [dimension?.field, measured.map(RowField.property)].compactMap(\.self) }
 
-    private var measured: PropertyPath? {
+    var measured: PropertyPath? {
         if case .measure(_, let path) = metric { path } else { nil }
     }
 
-    /// Each once; never empty.
-    func keys(of event: ScannedEvent) -> [GroupKey] {
-        switch dimension {
-        case nil: [.null]
-        case .type: [GroupKey(event.type)]
-        case .source: [GroupKey(event.source)]
-        case .userId: [event.userId.map { GroupKey($0) } ?? .null]
-        case .anonymousId: [event.anonymousId.map { GroupKey($0) } ?? .null]
-        case .property: Self.keys(event.values[0])
-        }
-    }
-
-    private static func keys(_ values: [JSONScalar]) -> [GroupKey] {
+    /// The keys of an event with these values, each once; never empty.
+    static func keys(_ values: [JSONScalar]) -> [GroupKey] {
         let keys = values.lazy.filter { $0 != .null }.map { GroupKey($0) }
         switch values.count {
         case 0: return [.null]
@@ -81,15 +66,41 @@ struct EventMeasurement: Sendable {
         }
     }
 
-    /// What a measure is of.
-    func numbers(of event: ScannedEvent) -> [Double] {
-        guard measured != nil, let values = event.values.last else { return [] }
-        return values.compactMap { value in
-            switch value {
-            case .integer(let value): Double(value)
-            case .double(let value): value
-            default: nil
+    /// What a measure is of, for each entry of its column; empty without a measure.
+    func numbers(_ rows: EventRows) throws(GroupTable.Unreadable) -> [[Double]] {
+        guard measured != nil, let column = rows.columns.last else { return [] }
+        return try column.entries.map { (values) throws(GroupTable.Unreadable) in
+            values.compactMap { value in
+                switch value {
+                case .integer(let value): Double(value)
+                case .double(let value): value
+                default: nil
+                }
             }
         }
+    }
+}
+
+extension Dimension {
+    var field: RowField {
+        switch self {
+        case .type: .type
+        case .source: .source
+        case .userId: .userId
+        case .anonymousId: .anonymousId
+        case .property(let path): .property(path)
+        }
+    }
+}
+
+extension RowEntries {
+    /// The scalars of each entry, made into something else.
+    func map<Value>(
+        _ transform: ([JSONScalar]) throws(GroupTable.Unreadable) -> Value
+    ) throws(GroupTable.Unreadable) -> [Value] {
+        var values: [Value] = []
+        values.reserveCapacity(count)
+        for index in 0..<count { values.append(try transform(try scalars(index))) }
+        return values
     }
 }

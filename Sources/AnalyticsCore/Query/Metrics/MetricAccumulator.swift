@@ -1,8 +1,6 @@
-/// Computes a metric from events, one by one.
+/// Computes a measure of the numbers of events.
 struct MetricAccumulator: Sendable {
     private enum State {
-        case events(Int64)
-        case users(Set<Int32>)
         case sum(ExactSum, count: Int64)
         case extreme(Double?)
         case values([Double])
@@ -14,61 +12,42 @@ struct MetricAccumulator: Sendable {
     init(_ metric: Metric) {
         self.metric = metric
         switch metric {
-        case .events: state = .events(0)
-        case .users: state = .users([])
-        case .measure(.sum, _), .measure(.avg, _): state = .sum(ExactSum(), count: 0)
         case .measure(.min, _), .measure(.max, _): state = .extreme(nil)
-        case .measure: state = .values([])
+        case .measure(.p50, _), .measure(.p90, _), .measure(.p99, _): state = .values([])
+        default: state = .sum(ExactSum(), count: 0)
         }
     }
 
-    /// Of one event.
-    ///
-    /// - Parameters:
-    ///   - user: The number of its user; `nil` where it has none.
-    ///   - numbers: What the measure is of.
-    /// - Returns: About how many bytes more it takes.
-    mutating func add(user: Int32?, numbers: [Double]) -> Int {
+    /// The numbers of an event. Returns about how many bytes more it takes.
+    mutating func add(_ numbers: [Double]) -> Int {
+        if numbers.isEmpty { return 0 }
         switch state {
-        case .events(let count): state = .events(count + 1)
-        case .users(var users):
-            guard let user else { return 0 }
-            // Not two owners of the set: it would be copied.
-            state = .events(0)
-            let isNew = users.insert(user).inserted
-            state = .users(users)
-            return isNew ? 12 : 0
-        case .sum(var sum, let count) where !numbers.isEmpty:
-            state = .events(0)
+        case .sum(var sum, let count):
+            // Not two owners of the sums, or of the values: they would be copied.
+            state = .extreme(nil)
             for number in numbers { sum.add(number) }
             state = .sum(sum, count: count + Int64(numbers.count))
-        case .sum: break
-        case .extreme(let extreme): state = .extreme(numbers.reduce(extreme) { more(extreme: $0, $1) })
-        case .values(var values) where !numbers.isEmpty:
-            state = .events(0)
+            return count == 0 ? 64 : 0
+        case .extreme(let extreme):
+            state = .extreme(numbers.reduce(extreme) { more(extreme: $0, $1) })
+            return 0
+        case .values(var values):
+            state = .extreme(nil)
             values += numbers
             state = .values(values)
             return numbers.count * 8
-        case .values: break
         }
-        return 0
     }
 
     /// As if what was added to the other had been added here.
     mutating func merge(_ other: MetricAccumulator) {
         switch (state, other.state) {
-        case (.events(let a), .events(let b)): state = .events(a + b)
-        case (.users(var a), .users(let b)):
-            // Not two owners of the set: it would be copied.
-            state = .events(0)
-            a.formUnion(b)
-            state = .users(a)
         case (.sum(var a, let count), .sum(let b, let more)):
             a.add(b)
             state = .sum(a, count: count + more)
         case (.extreme(let a), .extreme(let b)): state = .extreme(b.map { more(extreme: a, $0) } ?? a)
         case (.values(var a), .values(let b)):
-            state = .events(0)
+            state = .extreme(nil)
             a.append(contentsOf: b)
             state = .values(a)
         default: preconditionFailure("accumulators of two metrics")
@@ -80,11 +59,10 @@ struct MetricAccumulator: Sendable {
         if case .measure(.min, _) = metric { return min(extreme, number) } else { return max(extreme, number) }
     }
 
-    /// Whether something was added that the metric is of: an event, a user, a number.
+    /// Whether a number was added.
     var hasValue: Bool {
         switch state {
-        case .events(let count), .sum(_, let count): count > 0
-        case .users(let users): !users.isEmpty
+        case .sum(_, let count): count > 0
         case .extreme(let extreme): extreme != nil
         case .values(let values): !values.isEmpty
         }
@@ -92,8 +70,6 @@ struct MetricAccumulator: Sendable {
 
     var value: MetricValue {
         switch state {
-        case .events(let count): return .integer(count)
-        case .users(let users): return .integer(Int64(users.count))
         case .sum(let sum, let count):
             guard case .measure(.avg, _) = metric else { return .double(sum.value) }
             return count == 0 ? .none : .double(sum.mean(of: count))

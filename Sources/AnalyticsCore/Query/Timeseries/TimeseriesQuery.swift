@@ -48,8 +48,8 @@ struct RolledTimeseries: Question {
     func reducer(over range: Range<Timestamp>) -> TimeseriesTally { TimeseriesTally(query) }
 }
 
-/// A series that is computed from the events. Its groups are known.
-struct ScannedTimeseries: ScanQuestion {
+/// A series that is computed from rows. Its groups are known.
+struct RowTimeseries: RowQuestion {
     typealias Codec = TimeseriesCodec
 
     let query: TimeseriesQuery
@@ -58,10 +58,9 @@ struct ScannedTimeseries: ScanQuestion {
 
     var selection: Selection { query.selection }
     var keyParts: [String] { query.keyParts }
-    var paths: [PropertyPath] { EventMeasurement(dimension: query.dimension, metric: query.metric).paths }
 
     func accepts(_ answer: Timeseries) -> Bool { query.accepts(answer) }
-    func reducer(over range: Range<Timestamp>) -> ScannedTimeseriesTally { ScannedTimeseriesTally(query) }
+    func reducer(over range: Range<Timestamp>) -> RowTimeseriesTally { RowTimeseriesTally(query) }
 }
 
 extension TimeseriesQuery {
@@ -93,7 +92,7 @@ extension QueryEngine {
             query.keys = top.answer.items.map(\.key)
             isCached = top.cached
         }
-        var (answer, isAnswerCached) = try await answer(to: ScannedTimeseries(query: query), for: asker)
+        var (answer, isAnswerCached) = try await answer(to: RowTimeseries(query: query), for: asker)
         if !areNamed { answer.sortByTotal() }
         return (answer, isCached && isAnswerCached)
     }

@@ -17,14 +17,12 @@ public struct TopQuery: Sendable {
     }
 }
 
-extension TopQuery: ScanQuestion {
+extension TopQuery: RowQuestion {
     typealias Codec = TopCodec
 
     static let name = "topn"
 
     var keyParts: [String] { [dimension.text, metric.text, String(limit)] }
-
-    var paths: [PropertyPath] { EventMeasurement(dimension: dimension, metric: metric).paths }
 
     func accepts(_ answer: Top) -> Bool { answer.items.count <= limit }
 

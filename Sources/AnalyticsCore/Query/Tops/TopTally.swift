@@ -1,17 +1,33 @@
 /// Computes a metric for each key, and for all keys that the answer does not list.
 ///
 /// An event may have several keys, so events are told apart by all of theirs: what an event adds is then kept once, whichever keys are listed.
-struct TopTally: AnswerReducer, EventScanReducer {
+/// In the same way users are told apart by all keys that their events have.
+struct TopTally: RowReducer {
+    private struct Slot {
+        var rows: EventRows
+        /// For each entry of the dimension's column its keys, and which combination they are.
+        var places: [[Int32]]
+        var combinations: [Int32]
+        var numbers: [[Double]]
+    }
+
     private let query: TopQuery
     private let measurement: EventMeasurement
-    private var users = UserNumbers()
-    private var places: [GroupKey: Int32] = [:]
+    private var slots: [Slot?] = []
+    private var numbers: [GroupKey: Int32] = [:]
     private var keys: [GroupKey] = []
-    /// The accumulator of the events that have these keys, in rising order.
-    private var combinations: [[Int32]: Int] = [:]
-    private var accumulators: [MetricAccumulator] = []
-    /// Of all events.
-    private var total: MetricAccumulator
+    /// Keys in rising order, by the number that they have together.
+    private var combinations: [[Int32]] = []
+    private var combinationNumbers: [[Int32]: Int32] = [:]
+    /// Of each combination: events, or users.
+    private var counts: [Int64] = []
+    private var measures: [MetricAccumulator] = []
+    /// The keys of the present actor, and the last actor that each key was counted for.
+    private var found: [Int32] = []
+    private var seen: [Int32] = []
+    private var actor: Int32 = 0
+    private var isUser = false
+    private var users: Int64 = 0
     private var bytes = 0
 
     /// Bytes of keys and of what is accumulated that one answer may hold.
@@ -20,61 +36,136 @@ struct TopTally: AnswerReducer, EventScanReducer {
     init(_ query: TopQuery) {
         self.query = query
         measurement = EventMeasurement(dimension: query.dimension, metric: query.metric)
-        total = MetricAccumulator(query.metric)
     }
 
-    mutating func add(_ event: ScannedEvent) -> Bool {
-        let combination = measurement.keys(of: event).map { place(of: $0) }.sorted()
-        let number = number(of: combination)
-        let user = query.metric == .users ? users.number(of: event) : nil
-        let numbers = measurement.numbers(of: event)
-        bytes += accumulators[number].add(user: user, numbers: numbers) + total.add(user: user, numbers: numbers)
-        return bytes + users.bytes <= Self.byteLimit
+    var fields: [RowField] { measurement.fields }
+    var isByActor: Bool { query.metric == .users }
+    var needsTimes: Bool { false }
+
+    // MARK: Adding
+
+    mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable) {
+        while slots.count <= slot { slots.append(nil) }
+        let entries = rows.columns[0].entries
+        var places: [[Int32]] = []
+        places.reserveCapacity(entries.count)
+        for index in 0..<entries.count {
+            places.append(EventMeasurement.keys(try entries.scalars(index)).map { number(of: $0) }.sorted())
+        }
+        let combinations = isByActor ? [] : places.map { combination($0) }
+        slots[slot] = Slot(rows: rows, places: places, combinations: combinations, numbers: try measurement.numbers(rows))
     }
 
-    private mutating func place(of key: GroupKey) -> Int32 {
-        if let place = places[key] { return place }
-        let place = Int32(keys.count)
-        places[key] = place
+    private mutating func number(of key: GroupKey) -> Int32 {
+        if let number = numbers[key] { return number }
+        let number = Int32(keys.count)
+        numbers[key] = number
         keys.append(key)
-        bytes += key.size + 64
-        return place
-    }
-
-    private mutating func number(of combination: [Int32]) -> Int {
-        if let number = combinations[combination] { return number }
-        let number = accumulators.count
-        combinations[combination] = number
-        accumulators.append(MetricAccumulator(query.metric))
-        bytes += combination.count * 4 + 128
+        seen.append(0)
+        bytes += key.size + 72
         return number
     }
 
-    func check() throws {
-        if bytes + users.bytes > Self.byteLimit { throw QueryTooLargeError(.tooManyKeys) }
+    private mutating func combination(_ places: [Int32]) -> Int32 {
+        if let number = combinationNumbers[places] { return number }
+        let number = Int32(combinations.count)
+        combinationNumbers[places] = number
+        combinations.append(places)
+        counts.append(0)
+        if measurement.measured != nil { measures.append(MetricAccumulator(query.metric)) }
+        bytes += places.count * 4 + 160
+        return number
     }
+
+    mutating func begin(isUser: Bool) {
+        actor += 1
+        self.isUser = isUser
+    }
+
+    mutating func add(slot: Int, _ range: Range<Int>) {
+        guard let slot = slots[slot] else { return }
+        let column = slot.rows.columns[0]
+        guard isByActor else {
+            for row in range {
+                let number = Int(slot.combinations[column.code(of: row)])
+                if slot.numbers.isEmpty {
+                    counts[number] += 1
+                } else {
+                    let code = slot.rows.columns[slot.rows.columns.count - 1].code(of: row)
+                    bytes += measures[number].add(slot.numbers[code])
+                }
+            }
+            return
+        }
+        guard isUser else { return }
+        for row in range {
+            for place in slot.places[column.code(of: row)] where seen[Int(place)] != actor {
+                seen[Int(place)] = actor
+                found.append(place)
+            }
+        }
+    }
+
+    mutating func end() {
+        guard !found.isEmpty else { return }
+        users += 1
+        counts[Int(combination(found.sorted()))] += 1
+        found.removeAll(keepingCapacity: true)
+    }
+
+    func check() throws {
+        if bytes > Self.byteLimit { throw QueryTooLargeError(.tooManyKeys) }
+    }
+
+    // MARK: The answer
 
     func answer() throws -> Top {
         try check()
+        return measurement.measured == nil ? try counted() : try measured()
+    }
+
+    private func counted() throws -> Top {
+        var sums = [Int64](repeating: 0, count: keys.count)
+        for (number, combination) in combinations.enumerated() {
+            for place in combination { sums[Int(place)] += counts[number] }
+        }
+        let listed = listed(sums.map { .integer($0) }) { sums[$0] > 0 }
+        let isListed = Set(listed.map { Int32($0) })
+        var other: Int64 = 0
+        for (number, combination) in combinations.enumerated() where combination.contains(where: { !isListed.contains($0) }) {
+            other += counts[number]
+        }
+        return Top(
+            items: listed.map { Top.Item(key: keys[$0], value: .integer(sums[$0])) },
+            total: .integer(isByActor ? users : counts.reduce(0, +)), other: .integer(other))
+    }
+
+    private func measured() throws -> Top {
         var byKey = keys.map { _ in MetricAccumulator(query.metric) }
-        for (combination, number) in combinations {
+        var (total, other) = (MetricAccumulator(query.metric), MetricAccumulator(query.metric))
+        for (number, combination) in combinations.enumerated() {
             // This may take a while, and the caller may have gone.
             if number.isMultiple(of: 256) { try Task.checkCancellation() }
-            for place in combination { byKey[Int(place)].merge(accumulators[number]) }
+            for place in combination { byKey[Int(place)].merge(measures[number]) }
+            total.merge(measures[number])
         }
         let values = byKey.map(\.value)
-        let order = values.indices.filter { byKey[$0].hasValue }.sorted { a, b in
+        let listed = listed(values) { byKey[$0].hasValue }
+        let isListed = Set(listed.map { Int32($0) })
+        for (number, combination) in combinations.enumerated() where combination.contains(where: { !isListed.contains($0) }) {
+            other.merge(measures[number])
+        }
+        return Top(
+            items: listed.map { Top.Item(key: keys[$0], value: values[$0]) }, total: total.value, other: other.value)
+    }
+
+    /// The keys with the largest values, the largest first.
+    private func listed(_ values: [MetricValue], _ hasValue: (Int) -> Bool) -> ArraySlice<Int> {
+        values.indices.filter(hasValue).sorted { a, b in
             if MetricValue.isLarger(values[a], values[b]) { return true }
             if MetricValue.isLarger(values[b], values[a]) { return false }
             return keys[a] < keys[b]
         }
-        let listed = order.prefix(query.limit)
-        let isListed = Set(listed.map { Int32($0) })
-        var other = MetricAccumulator(query.metric)
-        for (combination, number) in combinations where combination.contains(where: { !isListed.contains($0) }) {
-            other.merge(accumulators[number])
-        }
-        return Top(
-            items: listed.map { Top.Item(key: keys[$0], value: values[$0]) }, total: total.value, other: other.value)
+        .prefix(query.limit)
     }
 }

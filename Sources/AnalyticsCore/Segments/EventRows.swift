@@ -1,0 +1,180 @@
+internal import AnalyticsJSON
+
+/// What of an event a column holds.
+enum RowField: Sendable, Hashable {
+    case type
+    case source
+    case sessionId
+    case userId
+    case anonymousId
+    case property(PropertyPath)
+
+    /// As a segment's head writes it.
+    var text: String {
+        switch self {
+        case .type: "type"
+        case .source: "source"
+        case .sessionId: "sessionId"
+        case .userId: "userId"
+        case .anonymousId: "anonymousId"
+        case .property(let path): path.text
+        }
+    }
+
+    init?(_ text: String) {
+        switch text {
+        case "type": self = .type
+        case "source": self = .source
+        case "sessionId": self = .sessionId
+        case "userId": self = .userId
+        case "anonymousId": self = .anonymousId
+        default:
+            guard let path = try? PropertyPath(text) else { return nil }
+            self = .property(path)
+        }
+    }
+
+    var path: PropertyPath? { if case .property(let path) = self { path } else { nil } }
+}
+
+/// Events of a UTC day as columns: a row an event, in the order of (actor, time, id).
+final class EventRows: Sendable {
+    /// Days since 1970.
+    let day: Int64
+    /// Rising. The first may be ``ActorKey/none``.
+    let actors: [ActorKey]
+    /// The first row of each actor, and behind the last the number of rows.
+    let starts: [Int32]
+    /// Milliseconds since the day began, for each row; empty where they were not asked for.
+    let times: [UInt32]
+    let columns: [RowColumn]
+    /// Of each actor, its kind and its id; `nil` where they were not asked for.
+    let names: RowEntries?
+
+    init(day: Int64, actors: [ActorKey], starts: [Int32], times: [UInt32], columns: [RowColumn], names: RowEntries?) {
+        self.day = day
+        self.actors = actors
+        self.starts = starts
+        self.times = times
+        self.columns = columns
+        self.names = names
+    }
+
+    var count: Int { Int(starts.last ?? 0) }
+
+    func rows(of actor: Int) -> Range<Int> { Int(starts[actor])..<Int(starts[actor + 1]) }
+
+    /// About the bytes that it takes.
+    var size: Int {
+        actors.count * 20 + times.count * 4 + columns.reduce(0) { $0 + $1.codes.count * 4 + $1.entries.size } + (names?.size ?? 0)
+    }
+
+    /// The rows for which both hold.
+    func filtered(actor isActorWanted: (ActorKey) -> Bool, row isRowWanted: (Int) -> Bool) -> EventRows {
+        var kept: [Int32] = []
+        kept.reserveCapacity(count)
+        var (actors, starts, named): ([ActorKey], [Int32], [Int]) = ([], [], [])
+        for actor in self.actors.indices where isActorWanted(self.actors[actor]) {
+            let before = kept.count
+            for row in rows(of: actor) where isRowWanted(row) { kept.append(Int32(row)) }
+            guard kept.count > before else { continue }
+            actors.append(self.actors[actor])
+            starts.append(Int32(before))
+            named.append(actor)
+        }
+        if kept.count == count { return self }
+        starts.append(Int32(kept.count))
+        return EventRows(
+            day: day, actors: actors, starts: starts, times: times.isEmpty ? [] : kept.map { times[Int($0)] },
+            columns: columns.map { column in
+                column.codes.isEmpty ? column : RowColumn(codes: kept.map { column.codes[Int($0)] }, entries: column.entries)
+            },
+            names: names?.picked(named))
+    }
+
+    /// The same rows without the columns behind the first ones.
+    func prefix(columns count: Int) -> EventRows {
+        if columns.count == count { return self }
+        return EventRows(
+            day: day, actors: actors, starts: starts, times: times, columns: Array(columns.prefix(count)), names: names)
+    }
+}
+
+/// A value for each row, by its place among the different ones.
+struct RowColumn: Sendable {
+    /// Of each row; empty where all rows have the first entry.
+    let codes: [Int32]
+    /// Each the scalars at the column's field.
+    let entries: RowEntries
+
+    func code(of row: Int) -> Int { codes.isEmpty ? 0 : Int(codes[row]) }
+}
+
+/// Many short runs of bytes.
+struct RowEntries: Sendable, Equatable {
+    private(set) var bytes: [UInt8] = []
+    private var ends: [Int32] = []
+
+    var count: Int { ends.count }
+    var size: Int { bytes.count + ends.count * 4 }
+
+    func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : Int(ends[index - 1]))..<Int(ends[index]) }
+
+    subscript(index: Int) -> ArraySlice<UInt8> { bytes[range(index)] }
+
+    mutating func append(_ entry: some Collection<UInt8>) {
+        bytes.append(contentsOf: entry)
+        ends.append(Int32(bytes.count))
+    }
+
+    func picked(_ indexes: [Int]) -> RowEntries {
+        var picked = RowEntries()
+        for index in indexes { picked.append(self[index]) }
+        return picked
+    }
+}
+
+// MARK: What entries hold
+
+extension RowEntries {
+    mutating func append(_ scalars: [JSONScalar]) {
+        append(Self.entry(scalars))
+    }
+
+    mutating func append(_ name: ActorName?) {
+        append([name?.kind.rawValue ?? 0] + Array((name?.id.text ?? "").utf8))
+    }
+
+    static func entry(_ scalars: [JSONScalar]) -> [UInt8] {
+        var writer = TableWriter()
+        for scalar in scalars { writer.scalar(scalar) }
+        return writer.bytes
+    }
+
+    /// An entry of a column.
+    func scalars(_ index: Int) throws(GroupTable.Unreadable) -> [JSONScalar] {
+        try cursor(index) { (cursor) throws(GroupTable.Unreadable) in
+            var scalars: [JSONScalar] = []
+            while !cursor.isAtEnd { scalars.append(try cursor.scalar()) }
+            return scalars
+        }
+    }
+
+    /// An entry of the actors' names; `nil` for that of no actor.
+    func name(_ index: Int) throws(GroupTable.Unreadable) -> ActorName? {
+        let entry = self[index]
+        guard let kind = entry.first, let id = String(validating: entry.dropFirst(), as: UTF8.self) else { throw .damaged }
+        guard kind != 0 else { return nil }
+        guard let kind = ActorKey.Kind(rawValue: kind) else { throw .damaged }
+        return ActorName(kind, id)
+    }
+
+    private func cursor<Value>(
+        _ index: Int, _ read: (inout TableCursor) throws(GroupTable.Unreadable) -> Value
+    ) throws(GroupTable.Unreadable) -> Value {
+        try self[index].withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+            var cursor = TableCursor(buffer)
+            return try read(&cursor)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+internal import AnalyticsJSON
+
+/// A selection on rows of segments.
+struct RowFilter: Sendable {
+    /// What the columns that it reads hold.
+    let fields: [RowField]
+    /// For each field the keys of which a row must have one.
+    private let keys: [Set<GroupKey>]
+    /// The actors of which a row must be; all when `nil`.
+    let actors: Set<ActorKey>?
+
+    /// `nil` for a selection that segments do not tell.
+    init?(_ selection: Selection) {
+        guard selection.correlationIds.isEmpty, selection.anonymousIds.isEmpty else { return nil }
+        var fields: [RowField] = []
+        var keys: [Set<GroupKey>] = []
+        for (field, values) in [(RowField.type, selection.types), (.source, selection.sources)] where !values.isEmpty {
+            fields.append(field)
+            keys.append(Set(values.map { GroupKey($0) }))
+        }
+        for condition in selection.data {
+            guard let path = try? PropertyPath(.data, condition.path.joined(separator: ".")), path.keys.count == condition.path.count
+            else { return nil }
+            fields.append(.property(path))
+            keys.append(Set(condition.values.flatMap(DataCondition.scalars(of:)).map { GroupKey($0) }))
+        }
+        self.fields = fields
+        self.keys = keys
+        actors = selection.userIds.isEmpty ? nil : Set(selection.userIds.map { ActorKey(.user, $0) })
+    }
+
+    /// The rows that are selected and lie in these times. Their columns are those of the reducer, then those of the filter.
+    func apply(to rows: EventRows, columns: Int, _ source: SegmentPlan.Source) throws(GroupTable.Unreadable) -> EventRows {
+        guard actors != nil || !fields.isEmpty || source.minutes != nil || source.times != nil else { return rows }
+        var conditions: [(column: RowColumn, isSelected: [Bool])] = []
+        for (index, keys) in keys.enumerated() {
+            let column = rows.columns[columns + index]
+            conditions.append(
+                (column, try column.entries.map { (values) in values.contains { keys.contains(GroupKey($0)) } }))
+        }
+        let (times, minutes, range) = (rows.times, source.minutes, source.times)
+        return rows.filtered { actor in
+            actors?.contains(actor) ?? true
+        } row: { row in
+            if let range, !range.contains(times[row]) { return false }
+            if let minutes, !minutes[Int(times[row] / 60_000)] { return false }
+            return conditions.allSatisfy { $0.isSelected[$0.column.code(of: row)] }
+        }
+    }
+
+    /// Whether a chunk may hold rows of the actors, which are those from its first on, up to that of the next one.
+    func mayHold(_ chunk: SegmentHead.Chunk, next: SegmentHead.Chunk?) -> Bool {
+        guard let actors else { return true }
+        return actors.contains { actor in chunk.first <= actor && next.map { actor <= $0.first } ?? true }
+    }
+}

@@ -1,0 +1,167 @@
+internal import CoreMetrics
+internal import AnalyticsJSON
+
+/// Reads the selected events of a range as rows, and gives them to a reducer: from segments, and from the events where no segment tells them
+/// as they are now.
+///
+/// Versions are read first, then heads, then blobs and events: so whatever was marked before the question is in the answer. A run that is
+/// deleted meanwhile has been replaced, and the heads are read again (docs/decisions/segments.md).
+struct RowReader: Sendable {
+    let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
+    let selection: Selection
+    let range: Range<Timestamp>
+
+    /// Days whose versions and heads are read at a time.
+    private static let daysAtATime: Int64 = 400
+    /// How often heads are read again before everything is read from the events.
+    private static let attempts = 4
+
+    func read<Reducer: RowReducer>(into reducer: Reducer) async throws -> Reducer {
+        var unreadable: Set<Int64> = []
+        for _ in 0..<Self.attempts {
+            do {
+                return try await read(unreadable, into: reducer)
+            } catch let failure as UnreadableRun {
+                SegmentMetrics.unreadable.increment()
+                unreadable.insert(failure.run)
+            } catch is MissingBlob {
+                continue
+            }
+        }
+        return try await scan([range], into: reducer)
+    }
+
+    private func read<Reducer: RowReducer>(_ unreadable: Set<Int64>, into reducer: Reducer) async throws -> Reducer {
+        guard let filter = RowFilter(selection), !reducer.fields.contains(.anonymousId) else { return try await scan([range], into: reducer) }
+        let plan = try await plan(fields: reducer.fields + filter.fields, unreadable)
+        var merge = RowMerge(store: store, project: selection.project, filter: filter, reducer: try await scan(plan.scans, into: reducer))
+        if reducer.isByActor {
+            try await merge.readByActor(plan.sources)
+        } else {
+            try await merge.readAll(plan.sources)
+        }
+        return merge.reducer
+    }
+
+    private func plan(fields: [RowField], _ unreadable: Set<Int64>) async throws -> SegmentPlan {
+        var plan = SegmentPlan(range, fields: fields, unreadable: unreadable)
+        let last = Timestamp(milliseconds: range.upperBound.milliseconds - 1).day
+        var days = [range.lowerBound.day..<last + 1][...]
+        while let slice = days.popSlice(length: Self.daysAtATime) {
+            try Task.checkCancellation()
+            let versions = try await store.versions(.day, project: selection.project, in: slice)
+            let heads = try await heads(of: coalesce(versions.keys.sorted()))
+            for (day, version) in versions.sorted(by: { $0.key < $1.key }) {
+                let head = heads[day]
+                var minutes: [Int64] = []
+                if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: selection.project, day: day) }
+                plan.add(day: day, version: version, head: head, minutes: minutes)
+            }
+        }
+        return plan
+    }
+
+    /// One that cannot be read is as good as none.
+    private func heads(of days: [Range<Int64>]) async throws -> [Int64: SegmentHead] {
+        var heads: [Int64: SegmentHead] = [:]
+        for stored in try await store.segmentHeads(of: selection.project, days: days) {
+            do throws(GroupTable.Unreadable) {
+                heads[stored.day] = try SegmentHead(day: stored.day, encoded: stored.bytes)
+            } catch {
+                SegmentMetrics.unreadable.increment()
+            }
+        }
+        return heads
+    }
+
+    // MARK: Events
+
+    /// Gives what is scanned to the reducer; by actor only together with what segments hold, so it is kept.
+    private func scan<Reducer: RowReducer>(_ ranges: [Range<Timestamp>], into reducer: Reducer) async throws -> ScannedRows<Reducer> {
+        let collector = ScannedRows(reducer)
+        guard !ranges.isEmpty else { return collector }
+        var scanned = try await store.scanEvents(
+            selection, in: ranges, reading: reducer.fields.compactMap(\.path), into: collector)
+        try scanned.finish()
+        return scanned
+    }
+
+    private func scan<Reducer: RowReducer>(_ ranges: [Range<Timestamp>], into reducer: Reducer) async throws -> Reducer {
+        guard let filter = RowFilter(Selection(project: selection.project)) else { preconditionFailure("a selection of everything") }
+        var merge = RowMerge(store: store, project: selection.project, filter: filter, reducer: try await scan(ranges, into: reducer))
+        if reducer.isByActor { try await merge.readByActor([]) }
+        return merge.reducer
+    }
+}
+
+/// A run whose bytes are damaged.
+struct UnreadableRun: Error {
+    var run: Int64
+}
+
+/// A blob that is not there: its run was replaced.
+struct MissingBlob: Error {}
+
+extension RollupStore {
+    /// Of each minute of a day its version, 0 where it has none.
+    func minuteVersions(of project: ProjectID, day: Int64) async throws(StoreError) -> [Int64] {
+        let first = day * Int64(SegmentHead.minutesInDay)
+        let versions = try await versions(.minute, project: project, in: [first..<first + Int64(SegmentHead.minutesInDay)])
+        return (0..<Int64(SegmentHead.minutesInDay)).map { versions[first + $0] ?? 0 }
+    }
+}
+
+/// Makes rows of scanned events. For a reducer that takes rows in any order it gives them on; for one by actor it keeps them.
+struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
+    private(set) var reducer: Reducer
+    private(set) var rows: [EventRows] = []
+    private var builder: RowsBuilder?
+    private var day: Int64?
+    private var bytes = 0
+    private var failure: (any Error)?
+
+    /// Rows given on at a time.
+    private static var rowsAtATime: Int { 16_384 }
+    /// Bytes of rows that are kept.
+    static var byteLimit: Int { 64 << 20 }
+
+    init(_ reducer: Reducer) {
+        self.reducer = reducer
+    }
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        if event.timestamp.day != day || (!reducer.isByActor && builder?.count ?? 0 >= Self.rowsAtATime) { close() }
+        if builder == nil {
+            day = event.timestamp.day
+            builder = RowsBuilder(day: event.timestamp.day, fields: reducer.fields, hasNames: false)
+        }
+        builder?.add(event)
+        guard let builder, builder.count.isMultiple(of: 1024) else { return failure == nil }
+        if bytes + builder.size > Self.byteLimit {
+            if reducer.isByActor { failure = QueryTooLargeError(.tooManyEvents) } else { close() }
+        }
+        return failure == nil
+    }
+
+    mutating func finish() throws {
+        close()
+        if let failure { throw failure }
+    }
+
+    private mutating func close() {
+        guard let rows = builder?.rows(), failure == nil else { return }
+        builder = nil
+        do {
+            if reducer.isByActor {
+                self.rows.append(rows)
+                bytes += rows.size
+            } else {
+                try reducer.load(rows, slot: 0)
+                reducer.add(slot: 0, 0..<rows.count)
+                try reducer.check()
+            }
+        } catch {
+            failure = error
+        }
+    }
+}

@@ -1,0 +1,170 @@
+internal import CoreMetrics
+public import Logging
+internal import Metrics
+public import ServiceLifecycle
+
+/// Builds the segments of days whose events have changed, and joins their runs.
+///
+/// As many builders as there are processors may run, without knowing of each other: a head is written only in the place of the one that was
+/// read, so that one of two builders has worked for nothing, and nothing else. What it wrote is deleted.
+public actor SegmentBuilder: Service {
+    private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
+    private let clock: WallClock
+    private let elapsed: ElapsedClock
+    private let logger: Logger
+    private var planner = RollPlanner(longestInterval: SegmentBuilder.longestInterval)
+    private var projects: [ProjectID: Known] = [:]
+    /// Until then only days that are at rest are built.
+    private var restsUntil: Duration = .zero
+
+    /// Between two passes.
+    private static let interval: Duration = .seconds(2)
+    /// How long a day that goes on changing is left alone at the most.
+    private static let longestInterval: Duration = .seconds(32)
+    /// Work on days that go on changing is followed by so many times as long without.
+    private static let rest = 9
+    /// How often the work of ``finish()`` is begun again.
+    private static let finishingPasses = 100
+
+    /// What is known of a project's segments.
+    private struct Known {
+        /// The sum of all days' versions at the end of a pass that left nothing to do.
+        var generation: Int64?
+        var fields: [RowField]
+        var watermark: Timestamp?
+        /// Of each day the version that its segment is complete for, and when something can be deleted.
+        var days: [Int64: (version: Int64, leftover: Timestamp?)] = [:]
+    }
+
+    public init(
+        store: any RollupStore & ProjectStore & EventScanner & SegmentStore, clock: WallClock, elapsed: ElapsedClock = .system,
+        logger: Logger
+    ) {
+        self.store = store
+        self.clock = clock
+        self.elapsed = elapsed
+        self.logger = logger
+        SegmentMetrics.prepare()
+    }
+
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var backoff = Backoff()
+            while !Task.isCancelled {
+                do {
+                    try await self.pass()
+                    backoff.reset()
+                    try await self.elapsed.sleep(Self.interval)
+                } catch {
+                    // The store tells of a cancelled operation as of an outage.
+                    if Task.isCancelled { return }
+                    self.logger.warning("Building segments waits for the store", metadata: ["error": "\(error)"])
+                    try? await self.elapsed.sleep(backoff.next())
+                }
+            }
+        }
+    }
+
+    /// Builds until nothing is left, whatever goes on changing; beside a service at work something always does, so it ends after some passes.
+    public func finish() async throws {
+        for _ in 0..<Self.finishingPasses {
+            try Task.checkCancellation()
+            let isDone = try await pass(everything: true)
+            if isDone { return }
+        }
+    }
+
+    /// Goes once over all projects. Returns whether nothing is left to do.
+    @discardableResult
+    func pass(everything: Bool = false) async throws -> Bool {
+        planner.beginPass()
+        var isDone = true
+        for project in try await store.projects() where !Task.isCancelled {
+            isDone = try await pass(project, everything) && isDone
+        }
+        return isDone
+    }
+
+    private func pass(_ project: ProjectID, _ everything: Bool) async throws -> Bool {
+        let record = try await store.newestRecords(of: [project]).first
+        let fields = SegmentFields.all(of: record)
+        var known = projects[project] ?? Known(fields: fields)
+        if known.fields != fields || projects[project] == nil {
+            known = Known(fields: fields)
+            try await learn(&known, project)
+        }
+        defer { projects[project] = known }
+        if let watermark = record?.watermark, watermark != known.watermark {
+            let first = watermark.day
+            if try await store.deleteSegments(of: project, before: first) > 0 { SegmentMetrics.deleted.increment() }
+            known.days = known.days.filter { $0.key >= first }
+            known.watermark = watermark
+        }
+        let generation = try await store.generation(project: project, days: Self.allDays)
+        let now = clock.now()
+        let hasLeftovers = known.days.values.contains { $0.leftover.map { $0 <= now } ?? false }
+        if generation == known.generation, !hasLeftovers { return true }
+        let versions = try await store.versions(.day, project: project, in: [Self.allDays])
+        var isDone = true
+        // The newest first: it is asked for most.
+        for (day, version) in versions.sorted(by: { $0.key > $1.key }) {
+            if Timestamp(day: day + 1) <= known.watermark ?? .earliest { continue }
+            let isBuilt = known.days[day]?.version == version
+            if isBuilt, !(known.days[day]?.leftover.map { $0 <= now } ?? false) { continue }
+            try Task.checkCancellation()
+            let bucket = BucketVersion(key: BucketKey(project: project, index: day), version: version, done: 0)
+            let start = elapsed.now()
+            let isQuiet = planner.isQuiet(bucket)
+            guard everything || (planner.isDue(bucket, now: start) && (isQuiet || start >= restsUntil)) else {
+                isDone = false
+                continue
+            }
+            let work = SegmentWork(store: store, project: project, day: day, fields: fields, clock: clock)
+            let (built, leftover) = try await work.run(isAtRest: isQuiet || everything)
+            known.days[day] = (built ?? known.days[day]?.version ?? 0, leftover)
+            if built != version { isDone = false }
+            let end = elapsed.now()
+            if !isQuiet { restsUntil = end + (end - start) * Self.rest }
+        }
+        known.generation = isDone ? generation : nil
+        return isDone
+    }
+
+    private static var allDays: Range<Int64> { RollupTier.day.indexes.lowerBound..<RollupTier.day.indexes.upperBound + 1 }
+
+    /// Reads what there is.
+    private func learn(_ known: inout Known, _ project: ProjectID) async throws {
+        let days = try await store.versions(.day, project: project, in: [Self.allDays]).keys.sorted()
+        for slice in slices(coalesce(days), length: 400) {
+            for stored in try await store.segmentHeads(of: project, days: slice) {
+                guard let head = try? SegmentHead(day: stored.day, encoded: stored.bytes) else { continue }
+                let isWhole = head.builds.allSatisfy { $0.fields == known.fields }
+                known.days[stored.day] = (isWhole ? head.dayVersion : 0, head.firstLeftover)
+            }
+        }
+    }
+}
+
+/// The columns of a project's segments.
+enum SegmentFields {
+    /// What enrichment adds and what people ask for most.
+    static let standard: [RowField] =
+        [.type, .source, .sessionId]
+        + [
+            "page.host", "page.path", "page.utm.source", "page.utm.medium", "page.utm.campaign", "referrer.domain", "browser.name",
+            "os.name", "device", "bot", "country",
+        ].compactMap { RowField("context.\($0)") }
+
+    static func all(of record: ProjectRecord?) -> [RowField] {
+        standard + (record?.properties ?? []).map(RowField.property).filter { !standard.contains($0) }
+    }
+}
+
+enum SegmentMetrics {
+    static let built = MetricCatalogue.metrics.segmentRows.make()
+    static let unreadable = MetricCatalogue.metrics.segmentUnreadable.make()
+    static let deleted = MetricCatalogue.metrics.segmentsDeleted.make()
+
+    /// Makes each exist, at 0.
+    static func prepare() { _ = (built, unreadable, deleted) }
+}

@@ -1,0 +1,184 @@
+/// What a day's segment is made of: runs of events, and for each minute the version of it that a run holds.
+///
+/// A segment says who did what in a UTC day, and is a function of the stored events, as rollups are. It has no mark of its own: each minute's
+/// version tells whether its events are still those that were read for the run (docs/decisions/segments.md).
+struct SegmentHead: Sendable, Equatable {
+    var day: Int64
+    /// The version of the day's bucket that was read before anything else.
+    var dayVersion: Int64 = 0
+    /// Of each minute of the day the version that was read before its events; 0 where nobody had marked it.
+    var versions = [Int64](repeating: 0, count: minutesInDay)
+    /// The run that holds a minute, by its place among ``runs``; -1 where none does.
+    var runs = [Int8](repeating: -1, count: minutesInDay)
+    var builds: [Run] = []
+    /// What may be deleted once nobody reads it any more, and what somebody may be writing.
+    var leftovers: [Leftover] = []
+
+    static let minutesInDay = 1_440
+    /// Runs of a segment at the most.
+    static let runLimit = 100
+
+    /// Events that were read together.
+    struct Run: Sendable, Equatable {
+        /// Names its blobs. Drawn at random.
+        var id: Int64
+        /// How many minutes were read for it. It holds fewer where later runs have taken some.
+        var minutes: Int
+        var fields: [RowField]
+        var chunks: [Chunk]
+
+        var rows: Int { chunks.reduce(0) { $0 + Int($1.rows) } }
+    }
+
+    /// Some of a run's rows. Chunks follow each other in the order of their rows.
+    struct Chunk: Sendable, Equatable {
+        var first: ActorKey
+        var rows: Int32
+        /// A bit for each column in which a row has a value.
+        var columns: UInt64
+
+        func hasColumn(_ index: Int) -> Bool { columns & 1 << UInt64(index) != 0 }
+    }
+
+    struct Leftover: Sendable, Equatable {
+        var run: Int64
+        /// When it was begun, or given up.
+        var since: Timestamp
+        /// Whether a builder has begun to write it, and it was in no head yet.
+        var isBegun: Bool
+    }
+
+    init(day: Int64) {
+        self.day = day
+    }
+
+    /// Puts a run in the place of what is known about some minutes.
+    mutating func put(_ run: Run?, minutes: [(minute: Int, version: Int64)], at now: Timestamp) {
+        let place = Int8(builds.count)
+        if let run {
+            builds.append(run)
+            leftovers.removeAll { $0.run == run.id }
+        }
+        for (minute, version) in minutes {
+            versions[minute] = version
+            runs[minute] = run == nil ? -1 : place
+        }
+        dropUnused(at: now)
+    }
+
+    /// Takes out the runs of which no minute is left.
+    private mutating func dropUnused(at now: Timestamp) {
+        var isUsed = [Bool](repeating: false, count: builds.count)
+        for run in runs where run >= 0 { isUsed[Int(run)] = true }
+        guard isUsed.contains(false) else { return }
+        var places = [Int8](repeating: -1, count: builds.count)
+        var kept: [Run] = []
+        for (place, run) in builds.enumerated() {
+            if isUsed[place] {
+                places[place] = Int8(kept.count)
+                kept.append(run)
+            } else {
+                leftovers.append(Leftover(run: run.id, since: now, isBegun: false))
+            }
+        }
+        builds = kept
+        runs = runs.map { $0 < 0 ? $0 : places[Int($0)] }
+    }
+
+    /// The minutes that a run holds.
+    func minutes(of place: Int) -> [Int] { runs.indices.filter { runs[$0] == Int8(place) } }
+}
+
+// MARK: As a store keeps it
+
+extension SegmentHead {
+    private static let format: Int64 = 1
+
+    var encoded: [UInt8] {
+        var writer = TableWriter()
+        writer.number(Self.format)
+        writer.number(dayVersion)
+        let known = versions.indices.filter { versions[$0] != 0 || runs[$0] >= 0 }
+        writer.number(Int64(known.count))
+        var last = 0
+        for minute in known {
+            writer.number(Int64(minute - last))
+            writer.number(versions[minute])
+            writer.number(Int64(runs[minute]) + 1)
+            last = minute
+        }
+        // The fields of runs are mostly the same ones.
+        writer.number(Int64(builds.count))
+        for (place, run) in builds.enumerated() {
+            writer.word(UInt64(bitPattern: run.id))
+            writer.number(Int64(run.minutes))
+            let isSame = place > 0 && builds[place - 1].fields == run.fields
+            writer.number(isSame ? 0 : Int64(run.fields.count) + 1)
+            if !isSame { for field in run.fields { writer.text(field.text) } }
+            writer.number(Int64(run.chunks.count))
+            for chunk in run.chunks {
+                writer.word(chunk.first.high)
+                writer.word(chunk.first.low)
+                writer.number(Int64(chunk.rows))
+                writer.word(chunk.columns)
+            }
+        }
+        writer.number(Int64(leftovers.count))
+        for leftover in leftovers {
+            writer.word(UInt64(bitPattern: leftover.run))
+            writer.word(UInt64(bitPattern: leftover.since.milliseconds))
+            writer.number(leftover.isBegun ? 1 : 0)
+        }
+        return writer.bytes
+    }
+
+    /// Anything may have written the bytes.
+    init(day: Int64, encoded bytes: [UInt8]) throws(GroupTable.Unreadable) {
+        self.init(day: day)
+        try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+            var cursor = TableCursor(buffer)
+            guard try cursor.number() == Self.format else { throw .damaged }
+            dayVersion = try cursor.number()
+            var minute: Int64 = 0
+            for _ in 0..<(try cursor.length()) {
+                minute += try cursor.number()
+                guard minute < Int64(Self.minutesInDay) else { throw .damaged }
+                versions[Int(minute)] = try cursor.number()
+                let run = try cursor.number()
+                guard run <= Int64(Self.runLimit) else { throw .damaged }
+                runs[Int(minute)] = Int8(run - 1)
+            }
+            for _ in 0..<(try cursor.length()) { builds.append(try cursor.run(fieldsBefore: builds.last?.fields ?? [])) }
+            for _ in 0..<(try cursor.length()) {
+                leftovers.append(
+                    Leftover(
+                        run: Int64(bitPattern: try cursor.word()), since: Timestamp(milliseconds: Int64(bitPattern: try cursor.word())),
+                        isBegun: try cursor.number() == 1))
+            }
+            guard cursor.isAtEnd, runs.allSatisfy({ Int($0) < builds.count }) else { throw .damaged }
+        }
+    }
+}
+
+extension TableCursor {
+    fileprivate mutating func run(fieldsBefore: [RowField]) throws(GroupTable.Unreadable) -> SegmentHead.Run {
+        var run = SegmentHead.Run(
+            id: Int64(bitPattern: try word()), minutes: Int(try number()), fields: fieldsBefore, chunks: [])
+        let count = try length()
+        if count > 0 {
+            run.fields = []
+            for _ in 1..<count {
+                guard let field = RowField(try GroupTable.string(text())) else { throw .damaged }
+                run.fields.append(field)
+            }
+        }
+        guard run.fields.count <= 64 else { throw .damaged }
+        for _ in 0..<(try length()) {
+            let first = ActorKey(high: try word(), low: try word())
+            let rows = try number()
+            guard (1...Int64(SegmentChunk.rowLimit)).contains(rows), run.chunks.last.map({ $0.first <= first }) ?? true else { throw .damaged }
+            run.chunks.append(SegmentHead.Chunk(first: first, rows: Int32(rows), columns: try word()))
+        }
+        return run
+    }
+}

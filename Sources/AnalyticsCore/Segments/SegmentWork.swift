@@ -1,0 +1,300 @@
+internal import CoreMetrics
+internal import Algorithms
+
+/// Brings the segment of one day up to date.
+struct SegmentWork: Sendable {
+    let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
+    let project: ProjectID
+    let day: Int64
+    let fields: [RowField]
+    let clock: WallClock
+
+    /// Rows of a run that is read from events, and bytes of them, unless one minute has more.
+    static let runRows = 200_000
+    static let runBytes = 48 << 20
+    /// Rows, and bytes, of the minute that is the last to be read for a segment. One with more is always read from its events.
+    static let minuteRows = 2_000_000
+    static let minuteBytes = 192 << 20
+    /// Runs with which a day that goes on changing does without being joined.
+    static let manyRuns = 8
+    /// How long a question may go on reading a run that was replaced. Above the longest time that a question may take.
+    static let grace: Duration = .seconds(180)
+    /// How long a builder may write a run: then others take it for dead. Each part of the work has to be done within half of it.
+    static let lease: Duration = .seconds(600)
+    private static let blobBytes = 4 << 20
+
+    /// Returns the version of the day that the segment is now complete for, `nil` when it is not, and when there is something to delete.
+    ///
+    /// - Parameter isAtRest: Whether the day has not changed for a while: then its runs are joined, and its last minutes are read too.
+    func run(isAtRest: Bool) async throws -> (version: Int64?, leftover: Timestamp?) {
+        // The day's version, then the minutes', then the head, then events: whatever is read later may be newer, and never older.
+        guard let version = try await store.versions(.day, project: project, in: [day..<day + 1])[day] else { return (nil, nil) }
+        let minutes = try await store.minuteVersions(of: project, day: day)
+        guard var (head, revision) = try await read() else { return (nil, nil) }
+        let now = clock.now()
+        if head.leftovers.contains(where: { $0.isBegun && $0.since + Self.lease > now }) { return (nil, head.firstLeftover) }
+        guard try await deleteLeftovers(&head, &revision, now) else { return (nil, nil) }
+        var changed = (0..<SegmentHead.minutesInDay).filter { minute in
+            minutes[minute] != head.versions[minute]
+                || (head.runs[minute] >= 0 && head.builds[Int(head.runs[minute])].fields != fields)
+        }
+        var isWhole = true
+        if !isAtRest {
+            // Minutes that are not over will change again.
+            let present = Int((now.milliseconds - day * RollupTier.day.milliseconds) / RollupTier.minute.milliseconds)
+            let live = changed.count { $0 >= present - 1 && $0 <= present + 1 }
+            changed.removeAll { $0 >= present - 1 && $0 <= present + 1 }
+            isWhole = live == 0
+        }
+        while let first = changed.first {
+            let read = try await Deadline.within(Self.lease / 2) { try await self.readEvents(changed) }
+            let done = Array(changed.prefix { $0 < read.end })
+            changed.removeFirst(done.count)
+            if done.isEmpty {
+                // Too large to be held.
+                changed.removeFirst()
+                isWhole = false
+                head.put(nil, minutes: [(minute: first, version: 0)], at: now)
+                continue
+            }
+            let news = done.map { (minute: $0, version: minutes[$0]) }
+            guard try await write(read.rows, replacing: news, &head, &revision) else { return (nil, nil) }
+            if head.builds.count >= SegmentHead.runLimit {
+                guard try await join(&head, &revision) else { return (nil, nil) }
+            }
+        }
+        if head.builds.count > (isAtRest ? 1 : Self.manyRuns) {
+            guard try await join(&head, &revision) else { return (nil, nil) }
+        }
+        if isWhole, head.dayVersion != version {
+            head.dayVersion = version
+            guard try await swap(&head, &revision) else { return (nil, nil) }
+        }
+        return (isWhole ? version : nil, head.firstLeftover)
+    }
+
+    // MARK: The head
+
+    /// A head that cannot be read is replaced; `nil` where that has not worked. What it named is lost, and deleted with the day.
+    private func read() async throws -> (SegmentHead, Int64)? {
+        guard let stored = try await store.segmentHeads(of: project, days: [day..<day + 1]).first else { return (SegmentHead(day: day), 0) }
+        do throws(GroupTable.Unreadable) {
+            return (try SegmentHead(day: day, encoded: stored.bytes), stored.revision)
+        } catch {
+            SegmentMetrics.unreadable.increment()
+            var (head, revision) = (SegmentHead(day: day), stored.revision)
+            return try await swap(&head, &revision) ? (head, revision) : nil
+        }
+    }
+
+    /// Writes the head in the place of the one that was read. False when another builder was quicker.
+    private func swap(_ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
+        let next = StoredSegmentHead(project: project, day: day, revision: revision + 1, bytes: head.encoded)
+        guard try await store.writeSegmentHead(next, replacing: revision) else { return false }
+        revision += 1
+        return true
+    }
+
+    /// Deletes the blobs of runs that nobody reads or writes any more. False when another builder was quicker.
+    private func deleteLeftovers(_ head: inout SegmentHead, _ revision: inout Int64, _ now: Timestamp) async throws -> Bool {
+        let old = head.leftovers.filter { $0.end <= now }
+        guard !old.isEmpty else { return true }
+        for leftover in old { try await store.deleteSegmentBlobs(of: project, day: day, run: leftover.run) }
+        head.leftovers.removeAll(where: old.contains)
+        return try await swap(&head, &revision)
+    }
+
+    // MARK: Runs
+
+    /// The events of as many minutes as a run holds, and the minute before which all are read.
+    private func readEvents(_ minutes: [Int]) async throws -> (rows: EventRows?, end: Int) {
+        let first = day * Int64(SegmentHead.minutesInDay)
+        let ranges = coalesce(minutes.map { first + Int64($0) }).map(\.times)
+        let collector = try await store.scanEvents(
+            Selection(project: project), in: ranges, reading: fields.compactMap(\.path), into: RunCollector(day: day, fields: fields))
+        return (collector.rows, collector.end.map { Int($0 - first) } ?? SegmentHead.minutesInDay)
+    }
+
+    /// Writes rows as a run, and puts it in the place of what the head knows of some minutes. False when another builder was quicker.
+    private func write(
+        _ rows: EventRows?, replacing minutes: [(minute: Int, version: Int64)], _ head: inout SegmentHead, _ revision: inout Int64
+    ) async throws -> Bool {
+        try await write(minutes, &head, &revision) { save in
+            guard let rows else { return }
+            var writer = SegmentChunkWriter(columnCount: fields.count)
+            for actor in rows.actors.indices {
+                writer.add(rows, actor, rows.rows(of: actor))
+                try await save(writer.take())
+            }
+            try await save(writer.finish())
+        }
+    }
+
+    private func write(
+        _ minutes: [(minute: Int, version: Int64)], _ head: inout SegmentHead, _ revision: inout Int64,
+        _ body: ((_ chunks: [SegmentChunk]) async throws -> Void) async throws -> Void
+    ) async throws -> Bool {
+        let id = Int64.random(in: 1..<1 << 62)
+        let leftover = SegmentHead.Leftover(run: id, since: clock.now(), isBegun: true)
+        head.leftovers.append(leftover)
+        guard try await swap(&head, &revision) else { return false }
+        var chunks: [SegmentHead.Chunk] = []
+        var pending: [SegmentBlob] = []
+        var bytes = 0
+        try await Deadline.within(Self.lease / 2) {
+            try await body { finished in
+                for chunk in finished {
+                    for (part, blob) in chunk.blobs {
+                        let key = SegmentBlob.Key(project: self.project, day: self.day, run: id, chunk: chunks.count, part: part)
+                        pending.append(SegmentBlob(key: key, bytes: blob))
+                        bytes += blob.count
+                    }
+                    chunks.append(chunk.info)
+                    if bytes >= Self.blobBytes {
+                        try await self.store.writeSegmentBlobs(pending)
+                        (pending, bytes) = ([], 0)
+                    }
+                }
+            }
+            try await self.store.writeSegmentBlobs(pending)
+        }
+        let run = SegmentHead.Run(id: id, minutes: minutes.count, fields: fields, chunks: chunks)
+        SegmentMetrics.built.increment(by: run.rows)
+        head.put(chunks.isEmpty ? nil : run, minutes: minutes, at: clock.now())
+        head.leftovers.removeAll { $0 == leftover }
+        if try await swap(&head, &revision) { return true }
+        try await store.deleteSegmentBlobs(of: project, day: day, run: id)
+        return false
+    }
+
+    /// Makes one run of all.
+    private func join(_ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
+        var plan = SegmentPlan(Timestamp(day: day)..<Timestamp(day: day + 1), fields: fields)
+        plan.add(day: day, version: head.dayVersion, head: head, minutes: [])
+        // Runs with other columns are read from the events again first.
+        guard plan.scans.isEmpty else { return true }
+        let sources = plan.sources
+        let held = head.runs.indices.filter { head.runs[$0] >= 0 }.map { (minute: $0, version: head.versions[$0]) }
+        guard let filter = RowFilter(Selection(project: project)) else { preconditionFailure("a selection of everything") }
+        do {
+            return try await write(held, &head, &revision) { save in
+                var merge = RowMerge(store: store, project: project, filter: filter, reducer: ScannedRows(RunJoiner(fields: fields)))
+                try await merge.readByActor(sources) { joiner in try await save(joiner.writer.take()) }
+                try await save(merge.reducer.answer())
+            }
+        } catch let failure as UnreadableRun {
+            SegmentMetrics.unreadable.increment()
+            return try await forget(failure.run, &head, &revision)
+        }
+    }
+
+    /// What a damaged run held is read from the events again, in the next pass.
+    private func forget(_ run: Int64, _ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
+        guard let place = head.builds.firstIndex(where: { $0.id == run }) else { return false }
+        head.put(nil, minutes: head.minutes(of: place).map { (minute: $0, version: 0) }, at: clock.now())
+        head.dayVersion = 0
+        _ = try await swap(&head, &revision)
+        return false
+    }
+}
+
+extension SegmentHead.Leftover {
+    /// When it may be deleted.
+    var end: Timestamp { since + (isBegun ? SegmentWork.lease : SegmentWork.grace) }
+}
+
+extension SegmentHead {
+    var firstLeftover: Timestamp? { leftovers.map(\.end).min() }
+}
+
+/// Takes the events of whole minutes, until it holds as many as a run may.
+private struct RunCollector: EventScanReducer {
+    private var builder: RowsBuilder
+    private var minute: Int64?
+    /// The first minute that was not taken any more.
+    private(set) var end: Int64?
+
+    init(day: Int64, fields: [RowField]) {
+        builder = RowsBuilder(day: day, fields: fields, hasNames: true)
+    }
+
+    var rows: EventRows? { builder.count == 0 ? nil : builder.rows() }
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        let own = event.timestamp.minute
+        if own != minute {
+            if builder.count >= SegmentWork.runRows || builder.size >= SegmentWork.runBytes {
+                end = own
+                return false
+            }
+            minute = own
+        } else if builder.count >= SegmentWork.minuteRows || builder.size >= SegmentWork.minuteBytes {
+            // The minute has too many: none of it is taken, and what came before it is.
+            builder = builder.before(minute: own)
+            end = own
+            return false
+        }
+        builder.add(event)
+        return true
+    }
+}
+
+/// Writes the rows of several runs as one.
+private struct RunJoiner: RowReducer {
+    typealias Answer = [SegmentChunk]
+
+    let fields: [RowField]
+    var writer: SegmentChunkWriter
+    private var slots: [EventRows?] = []
+    /// Of the present actor.
+    private var held: [(rows: EventRows, range: Range<Int>)] = []
+    private var isUser = false
+
+    init(fields: [RowField]) {
+        self.fields = fields
+        writer = SegmentChunkWriter(columnCount: fields.count)
+    }
+
+    var isByActor: Bool { true }
+    var needsTimes: Bool { true }
+    var needsNames: Bool { true }
+
+    mutating func load(_ rows: EventRows, slot: Int) {
+        while slots.count <= slot { slots.append(nil) }
+        slots[slot] = rows
+    }
+
+    mutating func begin(isUser: Bool) { self.isUser = isUser }
+
+    mutating func add(slot: Int, _ range: Range<Int>) {
+        guard let rows = slots[slot] else { return }
+        // Rows without an actor have no order that anyone relies on, and may be very many.
+        if isUser { held.append((rows, range)) } else { write(rows, range) }
+    }
+
+    mutating func end() {
+        defer { held.removeAll(keepingCapacity: true) }
+        if held.count == 1 { return write(held[0].rows, held[0].range) }
+        // Equal times lie in one minute, and so in one run, where ids have put them in order.
+        var order: [(time: UInt32, piece: Int, row: Int)] = []
+        for (piece, (rows, range)) in held.enumerated() {
+            for row in range { order.append((rows.times[row], piece, row)) }
+        }
+        order.sort { ($0.time, $0.piece, $0.row) < ($1.time, $1.piece, $1.row) }
+        for (_, piece, row) in order { write(held[piece].rows, row..<row + 1) }
+    }
+
+    private mutating func write(_ rows: EventRows, _ range: Range<Int>) {
+        guard !range.isEmpty else { return }
+        // The actor whose rows these are.
+        let actor = rows.starts.partitioningIndex { $0 > Int32(range.lowerBound) } - 1
+        writer.add(rows, actor, range)
+    }
+
+    func check() {}
+
+    func answer() -> [SegmentChunk] {
+        var writer = writer
+        return writer.finish()
+    }
+}
