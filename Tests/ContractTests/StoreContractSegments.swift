@@ -59,7 +59,8 @@ struct StoreContractSegments {
         try await withStore(backend) { store async throws in
             let large = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 7) }
             let blobs = [
-                blob([1, 0, 2]), blob([], part: .names), blob(large, part: .times), blob([3], part: .column(0)), blob([4], part: .column(63)),
+                blob([1, 0, 2]), blob([], part: .names), blob(large, part: .times), blob([3], part: .column(0)),
+                blob([4], part: .column(63)),
                 blob([5], chunk: 1), blob([6], run: 1 << 61), blob([7], day: -7), blob([8], of: "q"), blob([9], run: 2, chunk: 70_000),
             ]
             try await store.writeSegmentBlobs(blobs)

@@ -1,5 +1,5 @@
-internal import AnalyticsJSON
 internal import Algorithms
+internal import AnalyticsJSON
 
 /// Gives a reducer the rows of segments, and of what was scanned beside them.
 struct RowMerge<Reducer: RowReducer> {

@@ -1,5 +1,5 @@
-internal import CoreMetrics
 internal import AnalyticsJSON
+internal import CoreMetrics
 
 /// Reads the selected events of a range as rows, and gives them to a reducer: from segments, and from the events where no segment tells them
 /// as they are now.
@@ -32,7 +32,9 @@ struct RowReader: Sendable {
     }
 
     private func read<Reducer: RowReducer>(_ unreadable: Set<Int64>, into reducer: Reducer) async throws -> Reducer {
-        guard let filter = RowFilter(selection), !reducer.fields.contains(.anonymousId) else { return try await scan([range], into: reducer) }
+        guard let filter = RowFilter(selection), !reducer.fields.contains(.anonymousId) else {
+            return try await scan([range], into: reducer)
+        }
         let plan = try await plan(fields: reducer.fields + filter.fields, unreadable)
         var merge = RowMerge(store: store, project: selection.project, filter: filter, reducer: try await scan(plan.scans, into: reducer))
         if reducer.isByActor {

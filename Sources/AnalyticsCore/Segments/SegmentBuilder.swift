@@ -32,8 +32,7 @@ public actor SegmentBuilder: Service {
         var generation: Int64?
         var fields: [RowField]
         var watermark: Timestamp?
-        /// Of each day the version that its segment is complete for, and when something can be deleted.
-        var days: [Int64: (version: Int64, leftover: Timestamp?)] = [:]
+        var days: [Int64: SegmentWork.Outcome] = [:]
     }
 
     public init(
@@ -109,8 +108,9 @@ public actor SegmentBuilder: Service {
         // The newest first: it is asked for most.
         for (day, version) in versions.sorted(by: { $0.key > $1.key }) {
             if Timestamp(day: day + 1) <= known.watermark ?? .earliest { continue }
-            let isBuilt = known.days[day]?.version == version
-            if isBuilt, !(known.days[day]?.leftover.map { $0 <= now } ?? false) { continue }
+            let before = known.days[day] ?? SegmentWork.Outcome()
+            let hasLeftovers = before.leftover.map { $0 <= now } ?? false
+            if before.version == version, before.isJoined, !hasLeftovers { continue }
             try Task.checkCancellation()
             let bucket = BucketVersion(key: BucketKey(project: project, index: day), version: version, done: 0)
             let start = elapsed.now()
@@ -120,9 +120,9 @@ public actor SegmentBuilder: Service {
                 continue
             }
             let work = SegmentWork(store: store, project: project, day: day, fields: fields, clock: clock)
-            let (built, leftover) = try await work.run(isAtRest: isQuiet || everything)
-            known.days[day] = (built ?? known.days[day]?.version ?? 0, leftover)
-            if built != version { isDone = false }
+            let outcome = try await work.run(isAtRest: isQuiet || everything)
+            known.days[day] = outcome
+            if outcome.version != version || !outcome.isJoined { isDone = false }
             let end = elapsed.now()
             if !isQuiet { restsUntil = end + (end - start) * Self.rest }
         }
@@ -139,7 +139,8 @@ public actor SegmentBuilder: Service {
             for stored in try await store.segmentHeads(of: project, days: slice) {
                 guard let head = try? SegmentHead(day: stored.day, encoded: stored.bytes) else { continue }
                 let isWhole = head.builds.allSatisfy { $0.fields == known.fields }
-                known.days[stored.day] = (isWhole ? head.dayVersion : 0, head.firstLeftover)
+                known.days[stored.day] = SegmentWork.Outcome(
+                    version: isWhole ? head.dayVersion : nil, isJoined: head.builds.count <= 1, leftover: head.firstLeftover)
             }
         }
     }

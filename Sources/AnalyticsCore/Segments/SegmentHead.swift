@@ -176,7 +176,9 @@ extension TableCursor {
         for _ in 0..<(try length()) {
             let first = ActorKey(high: try word(), low: try word())
             let rows = try number()
-            guard (1...Int64(SegmentChunk.rowLimit)).contains(rows), run.chunks.last.map({ $0.first <= first }) ?? true else { throw .damaged }
+            guard (1...Int64(SegmentChunk.rowLimit)).contains(rows), run.chunks.last.map({ $0.first <= first }) ?? true else {
+                throw .damaged
+            }
             run.chunks.append(SegmentHead.Chunk(first: first, rows: Int32(rows), columns: try word()))
         }
         return run

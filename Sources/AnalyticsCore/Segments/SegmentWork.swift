@@ -1,5 +1,5 @@
-internal import CoreMetrics
 internal import Algorithms
+internal import CoreMetrics
 
 /// Brings the segment of one day up to date.
 struct SegmentWork: Sendable {
@@ -23,17 +23,25 @@ struct SegmentWork: Sendable {
     static let lease: Duration = .seconds(600)
     private static let blobBytes = 4 << 20
 
-    /// Returns the version of the day that the segment is now complete for, `nil` when it is not, and when there is something to delete.
-    ///
+    /// What a day's segment has come to.
+    struct Outcome: Sendable {
+        /// Of the day, for which the segment is complete; `nil` when it is not, or when another builder was quicker.
+        var version: Int64?
+        /// Whether there is at most one run.
+        var isJoined = false
+        /// When there is something to delete.
+        var leftover: Timestamp?
+    }
+
     /// - Parameter isAtRest: Whether the day has not changed for a while: then its runs are joined, and its last minutes are read too.
-    func run(isAtRest: Bool) async throws -> (version: Int64?, leftover: Timestamp?) {
+    func run(isAtRest: Bool) async throws -> Outcome {
         // The day's version, then the minutes', then the head, then events: whatever is read later may be newer, and never older.
-        guard let version = try await store.versions(.day, project: project, in: [day..<day + 1])[day] else { return (nil, nil) }
+        guard let version = try await store.versions(.day, project: project, in: [day..<day + 1])[day] else { return Outcome() }
         let minutes = try await store.minuteVersions(of: project, day: day)
-        guard var (head, revision) = try await read() else { return (nil, nil) }
+        guard var (head, revision) = try await read() else { return Outcome() }
         let now = clock.now()
-        if head.leftovers.contains(where: { $0.isBegun && $0.since + Self.lease > now }) { return (nil, head.firstLeftover) }
-        guard try await deleteLeftovers(&head, &revision, now) else { return (nil, nil) }
+        if head.leftovers.contains(where: { $0.isBegun && $0.since + Self.lease > now }) { return Outcome(leftover: head.firstLeftover) }
+        guard try await deleteLeftovers(&head, &revision, now) else { return Outcome() }
         var changed = (0..<SegmentHead.minutesInDay).filter { minute in
             minutes[minute] != head.versions[minute]
                 || (head.runs[minute] >= 0 && head.builds[Int(head.runs[minute])].fields != fields)
@@ -58,19 +66,19 @@ struct SegmentWork: Sendable {
                 continue
             }
             let news = done.map { (minute: $0, version: minutes[$0]) }
-            guard try await write(read.rows, replacing: news, &head, &revision) else { return (nil, nil) }
+            guard try await write(read.rows, replacing: news, &head, &revision) else { return Outcome() }
             if head.builds.count >= SegmentHead.runLimit {
-                guard try await join(&head, &revision) else { return (nil, nil) }
+                guard try await join(&head, &revision) else { return Outcome() }
             }
         }
         if head.builds.count > (isAtRest ? 1 : Self.manyRuns) {
-            guard try await join(&head, &revision) else { return (nil, nil) }
+            guard try await join(&head, &revision) else { return Outcome() }
         }
         if isWhole, head.dayVersion != version {
             head.dayVersion = version
-            guard try await swap(&head, &revision) else { return (nil, nil) }
+            guard try await swap(&head, &revision) else { return Outcome() }
         }
-        return (isWhole ? version : nil, head.firstLeftover)
+        return Outcome(version: isWhole ? version : nil, isJoined: head.builds.count <= 1, leftover: head.firstLeftover)
     }
 
     // MARK: The head

@@ -42,7 +42,8 @@ struct ScannedQuestionTests {
             events.append(event)
             facts.append(
                 Facts(
-                    time: time, type: type, userId: known, user: known.map { "known \($0)" } ?? anonymous.map { "anonymous \($0)" }, keys: keys,
+                    time: time, type: type, userId: known, user: known.map { "known \($0)" } ?? anonymous.map { "anonymous \($0)" },
+                    keys: keys,
                     numbers: numbers))
         }
         try await write(events, to: store)
@@ -143,7 +144,8 @@ struct ScannedQuestionTests {
             let plans = [GroupKey("3"), GroupKey(.integer(3)), GroupKey("a"), GroupKey(.boolean(true))]
             let selected = facts.filter { fact in
                 fact.time >= from && fact.time < to && (selection.types.isEmpty || selection.types.contains(fact.type))
-                    && (selection.userIds.isEmpty || selection.userIds.contains { user in fact.userId?.utf8.elementsEqual(user.utf8) == true })
+                    && (selection.userIds.isEmpty
+                        || selection.userIds.contains { user in fact.userId?.utf8.elementsEqual(user.utf8) == true })
                     && (selection.data.isEmpty || fact.keys.contains(where: plans.contains))
             }
             let dimension = try #require(Dimension(["type", "data.plan", "userId"].randomElement(using: &random)!))

@@ -49,7 +49,9 @@ struct SegmentBuilderTests {
             let news = (0..<1 + random.below(30)).map { event(&random, next + $0) }
             next += news.count
             try await write(news, to: store)
-            if random.chance(30) { try await store.setProperties(of: Project.default, to: random.chance(50) ? [PropertyPath("data.plan")] : []) }
+            if random.chance(30) {
+                try await store.setProperties(of: Project.default, to: random.chance(50) ? [PropertyPath("data.plan")] : [])
+            }
             // Events that come while a builder is between two of its steps.
             let (at, more) = (random.below(12), random.chance(50) ? [event(&random, next)] : [])
             next += more.count

@@ -132,7 +132,8 @@ struct SegmentChunkTests {
         for number in 0..<5 {
             var chunks: [SegmentHead.Chunk] = []
             for first in (0..<random.below(4)).map({ UInt64($0) << 60 }) {
-                chunks.append(.init(first: ActorKey(high: first, low: .random(in: 0 ... .max, using: &random)), rows: 7, columns: random.next()))
+                chunks.append(
+                    .init(first: ActorKey(high: first, low: .random(in: 0 ... .max, using: &random)), rows: 7, columns: random.next()))
             }
             let minutes = (0..<40).map { _ in (minute: random.below(1_440), version: Int64(1 + random.below(1 << 20))) }
             let fields = number == 3 ? Self.fields : SegmentFields.standard
@@ -142,7 +143,9 @@ struct SegmentChunkTests {
         head.leftovers.append(.init(run: 77, since: noon, isBegun: true))
         #expect(try SegmentHead(day: Self.day, encoded: head.encoded) == head)
         let bytes = head.encoded
-        for length in bytes.indices { #expect(throws: GroupTable.Unreadable.self) { try SegmentHead(day: Self.day, encoded: Array(bytes.prefix(length))) } }
+        for length in bytes.indices {
+            #expect(throws: GroupTable.Unreadable.self) { try SegmentHead(day: Self.day, encoded: Array(bytes.prefix(length))) }
+        }
         for place in bytes.indices {
             var changed = bytes
             changed[place] ^= UInt8(1 + random.below(255))
