@@ -20,6 +20,16 @@ extension SQLiteStore {
         }
     }
 
+    public func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64] {
+        try await read(.segmentRevisions) { db in
+            let statement = try db.cachedStatement(sql: "SELECT day, revision FROM segments WHERE project = CAST(? AS TEXT)")
+            var revisions: [Int64: Int64] = [:]
+            let rows = try Row.fetchCursor(statement, arguments: [SQLiteText(project.name)])
+            while let row = try rows.next() { revisions[row[0]] = row[1] }
+            return revisions
+        }
+    }
+
     public func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool {
         try await write(.writeSegmentHead) { db in
             let arguments: StatementArguments = [head.revision, Data(head.bytes), SQLiteText(head.project.name), head.day]

@@ -255,6 +255,7 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
     func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] { [:] }
     func segmentHeads(of project: ProjectID, days: [Range<Int64>]) async throws(StoreError) -> [StoredSegmentHead] { [] }
+    func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64] { [:] }
     func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool { false }
     func writeSegmentBlobs(_ blobs: [SegmentBlob]) async throws(StoreError) {}
     func segmentBlobs(_ keys: [SegmentBlob.Key]) async throws(StoreError) -> [[UInt8]?] { keys.map { _ in nil } }

@@ -32,6 +32,8 @@ struct StoreContractSegments {
             #expect(try await store.segmentHeads(of: "p", days: all) == [head(-3, 1), head(5, 2, large), head(20_000, 1, [0, 255])])
             #expect(try await store.segmentHeads(of: "p", days: [20_000..<20_001, -3..<(-2), 7..<7]).map(\.day) == [-3, 20_000])
             #expect(try await store.segmentHeads(of: "p", days: []) == [])
+            #expect(try await store.segmentRevisions(of: "p") == [-3: 1, 5: 2, 20_000: 1])
+            #expect(try await store.segmentRevisions(of: "r") == [:])
             #expect(try await store.segmentHeads(of: "q", days: [5..<6]) == [head(5, 1, [7], of: "q")])
         }
     }
@@ -61,7 +63,8 @@ struct StoreContractSegments {
             let blobs = [
                 blob([1, 0, 2]), blob([], part: .names), blob(large, part: .times), blob([3], part: .column(0)),
                 blob([4], part: .column(63)),
-                blob([5], chunk: 1), blob([6], run: 1 << 61), blob([7], day: -7), blob([8], of: "q"), blob([9], run: 2, chunk: 70_000),
+                blob([5], chunk: 1), blob([6], run: 1 << 61), blob([10], part: .links), blob([7], day: -7), blob([8], of: "q"),
+                blob([9], run: 2, chunk: 70_000),
             ]
             try await store.writeSegmentBlobs(blobs)
             try await store.writeSegmentBlobs([])

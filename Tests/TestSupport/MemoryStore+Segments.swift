@@ -8,6 +8,13 @@ extension MemoryStore {
         }
     }
 
+    package func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64] {
+        try await read("segmentRevisions") { state in
+            let own = state.segmentHeads.values.filter { $0.project == project }
+            return Dictionary(uniqueKeysWithValues: own.map { ($0.day, $0.revision) })
+        }
+    }
+
     package func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool {
         try write(.segment) { state in
             let key = BucketKey(project: head.project, index: head.day)

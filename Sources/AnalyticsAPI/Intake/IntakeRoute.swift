@@ -64,6 +64,9 @@ extension IntakeRoute {
                     take(MediaType.cloudEventBatch, as: CloudEventsFormat.batched),
                 ]),
             IntakeRoute(
+                path: "/api/v1/identify", answer: EventResponse(), mediaTypes: "application/json",
+                formats: [take(MediaType.json, as: SimpleFormat.identity)]),
+            IntakeRoute(
                 path: "/ingest", answer: EventResponse(), mediaTypes: "application/json",
                 formats: [take(MediaType.json, as: SimpleFormat.record)]),
             IntakeRoute(

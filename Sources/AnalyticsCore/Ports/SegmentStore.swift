@@ -3,6 +3,9 @@ public protocol SegmentStore: Sendable {
     /// The heads of these days (UTC, since 1970), in their order.
     func segmentHeads(of project: ProjectID, days: [Range<Int64>]) async throws(StoreError) -> [StoredSegmentHead]
 
+    /// The revisions of all of a project's heads, by their days.
+    func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64]
+
     /// Writes a head in the place of the one that has this revision; 0 where there is none. Returns whether that was so, when it is durable.
     func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool
 
@@ -60,6 +63,8 @@ public struct SegmentBlob: Sendable, Equatable {
         case names
         case times
         case column(Int)
+        /// Of the whole run: which anonymous ids its events join with which users. Under its first chunk.
+        case links
 
         /// As stores write it.
         public var number: Int64 {
@@ -68,6 +73,7 @@ public struct SegmentBlob: Sendable, Equatable {
             case .names: 1
             case .times: 2
             case .column(let index): Int64(index) + 3
+            case .links: 127
             }
         }
 
@@ -77,6 +83,7 @@ public struct SegmentBlob: Sendable, Equatable {
             case 1: self = .names
             case 2: self = .times
             case 3..<(3 + 64): self = .column(Int(number) - 3)
+            case 127: self = .links
             default: return nil
             }
         }

@@ -10,6 +10,7 @@ public enum StoreOperation: String, PortOperation {
     case addReports = "add_reports"
     case reports
     case segmentHeads = "segment_heads"
+    case segmentRevisions = "segment_revisions"
     case writeSegmentHead = "write_segment_head"
     case segmentBlobs = "segment_blobs"
     case writeSegmentBlobs = "write_segment_blobs"

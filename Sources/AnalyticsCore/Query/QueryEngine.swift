@@ -3,6 +3,7 @@ public struct QueryEngine: Sendable {
     private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     private let cache: QuestionCache
     private let dirtyMinutes: DirtyMinuteCache
+    private let identities: IdentityIndex
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
     private static let longestAsAsked: Int64 = 500
@@ -13,6 +14,7 @@ public struct QueryEngine: Sendable {
         self.store = store
         self.cache = QuestionCache(store: store, cache: cache, gate: gate)
         dirtyMinutes = DirtyMinuteCache(store: store)
+        identities = IdentityIndex(store: store)
         RollupMetrics.prepare()
     }
 
@@ -35,9 +37,12 @@ public struct QueryEngine: Sendable {
         guard let range = try await range(of: question.selection) else {
             return (try question.reducer(over: .nothing).answer(), false)
         }
-        return try await cache.answer(to: question, over: range, for: asker) {
-            let reader = RowReader(store: store, selection: question.selection, range: range)
-            let reducer = try await reader.read(into: question.reducer(over: range))
+        let reducer = question.reducer(over: range)
+        // Events outside of the range may join users, so answers are cached under what they say.
+        let identities = reducer.isByActor ? try await identities.map(of: question.selection.project) : .empty
+        return try await cache.answer(to: question, over: range, under: identities.digest, for: asker) {
+            let reader = RowReader(store: store, selection: question.selection, range: range, identities: identities)
+            let reducer = try await reader.read(into: reducer)
             try await store.checkUncut(question.selection.project, from: range.lowerBound)
             return try reducer.answer()
         }

@@ -69,8 +69,22 @@ final class EventRows: Sendable {
         actors.count * 20 + times.count * 4 + columns.reduce(0) { $0 + $1.codes.count * 4 + $1.entries.size } + (names?.size ?? 0)
     }
 
+    /// The same rows under other actors, in the order of these. One that several have become comes several times.
+    func withActors(_ actor: (ActorKey) -> ActorKey) -> EventRows {
+        let renamed = actors.map(actor)
+        let order = renamed.indices.sorted { (renamed[$0], $0) < (renamed[$1], $1) }
+        let places = order.flatMap { rows(of: $0) }
+        var starts: [Int32] = [0]
+        for index in order { starts.append(starts[starts.count - 1] + Int32(rows(of: index).count)) }
+        return EventRows(
+            day: day, actors: order.map { renamed[$0] }, starts: starts, times: times.isEmpty ? [] : places.map { times[$0] },
+            columns: columns.map { column in
+                column.codes.isEmpty ? column : RowColumn(codes: places.map { column.codes[$0] }, entries: column.entries)
+            }, names: names?.picked(order))
+    }
+
     /// The rows for which both hold.
-    func filtered(actor isActorWanted: (ActorKey) -> Bool, row isRowWanted: (Int) -> Bool) -> EventRows {
+    func filtered(actor isActorWanted: (ActorKey) -> Bool, row isRowWanted: (Int) -> Bool = { _ in true }) -> EventRows {
         var kept: [Int32] = []
         kept.reserveCapacity(count)
         var (actors, starts, named): ([ActorKey], [Int32], [Int]) = ([], [], [])

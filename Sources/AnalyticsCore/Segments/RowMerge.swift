@@ -6,15 +6,21 @@ struct RowMerge<Reducer: RowReducer> {
     private let store: any SegmentStore
     private let project: ProjectID
     private let filter: RowFilter
+    private let identities: IdentityMap
     private let scanned: [EventRows]
     private(set) var reducer: Reducer
     private var cursors: [Cursor] = []
     private var pieces: [Piece] = []
+    /// Rows of actors that are one with others, under the key of the user. They are given after all others.
+    private var merged: [EventRows] = []
+    private var mergedBytes = 0
 
     /// Chunks read at a time.
     private static var chunksAtATime: Int { 64 }
     /// Pieces that are put in order at a time, about.
     private static var piecesAtATime: Int { 65_536 }
+    /// Bytes of rows of merged actors that are held.
+    private static var mergedLimit: Int { 96 << 20 }
 
     /// A place in the rows of one source, which come in the order of their actors.
     private struct Cursor {
@@ -63,10 +69,11 @@ struct RowMerge<Reducer: RowReducer> {
         }
     }
 
-    init(store: any SegmentStore, project: ProjectID, filter: RowFilter, reducer: ScannedRows<Reducer>) {
+    init(store: any SegmentStore, project: ProjectID, filter: RowFilter, identities: IdentityMap, reducer: ScannedRows<Reducer>) {
         self.store = store
         self.project = project
         self.filter = filter
+        self.identities = identities
         self.reducer = reducer.reducer
         scanned = reducer.rows
     }
@@ -96,11 +103,33 @@ struct RowMerge<Reducer: RowReducer> {
     ) async throws {
         cursors = []
         for source in sources { cursors.append(Cursor(source: source, freeSlot: cursors.count * 2)) }
-        for rows in scanned where rows.count > 0 {
-            var cursor = Cursor(freeSlot: cursors.count * 2)
-            try reducer.load(rows, slot: cursor.append(rows))
-            cursors.append(cursor)
-        }
+        for rows in scanned { try start(with: try withoutMerged(rows)) }
+        try await giveAll(afterEach)
+        cursors = []
+        for rows in merged { try start(with: rows) }
+        merged = []
+        try await giveAll(afterEach)
+    }
+
+    /// A cursor of rows that are there.
+    private mutating func start(with rows: EventRows) throws {
+        guard rows.count > 0 else { return }
+        var cursor = Cursor(freeSlot: cursors.count * 2)
+        try reducer.load(rows, slot: cursor.append(rows))
+        cursors.append(cursor)
+    }
+
+    /// Holds back the rows of actors that are one with others.
+    private mutating func withoutMerged(_ rows: EventRows) throws -> EventRows {
+        guard !identities.isEmpty, rows.actors.contains(where: identities.isMerged) else { return rows }
+        let held = rows.filtered(actor: identities.isMerged).withActors(identities.actor)
+        merged.append(held)
+        mergedBytes += held.size
+        guard mergedBytes <= Self.mergedLimit else { throw QueryTooLargeError(.tooManyEvents) }
+        return rows.filtered { !identities.isMerged($0) }
+    }
+
+    private mutating func giveAll(_ afterEach: (inout Reducer) async throws -> Void) async throws {
         while try await fill() {
             try Task.checkCancellation()
             let bound = bound
@@ -137,7 +166,9 @@ struct RowMerge<Reducer: RowReducer> {
                 }
                 cursors[index].chunk += 1
             }
-            for ((rows, wanted), index) in zip(zip(try await read(wanted), wanted), owners) where rows.count > 0 {
+            for ((read, wanted), index) in zip(zip(try await read(wanted), wanted), owners) {
+                let rows = try withoutMerged(read)
+                guard rows.count > 0 else { continue }
                 try load(rows, slot: cursors[index].append(rows), wanted.source)
             }
         }

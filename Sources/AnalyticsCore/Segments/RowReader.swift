@@ -10,6 +10,8 @@ struct RowReader: Sendable {
     let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     let selection: Selection
     let range: Range<Timestamp>
+    /// For reducers by actor.
+    let identities: IdentityMap
 
     /// Days whose versions and heads are read at a time.
     private static let daysAtATime: Int64 = 400
@@ -36,7 +38,9 @@ struct RowReader: Sendable {
             return try await scan([range], into: reducer)
         }
         let plan = try await plan(fields: reducer.fields + filter.fields, unreadable)
-        var merge = RowMerge(store: store, project: selection.project, filter: filter, reducer: try await scan(plan.scans, into: reducer))
+        var merge = RowMerge(
+            store: store, project: selection.project, filter: filter, identities: identities,
+            reducer: try await scan(plan.scans, into: reducer))
         if reducer.isByActor {
             try await merge.readByActor(plan.sources)
         } else {
@@ -90,7 +94,9 @@ struct RowReader: Sendable {
 
     private func scan<Reducer: RowReducer>(_ ranges: [Range<Timestamp>], into reducer: Reducer) async throws -> Reducer {
         guard let filter = RowFilter(Selection(project: selection.project)) else { preconditionFailure("a selection of everything") }
-        var merge = RowMerge(store: store, project: selection.project, filter: filter, reducer: try await scan(ranges, into: reducer))
+        var merge = RowMerge(
+            store: store, project: selection.project, filter: filter, identities: identities, reducer: try await scan(ranges, into: reducer)
+        )
         if reducer.isByActor { try await merge.readByActor([]) }
         return merge.reducer
     }

@@ -60,6 +60,11 @@ public struct SegmentCheck: Sendable {
             Selection(project: project), in: [range], reading: fields.compactMap(\.path),
             into: ScannedRows(RowDigests(fields: fields, isByActor: false)))
         try events.finish()
+        var minutes = events.reducer.minutes
+        let links = try await store.scanEvents(
+            Selection(project: project, types: [IdentityLink.eventType]), in: [range], reading: [], into: LinkCollector()
+        ).links
+        for link in Set(links) { minutes[link.minute] &+= link.digest }
         let after = try await store.minuteVersions(of: project, day: day)
         let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
         for minute in 0..<SegmentHead.minutesInDay {
@@ -67,7 +72,7 @@ public struct SegmentCheck: Sendable {
             let isTold = head.builds.indices.contains(Int(head.runs[minute])) ? head.builds[Int(head.runs[minute])].fields == fields : true
             if before[minute] != after[minute] || after[minute] != head.versions[minute] || isOld || !isTold {
                 if !isOld, after[minute] != 0 { report.stale += 1 }
-            } else if rows[minute] != events.reducer.minutes[minute] {
+            } else if rows[minute] != minutes[minute] {
                 report.differences.append(BucketKey(project: project, index: first + Int64(minute)))
             }
         }
@@ -79,10 +84,17 @@ public struct SegmentCheck: Sendable {
         plan.add(day: head.day, version: head.dayVersion, head: head, minutes: [])
         guard let filter = RowFilter(Selection(project: project)) else { preconditionFailure("a selection of everything") }
         var merge = RowMerge(
-            store: store, project: project, filter: filter, reducer: ScannedRows(RowDigests(fields: fields, isByActor: true)))
+            store: store, project: project, filter: filter, identities: .empty,
+            reducer: ScannedRows(RowDigests(fields: fields, isByActor: true)))
         try await merge.readByActor(plan.sources)
-        return merge.reducer.minutes
+        var minutes = merge.reducer.minutes
+        for link in Set(try await store.links(of: project, plan.sources)) { minutes[link.minute] &+= link.digest }
+        return minutes
     }
+}
+
+extension IdentityLink {
+    fileprivate var digest: Int64 { Int64(bitPattern: (anonymous.low ^ UInt64(time)) &* (ActorKey(.user, user.text).low | 1)) }
 }
 
 /// For each minute a sum that depends on every row in it, and on no order.

@@ -25,6 +25,8 @@ struct SegmentHead: Sendable, Equatable {
         /// How many minutes were read for it. It holds fewer where later runs have taken some.
         var minutes: Int
         var fields: [RowField]
+        /// How many of its events join an anonymous id with a user.
+        var links: Int
         var chunks: [Chunk]
 
         var rows: Int { chunks.reduce(0) { $0 + Int($1.rows) } }
@@ -112,6 +114,7 @@ extension SegmentHead {
         for (place, run) in builds.enumerated() {
             writer.word(UInt64(bitPattern: run.id))
             writer.number(Int64(run.minutes))
+            writer.number(Int64(run.links))
             let isSame = place > 0 && builds[place - 1].fields == run.fields
             writer.number(isSame ? 0 : Int64(run.fields.count) + 1)
             if !isSame { for field in run.fields { writer.text(field.text) } }
@@ -163,7 +166,7 @@ extension SegmentHead {
 extension TableCursor {
     fileprivate mutating func run(fieldsBefore: [RowField]) throws(GroupTable.Unreadable) -> SegmentHead.Run {
         var run = SegmentHead.Run(
-            id: Int64(bitPattern: try word()), minutes: Int(try number()), fields: fieldsBefore, chunks: [])
+            id: Int64(bitPattern: try word()), minutes: Int(try number()), fields: fieldsBefore, links: Int(try number()), chunks: [])
         let count = try length()
         if count > 0 {
             run.fields = []

@@ -29,8 +29,7 @@ struct SegmentPlan: Sendable {
     /// - Parameters:
     ///   - version: The day's, read before the head.
     ///   - head: `nil` where there is none.
-    ///   - minutes: The versions of the day's minutes, by their places in it, read before anything of the head is; only needed where the head
-    ///     is of another version of the day.
+    ///   - minutes: The versions of the day's minutes, by their places in it; only needed where the head is of another version of the day.
     mutating func add(day: Int64, version: Int64, head: SegmentHead?, minutes: [Int64]) {
         let begin = day * RollupTier.day.milliseconds
         let whole = begin..<begin + RollupTier.day.milliseconds

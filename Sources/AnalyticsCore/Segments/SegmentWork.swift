@@ -66,7 +66,7 @@ struct SegmentWork: Sendable {
                 continue
             }
             let news = done.map { (minute: $0, version: minutes[$0]) }
-            guard try await write(read.rows, replacing: news, &head, &revision) else { return Outcome() }
+            guard try await write(read.rows, read.links, replacing: news, &head, &revision) else { return Outcome() }
             if head.builds.count >= SegmentHead.runLimit {
                 guard try await join(&head, &revision) else { return Outcome() }
             }
@@ -115,19 +115,20 @@ struct SegmentWork: Sendable {
     // MARK: Runs
 
     /// The events of as many minutes as a run holds, and the minute before which all are read.
-    private func readEvents(_ minutes: [Int]) async throws -> (rows: EventRows?, end: Int) {
+    private func readEvents(_ minutes: [Int]) async throws -> (rows: EventRows?, links: [IdentityLink], end: Int) {
         let first = day * Int64(SegmentHead.minutesInDay)
         let ranges = coalesce(minutes.map { first + Int64($0) }).map(\.times)
         let collector = try await store.scanEvents(
             Selection(project: project), in: ranges, reading: fields.compactMap(\.path), into: RunCollector(day: day, fields: fields))
-        return (collector.rows, collector.end.map { Int($0 - first) } ?? SegmentHead.minutesInDay)
+        return (collector.rows, collector.links, collector.end.map { Int($0 - first) } ?? SegmentHead.minutesInDay)
     }
 
     /// Writes rows as a run, and puts it in the place of what the head knows of some minutes. False when another builder was quicker.
     private func write(
-        _ rows: EventRows?, replacing minutes: [(minute: Int, version: Int64)], _ head: inout SegmentHead, _ revision: inout Int64
+        _ rows: EventRows?, _ links: [IdentityLink], replacing minutes: [(minute: Int, version: Int64)], _ head: inout SegmentHead,
+        _ revision: inout Int64
     ) async throws -> Bool {
-        try await write(minutes, &head, &revision) { save in
+        try await write(minutes, links, &head, &revision) { save in
             guard let rows else { return }
             var writer = SegmentChunkWriter(columnCount: fields.count)
             for actor in rows.actors.indices {
@@ -139,7 +140,7 @@ struct SegmentWork: Sendable {
     }
 
     private func write(
-        _ minutes: [(minute: Int, version: Int64)], _ head: inout SegmentHead, _ revision: inout Int64,
+        _ minutes: [(minute: Int, version: Int64)], _ links: [IdentityLink], _ head: inout SegmentHead, _ revision: inout Int64,
         _ body: ((_ chunks: [SegmentChunk]) async throws -> Void) async throws -> Void
     ) async throws -> Bool {
         let id = Int64.random(in: 1..<1 << 62)
@@ -149,6 +150,10 @@ struct SegmentWork: Sendable {
         var chunks: [SegmentHead.Chunk] = []
         var pending: [SegmentBlob] = []
         var bytes = 0
+        if !links.isEmpty {
+            let key = SegmentBlob.Key(project: project, day: day, run: id, chunk: 0, part: .links)
+            pending.append(SegmentBlob(key: key, bytes: IdentityLink.encode(links)))
+        }
         try await Deadline.within(Self.lease / 2) {
             try await body { finished in
                 for chunk in finished {
@@ -166,7 +171,7 @@ struct SegmentWork: Sendable {
             }
             try await self.store.writeSegmentBlobs(pending)
         }
-        let run = SegmentHead.Run(id: id, minutes: minutes.count, fields: fields, chunks: chunks)
+        let run = SegmentHead.Run(id: id, minutes: minutes.count, fields: fields, links: links.count, chunks: chunks)
         SegmentMetrics.built.increment(by: run.rows)
         head.put(chunks.isEmpty ? nil : run, minutes: minutes, at: clock.now())
         head.leftovers.removeAll { $0 == leftover }
@@ -185,11 +190,15 @@ struct SegmentWork: Sendable {
         let held = head.runs.indices.filter { head.runs[$0] >= 0 }.map { (minute: $0, version: head.versions[$0]) }
         guard let filter = RowFilter(Selection(project: project)) else { preconditionFailure("a selection of everything") }
         do {
-            return try await write(held, &head, &revision) { save in
-                var merge = RowMerge(store: store, project: project, filter: filter, reducer: ScannedRows(RunJoiner(fields: fields)))
+            let links = try await store.links(of: project, sources)
+            return try await write(held, links, &head, &revision) { save in
+                var merge = RowMerge(
+                    store: store, project: project, filter: filter, identities: .empty, reducer: ScannedRows(RunJoiner(fields: fields)))
                 try await merge.readByActor(sources) { joiner in try await save(joiner.writer.take()) }
                 try await save(merge.reducer.answer())
             }
+        } catch is MissingBlob {
+            return false
         } catch let failure as UnreadableRun {
             SegmentMetrics.unreadable.increment()
             return try await forget(failure.run, &head, &revision)
@@ -219,6 +228,7 @@ extension SegmentHead {
 private struct RunCollector: EventScanReducer {
     private var builder: RowsBuilder
     private var minute: Int64?
+    private(set) var links: [IdentityLink] = []
     /// The first minute that was not taken any more.
     private(set) var end: Int64?
 
@@ -239,10 +249,12 @@ private struct RunCollector: EventScanReducer {
         } else if builder.count >= SegmentWork.minuteRows || builder.size >= SegmentWork.minuteBytes {
             // The minute has too many: none of it is taken, and what came before it is.
             builder = builder.before(minute: own)
+            links.removeAll { $0.minute == Int(own - Timestamp(minute: own).day * Int64(SegmentHead.minutesInDay)) }
             end = own
             return false
         }
         builder.add(event)
+        if let link = IdentityLink(event) { links.append(link) }
         return true
     }
 }

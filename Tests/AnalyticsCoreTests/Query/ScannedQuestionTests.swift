@@ -15,6 +15,8 @@ struct ScannedQuestionTests {
         var time: Timestamp
         var type: String
         var userId: String?
+        var anonymousId: String?
+        /// Once it is known who is one with whom.
         var user: String?
         var keys: [GroupKey]
         var numbers: [Double]
@@ -36,18 +38,35 @@ struct ScannedQuestionTests {
             let (amount, numbers): (String, [Double]) = [
                 ("0.1", [0.1]), ("[1,2,\"x\"]", [1, 2]), ("null", []), ("1e16", [1e16]), ("-7", [-7]), ("\"5\"", []),
             ].randomElement(using: &random)!
-            let type = "t\(random.below(3))"
+            let type = random.chance(8) ? "$identify" : "t\(random.below(3))"
             var event = sample("\(prefix)\(index)", type: type, at: time, data: #"{"plan":\#(plan),"amount":\#(amount)}"#)
             (event.userId, event.anonymousId) = (known, anonymous)
             events.append(event)
             facts.append(
                 Facts(
-                    time: time, type: type, userId: known, user: known.map { "known \($0)" } ?? anonymous.map { "anonymous \($0)" },
-                    keys: keys,
-                    numbers: numbers))
+                    time: time, type: type, userId: known, anonymousId: anonymous, keys: keys, numbers: numbers))
         }
         try await write(events, to: store)
         return facts
+    }
+
+    /// An anonymous id belongs to the user of the earliest event that joins them; of those at one moment to the one with the smallest id.
+    private static func identify(_ facts: inout [Facts]) {
+        var users: [BytewiseString: (time: Timestamp, user: BytewiseString)] = [:]
+        for fact in facts where fact.type == "$identify" {
+            guard let user = fact.userId.map({ BytewiseString($0) }), let anonymous = fact.anonymousId.map({ BytewiseString($0) }) else {
+                continue
+            }
+            guard let before = users[anonymous] else {
+                users[anonymous] = (fact.time, user)
+                continue
+            }
+            if fact.time < before.time || (fact.time == before.time && user < before.user) { users[anonymous] = (fact.time, user) }
+        }
+        for index in facts.indices {
+            let own = facts[index].userId ?? facts[index].anonymousId.flatMap { users[BytewiseString($0)]?.user.text }
+            facts[index].user = own.map { "known \($0)" } ?? facts[index].anonymousId.map { "anonymous \($0)" }
+        }
     }
 
     private func value(_ metric: Metric, _ facts: [Facts]) -> MetricValue {
@@ -131,6 +150,7 @@ struct ScannedQuestionTests {
             if random.chance(50) { try await builder.pass(everything: random.chance(70)) }
         }
         if random.chance(30) { try await builder.finish() }
+        Self.identify(&facts)
         let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
         for text in Self.metrics {
             let metric = try #require(Metric(text))

@@ -137,7 +137,7 @@ struct SegmentChunkTests {
             }
             let minutes = (0..<40).map { _ in (minute: random.below(1_440), version: Int64(1 + random.below(1 << 20))) }
             let fields = number == 3 ? Self.fields : SegmentFields.standard
-            let run = SegmentHead.Run(id: Int64(1 + number) << 50, minutes: 40, fields: fields, chunks: chunks)
+            let run = SegmentHead.Run(id: Int64(1 + number) << 50, minutes: 40, fields: fields, links: number, chunks: chunks)
             head.put(number == 2 ? nil : run, minutes: minutes, at: noon)
         }
         head.leftovers.append(.init(run: 77, since: noon, isBegun: true))
@@ -154,7 +154,7 @@ struct SegmentChunkTests {
     }
 
     @Test func aRunWithoutMinutesIsLeftOver() {
-        func run(_ id: Int64) -> SegmentHead.Run { .init(id: id, minutes: 2, fields: Self.fields, chunks: []) }
+        func run(_ id: Int64) -> SegmentHead.Run { .init(id: id, minutes: 2, fields: Self.fields, links: 0, chunks: []) }
         var head = SegmentHead(day: Self.day)
         head.put(run(1), minutes: [(1, 5), (2, 5)], at: noon)
         head.put(run(2), minutes: [(2, 6), (3, 6)], at: noon)

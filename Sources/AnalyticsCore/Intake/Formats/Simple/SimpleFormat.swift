@@ -6,9 +6,12 @@ public enum SimpleFormat: IntakeFormat {
     case record
     /// `{"site_id", "event_type", "path", "user_id", "timestamp"}`; site and type are required.
     case siteEvent
+    /// `{"userId", "anonymousId", "id", "timestamp", "source", "sessionId"}`: says that the two are one; both are required.
+    case identity
 
     /// The source of records, which name none.
     static let recordSource = "ingest"
+    static let identitySource = "identify"
 
     public func split(_ body: PaddedBytes, limit: Int, parser: inout JSONParser) throws(IngestError) -> IntakeBatch<Void> {
         IntakeBatch(text: body, items: [body.all])
@@ -17,13 +20,18 @@ public enum SimpleFormat: IntakeFormat {
     public func draft(
         _ item: Range<Int>, of batch: IntakeBatch<Void>, parser: inout JSONParser, into drafts: inout [EventDraft]
     ) throws(Rejection) {
-        let draft = try parser.draft(item, of: batch.text, id: "event_id") { (members) throws(Rejection) in
+        let draft = try parser.draft(item, of: batch.text, id: idField) { (members) throws(Rejection) in
             switch self {
             case .record: try EventDraft(record: members)
             case .siteEvent: try EventDraft(siteEvent: members)
+            case .identity: try EventDraft(identity: members)
             }
         }
         drafts.append(draft)
+    }
+
+    private var idField: StaticString {
+        if case .identity = self { "id" } else { "event_id" }
     }
 }
 
@@ -76,6 +84,32 @@ extension EventDraft {
         try FieldRules.require(type, "event_type")
         writer.endObject()
         data = JSONText(normalised: writer.text)
+    }
+
+    fileprivate init(identity members: borrowing JSONMembers) throws(Rejection) {
+        self.init()
+        type = IdentityLink.eventType
+        source = SimpleFormat.identitySource
+        data = JSONText(normalised: "{}")
+        try members.each { (member) throws(Rejection) in
+            if member.hasKey("userId") {
+                userId = try FieldRules.string(member, "userId", limit: FieldRules.textLength)
+            } else if member.hasKey("anonymousId") {
+                anonymousId = try FieldRules.string(member, "anonymousId", limit: FieldRules.textLength)
+            } else if member.hasKey("id") {
+                id = try FieldRules.string(member, "id", limit: FieldRules.idLength)
+            } else if member.hasKey("timestamp") {
+                timestamp = try FieldRules.timestamp(member, "timestamp")
+            } else if member.hasKey("source") {
+                source = try FieldRules.string(member, "source", limit: FieldRules.textLength) ?? source
+            } else if member.hasKey("sessionId") {
+                sessionId = try FieldRules.string(member, "sessionId", limit: FieldRules.textLength)
+            } else {
+                throw Self.unknown(member.key, known: "userId, anonymousId, id, timestamp, source and sessionId")
+            }
+        }
+        try FieldRules.require(userId, "userId")
+        try FieldRules.require(anonymousId, "anonymousId")
     }
 
     private static func unknown(_ key: String, known: String) -> Rejection {
