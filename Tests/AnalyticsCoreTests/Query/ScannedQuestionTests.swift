@@ -197,7 +197,7 @@ struct ScannedQuestionTests {
         func value(_ metric: String, _ numbers: [Double]) -> MetricValue? {
             guard let metric = Metric(metric) else { return nil }
             var accumulator = MetricAccumulator(metric)
-            for number in numbers { _ = accumulator.add([number]) }
+            for number in numbers { _ = accumulator.add(number) }
             return accumulator.value
         }
         #expect(value("p50(data.a)", [-1.7e308, -1.7e308, 1.7e308]) == .double(-1.7e308))

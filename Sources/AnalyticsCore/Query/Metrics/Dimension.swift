@@ -66,18 +66,10 @@ struct EventMeasurement: Sendable {
         }
     }
 
-    /// What a measure is of, for each entry of its column; empty without a measure.
-    func numbers(_ rows: EventRows) throws(GroupTable.Unreadable) -> [[Double]] {
-        guard measured != nil, let column = rows.columns.last else { return [] }
-        return try column.entries.map { (values) throws(GroupTable.Unreadable) in
-            values.compactMap { value in
-                switch value {
-                case .integer(let value): Double(value)
-                case .double(let value): value
-                default: nil
-                }
-            }
-        }
+    /// `nil` without a measure.
+    func numbers(_ rows: EventRows) throws(GroupTable.Unreadable) -> RowNumbers? {
+        guard measured != nil, let column = rows.columns.last else { return nil }
+        return try RowNumbers(column)
     }
 }
 

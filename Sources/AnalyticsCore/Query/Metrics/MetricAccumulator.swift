@@ -18,24 +18,23 @@ struct MetricAccumulator: Sendable {
         }
     }
 
-    /// The numbers of an event. Returns about how many bytes more it takes.
-    mutating func add(_ numbers: [Double]) -> Int {
-        if numbers.isEmpty { return 0 }
+    /// Returns about how many bytes more it takes.
+    mutating func add(_ number: Double) -> Int {
         switch state {
         case .sum(var sum, let count):
             // Not two owners of the sums, or of the values: they would be copied.
             state = .extreme(nil)
-            for number in numbers { sum.add(number) }
-            state = .sum(sum, count: count + Int64(numbers.count))
-            return count == 0 ? 64 : 0
+            sum.add(number)
+            state = .sum(sum, count: count + 1)
+            return 0
         case .extreme(let extreme):
-            state = .extreme(numbers.reduce(extreme) { more(extreme: $0, $1) })
+            state = .extreme(more(extreme: extreme, number))
             return 0
         case .values(var values):
             state = .extreme(nil)
-            values += numbers
+            values.append(number)
             state = .values(values)
-            return numbers.count * 8
+            return 8
         }
     }
 

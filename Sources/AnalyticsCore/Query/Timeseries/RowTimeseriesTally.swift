@@ -2,18 +2,32 @@ internal import AnalyticsJSON
 
 /// Computes a metric by bucket for the groups of a question, for all others together, and for all.
 struct RowTimeseriesTally: RowReducer {
-    /// Of rows: their times and columns, and what the entries of these mean.
-    private struct Slot {
-        var rows: EventRows
-        var buckets: DayBuckets
-        /// For each entry of the dimension's column the groups that it belongs to.
-        var groups: [[Int32]]
-        /// For each entry of the measure's column its numbers.
-        var numbers: [[Double]]
+    /// Rows, and what each of them is for the question.
+    private final class Slot: Sendable {
+        /// Of each row; empty where all are in ``bucket``.
+        let buckets: [Int32]
+        let bucket: Int
+        /// Of each row the group, -1 where it has several; empty without a dimension.
+        let groups: [Int32]
+        /// Of each row the entry of the dimension's column, and the groups of each entry.
+        let codes: RowColumn?
+        let several: [[Int32]]
+        let numbers: RowNumbers?
+
+        init(_ rows: EventRows, _ buckets: DayBuckets, groups several: [[Int32]], _ numbers: RowNumbers?) {
+            bucket = buckets.only ?? 0
+            self.buckets = buckets.only == nil ? rows.times.map { Int32(buckets[$0]) } : []
+            self.several = several
+            codes = several.isEmpty ? nil : rows.columns[0]
+            let only = several.map { $0.count == 1 ? $0[0] : -1 }
+            groups = several.isEmpty ? [] : (0..<rows.count).map { only[rows.columns[0].code(of: $0)] }
+            self.numbers = numbers
+        }
     }
 
     private let query: TimeseriesQuery
     private let measurement: EventMeasurement
+    private let hasDimension: Bool
     private let places: [GroupKey: Int]
     private var slots: [Slot?] = []
     private var days: [Int64: DayBuckets] = [:]
@@ -24,7 +38,9 @@ struct RowTimeseriesTally: RowReducer {
     private var counts: [Int64]
     /// The last actor that was counted in each place.
     private var seen: [Int32]
-    private var measures: [Int: MetricAccumulator] = [:]
+    /// The place of each in ``measures``, -1 where it has none.
+    private var measureNumbers: [Int32]
+    private var measures: [MetricAccumulator] = []
     private var actor: Int32 = 0
     private var isUser = false
     private var bytes = 0
@@ -35,12 +51,15 @@ struct RowTimeseriesTally: RowReducer {
     init(_ query: TimeseriesQuery) {
         self.query = query
         measurement = EventMeasurement(dimension: query.dimension, metric: query.metric)
+        hasDimension = query.dimension != nil
         let keys = query.keys ?? []
         places = Dictionary(zip(keys, keys.indices), uniquingKeysWith: { first, _ in first })
         groupCount = (query.dimension == nil ? 0 : keys.count + 1) + 1
         width = query.starts.count + 1
-        counts = Array(repeating: 0, count: measurement.measured == nil ? groupCount * width : 0)
+        let isMeasured = measurement.measured != nil
+        counts = Array(repeating: 0, count: isMeasured ? 0 : groupCount * width)
         seen = Array(repeating: 0, count: query.metric == .users ? groupCount * width : 0)
+        measureNumbers = Array(repeating: -1, count: isMeasured ? groupCount * width : 0)
     }
 
     var fields: [RowField] { measurement.fields }
@@ -56,7 +75,7 @@ struct RowTimeseriesTally: RowReducer {
         let buckets = days[rows.day] ?? DayBuckets(day: rows.day, starts: query.starts)
         days[rows.day] = buckets
         var groups: [[Int32]] = []
-        if query.dimension != nil {
+        if hasDimension {
             groups = try rows.columns[0].entries.map { (values) throws(GroupTable.Unreadable) in
                 var groups: [Int32] = []
                 for key in EventMeasurement.keys(values) {
@@ -67,8 +86,7 @@ struct RowTimeseriesTally: RowReducer {
                 return groups
             }
         }
-        let numbers = try measurement.numbers(rows)
-        slots[slot] = Slot(rows: rows, buckets: buckets, groups: groups, numbers: numbers)
+        slots[slot] = Slot(rows, buckets, groups: groups, try measurement.numbers(rows))
     }
 
     mutating func begin(isUser: Bool) {
@@ -79,65 +97,98 @@ struct RowTimeseriesTally: RowReducer {
     mutating func end() {}
 
     mutating func add(slot: Int, _ range: Range<Int>) {
-        guard let slot = slots[slot], !isByActor || isUser else { return }
-        let (times, only) = (slot.rows.times, slot.buckets.only)
-        if query.dimension == nil, let only, query.metric == .users { return add(all, only) }
-        for row in range {
-            let bucket = only ?? slot.buckets[times[row]]
-            let numbers = slot.numbers.isEmpty ? [] : slot.numbers[slot.rows.columns[slot.rows.columns.count - 1].code(of: row)]
-            if query.dimension != nil {
-                for group in slot.groups[slot.rows.columns[0].code(of: row)] { add(Int(group), bucket, numbers) }
-            }
-            add(all, bucket, numbers)
+        guard let slot = slots[slot] else { return }
+        switch query.metric {
+        case .users:
+            guard isUser else { return }
+            if !hasDimension, slot.buckets.isEmpty { return touch(all, slot.bucket) }
+            each(slot, range) { tally, group, bucket, _ in tally.touch(group, bucket) }
+        case .events:
+            each(slot, range) { tally, group, bucket, _ in tally.counts[group * tally.width + bucket] += 1 }
+        case .measure:
+            guard let numbers = slot.numbers else { return }
+            each(slot, range) { tally, group, bucket, row in tally.measure(group * tally.width + bucket, numbers, row: row) }
         }
     }
 
-    private mutating func add(_ group: Int, _ bucket: Int, _ numbers: [Double] = []) {
-        let (place, total) = (group * width + bucket, group * width + width - 1)
-        switch query.metric {
-        case .events:
-            counts[place] += 1
-            counts[total] += 1
-        case .users:
-            guard seen[place] != actor else { return }
-            seen[place] = actor
-            counts[place] += 1
-            guard seen[total] != actor else { return }
-            seen[total] = actor
-            counts[total] += 1
-        case .measure:
-            guard !numbers.isEmpty else { return }
-            for place in [place, total] {
-                bytes += measures[place, default: MetricAccumulator(query.metric)].add(numbers)
+    /// Gives each row once for each of its groups, and once for all.
+    @inline(__always)
+    private mutating func each(
+        _ slot: Slot, _ range: Range<Int>, _ body: (inout Self, _ group: Int, _ bucket: Int, _ row: Int) -> Void
+    ) {
+        for row in range {
+            let bucket = slot.buckets.isEmpty ? slot.bucket : Int(slot.buckets[row])
+            if hasDimension {
+                let group = slot.groups[row]
+                if group >= 0 {
+                    body(&self, Int(group), bucket, row)
+                } else if let code = slot.codes?.code(of: row) {
+                    for group in slot.several[code] { body(&self, Int(group), bucket, row) }
+                }
             }
+            body(&self, all, bucket, row)
         }
+    }
+
+    /// Counts the present actor once for the bucket, and once for the whole range.
+    @inline(__always)
+    private mutating func touch(_ group: Int, _ bucket: Int) {
+        let place = group * width + bucket
+        if seen[place] == actor { return }
+        seen[place] = actor
+        counts[place] += 1
+        let total = group * width + width - 1
+        if seen[total] == actor { return }
+        seen[total] = actor
+        counts[total] += 1
+    }
+
+    private mutating func measure(_ place: Int, _ numbers: RowNumbers, row: Int) {
+        guard numbers.has(row) else { return }
+        if measureNumbers[place] < 0 {
+            measureNumbers[place] = Int32(measures.count)
+            measures.append(MetricAccumulator(query.metric))
+            bytes += 160
+        }
+        bytes += numbers.add(row, to: &measures[Int(measureNumbers[place])])
     }
 
     func check() throws {
-        if bytes + measures.count * 96 > Self.byteLimit { throw QueryTooLargeError(.tooManyKeys) }
+        if bytes > Self.byteLimit { throw QueryTooLargeError(.tooManyKeys) }
     }
 
     // MARK: The answer
 
     func answer() throws -> Timeseries {
         try check()
-        func series(_ group: Int, _ key: GroupKey?) -> Timeseries.Series {
-            let values = (0..<width).map { value(group * width + $0) }
-            return .init(key: key, values: Array(values.dropLast()), total: values[width - 1])
+        let total = total(of: all)
+        guard hasDimension else { return Timeseries(series: [series(all, nil, total)], other: nil, total: total.value) }
+        let named = (query.keys ?? []).enumerated().map { series($0, $1, self.total(of: $0)) }
+        let other = self.total(of: all - 1)
+        return Timeseries(series: named, other: other.hasValue ? series(all - 1, nil, other) : nil, total: total.value)
+    }
+
+    private func series(_ group: Int, _ key: GroupKey?, _ total: (value: MetricValue, hasValue: Bool)) -> Timeseries.Series {
+        let values = (0..<width - 1).map { bucket -> MetricValue in
+            let place = group * width + bucket
+            guard measurement.measured != nil else { return .integer(counts[place]) }
+            return measureNumbers[place] < 0 ? MetricAccumulator(query.metric).value : measures[Int(measureNumbers[place])].value
         }
-        let total = value(all * width + width - 1)
-        guard query.dimension != nil else { return Timeseries(series: [series(all, nil)], other: nil, total: total) }
-        let named = (query.keys ?? []).enumerated().map { series($0, $1) }
-        return Timeseries(series: named, other: hasValue(all - 1) ? series(all - 1, nil) : nil, total: total)
+        return .init(key: key, values: values, total: total.value)
     }
 
-    private func value(_ place: Int) -> MetricValue {
-        guard measurement.measured != nil else { return .integer(counts[place]) }
-        return (measures[place] ?? MetricAccumulator(query.metric)).value
-    }
-
-    private func hasValue(_ group: Int) -> Bool {
-        let total = group * width + width - 1
-        return measurement.measured == nil ? counts[total] > 0 : measures[total]?.hasValue == true
+    /// Of the whole range. Users are counted; of all else it is what the buckets come to together.
+    private func total(of group: Int) -> (value: MetricValue, hasValue: Bool) {
+        let buckets = group * width..<group * width + width - 1
+        switch query.metric {
+        case .users: return (.integer(counts[buckets.upperBound]), counts[buckets.upperBound] > 0)
+        case .events:
+            let sum = counts[buckets].reduce(0, +)
+            return (.integer(sum), sum > 0)
+        case .measure:
+            var total = MetricAccumulator(query.metric)
+            for number in measureNumbers[buckets] where number >= 0 { total.merge(measures[Int(number)]) }
+            return (total.value, total.hasValue)
+        }
     }
 }

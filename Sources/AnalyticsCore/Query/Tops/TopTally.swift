@@ -3,12 +3,21 @@
 /// An event may have several keys, so events are told apart by all of theirs: what an event adds is then kept once, whichever keys are listed.
 /// In the same way users are told apart by all keys that their events have.
 struct TopTally: RowReducer {
-    private struct Slot {
-        var rows: EventRows
-        /// For each entry of the dimension's column its keys, and which combination they are.
-        var places: [[Int32]]
-        var combinations: [Int32]
-        var numbers: [[Double]]
+    private final class Slot: Sendable {
+        let column: RowColumn
+        /// For each entry of the dimension's column its keys, the only one or -1, and which combination they are.
+        let places: [[Int32]]
+        let only: [Int32]
+        let combinations: [Int32]
+        let numbers: RowNumbers?
+
+        init(_ column: RowColumn, places: [[Int32]], combinations: [Int32], numbers: RowNumbers?) {
+            self.column = column
+            self.places = places
+            only = places.map { $0.count == 1 ? $0[0] : -1 }
+            self.combinations = combinations
+            self.numbers = numbers
+        }
     }
 
     private let query: TopQuery
@@ -53,7 +62,7 @@ struct TopTally: RowReducer {
             places.append(EventMeasurement.keys(try entries.scalars(index)).map { number(of: $0) }.sorted())
         }
         let combinations = isByActor ? [] : places.map { combination($0) }
-        slots[slot] = Slot(rows: rows, places: places, combinations: combinations, numbers: try measurement.numbers(rows))
+        slots[slot] = Slot(rows.columns[0], places: places, combinations: combinations, numbers: try measurement.numbers(rows))
     }
 
     private mutating func number(of key: GroupKey) -> Int32 {
@@ -84,32 +93,34 @@ struct TopTally: RowReducer {
 
     mutating func add(slot: Int, _ range: Range<Int>) {
         guard let slot = slots[slot] else { return }
-        let column = slot.rows.columns[0]
-        guard isByActor else {
+        if isByActor {
+            guard isUser else { return }
             for row in range {
-                let number = Int(slot.combinations[column.code(of: row)])
-                if slot.numbers.isEmpty {
-                    counts[number] += 1
-                } else {
-                    let code = slot.rows.columns[slot.rows.columns.count - 1].code(of: row)
-                    bytes += measures[number].add(slot.numbers[code])
-                }
+                let code = slot.column.code(of: row)
+                let only = slot.only[code]
+                if only >= 0 { touch(only) } else { for place in slot.places[code] { touch(place) } }
             }
-            return
-        }
-        guard isUser else { return }
-        for row in range {
-            for place in slot.places[column.code(of: row)] where seen[Int(place)] != actor {
-                seen[Int(place)] = actor
-                found.append(place)
+        } else if let numbers = slot.numbers {
+            for row in range where numbers.has(row) {
+                bytes += numbers.add(row, to: &measures[Int(slot.combinations[slot.column.code(of: row)])])
             }
+        } else {
+            for row in range { counts[Int(slot.combinations[slot.column.code(of: row)])] += 1 }
         }
+    }
+
+    @inline(__always)
+    private mutating func touch(_ place: Int32) {
+        if seen[Int(place)] == actor { return }
+        seen[Int(place)] = actor
+        found.append(place)
     }
 
     mutating func end() {
         guard !found.isEmpty else { return }
         users += 1
-        counts[Int(combination(found.sorted()))] += 1
+        if found.count > 1 { found.sort() }
+        counts[Int(combination(found))] += 1
         found.removeAll(keepingCapacity: true)
     }
 
