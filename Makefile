@@ -83,8 +83,12 @@ demo: build ## Import 336,776 real flights and compare every count with the sour
 	@scripts/demo.sh
 
 .PHONY: bench
-bench: build ## Measure rates and latencies
+bench: build ## Measure rates and latencies, and questions beside MongoDB's and DuckDB's answers
 	@scripts/bench.sh
+
+.PHONY: growth
+growth: build ## Measure how costs grow up to 50 million events, for hours; killed and started again it goes on
+	@scripts/bench.sh growth
 
 .PHONY: image
 image: ## Build the container image with docker, buildah or podman

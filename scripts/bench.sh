@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures rates and latencies of a service of its own, each kind of request beside its floor: /health/live, which is the HTTP server
-# and nothing else. `make demo` measures the whole way to stored and rolled up.
+# Measures a service of its own: requests beside their floor, /health/live, which is the HTTP server and nothing else; counts over long
+# ranges; questions about users and properties beside what MongoDB and DuckDB take. docs/performance.md says what the lines mean.
+# `make demo` measures the whole way to stored and rolled up.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,27 +11,41 @@ source scripts/lib/common.sh
 usage() {
     cat <<'USAGE'
 usage: scripts/bench.sh [embedded|real...]
+       scripts/bench.sh growth [embedded|real]
 
-With none named, both. Needs `make build`. BENCH_SECONDS: for each kind of request (10). BENCH_PORT: where the service listens (4200).
-BENCH_EVENTS: events of the long ranges (2000000). BENCH_SKIP=requests or BENCH_SKIP=ranges leaves a part out.
+With none named, both; growth takes real. Needs `make build`. BENCH_PORT: where the service listens (4200). BENCH_BINARY: the service.
+BENCH_SECONDS: for each kind of request (10). BENCH_SKIP: parts to leave out, of "requests ranges questions".
+BENCH_EVENTS: events of the long ranges (2000000), and of the questions (5000000).
+BENCH_LIVE: seconds of questions while 5,000 events/s come in (300). BENCH_STRICT=1: end with 1 where a bound of a question is not held.
+BENCH_QUESTIONS: more options of scripts/bench/questions.py.
+
+growth fills a service with 50 million events in ten steps and measures after each (BENCH_GROWTH: options of scripts/bench/growth.py).
+Killed and started again it goes on. It keeps everything in .stack/growth; remove that to begin anew.
+
 The load, the service and its backends share this machine's cores.
 USAGE
 }
 
-binary=.build/release/analytics
+binary="${BENCH_BINARY:-.build/release/analytics}"
 port="${BENCH_PORT:-4200}"
 url="http://127.0.0.1:$port"
 work="$PWD/.stack/bench"
 duration="${BENCH_SECONDS:-10}"
-events="${BENCH_EVENTS:-2000000}"
 forget=(nothing)
+keeps=""
 pid=""
+# What questions.py and growth.py are told of the backends.
+stores=()
 
 cleanup() {
     [[ -z $pid ]] || kill "$pid" 2>/dev/null || true
     wait 2>/dev/null || true
-    STACK_DIR="$work/stack" scripts/stack.sh down --wipe >/dev/null 2>&1 || true
-    rm -rf "$work"
+    if [[ -n $keeps ]]; then
+        STACK_DIR="$work/stack" scripts/stack.sh down >/dev/null 2>&1 || true
+    else
+        STACK_DIR="$work/stack" scripts/stack.sh down --wipe >/dev/null 2>&1 || true
+        rm -rf "$work"
+    fi
 }
 trap cleanup EXIT
 
@@ -46,7 +61,7 @@ measure() {
 }
 
 serve() {
-    rm -rf "$work/data"
+    [[ -n $keeps ]] || rm -rf "$work/data"
     mkdir -p "$work"
     PORT="$port" DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" serve >"$work/serve.log" 2>&1 &
     pid=$!
@@ -83,9 +98,32 @@ range() {
     "${forget[@]}"
 }
 
+# The properties that questions are asked about get columns.
+set_properties() {
+    if "$binary" help projects set | grep -e --properties >/dev/null; then
+        DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" projects set --properties data.plan,data.amount >/dev/null
+    else
+        say "this service has no columns for data.plan and data.amount"
+    fi
+}
+
+questions() {
+    local options=(--events "${BENCH_EVENTS:-5000000}" --live "${BENCH_LIVE:-300}") more
+    [[ ${BENCH_STRICT:-} != 1 ]] || options+=(--strict)
+    read -r -a more <<<"${BENCH_QUESTIONS:-}"
+    rm -rf "$work/parquet"
+    serve
+    set_properties
+    "$python" scripts/bench/questions.py --port "$port" --pid "$pid" --work "$work" "${stores[@]}" "${options[@]}" "${more[@]}"
+    stop
+}
+
+skips() { [[ " ${BENCH_SKIP:-} " == *" $1 "* ]]; }
+
 bench() {
-    [[ ${BENCH_SKIP:-} == requests ]] || requests "$1"
-    [[ ${BENCH_SKIP:-} == ranges ]] || {
+    local events="${BENCH_EVENTS:-2000000}"
+    skips requests || requests "$1"
+    skips ranges || {
         "${forget[@]}"
         echo "$1, long ranges, one source asked for, 500 events/s coming in"
         range month "$events"
@@ -93,6 +131,52 @@ bench() {
         range wide 300000
         echo
     }
+    skips questions || {
+        "${forget[@]}"
+        echo "$1, questions about users and properties"
+        questions
+        echo
+    }
+}
+
+# growth BACKENDS: .stack/growth keeps what there is.
+growth() {
+    local old more
+    keeps=yes
+    work="$PWD/.stack/growth/$1"
+    mkdir -p "$work"
+    flock -n "$work/lock" true || {
+        # The stack is the other run's.
+        trap - EXIT
+        die "another run is at work in $work"
+    }
+    # What a run that was killed has left behind.
+    old="$(cat "$work/service.pid" 2>/dev/null || true)"
+    if [[ -n $old && "$(readlink "/proc/$old/exe")" == "$(realpath "$binary")" ]]; then
+        kill "$old"
+        while [[ -d /proc/$old ]]; do sleep 0.1; done
+    fi
+    stores=(--folder "$work/data")
+    [[ $1 == embedded ]] || start_stack "${STACK_PORT_OFFSET:-2300}"
+    read -r -a more <<<"${BENCH_GROWTH:-}"
+    serve
+    echo "$pid" >"$work/service.pid"
+    set_properties
+    "$python" scripts/bench/growth.py --port "$port" --pid "$pid" --work "$work" "${stores[@]}" "${more[@]}"
+    stop
+    say "all of it is kept in $work, its lines in growth.csv"
+}
+
+# start_stack OFFSET
+start_stack() {
+    export STACK_DIR="$work/stack" STACK_PORT_OFFSET="$1"
+    scripts/stack.sh install
+    scripts/stack.sh start mongodb rabbitmq redis
+    set -a
+    # shellcheck disable=SC1090
+    source <(scripts/stack.sh env)
+    set +a
+    stores=(--folder "$STACK_DIR/mongodb" --mongodb "$MONGODB_URI")
 }
 
 # Between two shapes: each begins with empty stores.
@@ -114,18 +198,21 @@ forget_services() {
 [[ -x $binary ]] || die "$binary is missing: make build"
 apt_install wrk
 unset MONGODB_URI RABBITMQ_URL REDIS_HOST REDIS_PORT REDIS_PASSWORD
+python="$(python_with duckdb==2.0.1 pymongo==4.20.1)"
+if [[ "${1:-}" == growth ]]; then
+    [[ "${2:-real}" =~ ^(embedded|real)$ ]] || die "unknown: $2 (embedded or real)"
+    growth "${2:-real}"
+    exit
+fi
 [[ $# -gt 0 ]] || set -- embedded real
 for backends in "$@"; do
     case "$backends" in
-        embedded) bench "SQLite and memory" ;;
+        embedded)
+            stores=(--folder "$work/data")
+            bench "SQLite and memory"
+            ;;
         real)
-            export STACK_DIR="$work/stack" STACK_PORT_OFFSET="${STACK_PORT_OFFSET:-2200}"
-            scripts/stack.sh install
-            scripts/stack.sh start mongodb rabbitmq redis
-            set -a
-            # shellcheck disable=SC1090
-            source <(scripts/stack.sh env)
-            set +a
+            start_stack "${STACK_PORT_OFFSET:-2200}"
             forget=(forget_services)
             bench "MongoDB, RabbitMQ and Redis"
             scripts/stack.sh down --wipe >/dev/null

@@ -35,17 +35,21 @@ class Service:
         with open(f"/proc/{self.pid}/status") as status:
             return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
 
+    def metrics(self, connection):
+        """Each sample by its name with labels."""
+        _, body = self.get(connection, "/metrics")
+        lines = (line.rsplit(" ", 1) for line in body.decode().splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, value in lines if value != "NaN"}
+
     def rest(self):
         """Waits until nothing is marked, twice in a row."""
         connection, quiet = self.connect(), 0
         deadline = time.time() + 1200
         while quiet < 4:
-            _, body = self.get(connection, "/metrics")
-            values = dict(line.rsplit(b" ", 1) for line in body.splitlines() if line and not line.startswith(b"#"))
             busy = sum(
-                float(value)
-                for name, value in values.items()
-                if name.startswith((b"analytics_rollup_dirty_buckets", b"analytics_queue_messages")) and value != b"NaN"
+                value
+                for name, value in self.metrics(connection).items()
+                if name.startswith(("analytics_rollup_dirty_buckets", "analytics_queue_messages"))
             )
             quiet = quiet + 1 if busy == 0 else 0
             if time.time() > deadline:
@@ -53,7 +57,12 @@ class Service:
             time.sleep(0.5)
 
 
-class Spread:
+class Shape:
+    def events(self, numbers):
+        return map(self.event, numbers)
+
+
+class Spread(Shape):
     """50 types from 10 sources over some days. Time, type and source follow from an event's number, so counts can be computed; neighbours
     lie far apart, as they do where many services send."""
 
@@ -75,7 +84,7 @@ class Spread:
         return sum(1 for number in range(sent) if number * 17 % 10 == 3)
 
 
-class Wide:
+class Wide(Shape):
     """5,000 types in each minute of an hour."""
 
     name = "wide"
@@ -96,6 +105,20 @@ class Wide:
         return sum(1 for number in range(index % 5_000 * 60, sent, 300_000) for minute in range(60) if number + minute < sent)
 
 
+def deliver(connection, body, count):
+    """Sends a batch until the service takes it. Returns what is wrong, or None."""
+    while True:
+        connection.request("POST", "/api/v1/events/batch", body, {"Content-Type": "application/x-ndjson"})
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status == 503:
+            time.sleep(float(answer.headers.get("Retry-After", 1)))
+            continue
+        if answer.status != 202 or json.loads(text)["accepted"] != count:
+            return f"{answer.status} {text[:300]}"
+        return None
+
+
 def post(service, shape, numbers, batch=5_000, senders=4):
     batches = [range(first, min(first + batch, numbers.stop)) for first in range(numbers.start, numbers.stop, batch)]
     lock = threading.Lock()
@@ -108,17 +131,9 @@ def post(service, shape, numbers, batch=5_000, senders=4):
                 if not batches:
                     return
                 part = batches.pop(0)
-            body = "\n".join(map(shape.event, part)).encode()
-            while True:
-                connection.request("POST", "/api/v1/events/batch", body, {"Content-Type": "application/x-ndjson"})
-                answer = connection.getresponse()
-                text = answer.read()
-                if answer.status == 503:
-                    time.sleep(float(answer.headers.get("Retry-After", 1)))
-                    continue
-                if answer.status != 202 or json.loads(text)["accepted"] != len(part):
-                    failures.append(f"{answer.status} {text[:300]}")
-                break
+            wrong = deliver(connection, "\n".join(shape.events(part)).encode(), len(part))
+            if wrong:
+                failures.append(wrong)
 
     threads = [threading.Thread(target=send) for _ in range(senders)]
     start = time.time()

@@ -54,3 +54,17 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
         install -y --no-install-recommends "${missing[@]}" >&2 </dev/null
 }
+
+# python_with NAME==VERSION...: the Python of an environment in .stack that has these packages of PyPI, installed where they are missing.
+python_with() {
+    local environment="$PWD/.stack/python" package missing=()
+    if [[ ! -x $environment/bin/python ]]; then
+        python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+        python3 -m venv "$environment"
+    fi
+    for package in "$@"; do
+        [[ -n $(compgen -G "$environment/lib/python3*/site-packages/${package/==/-}.dist-info") ]] || missing+=("$package")
+    done
+    [[ ${#missing[@]} == 0 ]] || "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${missing[@]}" >&2
+    echo "$environment/bin/python"
+}
