@@ -36,7 +36,25 @@ import Testing
         #expect(events.map(\.data?.text) == [#"{"path":"/é\""}"#, "{}"] && events[0].userId == "u")
     }
 
+    @Test func `an anonymous id and a user are joined by an event`() async throws {
+        try await service.run { client in
+            let response = try await client.post("/api/v1/identify", #"{"userId":"ann","anonymousId":"d1","id":"i"}"#)
+            #expect(response.status == .accepted && response.text == #"{"id":"i","status":"accepted"}"#)
+            let full = #"{"userId":"é","anonymousId":"d2","timestamp":"2026-03-01T11:00:00Z","source":"web","sessionId":"s"}"#
+            #expect(try await client.post("/api/v1/identify", full).status == .accepted)
+        }
+        let events = try service.publisher.events
+        #expect(events.allSatisfy { $0.type == "$identify" && $0.data?.text == "{}" })
+        #expect(events.map(\.userId) == ["ann", "é"] && events.map(\.anonymousId) == ["d1", "d2"])
+        #expect(events.map(\.source) == ["identify", "web"] && events[1].sessionId == "s")
+        #expect(events[1].timestamp == Timestamp(rfc3339: "2026-03-01T11:00:00Z"))
+    }
+
     @Test(arguments: [
+        ("/api/v1/identify", #"{"userId":"a"}"#, "anonymousId"), ("/api/v1/identify", #"{"anonymousId":"a"}"#, "userId"),
+        ("/api/v1/identify", #"{"userId":"a","anonymousId":""}"#, "anonymousId"),
+        ("/api/v1/identify", #"{"userId":"a","anonymousId":null}"#, "anonymousId"),
+        ("/api/v1/identify", #"{"userId":"a","anonymousId":"b","type":"x"}"#, "type"),
         ("/ingest", "{}", "event_name"), ("/ingest", #"{"event_name":5}"#, "event_name"),
         ("/ingest", #"{"event_name":"a","type":"b"}"#, "type"),
         ("/ingest", #"{"event_id":"","event_name":"a"}"#, "event_id"), ("/ingest", #"{"event_name":"a","event_time":"now"}"#, "event_time"),
