@@ -151,6 +151,14 @@ class Sentences(unittest.TestCase):
         answer = ask("timeseries", **BERLIN, begin="2026-03-01T00:00:00+01:00", to="2026-05-01T00:00:00+02:00", interval="month", compare="previous")
         self.assertEqual((answer["compare"]["from"], answer["compare"]["to"]), ("2026-01-01T00:00:00+01:00", "2026-03-01T00:00:00+01:00"))
 
+    def test_a_range_that_the_clocks_turn_around_is_compared_with_an_empty_one(self):
+        answer = ask(
+            "timeseries", tz="America/St_Johns", begin="2006-10-28T23:59:00-02:30", to="2006-10-28T23:04:00-03:30", interval="minute",
+            compare="previous")
+        compare = answer["compare"]
+        self.assertEqual((compare["from"], compare["to"]), ("2006-10-21T23:59:00-02:30", "2006-10-21T23:59:00-02:30"))
+        self.assertEqual((compare["buckets"], compare["total"]), ([], 0))
+
     def test_a_share_of_nothing_is_null(self):
         events = [{**event, "data": {"amount": amount}} for event, amount in zip(LOG, [1, -1, 0])]
         items = ask("topn", events=events, **WHOLE, dimension="type", metric="sum(data.amount)")["items"]

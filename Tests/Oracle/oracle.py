@@ -367,9 +367,10 @@ class Oracle:
         if question.interval == "month":
             months = len(bounds) - 1
             begin, end = (self.months_earlier(place, time, months) for time in (begin, end))
-            return begin, max(begin, end)
-        weeks = self.weeks(place.clock(end) - place.clock(begin))
-        return tuple(self.weeks_earlier(place, time, weeks) for time in (begin, end))
+        else:
+            weeks = self.weeks(place.clock(end) - place.clock(begin))
+            begin, end = (self.weeks_earlier(place, time, weeks) for time in (begin, end))
+        return begin, max(begin, end)
 
     def weeks(self, length):
         """The whole weeks that hold the range, at least one."""
