@@ -1,9 +1,10 @@
 """The worked examples of docs/queries.md, and that every mutant is caught by an example or a generated case.
 
-ORACLE_LOGS (16) and ORACLE_QUESTIONS (40 for each log) make the generated corpus larger."""
+ORACLE_LOGS (24) and ORACLE_QUESTIONS (60 for each log) make the generated corpus larger."""
 
 import collections
 import datetime
+import itertools
 import os
 import sys
 import unittest
@@ -27,9 +28,14 @@ LOG = [
     {"id": "5", "timestamp": "2026-03-29T02:00:00Z", "type": "order", "source": "web", "userId": "bob", "data": {"amount": "free"}},
     {"id": "6", "timestamp": "2026-03-29T22:00:00Z", "type": "order", "source": "app", "data": {"amount": 4}},
 ]
+IDENTITIES = [
+    {"id": id, "timestamp": time, "type": "$identify", "source": "identify", "userId": user, "anonymousId": "d1", "data": {}}
+    for id, time, user in [("7", "2026-04-02T08:00:00Z", "ann"), ("8", "2026-04-01T10:00:00+02:00", "bob"), ("9", "2026-04-01T08:00:00Z", "Bob")]]
 NOW = moment("2026-11-27T05:00:00Z")
 BERLIN = {"tz": "Europe/Berlin"}
 WHOLE = {**BERLIN, "from": "2026-03-27T23:00:00Z", "to": "2026-03-30T22:00:00Z"}
+MARCH = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
+APRIL = {"from": "2026-04-01T00:00:00Z", "to": "2026-05-01T00:00:00Z"}
 
 
 def ask(route, now=NOW, events=None, oracle=Oracle, **parameters):
@@ -97,6 +103,28 @@ class Examples(unittest.TestCase):
         self.assertEqual((answer["values"], answer["total"]), ([1, 2, 0], 3))
 
 
+    def test_identities(self):
+        filters = [{}, {"data.page": "/"}, {"source": "web"}, {"userId": "ann"}]
+        for ids, expected in [("", [3, 2, 3, 1]), ("7", [2, 2, 2, 1]), ("78", [2, 1, 2, 1]), ("789", [3, 2, 3, 1])]:
+            stored = [event for event in IDENTITIES if event["id"] in ids]
+            # In every order of arrival, also before the events that they join.
+            for order in itertools.permutations([LOG, *([event] for event in stored)]):
+                events = list(itertools.chain(*order))
+                self.assertEqual([ask("uniques", events=events, **MARCH, **filter)["total"] for filter in filters], expected)
+
+    def test_only_numbers_of_users_are_merged(self):
+        events = [*LOG, IDENTITIES[0]]
+        users = ask("topn", events=events, **MARCH, dimension="userId", metric="users")
+        self.assertEqual([(item["key"], item["value"]) for item in users["items"]], [(None, 1), ("ann", 1), ("bob", 1)])
+        self.assertEqual((users["total"], users["other"]), (2, 0))
+        items = ask("topn", events=events, **MARCH, dimension="userId")["items"]
+        self.assertEqual([(item["key"], item["value"]) for item in items], [(None, 2), ("ann", 2), ("bob", 2)])
+
+    def test_identify_events_are_events(self):
+        events = [*LOG, *IDENTITIES]
+        self.assertEqual([ask("timeseries", events=events, **APRIL, metric=metric)["total"] for metric in ["events", "users"]], [3, 3])
+
+
 class Sentences(unittest.TestCase):
     """What the page says without an example, in cases that are known by other means than the oracle."""
 
@@ -159,6 +187,15 @@ class Sentences(unittest.TestCase):
         self.assertEqual((compare["from"], compare["to"]), ("2006-10-21T23:59:00-02:30", "2006-10-21T23:59:00-02:30"))
         self.assertEqual((compare["buckets"], compare["total"]), ([], 0))
 
+    def test_one_of_the_two_ids_identifies_nothing(self):
+        events = [*LOG, {**IDENTITIES[0], "userId": None}, {**IDENTITIES[0], "id": "10", "anonymousId": None}]
+        self.assertEqual(ask("uniques", events=events, **MARCH)["total"], 3)
+
+    def test_a_user_id_is_no_anonymous_id(self):
+        # d1 belongs to ann, and an anonymous id with the text ann to bob.
+        events = [*LOG, IDENTITIES[0], {**IDENTITIES[0], "id": "10", "userId": "bob", "anonymousId": "ann"}]
+        self.assertEqual(ask("uniques", events=events, **MARCH)["total"], 2)
+
     def test_a_share_of_nothing_is_null(self):
         events = [{**event, "data": {"amount": amount}} for event, amount in zip(LOG, [1, -1, 0])]
         items = ask("topn", events=events, **WHOLE, dimension="type", metric="sum(data.amount)")["items"]
@@ -208,12 +245,12 @@ class Mutants(unittest.TestCase):
         zeros = [{**event, "data": {"amount": amount}} for event, amount in zip(LOG, [0, 0.0, 1, -1, 0, 0])]
         question = [("from", WHOLE["from"]), ("to", WHOLE["to"]), ("dimension", "type"), ("metric", "sum(data.amount)")]
         cls.corpus = [(Case(zeros, "UTC"), [("topn", question, NOW, Oracle(zeros).ask("topn", question, NOW))])]
-        for number in range(int(os.environ.get("ORACLE_LOGS") or 16)):
+        for number in range(int(os.environ.get("ORACLE_LOGS") or 24)):
             log = Log(7, number)
             questions = Questions(log, 7, ROUTES, now=log.begin)
             oracle = Oracle(log.events, log.zone)
             asked = []
-            for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 40)):
+            for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 60)):
                 # At the edge of a day as often as not: that is when a bucket is over.
                 now = log.hot[index % len(log.hot)] + DAY * (index % 3)
                 route, parameters = questions.draw()

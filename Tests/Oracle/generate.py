@@ -36,6 +36,8 @@ TEXTS = [
     "👩", "ﬁ", "fi", "İ", "i\u0307", "日本語", "a b", "a+b&c=d%", "__other__", "all", "null", "true", "1", "1.0", "10.5", "$inc", "a.b", "0"]
 PARTNERS = [("view", "\ufeffview", "view\ufeff"), ("é", "e\u0301"), ("Å", "A\u030a", "\u212b"), ("ﬁ", "fi"), ("\uff5eend", "😀"), ("1", "1.0"),
     ("👩", "👩\u200d👩\u200d👧")]
+# In another order, or in none, by another comparison.
+SIMILAR = [("é", "e\u0301"), ("A\u030a", "Å"), ("A\u030a", "\u212b"), ("\uff5eend", "😀"), ("\uff5eend", "😀")]
 DECIMALS = [0.1, 0.2, 0.3, 0.7, 10.5, 1.1]
 NUMBERS = [0, 1, 2, 3, -1, 4, 10.5, 0.1, 0.2, 0.3, 0.7, 1.0, 1e16, 1e250, -1e250, 2**53, 2**53 + 1,
     2**53 + 3, -(2**53) - 1, 2**63 - 1, -(2**63), -0.0, 1e-7, 3.5]
@@ -45,8 +47,9 @@ NUMERIC = ["data.amount", "data.amount", "data.amount", "data.items.price", "dat
 
 
 class Log:
-    def __init__(self, seed, number, size=None, types=None):
-        """`number` decides the window; `types`: how many different ones at most, if many are wanted."""
+    def __init__(self, seed, number, size=None, types=None, conflicts=True):
+        """`number` decides the window; `types`: how many different ones at most, if many are wanted. Without `conflicts` each anonymous id that
+        belongs to a user is in this log alone, and is named with that user alone."""
         self.random = random.Random(f"{seed}/log/{number}")
         self.name = f"{seed}-{number}"
         self.zone, begin, days = WINDOWS[number % len(WINDOWS)]
@@ -55,13 +58,21 @@ class Log:
         self.sources = self._some(TEXTS, 5)
         # The same texts as user ids and as anonymous ids; and users of one event, in some logs nearly all.
         self.ids = self._some(TEXTS, 10)
+        own = [f"{text}{self.name}" for text in ["d", "é", "e\u0301", "😀"]]
+        self.devices = self.ids + own
         self.loners = self.random.choice([0.1, 0.5, 0.95])
         # Beside numbers that are large enough, decimals add nothing.
         self.numbers = self.random.choice([DECIMALS, NUMBERS])
+        self.claimed = []
         self.hot = self._hot_times()
         self.events = []
         for _ in range(size or types or self.random.choice([1, 5, 30, 80, 150])):
             self.events.append(self._event())
+        if conflicts:
+            self._identify()
+        else:
+            for device in own:
+                self._insert({**self._identity(), "userId": self.random.choice(self.ids), "anonymousId": device})
         self._double()
 
     def _some(self, texts, count):
@@ -90,16 +101,57 @@ class Log:
         time = self._time()
         event = {
             "id": f"{self.random.choice(['', 'é', '😀'])}{self.name}-{number}", "type": self.random.choice(self.types),
-            "source": self.random.choice(self.sources),
-            "timestamp": time if self.random.random() < 0.7 else zone(self.random.choice(ZONES[:4])).text(time), "data": self._data()}
+            "source": self.random.choice(self.sources), "timestamp": self._written(time), "data": self._data()}
         draw = self.random.random()
         if draw < 0.6:
             event["userId"] = f"loner-{number}" if self.random.random() < self.loners else self.random.choice(self.ids)
         if draw > 0.4 and draw < 0.85:
-            event["anonymousId"] = self.random.choice(self.ids)
+            event["anonymousId"] = self.random.choice(self.devices)
         if self.random.random() < 0.2:
             event["correlationId"] = self.random.choice(self.ids)
         return event
+
+    def _written(self, time):
+        return time if self.random.random() < 0.7 else zone(self.random.choice(ZONES[:4])).text(time)
+
+    def _identify(self):
+        """Anonymous ids that belong to users, whose own events are elsewhere in the log."""
+        self.claimed = self.random.sample(self.devices, self.random.choice([0, 2, 4, 6]))
+        for device in self.claimed:
+            is_tie = self.random.random() < 0.6
+            users = self.random.sample(self.random.choice(SIMILAR) if is_tie else self.ids, 2)
+            for event in self.random.sample(self.events, min(4, len(self.events))):
+                event.pop("userId", None)
+                event["anonymousId"] = device
+            for event in self.random.sample(self.events, min(4, len(self.events))):
+                event["userId"] = users[0]
+            self.ids += users
+            self._claim(device, users if is_tie or self.random.random() < 0.7 else users[:1], is_tie)
+
+    def _claim(self, device, users, is_tie):
+        """By one user or two, at one time or nearly; long before or long after; or with an id missing."""
+        time = self.random.choice([
+            self._time(), self.begin - self.random.randrange(400 * DAY),
+            # Not after the present.
+            self.end + self.random.randrange(150 * DAY)])
+        for user in users:
+            event = {**self._identity(), "userId": user, "anonymousId": device, "timestamp": self._written(time)}
+            time += 0 if is_tie else self.random.choice([0, 1, -1, SECOND])
+            if self.random.random() < 0.15:
+                del event[self.random.choice(["userId", "anonymousId"])]
+            self._insert(event)
+
+    def _identity(self):
+        """Without its ids; half of the time as the route for it makes it."""
+        event = {**self._event(), "type": "$identify"}
+        if self.random.random() < 0.5:
+            event = {**event, "source": "identify", "data": {}}
+            event.pop("correlationId", None)
+            event.update({"sessionId": "s"} if self.random.random() < 0.3 else {})
+        return event
+
+    def _insert(self, event):
+        self.events.insert(self.random.randrange(len(self.events) + 1), event)
 
     def _data(self):
         draw = self.random.random()
@@ -137,10 +189,16 @@ class Log:
         return round(self.random.uniform(-100, 1000), self.random.choice([1, 2, 12]))
 
     def _double(self):
-        """Some again with the same id, and with other content half of the time."""
+        """Some again with the same id, and with other content half of the time; identities with another user."""
+        identities = [event for event in self.events if event["type"] == "$identify"]
         for event in self.random.sample(self.events, len(self.events) // 12):
-            again = {**event, "type": self.random.choice(self.types), "data": self._data()} if self.random.random() < 0.5 else event
-            self.events.insert(self.random.randrange(self.events.index(event) + 1, len(self.events) + 1), again)
+            other = {**event, "type": self.random.choice([*self.types, "$identify"]), "data": self._data()}
+            self._repeat(event, other if self.random.random() < 0.5 else event)
+        for event in self.random.sample(identities, len(identities) // 3):
+            self._repeat(event, {**event, "userId": self.random.choice(self.ids)})
+
+    def _repeat(self, event, again):
+        self.events.insert(self.random.randrange(self.events.index(event) + 1, len(self.events) + 1), again)
 
 
 class Questions:
@@ -160,7 +218,7 @@ class Questions:
         if route != "uniques":
             question += self._metric()
         if route == "topn":
-            question.append(("dimension", self._dimension() if self.random.random() < 0.95 else "anonymousId"))
+            question.append(("dimension", self._dimension()))
             question += [("n", str(self.random.choice([1, 2, 3, 5, 100])))] if self.random.random() < 0.7 else []
         elif self.random.random() < 0.95 or interval != "day":
             question.append(("interval", interval))
@@ -173,7 +231,7 @@ class Questions:
         return route, question
 
     def _dimension(self):
-        return self.random.choice(["type", "type", "source", "userId", *PATHS, *self.paths])
+        return self.random.choice(["type", "type", "source", "userId", "anonymousId", *PATHS, *self.paths])
 
     def _metric(self):
         draw = self.random.random()
@@ -221,9 +279,10 @@ class Questions:
         found = []
         while self.random.random() < 0.25:
             name = self.random.choice([
-                "type", "type", "type", "source", "userId", "anonymousId", "correlationId", "data.page", "data.tags", "data.items.sku",
+                "type", "type", "type", "source", "userId", "userId", "anonymousId", "correlationId", "data.page", "data.tags", "data.items.sku",
                 "data.amount"])
-            pool = {"type": self.log.types, "source": self.log.sources}.get(name, self.log.ids)
+            pools = {"type": [*self.log.types, "$identify"], "source": self.log.sources, "anonymousId": [*self.log.devices, *self.log.claimed * 3]}
+            pool = pools.get(name, self.log.ids)
             if name.startswith("data."):
                 pool = ["view", "order", "é", "e\u0301", "a", "b", "1", "2", "10.5", "true", "null", "12"]
             found += [(name, self.random.choice(pool)) for _ in range(self.random.choice([1, 1, 2, 3]))]

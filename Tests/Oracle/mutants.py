@@ -1,11 +1,12 @@
 """The oracle with one definition got wrong at a time. Each must give another answer somewhere, or nothing checks that definition."""
 
+import collections
 import datetime
 import fractions
 import unicodedata
 
 from oracle import BOOLEAN, NULL, NUMBER, QUANTILES, STRING, Oracle
-from zone import DAY, HOUR, date_of, zone
+from zone import DAY, HOUR, MINUTE, date_of, zone
 
 
 class ToIsInside(Oracle):
@@ -192,7 +193,8 @@ class DefaultRangeIsAbsolute(Oracle):
 
 class OneUserOfOneText(Oracle):
     def actor(self, event):
-        return event.get("userId", event.get("anonymousId"))
+        actor = super().actor(event)
+        return actor and actor[1]
 
 
 class AnonymousFirst(Oracle):
@@ -222,6 +224,190 @@ class NobodysEventsMakeGroups(Oracle):
 
     def value(self, metric, events):
         return super().value(metric, super().counted(events, metric))
+
+
+class NobodyIsIdentified(Oracle):
+    def identity(self, event):
+        return None
+
+
+class EveryEventIdentifies(Oracle):
+    def identity(self, event):
+        return super().identity({**event, "type": "$identify"})
+
+
+class IdentifyWithoutAUserIDCounts(Oracle):
+    def identity(self, event):
+        return super().identity({"userId": "", **event})
+
+
+class IdentifyWithoutAnAnonymousIDCounts(Oracle):
+    def identity(self, event):
+        return super().identity({"anonymousId": "", **event})
+
+    def actor(self, event):
+        return super().actor(event) or (super().actor({"anonymousId": ""}) if "" in self.belongs_to else None)
+
+
+class DoubledIdentifyCounts(Oracle):
+    def stored(self, events):
+        self.sent = events
+        return super().stored(events)
+
+    def identifying(self, question, begin, end):
+        return self.sent
+
+
+class IdentifyCountsInTheRange(Oracle):
+    def identifying(self, question, begin, end):
+        return [event for event in self.events if self.is_inside(event["timestamp"], begin, end)]
+
+
+class IdentifyCountsUpToTheRange(Oracle):
+    def identifying(self, question, begin, end):
+        return [event for event in self.events if event["timestamp"] < end]
+
+
+class IdentifyCountsFromTheRangeOn(Oracle):
+    def identifying(self, question, begin, end):
+        return [event for event in self.events if begin <= event["timestamp"]]
+
+
+class IdentifyCountsIfSelected(Oracle):
+    def identifying(self, question, begin, end):
+        return [event for event in self.events if self.is_selected(event, question.filters)]
+
+
+class IdentifyJoinsLaterEvents(Oracle):
+    def owners(self, events):
+        owners, self.since = super().owners(events), {}
+        for event in sorted(events, key=lambda event: event["timestamp"]):
+            pair = self.identity(event)
+            if pair and owners[pair[0]] == pair[1]:
+                self.since.setdefault(pair[0], event["timestamp"])
+        return owners
+
+    def actor(self, event):
+        anonymous = event.get("anonymousId")
+        if event.get("userId") is None and event["timestamp"] < self.since.get(anonymous, 0):
+            return ("anonymous", anonymous)
+        return super().actor(event)
+
+
+class LatestIdentifyDecides(Oracle):
+    def owner(self, claims):
+        last = max(time for time, _ in claims)
+        return super().owner([claim for claim in claims if claim[0] == last])
+
+
+class FirstIdentifyToArriveDecides(Oracle):
+    def owner(self, claims):
+        return claims[0][1]
+
+
+class LastIdentifyToArriveDecides(Oracle):
+    def owner(self, claims):
+        return claims[-1][1]
+
+
+class EarliestIdentifyByTheMinute(Oracle):
+    def owner(self, claims):
+        return super().owner([(time // MINUTE, user) for time, user in claims])
+
+
+class IdentifyTiesByLargest(Oracle):
+    def owner(self, claims):
+        first = min(claims)[0]
+        return max((user for time, user in claims if time == first), key=str.encode)
+
+
+class IdentifyTiesByArrival(Oracle):
+    def owner(self, claims):
+        return min(claims, key=lambda claim: claim[0])[1]
+
+
+class IdentifyTiesByUTF16(Oracle):
+    def owner(self, claims):
+        return min(claims, key=lambda claim: (claim[0], claim[1].encode("utf-16-be")))[1]
+
+
+class IdentifyTiesNormalise(Oracle):
+    def owner(self, claims):
+        return min(claims, key=lambda claim: (claim[0], unicodedata.normalize("NFC", claim[1]).encode()))[1]
+
+
+class IdentifiedIDsNormalise(Oracle):
+    def identity(self, event):
+        pair = super().identity(event)
+        return pair and (unicodedata.normalize("NFC", pair[0]), pair[1])
+
+    def actor(self, event):
+        actor = super().actor(event)
+        owner = self.belongs_to.get(unicodedata.normalize("NFC", actor[1])) if actor and actor[0] == "anonymous" else None
+        return actor if owner is None else ("user", owner)
+
+
+class AnonymousIDsBelongToSeveral(Oracle):
+    """All user ids that one anonymous id is named with are one user."""
+
+    def owners(self, events):
+        self.together = collections.defaultdict(set)
+        for anonymous, user in filter(None, map(self.identity, events)):
+            self.together[anonymous].add(user)
+        return super().owners(events)
+
+    def actor(self, event):
+        actor = super().actor(event)
+        if not actor or actor[0] == "anonymous":
+            return actor
+        return ("user", min([actor[1], *[min(users) for users in self.together.values() if actor[1] in users]]))
+
+
+class OwnersBeforeUserIDs(Oracle):
+    def actor(self, event):
+        return super().actor({"anonymousId": event["anonymousId"]} if event.get("anonymousId") in self.belongs_to else event)
+
+
+class IdentitiesAreAChain(Oracle):
+    def actor(self, event):
+        actor, seen = super().actor(event), set()
+        while actor and actor[1] in self.belongs_to and actor not in seen:
+            seen.add(actor)
+            actor = ("user", self.belongs_to[actor[1]])
+        return actor
+
+
+class IdentifyEventsAreNoEvents(Oracle):
+    def selected(self, question, begin, end):
+        return [event for event in super().selected(question, begin, end) if not self.identity(event)]
+
+
+class IdentifyEventsHaveNoUser(Oracle):
+    def actor(self, event):
+        return None if event["type"] == "$identify" else super().actor(event)
+
+
+class FiltersOfUserIDsMerge(Oracle):
+    def holds(self, event, name, text):
+        return self.actor(event) == ("user", text) if name == "userId" else super().holds(event, name, text)
+
+
+class FiltersOfAnonymousIDsMerge(Oracle):
+    def holds(self, event, name, text):
+        if name == "anonymousId" and text in self.belongs_to and self.actor(event) == ("user", self.belongs_to[text]):
+            return True
+        return super().holds(event, name, text)
+
+
+class UserIDsAsADimensionMerge(Oracle):
+    def keys(self, event, dimension):
+        actor = self.actor(event)
+        return [self.key(actor[1])] if dimension == "userId" and actor and actor[0] == "user" else super().keys(event, dimension)
+
+
+class AnonymousIDsAsADimensionMerge(Oracle):
+    def keys(self, event, dimension):
+        return [(NULL, None)] if dimension == "anonymousId" and event.get(dimension) in self.belongs_to else super().keys(event, dimension)
 
 
 class SumsRoundAtEachStep(Oracle):

@@ -58,6 +58,7 @@ class Oracle:
         question = Question(parameters)
         place = self.zone(question)
         begin, end = self.range(question, place, now)
+        self.belongs_to = self.owners(self.identifying(question, begin, end))
         bounds = [] if route == "topn" else self.bounds(place, question.interval, begin, end)
         common = {
             "from": place.text(begin), "to": place.text(end), "tz": place.name, "asOf": zone("UTC").text(now),
@@ -206,11 +207,34 @@ class Oracle:
     # ---- Users
 
     def actor(self, event):
-        if event.get("userId") is not None:
-            return ("user", event["userId"])
-        if event.get("anonymousId") is not None:
-            return ("anonymous", event["anonymousId"])
-        return None
+        user, anonymous = event.get("userId"), event.get("anonymousId")
+        if user is None:
+            user = self.belongs_to.get(anonymous)
+        if user is not None:
+            return ("user", user)
+        return None if anonymous is None else ("anonymous", anonymous)
+
+    def identifying(self, question, begin, end):
+        """The events whose identities count: all, whatever is asked."""
+        return self.events
+
+    def identity(self, event):
+        """(anonymous id, user id) that the event says are one, or None."""
+        pair = event.get("anonymousId"), event.get("userId")
+        return pair if event["type"] == "$identify" and None not in pair else None
+
+    def owners(self, events):
+        """The user id that each anonymous id belongs to."""
+        claims = collections.defaultdict(list)
+        for event in events:
+            pair = self.identity(event)
+            if pair:
+                claims[pair[0]].append((event["timestamp"], pair[1]))
+        return {anonymous: self.owner(own) for anonymous, own in claims.items()}
+
+    def owner(self, claims):
+        """Of (time, user id), in the order of arrival."""
+        return min(claims, key=lambda claim: (claim[0], claim[1].encode()))[1]
 
     def counted(self, events, metric):
         """An event without a user is in no question about users."""
