@@ -10,7 +10,7 @@
   --only A,B        of timeseries,topn,uniques
   --metrics A,B     ask with these metrics only
   --types N         one more log, with N events and as many types at most (try 50000)
-  --no-anonymous    events and questions without anonymousId, for a service that does not take it
+  --no-anonymous    events and questions without anonymousId, and so no identities, for a service that does not take it
   --live-seconds N  how long to ask while another thread sends (5; 0: not at all)
   --real            the service takes MONGODB_URI, RABBITMQ_URL and REDIS_* from the environment; a database and a queue without other events
 
@@ -19,6 +19,7 @@ shows it; 2 if the service could not be used."""
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -42,6 +43,9 @@ CACHE_AGE = 1.0
 # What the service adds to an event.
 CONTEXT = ["context.ip", "context.processingLagMs"]
 SKEW = 5_000
+# What POST /api/v1/identify takes, and what it adds where it is left out.
+IDENTIFY_MEMBERS = {"id", "timestamp", "source", "userId", "anonymousId", "sessionId"}
+IDENTIFY_DEFAULTS = {"type": "$identify", "source": "identify", "data": {}}
 
 
 class Difference(Exception):
@@ -52,6 +56,7 @@ class Comparison:
     def __init__(self, service, options):
         self.service, self.options = service, options
         self.events, self.contexts = [], {}
+        self.identified = 0
         self.asked = self.refused = self.hits = self.again = self.live = 0
 
     def run(self):
@@ -61,10 +66,11 @@ class Comparison:
         if self.options.types:
             self._compare(self._log(self.options.logs, types=self.options.types))
         if self.options.live_seconds:
-            self._ask_while_sending(self._log(self.options.logs + 1, size=1_500))
+            self._ask_while_sending(self._log(self.options.logs + 1, size=1_500, conflicts=False))
         print(
             f"oracle: seed {self.options.seed}: {len(self.events)} events sent, {self.asked} answers as expected, {self.hits} of"
-            f" {self.again} asked again from the cache, {self.live} while sending, {self.refused} refused with 503", flush=True)
+            f" {self.again} asked again from the cache, {self.live} while sending, {self.refused} refused with 503,"
+            f" {self.identified} identities sent by their route", flush=True)
 
     def _log(self, number, **size):
         log = Log(self.options.seed, number, **size)
@@ -77,7 +83,7 @@ class Comparison:
         route, parameters = questions.draw()
         if self.options.no_anonymous:
             parameters = [pair for pair in parameters if pair[0] != "anonymousId"]
-            parameters = [("dimension", "userId") if pair == ("dimension", "anonymousId") else pair for pair in parameters]
+            parameters = [(name, "userId" if value == "anonymousId" else value) for name, value in parameters]
         return route, parameters
 
     def _check_emptiness(self):
@@ -100,14 +106,47 @@ class Comparison:
         self._send(events[:cut])
         first = [self._draw(questions) for _ in range(self.options.queries // 2)]
         self._ask_all(first, log)
-        self._send(events[cut:] + draw.sample(events, len(events) // 20))
+        self._send(events[cut:] + draw.sample(events, len(events) // 20) + self._late_identity(log, draw))
         time.sleep(CACHE_AGE + 0.1)
-        self._ask_all(first[:10] + [self._draw(questions) for _ in range(self.options.queries - len(first))], log)
+        again = first[:10] + [question for question in first[10:] if is_about_users(*question)][:20]
+        self._ask_all(again + [self._draw(questions) for _ in range(self.options.queries - len(first))], log)
+
+    def _late_identity(self, log, draw):
+        """At the present moment, of an anonymous id that belongs to nobody yet: it changes answers about ranges in which nothing has changed."""
+        known = {event.get("anonymousId") for event in self.events + log.events if event["type"] == "$identify"}
+        devices = [event["anonymousId"] for event in log.events if "userId" not in event and event.get("anonymousId") not in {None, *known}]
+        users = [event["userId"] for event in log.events if "userId" in event]
+        if not devices or not users:
+            return []
+        return [{**IDENTIFY_DEFAULTS, "id": f"{log.name}-late", "userId": draw.choice(users), "anonymousId": draw.choice(devices)}]
 
     def _send(self, events):
-        for start in range(0, len(events), BATCH):
-            self.service.store(events[start : start + BATCH])
-            self.events += events[start : start + BATCH]
+        for is_identity, group in itertools.groupby(events, fits_identify):
+            group = list(group)
+            if is_identity:
+                for event in group:
+                    self._identify(event)
+                continue
+            for start in range(0, len(group), BATCH):
+                self.service.store(group[start : start + BATCH])
+                self.events += group[start : start + BATCH]
+
+    def _identify(self, event):
+        is_known = any(other["id"] == event["id"] for other in self.events)
+        sent = {name: value for name, value in event.items() if IDENTIFY_DEFAULTS.get(name) != value}
+        before = now_ms()
+        stored = self.service.identify(sent)
+        self.identified += 1
+        time = moment(stored["timestamp"])
+        if "timestamp" not in event and before - SKEW <= time <= now_ms() + SKEW:
+            event = {**event, "timestamp": time}
+        expected = {**event, "timestamp": moment(event.get("timestamp", before))}
+        wrong = difference({**{name: stored.get(name) for name in event}, "timestamp": time}, expected)
+        if wrong and not is_known:
+            raise Difference(
+                f"difference: seed {self.options.seed}, stored by POST /api/v1/identify {shown(sent)}\n  at:       {wrong[0]}\n"
+                f"  got:      {shown(wrong[1])}\n  expected: {shown(wrong[2])}")
+        self.events.append(expected)
 
     def _ask_all(self, questions, log):
         oracle = self._oracle(log)
@@ -118,13 +157,18 @@ class Comparison:
 
     def _oracle(self, log):
         """Knows what the service has added to this log's events."""
-        for event in self.service.stored(log.begin - DAY, log.end + DAY):
-            self.contexts[event["id"]] = event.get("context")
+        self._read_contexts(log.begin - DAY, log.end + DAY)
+        far = [moment(event["timestamp"]) for event in self.events if event["id"] not in self.contexts]
+        if far:
+            self._read_contexts(min(far), max(far) + 1)
         oracle = Oracle([{**event, "context": self.contexts.get(event["id"])} for event in self.events])
         missing = {event["id"] for event in oracle.events} ^ self.contexts.keys()
         if missing:
             raise Difference(f"difference: seed {self.options.seed}, log {log.name}: stored or sent, not both: {shown(sorted(missing))}")
         return oracle
+
+    def _read_contexts(self, begin, end):
+        self.contexts.update((event["id"], event.get("context")) for event in self.service.stored(begin, end))
 
     def _wrong(self, oracle, route, parameters):
         """What is wrong with the answer, or None. Asks twice: the second may come from the cache."""
@@ -181,7 +225,8 @@ class Comparison:
     # ---- While another thread sends
 
     def _ask_while_sending(self, log):
-        """Numbers of events only grow, so each lies between what was stored before the question and what was sent before the answer."""
+        """Numbers of events only grow, so each lies between what was stored before the question and what was sent before the answer.
+        More identities make fewer users."""
         sender = Sender(self.service, log, self.options.live_seconds)
         questions = Questions(log, self.options.seed, self.options.only, ["events"], now_ms())
         earlier = list(self.events)
@@ -204,7 +249,8 @@ class Comparison:
                     continue
                 if status != 200:
                     raise Difference(f"while sending: {status} {json.dumps(got)[:400]}\n  GET {path_of(route, parameters)}")
-                states = [Oracle(earlier + sender.events[:count]).ask(route, parameters, moment(got["asOf"])) for count in (stored, sent)]
+                few, many = (Oracle(earlier + sender.events[:count]) for count in (stored, sent))
+                states = [Identified(*oracles).ask(route, parameters, moment(got["asOf"])) for oracles in [(few, many), (many, few)]]
                 wrong = outside(got, *states)
                 if wrong:
                     raise Difference(
@@ -219,6 +265,17 @@ class Comparison:
         time.sleep(CACHE_AGE + 0.1)
         questions = Questions(log, f"{self.options.seed}/rest", self.options.only, self.options.metrics, now_ms())
         self._ask_all([self._draw(questions) for _ in range(20)], log)
+
+
+class Identified(Oracle):
+    """The events of one oracle with the identities of another."""
+
+    def __init__(self, one, other):
+        super().__init__([], one.project_zone)
+        self.events, self.others = one.events, other.events
+
+    def identifying(self, question, begin, end):
+        return self.others
 
 
 class Sender(threading.Thread):
@@ -249,6 +306,16 @@ class Sender(threading.Thread):
     def stop(self):
         self._is_over.set()
         self.join()
+
+
+def fits_identify(event):
+    """Whether the route for identities can send it."""
+    left = {name: value for name, value in event.items() if IDENTIFY_DEFAULTS.get(name) != value}
+    return event["type"] == "$identify" and left.keys() <= IDENTIFY_MEMBERS and {"userId", "anonymousId"} <= left.keys()
+
+
+def is_about_users(route, parameters):
+    return route == "uniques" or ("metric", "users") in parameters
 
 
 def outside(got, low, high):

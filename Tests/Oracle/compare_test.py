@@ -14,8 +14,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import compare  # noqa: E402
 import mutants  # noqa: E402
+import service  # noqa: E402
 from answers import difference  # noqa: E402
-from oracle import Oracle, Refused  # noqa: E402
+from oracle import Oracle, Question, Refused  # noqa: E402
 from zone import moment  # noqa: E402
 
 
@@ -26,9 +27,10 @@ def with_context(events):
 class FakeService(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, oracle, alter=lambda answer: answer):
+    def __init__(self, oracle, alter=lambda answer: answer, identified={}):
+        """`identified`: what it adds to identities that come by their route."""
         super().__init__(("127.0.0.1", 0), Handler)
-        self.oracle, self.alter = oracle, alter
+        self.oracle, self.alter, self.identified = oracle, alter, identified
         self.events, self.lock = [], threading.Lock()
 
 
@@ -39,9 +41,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/api/v1/identify":
+            return self._identify(events)
         with self.server.lock:
             self.server.events.extend(events)
         self._answer(200, {"accepted": len(events), "rejected": []})
+
+    def _identify(self, identity):
+        if not identity.get("userId") or not identity.get("anonymousId") or not identity.keys() <= compare.IDENTIFY_MEMBERS:
+            return self._answer(400, {"code": "missing_field"})
+        event = {"timestamp": compare.now_ms(), **compare.IDENTIFY_DEFAULTS, **self.server.identified, **identity}
+        with self.server.lock:
+            self.server.events.append(event)
+        self._answer(202, {"id": event["id"], "status": "accepted"})
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
@@ -55,6 +67,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             begin, end = moment(dict(parameters)["from"]), moment(dict(parameters)["to"])
             found = [event for event in self.server.oracle(with_context(events)).events if begin <= event["timestamp"] < end]
             return self._answer(200, {"events": found, "nextCursor": None})
+        if path.startswith("/api/v1/events/"):
+            id = urllib.parse.unquote(path.rpartition("/")[2])
+            found = [event for event in self.server.oracle(with_context(events)).events if event["id"] == id]
+            return self._answer(200, found[0]) if found else self._answer(404, {"code": "event_not_found"})
         try:
             answer = self.server.oracle(with_context(events)).ask(path.rpartition("/")[2], parameters, compare.now_ms())
         except Refused as error:
@@ -111,7 +127,7 @@ class CompareTests(unittest.TestCase):
             self.assertEqual(run(url)[0], 2)
 
     def test_a_mutant_is_caught_with_the_question(self):
-        for mutant in [mutants.ZoneIsUTC, mutants.LastOfAnIDStands, mutants.OneUserOfOneText, mutants.TiesReversed]:
+        for mutant in [mutants.ZoneIsUTC, mutants.LastOfAnIDStands, mutants.OneUserOfOneText, mutants.TiesReversed, mutants.NobodyIsIdentified]:
             with self.subTest(mutant.__name__), serving(mutant) as url:
                 status, output = run(url)
                 self.assertEqual(status, 1, output)
@@ -142,6 +158,39 @@ class CompareTests(unittest.TestCase):
         with serving(Stale) as url:
             status, output = run(url, "--logs", "4")
         self.assertEqual(status, 1, output)
+
+    def test_an_answer_that_a_late_identity_has_outdated_is_caught(self):
+        answers = {}
+
+        class Stale(Oracle):
+            def ask(self, route, parameters, now):
+                question = Question(parameters)
+                begin, end = self.range(question, self.zone(question), now)
+                inside = [event["id"] for event in self.events if begin <= event["timestamp"] < end]
+                return answers.setdefault((route, *parameters, *inside), super().ask(route, parameters, now))
+
+        with serving(Stale) as url:
+            status, output = run(url, "--logs", "4")
+        self.assertEqual(status, 1, output)
+
+    def test_an_identity_that_is_stored_otherwise_is_caught(self):
+        for identified in [{"type": "identify"}, {"source": "api"}, {"data": None}, {"timestamp": 0}]:
+            with serving(identified=identified) as url:
+                status, output = run(url)
+            self.assertEqual(status, 1, output)
+            self.assertIn("stored by POST /api/v1/identify", output)
+
+    def test_a_lost_identity_is_told(self):
+        class Lossy(Oracle):
+            def stored(self, events):
+                return [event for event in super().stored(events) if event["type"] != "$identify"]
+
+        within, service.STORED_WITHIN = service.STORED_WITHIN, 0.1
+        self.addCleanup(setattr, service, "STORED_WITHIN", within)
+        with serving(Lossy) as url:
+            status, output = run(url)
+        self.assertEqual(status, 2, output)
+        self.assertIn("accepted, and not stored", output)
 
     def test_a_lost_event_is_caught_before_any_question(self):
         class Lossy(Oracle):

@@ -17,6 +17,10 @@ import urllib.parse
 from zone import zone
 
 
+# Seconds, of an event that was accepted alone.
+STORED_WITHIN = 30
+
+
 class Unusable(Exception):
     """The service does not do what a comparison needs."""
 
@@ -60,6 +64,30 @@ class Service:
                 raise Unusable(f"{status} {json.dumps(answer)[:500]}")
             time.sleep(0.5)
         raise Unusable("events were not stored within 20 tries")
+
+    def identify(self, identity):
+        """By the route for it, with an id. The event as it is stored, once it can be read."""
+        body = json.dumps(identity)
+        for _ in range(20):
+            status, answer, _ = self.request("POST", "/api/v1/identify", body)
+            if status == 202:
+                break
+            if status not in (429, 503):
+                raise Unusable(f"identify {body}: {status} {json.dumps(answer)[:500]}")
+            time.sleep(0.5)
+        else:
+            raise Unusable(f"identify {body}: not accepted within 20 tries")
+        if (answer.get("id"), answer.get("status")) != (identity["id"], "accepted"):
+            raise Unusable(f"identify {body}: 202 {json.dumps(answer)[:500]}")
+        deadline = time.monotonic() + STORED_WITHIN
+        while time.monotonic() < deadline:
+            status, stored, _ = self.request("GET", f"/api/v1/events/{urllib.parse.quote(identity['id'], safe='')}")
+            if status == 200:
+                return stored
+            if status not in (404, 429, 503):
+                raise Unusable(f"{status} {json.dumps(stored)[:500]}")
+            time.sleep(0.02)
+        raise Unusable(f"identify {body}: accepted, and not stored within {STORED_WITHIN} s")
 
     def stored(self, begin, end):
         """The events of a range, in milliseconds, as the listing has them."""
