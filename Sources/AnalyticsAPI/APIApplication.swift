@@ -72,6 +72,7 @@ extension RouteTable {
             let answers = budget("answer", settings.maximumAnswerBytesInMemory)
             routes += QueryRoutes(reader: events.reader, engine: events.engine, answers: answers).routes
             routes += AnalyticsRoutes(engine: events.engine, zones: events.zones, clock: events.clock, answers: answers).routes
+            routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
         routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes

@@ -77,20 +77,34 @@ extension SQLiteStore {
     }
 
     public func deleteSegmentBlobs(of project: ProjectID, day: Int64, run: Int64) async throws(StoreError) {
-        try await write(.deleteSegments) { db in
-            try db.cachedStatement(sql: "DELETE FROM segment_blobs WHERE project = CAST(? AS TEXT) AND day = ? AND run = ?")
-                .execute(arguments: [SQLiteText(project.name), day, run])
-        }
+        try await deleteBlobs("day = ? AND run = ?", [SQLiteText(project.name), day, run])
     }
 
     public func deleteSegments(of project: ProjectID, before day: Int64) async throws(StoreError) -> Int {
-        try await write(.deleteSegments) { db in
-            try db.cachedStatement(sql: "DELETE FROM segment_blobs WHERE project = CAST(? AS TEXT) AND day < ?")
-                .execute(arguments: [SQLiteText(project.name), day])
+        try await deleteBlobs("day < ?", [SQLiteText(project.name), day])
+        return try await write(.deleteSegments) { db in
             try db.cachedStatement(sql: "DELETE FROM segments WHERE project = CAST(? AS TEXT) AND day < ?")
                 .execute(arguments: [SQLiteText(project.name), day])
             return db.changesCount
         }
+    }
+}
+
+extension SQLiteStore {
+    /// Some at a time: events wait for the only writer.
+    private func deleteBlobs(_ condition: String, _ arguments: StatementArguments) async throws(StoreError) {
+        var deleted = 0
+        repeat {
+            deleted = try await write(.deleteSegments) { db in
+                try db.cachedStatement(
+                    sql: """
+                        DELETE FROM segment_blobs WHERE rowid IN (
+                            SELECT rowid FROM segment_blobs WHERE project = CAST(? AS TEXT) AND \(condition) LIMIT 100)
+                        """
+                ).execute(arguments: arguments)
+                return db.changesCount
+            }
+        } while deleted > 0
     }
 }
 

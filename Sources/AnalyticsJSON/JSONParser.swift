@@ -137,6 +137,18 @@ public struct JSONMember: ~Copyable {
 
     public var integer: Int64? { member.pointee.kind == CJSON_INTEGER ? member.pointee.integer : nil }
 
+    /// `nil` for an object and an array.
+    public var scalar: JSONScalar? {
+        switch member.pointee.kind {
+        case CJSON_STRING: .string(member.pointee.text.string)
+        case CJSON_INTEGER: .integer(member.pointee.integer)
+        case CJSON_DOUBLE: .double(member.pointee.number)
+        case CJSON_BOOL: .boolean(member.pointee.boolean)
+        case CJSON_NULL: .null
+        default: nil
+        }
+    }
+
     public var isObject: Bool { member.pointee.kind == CJSON_OBJECT }
 
     /// The value as normalised JSON text.

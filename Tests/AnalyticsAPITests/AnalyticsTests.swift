@@ -49,6 +49,52 @@ import Testing
         }
     }
 
+    @Test func `an answer about users may be some seconds old, and says of when it is`() async throws {
+        try await store(Self.log)
+        try await service.run { client in
+            let uri = "/api/v1/analytics/uniques?\(Self.range)"
+            let first = try await client.get(uri)
+            #expect(first.headers[.init("X-Cache")!] == "MISS")
+            let event = Event(
+                project: "default", id: "later", type: "view", source: "web", timestamp: TestService.now - .seconds(60), userId: "ann",
+                receivedAt: TestService.now, ingestID: "r:later")
+            try await service.store.process([
+                StoredEvent(event: event, processedAt: TestService.now, context: nil, fingerprint: 0)
+            ])
+            let again = try await client.get(uri)
+            #expect(again.text == first.text && again.headers[.init("X-Cache")!] == "HIT")
+            let present = try await client.get("\(uri)&maxAge=0")
+            let total = first.json["total"] as? Int ?? 0
+            #expect(present.json["total"] as? Int == total + 1 && present.headers[.init("X-Cache")!] == "MISS")
+            // Of other questions nothing is kept unless that is asked for.
+            let series = "\(Self.timeseries)?\(Self.range)&metric=events"
+            #expect(try await client.get(series).headers[.init("X-Cache")!] == "MISS")
+            #expect(try await client.get("\(series)&maxAge=3600").status == .ok)
+            for wrong in ["-1", "3601", "x", ""] {
+                let response = try await client.get("\(uri)&maxAge=\(wrong)")
+                #expect(response.status == .badRequest && response.text.contains("maxAge"), "\(wrong)")
+            }
+        }
+    }
+
+    @Test func `the schema tells what there is to ask about`() async throws {
+        try await store(Self.log)
+        try await service.run { client in
+            let answer = try await client.get("/api/v1/schema").json
+            let types = try #require(answer["types"] as? [[String: Any]])
+            #expect(types.compactMap { $0["name"] as? String } == ["view", "error", "order"])
+            let spans = types.map { "\($0["count"]!) \($0["first"]!) \($0["last"]!)" }
+            let counts = try await client.get("/api/v1/events/counts").json["counts"] as? [String: Int]
+            #expect(spans.count == 3 && spans[0].hasPrefix("\(counts?["view"] ?? 0) 2026-0"))
+            #expect(answer["sampled"] as? Int == Self.log.count && answer["isCut"] as? Bool == false)
+            let one = try await client.get("/api/v1/schema?sample=1&type=order").json
+            #expect(one["sampled"] as? Int == 1 && (one["types"] as? [Any])?.count == 1)
+            for wrong in ["sample=0", "sample=10001", "tz=UTC"] {
+                #expect(try await client.get("/api/v1/schema?\(wrong)").status == .badRequest)
+            }
+        }
+    }
+
     @Test func `groups beyond the limit are the other ones, and filters select`() async throws {
         try await store(Self.log)
         try await service.run { client in

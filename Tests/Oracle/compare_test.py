@@ -58,6 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path, _, query = self.path.partition("?")
         parameters = urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+        parameters = [pair for pair in parameters if pair != ("maxAge", "0")]
         with self.server.lock:
             events = list(self.server.events)
         if path == "/api/v1/events/counts":

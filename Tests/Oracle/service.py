@@ -101,7 +101,8 @@ class Service:
             cursor = answer["nextCursor"]
 
     def ask(self, route, parameters):
-        return self.request("GET", path_of(route, parameters))
+        # Answers about users may else be some seconds old.
+        return self.request("GET", path_of(route, [*parameters, ("maxAge", "0")]))
 
 
 def path_of(route, parameters):

@@ -46,7 +46,7 @@ class Question:
 
     def path(self, log, earlier):
         """From some milliseconds before the log on: another question each time, with the same answer."""
-        parameters = {"from": stamp(log.start - earlier), "to": stamp(self.end(log)), "tz": self.zone}
+        parameters = {"from": stamp(log.start - earlier), "to": stamp(self.end(log)), "tz": self.zone, "maxAge": 0}
         if self.route != "uniques":
             parameters["metric"] = self.metric
         if self.interval:

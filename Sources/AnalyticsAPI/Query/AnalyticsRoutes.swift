@@ -44,16 +44,19 @@ struct AnalyticsRoutes: Sendable {
         var query = TimeseriesQuery(
             question.selection, metric: metric, by: dimension, limit: limit ?? TimeseriesQuery.defaultLimit, starts: question.range.starts)
         try Self.checkSize(query)
-        let (answer, isCached) = try await engine.timeseries(query, for: context.asker)
-        var response = TimeseriesResponse(range: question.range, metric: metric, asOf: now, answer: answer, isCached: isCached)
+        let age = try question.age(metric, now: now)
+        let answered = try await engine.timeseries(query, age, for: context.asker)
+        var response = TimeseriesResponse(
+            range: question.range, metric: metric, asOf: answered.asOf, answer: answered.answer, isCached: answered.isCached)
         if let earlier {
             query = TimeseriesQuery(
                 question.selection.within(earlier), metric: metric, by: dimension, limit: query.limit,
-                keys: dimension == nil ? nil : answer.series.compactMap(\.key), starts: earlier.starts)
+                keys: dimension == nil ? nil : answered.answer.series.compactMap(\.key), starts: earlier.starts)
             try Self.checkSize(query)
-            let compared = try await engine.timeseries(query, for: context.asker)
+            let compared = try await engine.timeseries(query, age, for: context.asker)
             response.earlier = (earlier, compared.answer)
-            response.isCached = isCached && compared.cached
+            response.isCached = answered.isCached && compared.isCached
+            response.asOf = min(answered.asOf, compared.asOf)
         }
         let lease = answers.lease()
         try lease.hold(response.size)
@@ -102,13 +105,15 @@ struct AnalyticsRoutes: Sendable {
         guard let dimension = try question.dimension("dimension") else {
             throw QueryParameters.invalid("dimension", "is missing: it names what is counted by, such as type, userId or data.plan.")
         }
+        let metric = try question.metric()
         let query = TopQuery(
-            question.selection, by: dimension, metric: try question.metric(),
+            question.selection, by: dimension, metric: metric,
             limit: try question.parameters.integer("n", in: TopQuery.limits) ?? TopQuery.defaultLimit)
-        let (top, isCached) = try await engine.top(query, for: context.asker)
+        let answered = try await engine.top(query, question.age(metric, now: now), for: context.asker)
         let lease = answers.lease()
-        try lease.hold(top.size)
-        return TopResponse.response(top, question.range, asOf: now, isCached: isCached, zones: zones, holding: lease)
+        try lease.hold(answered.answer.size)
+        return TopResponse.response(
+            answered.answer, question.range, asOf: answered.asOf, isCached: answered.isCached, zones: zones, holding: lease)
     }
 
     // MARK: Uniques
@@ -117,10 +122,11 @@ struct AnalyticsRoutes: Sendable {
         let now = clock.now()
         let question = try await question(request, principal, [], now: now)
         let query = TimeseriesQuery(question.selection, metric: .users, starts: question.range.starts)
-        let (answer, isCached) = try await engine.timeseries(query, for: context.asker)
+        let answered = try await engine.timeseries(query, question.age(.users, now: now), for: context.asker)
         let lease = answers.lease()
-        try lease.hold(answer.size)
-        return UniquesResponse.response(answer, question.range, asOf: now, isCached: isCached, zones: zones, holding: lease)
+        try lease.hold(answered.answer.size)
+        return UniquesResponse.response(
+            answered.answer, question.range, asOf: answered.asOf, isCached: answered.isCached, zones: zones, holding: lease)
     }
 }
 

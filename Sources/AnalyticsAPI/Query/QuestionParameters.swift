@@ -8,7 +8,7 @@ struct QuestionParameters {
     var range: QuestionRange
     let parameters: QueryParameters
 
-    static let names = ["from", "to", "tz", "interval", "type", "source", "userId", "anonymousId", "correlationId"]
+    static let names = ["from", "to", "tz", "interval", "type", "source", "userId", "anonymousId", "correlationId", "maxAge"]
 
     /// - Parameter projectZone: Asked for where the request names no zone.
     init(
@@ -69,6 +69,12 @@ struct QuestionParameters {
             )
         }
         return metric
+    }
+
+    /// How old the answer may be; for questions about users some seconds where nothing is said.
+    func age(_ metric: Metric, now: Timestamp) throws(Problem) -> AnswerAge {
+        let seconds = try parameters.integer("maxAge", in: AnswerAge.limits)
+        return AnswerAge(now: now, limit: seconds.map { .seconds($0) } ?? (metric == .users ? AnswerAge.ofUsers : .zero))
     }
 
     /// What is grouped by; `nil` where nothing is said.

@@ -5,113 +5,202 @@ internal import CoreMetrics
 /// Links are kept in segments, day by day, and are valid as the rows of segments are: what has changed is read from the events. A day that has
 /// not changed since it was read is not read again.
 actor IdentityIndex {
-    private let store: any RollupStore & EventScanner & SegmentStore
+    private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
+    private let gate: QueryGate
+    private let inFlight = SingleFlight<State, Known>()
     private var projects: [ProjectID: Known] = [:]
 
-    private struct Known {
-        /// The sum of all days' versions, for which the map is right.
+    /// What a map is right for.
+    fileprivate struct State: Sendable, Hashable {
+        var project: ProjectID
+        /// The sum of all days' versions.
         var generation: Int64
-        var map: IdentityMap
-        var days: [Int64: Day]
+        /// Links before it are deleted, or will be.
+        var firstWholeMinute: Int64
     }
 
-    private struct Day {
+    fileprivate struct Known: Sendable {
+        var state: State
+        /// `nil` where there are too many links.
+        var map: IdentityMap?
+        var days: [Int64: Day]
+        var links: Int
+    }
+
+    fileprivate struct Day: Sendable {
         var version: Int64
         var revision: Int64
         var links: [IdentityLink]
     }
 
-    /// Projects whose links are remembered.
-    private static let limit = 100
-    /// Links of one project at the most: beyond, questions about its users are refused.
+    /// Anonymous ids that one project may join, each counted once a day; beyond, questions about its users are refused.
     static let linkLimit = 2_000_000
+    /// Links of all projects that are remembered.
+    private static let rememberedLinks = 4_000_000
+    private static let rememberedProjects = 1_000
+    /// Days whose heads are read together.
+    private static let daysAtATime: Int64 = 400
 
-    init(store: any RollupStore & EventScanner & SegmentStore) {
+    init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore, gate: QueryGate) {
         self.store = store
+        self.gate = gate
     }
 
-    func map(of project: ProjectID) async throws -> IdentityMap {
-        let all = RollupTier.day.indexes.lowerBound..<RollupTier.day.indexes.upperBound + 1
-        let generation = try await store.generation(project: project, days: all)
-        let known = projects[project]
-        if let known, known.generation == generation { return known.map }
-        let versions = try await store.versions(.day, project: project, in: [all])
-        let revisions = try await store.segmentRevisions(of: project)
+    /// Throws a ``QueryTooLargeError`` where there are too many links, and what the gate throws.
+    func map(of project: ProjectID, for asker: Asker) async throws -> IdentityMap {
+        // What was marked before the question is in these, and so in the map.
+        let generation = try await store.generation(project: project, days: Self.allDays)
+        let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
+        let state = State(project: project, generation: generation, firstWholeMinute: first)
+        if let known = projects[project], known.state == state { return try known.told }
+        let known = try await asker.whileWaiting { [self] in
+            try await inFlight.value(for: state) { [self] in try await gate { [self] in try await read(state) } }
+        }
+        return try known.told
+    }
+
+    private static var allDays: Range<Int64> { RollupTier.day.indexes.lowerBound..<RollupTier.day.indexes.upperBound + 1 }
+
+    private func read(_ state: State) async throws -> Known {
+        let before = projects[state.project]
+        let versions = try await store.versions(.day, project: state.project, in: [Self.allDays])
+        let revisions = try await store.segmentRevisions(of: state.project)
         var days: [Int64: Day] = [:]
-        var hasChanged = known == nil || known?.days.keys.contains { versions[$0] == nil } == true
-        for (day, version) in versions.sorted(by: { $0.key < $1.key }) {
-            let revision = revisions[day] ?? 0
-            let before = known?.days[day]
-            if let before, before.version == version, before.revision == revision {
-                days[day] = before
-                continue
-            }
+        var changed: [Int64] = []
+        let firstDay = Timestamp(minute: max(state.firstWholeMinute, Timestamp.earliest.minute)).day
+        for (day, version) in versions where day >= firstDay {
+            let known = before?.days[day]
+            let isSame = known?.version == version && known?.revision == revisions[day] ?? 0 && day > firstDay
+            if isSame { days[day] = known } else { changed.append(day) }
+        }
+        for slice in slices(coalesce(changed.sorted()), length: Self.daysAtATime) {
             try Task.checkCancellation()
-            let links = try await links(of: project, day, version)
-            days[day] = Day(version: version, revision: revision, links: links)
-            hasChanged = hasChanged || links != before?.links ?? []
-        }
-        guard days.values.reduce(0, { $0 + $1.links.count }) <= Self.linkLimit else { throw QueryTooLargeError(.tooManyKeys) }
-        let map = hasChanged ? IdentityMap(days.map { ($0.key, $0.value.links) }) : known?.map ?? .empty
-        if projects.count >= Self.limit, projects[project] == nil { projects.removeAll() }
-        projects[project] = Known(generation: generation, map: map, days: days)
-        return map
-    }
-
-    private func links(of project: ProjectID, _ day: Int64, _ version: Int64) async throws -> [IdentityLink] {
-        let range = Timestamp(day: day)..<Timestamp(day: day + 1)
-        for _ in 0..<3 {
-            let stored = try await store.segmentHeads(of: project, days: [day..<day + 1]).first
-            let head = stored.flatMap { try? SegmentHead(day: day, encoded: $0.bytes) }
-            var minutes: [Int64] = []
-            if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: project, day: day) }
-            var plan = SegmentPlan(range, fields: [])
-            plan.add(day: day, version: version, head: head, minutes: minutes)
-            do {
-                let told = try await store.links(of: project, plan.sources)
-                let scanned = try await scan(plan.scans, project)
-                return Set(told + scanned).sorted { ($0.time, $0.anonymous, $0.user) < ($1.time, $1.anonymous, $1.user) }
-            } catch is MissingBlob {
-                continue
-            } catch is UnreadableRun {
-                SegmentMetrics.unreadable.increment()
-                break
+            let links = try await links(of: state, slice, versions)
+            for day in slice.joined() {
+                guard let version = versions[day] else { continue }
+                days[day] = Day(version: version, revision: revisions[day] ?? 0, links: links[day] ?? [])
             }
         }
-        return try await scan([range], project)
+        let isSame = before?.map != nil && before?.days.mapValues(\.links) == days.mapValues(\.links)
+        let count = days.values.reduce(0) { $0 + $1.links.count }
+        let map = count > Self.linkLimit ? nil : isSame ? before?.map : IdentityMap(days.map { ($0.key, $0.value.links) })
+        let known = Known(state: state, map: map, days: days, links: count)
+        remember(known)
+        return known
     }
 
-    private func scan(_ ranges: [Range<Timestamp>], _ project: ProjectID) async throws -> [IdentityLink] {
-        guard !ranges.isEmpty else { return [] }
-        let selection = Selection(project: project, types: [IdentityLink.eventType])
-        return try await store.scanEvents(selection, in: ranges, reading: [], into: LinkCollector()).links
+    private func remember(_ known: Known) {
+        projects[known.state.project] = nil
+        let others = projects.values.reduce(0) { $0 + $1.links }
+        if others + known.links > Self.rememberedLinks || projects.count >= Self.rememberedProjects { projects.removeAll() }
+        projects[known.state.project] = known
+    }
+
+    /// Of an anonymous id the decisive one of each day.
+    private func links(
+        of state: State, _ days: [Range<Int64>], _ versions: [Int64: Int64]
+    ) async throws -> [Int64: [IdentityLink]] {
+        guard let first = days.first?.lowerBound, let end = days.last?.upperBound else { return [:] }
+        let from = max(Timestamp(day: first), Timestamp(minute: max(state.firstWholeMinute, Timestamp.earliest.minute)))
+        let range = from..<max(from, Timestamp(day: end))
+        var unreadable: Set<Int64> = []
+        for _ in 0..<8 {
+            var plan = SegmentPlan(range, fields: [], unreadable: unreadable)
+            for stored in try await plan.heads(of: state.project, days, from: store) {
+                let (day, head) = stored
+                guard let version = versions[day] else { continue }
+                var minutes: [Int64] = []
+                if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: state.project, day: day) }
+                plan.add(day: day, version: version, head: head, minutes: minutes)
+            }
+            do {
+                var links = LinkCollector()
+                for (day, told) in try await store.links(of: state.project, plan.sources) { links.add(told, of: day) }
+                if !plan.scans.isEmpty {
+                    let selection = Selection(project: state.project, types: [IdentityLink.eventType])
+                    links = try await store.scanEvents(selection, in: plan.scans, reading: [], into: links)
+                }
+                return try links.days()
+            } catch let failure as MissingBlob {
+                unreadable.insert(failure.run)
+            } catch let failure as UnreadableRun {
+                SegmentMetrics.unreadable.increment()
+                unreadable.insert(failure.run)
+            }
+        }
+        throw StoreError(.unavailable, operation: "segments", "they change faster than they can be read")
+    }
+}
+
+extension IdentityIndex.Known {
+    fileprivate var told: IdentityMap {
+        get throws {
+            guard let map else { throw QueryTooLargeError(.tooManyKeys) }
+            return map
+        }
+    }
+}
+
+extension SegmentPlan {
+    /// Of each day its head; `nil` where it has none, or one that cannot be read.
+    fileprivate func heads(
+        of project: ProjectID, _ days: [Range<Int64>], from store: any SegmentStore
+    ) async throws -> [(day: Int64, head: SegmentHead?)] {
+        var heads: [Int64: SegmentHead] = [:]
+        for stored in try await store.segmentHeads(of: project, days: days) {
+            heads[stored.day] = try? SegmentHead(day: stored.day, encoded: stored.bytes)
+        }
+        return days.joined().map { ($0, heads[$0]) }
     }
 }
 
 extension SegmentStore {
-    /// The links of the minutes of runs that are wanted.
-    func links(of project: ProjectID, _ sources: [SegmentPlan.Source]) async throws -> [IdentityLink] {
-        var links: [IdentityLink] = []
-        for source in sources where source.run.links > 0 {
-            let key = SegmentBlob.Key(project: project, day: source.day, run: source.run.id, chunk: 0, part: .links)
-            guard let blob = try await segmentBlobs([key])[0] else { throw MissingBlob() }
-            do {
-                let all = try IdentityLink.decode(blob)
-                links += source.minutes.map { minutes in all.filter { minutes[$0.minute] } } ?? all
-            } catch {
-                throw UnreadableRun(run: source.run.id)
+    /// The links of the minutes of runs that are wanted, by day.
+    func links(of project: ProjectID, _ sources: [SegmentPlan.Source]) async throws -> [Int64: [IdentityLink]] {
+        var links: [Int64: [IdentityLink]] = [:]
+        for source in sources {
+            for number in 0..<source.run.linkBlobs {
+                let key = SegmentBlob.Key(project: project, day: source.day, run: source.run.id, chunk: number, part: .links)
+                guard let blob = try await segmentBlobs([key])[0] else { throw MissingBlob(run: source.run.id) }
+                let all: [IdentityLink]
+                do {
+                    all = try IdentityLink.decode(blob)
+                } catch {
+                    throw UnreadableRun(run: source.run.id)
+                }
+                let wanted = all.filter { link in
+                    source.minutes.map { $0[link.minute] } ?? true && source.times.map { $0.contains(link.time) } ?? true
+                }
+                links[source.day, default: []] += wanted
             }
         }
         return links
     }
 }
 
-/// Takes the links of events.
+/// Takes the links of events, of each anonymous id the decisive one of each day.
 struct LinkCollector: EventScanReducer {
-    private(set) var links: [IdentityLink] = []
+    private var first: [Int64: [ActorKey: IdentityLink]] = [:]
+    private var count = 0
 
     mutating func add(_ event: ScannedEvent) -> Bool {
-        if let link = IdentityLink(event) { links.append(link) }
-        return links.count <= IdentityIndex.linkLimit
+        if let link = IdentityLink(event) { add(link, of: event.timestamp.day) }
+        return count <= IdentityIndex.linkLimit
+    }
+
+    mutating func add(_ links: [IdentityLink], of day: Int64) {
+        for link in links { add(link, of: day) }
+    }
+
+    private mutating func add(_ link: IdentityLink, of day: Int64) {
+        let before = first[day]?[link.anonymous]
+        if before == nil { count += 1 }
+        if before == nil || link.precedes(before!) { first[day, default: [:]][link.anonymous] = link }
+    }
+
+    /// Throws when there are more than can be held: then not all were taken.
+    func days() throws -> [Int64: [IdentityLink]] {
+        guard count <= IdentityIndex.linkLimit else { throw QueryTooLargeError(.tooManyKeys) }
+        return first.mapValues { $0.values.sorted { ($0.time, $0.anonymous) < ($1.time, $1.anonymous) } }
     }
 }

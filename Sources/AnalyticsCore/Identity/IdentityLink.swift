@@ -24,11 +24,47 @@ struct IdentityLink: Sendable, Hashable {
     }
 
     var minute: Int { Int(time / 60_000) }
+
+    /// Those that can matter: of an anonymous id the earliest in each minute, and of these the one with the smallest user id. Others are
+    /// never decisive, whichever minutes are read.
+    static func decisive(_ links: [IdentityLink]) -> [IdentityLink] {
+        struct Key: Hashable {
+            var anonymous: ActorKey
+            var minute: Int
+        }
+        var first: [Key: IdentityLink] = [:]
+        for link in links {
+            let key = Key(anonymous: link.anonymous, minute: link.minute)
+            guard let before = first[key], !link.precedes(before) else {
+                first[key] = link
+                continue
+            }
+        }
+        return first.values.sorted { ($0.time, $0.anonymous) < ($1.time, $1.anonymous) }
+    }
+
+    func precedes(_ other: IdentityLink) -> Bool { (time, user) < (other.time, other.user) }
 }
 
 // MARK: As segments keep them
 
 extension IdentityLink {
+    private static let blobBytes = 512 << 10
+
+    /// As many blobs as they take.
+    static func blobs(_ links: [IdentityLink]) -> [[UInt8]] {
+        var blobs: [[UInt8]] = []
+        var (part, bytes): ([IdentityLink], Int) = ([], 0)
+        for link in links {
+            part.append(link)
+            bytes += link.user.text.utf8.count + 24
+            guard bytes >= blobBytes else { continue }
+            blobs.append(encode(part))
+            (part, bytes) = ([], 0)
+        }
+        return part.isEmpty ? blobs : blobs + [encode(part)]
+    }
+
     /// The format, how many, then each: the time, the anonymous id's key, and the user id with its length before it.
     static func encode(_ links: [IdentityLink]) -> [UInt8] {
         var writer = TableWriter(bytes: [SegmentChunk.format])
@@ -39,12 +75,12 @@ extension IdentityLink {
             writer.word(link.anonymous.low)
             writer.text(link.user.text)
         }
-        return writer.bytes
+        return SegmentSeal.sealed(writer.bytes)
     }
 
     /// Anything may have written the bytes.
     static func decode(_ bytes: [UInt8]) throws(GroupTable.Unreadable) -> [IdentityLink] {
-        try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+        try SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
             var cursor = TableCursor(buffer)
             guard try cursor.byte() == SegmentChunk.format else { throw .damaged }
             var links: [IdentityLink] = []

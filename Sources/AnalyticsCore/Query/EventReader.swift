@@ -3,10 +3,10 @@ internal import FoundationEssentials
 
 /// Answers what is stored: single events and listings.
 public struct EventReader: Sendable {
-    private let store: any EventStore
+    private let store: any EventStore & EventScanner
     private let gate: QueryGate
 
-    public init(store: any EventStore, gate: QueryGate) {
+    public init(store: any EventStore & EventScanner, gate: QueryGate) {
         self.store = store
         self.gate = gate
     }
@@ -34,6 +34,16 @@ public struct EventReader: Sendable {
         try await asker.whileWaiting { try await gate { try await read(selection, after: cursor, limit: limit, hold) } }
     }
 
+    /// When the first selected event happened.
+    func oldest(_ selection: Selection, for asker: Asker) async throws -> Timestamp? {
+        try await asker.whileWaiting {
+            try await gate {
+                let range = (selection.from ?? .earliest)..<(selection.to ?? Range.always.upperBound)
+                return try await store.scanEvents(selection, in: [range], reading: [], into: FirstEvent()).timestamp
+            }
+        }
+    }
+
     private func read(
         _ selection: Selection, after cursor: EventCursor?, limit: Int, _ hold: (Int) throws -> Void
     ) async throws -> (events: [StoredEvent], next: EventCursor?) {
@@ -45,6 +55,15 @@ public struct EventReader: Sendable {
         guard events.count > limit || bytes >= Self.pageBytes else { return (events, nil) }
         if events.count > limit { events.removeLast() }
         return (events, events.last.map { EventCursor(position: $0.position) })
+    }
+}
+
+private struct FirstEvent: EventScanReducer {
+    private(set) var timestamp: Timestamp?
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        timestamp = event.timestamp
+        return false
     }
 }
 

@@ -4,6 +4,7 @@ public struct QueryEngine: Sendable {
     private let cache: QuestionCache
     private let dirtyMinutes: DirtyMinuteCache
     private let identities: IdentityIndex
+    private let recent = RecentAnswers()
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
     private static let longestAsAsked: Int64 = 500
@@ -14,7 +15,7 @@ public struct QueryEngine: Sendable {
         self.store = store
         self.cache = QuestionCache(store: store, cache: cache, gate: gate)
         dirtyMinutes = DirtyMinuteCache(store: store)
-        identities = IdentityIndex(store: store)
+        identities = IdentityIndex(store: store, gate: gate)
         RollupMetrics.prepare()
     }
 
@@ -39,13 +40,23 @@ public struct QueryEngine: Sendable {
         }
         let reducer = question.reducer(over: range)
         // Events outside of the range may join users, so answers are cached under what they say.
-        let identities = reducer.isByActor ? try await identities.map(of: question.selection.project) : .empty
+        let identities = reducer.isByActor ? try await identities.map(of: question.selection.project, for: asker) : .empty
         return try await cache.answer(to: question, over: range, under: identities.digest, for: asker) {
             let reader = RowReader(store: store, selection: question.selection, range: range, identities: identities)
             let reducer = try await reader.read(into: reducer)
             try await store.checkUncut(question.selection.project, from: range.lowerBound)
             return try reducer.answer()
         }
+    }
+
+    /// One that may be some seconds old.
+    func recent<Answer: Sendable>(
+        _ selection: Selection, _ keyParts: [String], _ age: AnswerAge, for asker: Asker, size: @escaping @Sendable (Answer) -> Int,
+        _ compute: @escaping @Sendable () async throws -> (answer: Answer, cached: Bool)
+    ) async throws -> Answered<Answer> {
+        let range = [selection.from, selection.to].map { $0.map { String($0.milliseconds) } ?? "" }
+        let key = Digest.hexadecimal(of: [selection.project.name] + range + selection.keyParts + keyParts)
+        return try await recent.answer(key, age, for: asker, size: size, compute)
     }
 
     /// The time zone of a project's questions that name none; `nil` where it has none.

@@ -100,9 +100,7 @@ final class EventRows: Sendable {
         starts.append(Int32(kept.count))
         return EventRows(
             day: day, actors: actors, starts: starts, times: times.isEmpty ? [] : kept.map { times[Int($0)] },
-            columns: columns.map { column in
-                column.codes.isEmpty ? column : RowColumn(codes: kept.map { column.codes[Int($0)] }, entries: column.entries)
-            },
+            columns: columns.map { $0.codes.isEmpty ? $0 : $0.picked(kept) },
             names: names?.picked(named))
     }
 
@@ -122,6 +120,22 @@ struct RowColumn: Sendable {
     let entries: RowEntries
 
     func code(of row: Int) -> Int { codes.isEmpty ? 0 : Int(codes[row]) }
+
+    /// Some rows, with the entries that they have: few rows of many must not hold all that these say.
+    fileprivate func picked(_ rows: [Int32]) -> RowColumn {
+        guard rows.count * 4 < codes.count else { return RowColumn(codes: rows.map { codes[Int($0)] }, entries: entries) }
+        var places: [Int32: Int32] = [:]
+        var picked = RowEntries()
+        let pickedCodes = rows.map { row in
+            let code = codes[Int(row)]
+            if let place = places[code] { return place }
+            let place = Int32(picked.count)
+            places[code] = place
+            picked.append(entries[Int(code)])
+            return place
+        }
+        return RowColumn(codes: pickedCodes, entries: picked)
+    }
 }
 
 /// Many short runs of bytes.

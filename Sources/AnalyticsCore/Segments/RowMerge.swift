@@ -12,7 +12,7 @@ struct RowMerge<Reducer: RowReducer> {
     private var cursors: [Cursor] = []
     private var pieces: [Piece] = []
     /// Rows of actors that are one with others, under the key of the user. They are given after all others.
-    private var merged: [EventRows] = []
+    private var merged: [(rows: EventRows, run: Int64)] = []
     private var mergedBytes = 0
 
     /// Chunks read at a time.
@@ -21,6 +21,10 @@ struct RowMerge<Reducer: RowReducer> {
     private static var piecesAtATime: Int { 65_536 }
     /// Bytes of rows of merged actors that are held.
     private static var mergedLimit: Int { 96 << 20 }
+    /// Sources beyond which each holds one chunk at a time, not two.
+    private static var twoChunkSources: Int { 64 }
+    /// Bytes of chunks that are held.
+    private static var loadedLimit: Int { 256 << 20 }
 
     /// A place in the rows of one source, which come in the order of their actors.
     private struct Cursor {
@@ -31,8 +35,8 @@ struct RowMerge<Reducer: RowReducer> {
         /// What is read and not used up, at most two; the first actor that is not used up is one of the first of these.
         var loaded: [(rows: EventRows, slot: Int)] = []
         var actor = 0
-        /// Of the two slots of a cursor the one that is not in use.
-        var freeSlot: Int
+        /// The first of the cursor's two slots.
+        let freeSlot: Int
 
         var nextFirst: ActorKey? {
             guard let chunks = source?.run.chunks, chunk < chunks.count else { return nil }
@@ -42,8 +46,8 @@ struct RowMerge<Reducer: RowReducer> {
         var key: ActorKey? { loaded.first?.rows.actors[actor] }
 
         mutating func append(_ rows: EventRows) -> Int {
-            let slot = freeSlot
-            freeSlot ^= 1
+            // One that is used up is free again.
+            let slot = loaded.isEmpty ? freeSlot : loaded[0].slot ^ 1
             loaded.append((rows, slot))
             return slot
         }
@@ -88,10 +92,10 @@ struct RowMerge<Reducer: RowReducer> {
         for batch in chunks.chunks(ofCount: Self.chunksAtATime) {
             try Task.checkCancellation()
             for (rows, wanted) in zip(try await read(Array(batch)), batch) where rows.count > 0 {
-                try load(rows, slot: 0, wanted.source)
+                try load(rows, slot: 0, run: wanted.source.run.id)
                 reducer.add(slot: 0, 0..<rows.count)
+                try reducer.check()
             }
-            try reducer.check()
         }
     }
 
@@ -103,27 +107,27 @@ struct RowMerge<Reducer: RowReducer> {
     ) async throws {
         cursors = []
         for source in sources { cursors.append(Cursor(source: source, freeSlot: cursors.count * 2)) }
-        for rows in scanned { try start(with: try withoutMerged(rows)) }
+        for rows in scanned { try start(with: try withoutMerged(rows, run: 0), run: 0) }
         try await giveAll(afterEach)
         cursors = []
-        for rows in merged { try start(with: rows) }
+        for (rows, run) in merged { try start(with: rows, run: run) }
         merged = []
         try await giveAll(afterEach)
     }
 
-    /// A cursor of rows that are there.
-    private mutating func start(with rows: EventRows) throws {
+    /// A cursor of rows that are there, of a run, or of none.
+    private mutating func start(with rows: EventRows, run: Int64) throws {
         guard rows.count > 0 else { return }
         var cursor = Cursor(freeSlot: cursors.count * 2)
-        try reducer.load(rows, slot: cursor.append(rows))
+        try load(rows, slot: cursor.append(rows), run: run)
         cursors.append(cursor)
     }
 
     /// Holds back the rows of actors that are one with others.
-    private mutating func withoutMerged(_ rows: EventRows) throws -> EventRows {
+    private mutating func withoutMerged(_ rows: EventRows, run: Int64) throws -> EventRows {
         guard !identities.isEmpty, rows.actors.contains(where: identities.isMerged) else { return rows }
         let held = rows.filtered(actor: identities.isMerged).withActors(identities.actor)
-        merged.append(held)
+        merged.append((held, run))
         mergedBytes += held.size
         guard mergedBytes <= Self.mergedLimit else { throw QueryTooLargeError(.tooManyEvents) }
         return rows.filtered { !identities.isMerged($0) }
@@ -137,7 +141,7 @@ struct RowMerge<Reducer: RowReducer> {
             if pieces.isEmpty {
                 // All that is left of the sources begins with an actor whose rows go on in chunks that are not read yet.
                 guard let key = cursors.compactMap(\.key).min() else { continue }
-                try await giveAll(of: key)
+                try await giveAll(of: key, afterEach)
             } else {
                 giveInOrder()
             }
@@ -149,7 +153,10 @@ struct RowMerge<Reducer: RowReducer> {
     /// Reads the next chunk of each source that has room for one, if one has nothing left. Returns whether there is anything to go on with.
     private mutating func fill() async throws -> Bool {
         while cursors.contains(where: { $0.loaded.isEmpty && $0.nextFirst != nil }) {
-            try await fill(cursors.indices.filter { cursors[$0].loaded.count < 2 && cursors[$0].nextFirst != nil })
+            let room = cursors.count > Self.twoChunkSources ? 1 : 2
+            try await fill(cursors.indices.filter { cursors[$0].loaded.count < room && cursors[$0].nextFirst != nil })
+            let bytes = cursors.reduce(0) { $0 + $1.loaded.reduce(0) { $0 + $1.rows.size } }
+            guard bytes <= Self.loadedLimit else { throw QueryTooLargeError(.tooManyEvents) }
         }
         return cursors.contains { !$0.loaded.isEmpty }
     }
@@ -167,9 +174,9 @@ struct RowMerge<Reducer: RowReducer> {
                 cursors[index].chunk += 1
             }
             for ((read, wanted), index) in zip(zip(try await read(wanted), wanted), owners) {
-                let rows = try withoutMerged(read)
+                let rows = try withoutMerged(read, run: wanted.source.run.id)
                 guard rows.count > 0 else { continue }
-                try load(rows, slot: cursors[index].append(rows), wanted.source)
+                try load(rows, slot: cursors[index].append(rows), run: wanted.source.run.id)
             }
         }
     }
@@ -221,7 +228,7 @@ struct RowMerge<Reducer: RowReducer> {
     }
 
     /// Gives the rows of one actor, source by source, reading on as they are used up.
-    private mutating func giveAll(of key: ActorKey) async throws {
+    private mutating func giveAll(of key: ActorKey, _ afterEach: (inout Reducer) async throws -> Void) async throws {
         reducer.begin(isUser: key != .none)
         for index in cursors.indices {
             while cursors[index].key == key {
@@ -230,6 +237,8 @@ struct RowMerge<Reducer: RowReducer> {
                 cursors[index].advance()
                 while cursors[index].loaded.isEmpty, cursors[index].nextFirst != nil { try await fill([index]) }
                 try Task.checkCancellation()
+                try reducer.check()
+                try await afterEach(&reducer)
             }
         }
         reducer.end()
@@ -242,11 +251,11 @@ struct RowMerge<Reducer: RowReducer> {
         return filter.mayHold(chunks[chunk], next: chunk + 1 < chunks.count ? chunks[chunk + 1] : nil)
     }
 
-    private mutating func load(_ rows: EventRows, slot: Int, _ source: SegmentPlan.Source) throws {
+    private mutating func load(_ rows: EventRows, slot: Int, run: Int64) throws {
         do throws(GroupTable.Unreadable) {
             try reducer.load(rows, slot: slot)
         } catch {
-            throw UnreadableRun(run: source.run.id)
+            throw UnreadableRun(run: run)
         }
     }
 
@@ -272,7 +281,7 @@ struct RowMerge<Reducer: RowReducer> {
             let own = blobs.prefix(part.blobs(of: info).count)
             blobs = blobs.dropFirst(own.count)
             let bytes = own.compactMap(\.self)
-            guard bytes.count == own.count else { throw MissingBlob() }
+            guard bytes.count == own.count else { throw MissingBlob(run: source.run.id) }
             do throws(GroupTable.Unreadable) {
                 let rows = try EventRows(day: source.day, chunk: info, parts: part, blobs: bytes)
                 read.append(

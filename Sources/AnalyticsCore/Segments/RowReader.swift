@@ -16,14 +16,19 @@ struct RowReader: Sendable {
     /// Days whose versions and heads are read at a time.
     private static let daysAtATime: Int64 = 400
     /// How often heads are read again before everything is read from the events.
-    private static let attempts = 4
+    private static let attempts = 8
 
     func read<Reducer: RowReducer>(into reducer: Reducer) async throws -> Reducer {
         var unreadable: Set<Int64> = []
+        var missing: Set<Int64> = []
         for _ in 0..<Self.attempts {
             do {
                 return try await read(unreadable, into: reducer)
             } catch let failure as UnreadableRun {
+                SegmentMetrics.unreadable.increment()
+                unreadable.insert(failure.run)
+            } catch let failure as MissingBlob where !missing.insert(failure.run).inserted {
+                // The head that was read again still names it.
                 SegmentMetrics.unreadable.increment()
                 unreadable.insert(failure.run)
             } catch is MissingBlob {
@@ -107,8 +112,10 @@ struct UnreadableRun: Error {
     var run: Int64
 }
 
-/// A blob that is not there: its run was replaced.
-struct MissingBlob: Error {}
+/// A blob that is not there: its run was replaced, or it is lost.
+struct MissingBlob: Error {
+    var run: Int64
+}
 
 extension RollupStore {
     /// Of each minute of a day its version, 0 where it has none.
@@ -130,6 +137,7 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
 
     /// Rows given on at a time.
     private static var rowsAtATime: Int { 16_384 }
+    private static var bytesAtATime: Int { 8 << 20 }
     /// Bytes of rows that are kept.
     static var byteLimit: Int { 64 << 20 }
 
@@ -144,9 +152,12 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
             builder = RowsBuilder(day: event.timestamp.day, fields: reducer.fields, hasNames: false)
         }
         builder?.add(event)
-        guard let builder, builder.count.isMultiple(of: 1024) else { return failure == nil }
-        if bytes + builder.size > Self.byteLimit {
-            if reducer.isByActor { failure = QueryTooLargeError(.tooManyEvents) } else { close() }
+        // An event may have a quarter of a megabyte.
+        let size = builder?.size ?? 0
+        if reducer.isByActor {
+            if bytes + size > Self.byteLimit { failure = QueryTooLargeError(.tooManyEvents) }
+        } else if size > Self.bytesAtATime {
+            close()
         }
         return failure == nil
     }

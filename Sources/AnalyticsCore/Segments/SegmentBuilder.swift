@@ -20,9 +20,11 @@ public actor SegmentBuilder: Service {
     /// Between two passes.
     private static let interval: Duration = .seconds(2)
     /// How long a day that goes on changing is left alone at the most.
-    private static let longestInterval: Duration = .seconds(32)
+    private static let longestInterval: Duration = .seconds(8)
     /// Work on days that go on changing is followed by so many times as long without.
-    private static let rest = 9
+    private static let rest = 4
+    /// After which a pass over a project begins anew.
+    private static let passLength: Duration = .seconds(30)
     /// How often the work of ``finish()`` is begun again.
     private static let finishingPasses = 100
 
@@ -105,6 +107,7 @@ public actor SegmentBuilder: Service {
         if generation == known.generation, !hasLeftovers { return true }
         let versions = try await store.versions(.day, project: project, in: [Self.allDays])
         var isDone = true
+        let passBegin = elapsed.now()
         // The newest first: it is asked for most.
         for (day, version) in versions.sorted(by: { $0.key > $1.key }) {
             if Timestamp(day: day + 1) <= known.watermark ?? .earliest { continue }
@@ -115,16 +118,28 @@ public actor SegmentBuilder: Service {
             let bucket = BucketVersion(key: BucketKey(project: project, index: day), version: version, done: 0)
             let start = elapsed.now()
             let isQuiet = planner.isQuiet(bucket)
-            guard everything || (planner.isDue(bucket, now: start) && (isQuiet || start >= restsUntil)) else {
+            guard everything || ((isQuiet || start >= restsUntil) && planner.isDue(bucket, now: start)) else {
                 isDone = false
                 continue
             }
             let work = SegmentWork(store: store, project: project, day: day, fields: fields, clock: clock)
-            let outcome = try await work.run(isAtRest: isQuiet || everything)
+            let outcome: SegmentWork.Outcome
+            do {
+                outcome = try await work.run(isAtRest: isQuiet || everything)
+            } catch let error as StoreError where error.code == .refused || error.code == .misconfigured {
+                // Of this day alone.
+                logger.warning(
+                    "A segment cannot be built",
+                    metadata: ["project": "\(project)", "day": "\(Timestamp(day: day).rfc3339)", "error": "\(error)"])
+                isDone = false
+                continue
+            }
             known.days[day] = outcome
             if outcome.version != version || !outcome.isJoined { isDone = false }
             let end = elapsed.now()
-            if !isQuiet { restsUntil = end + (end - start) * Self.rest }
+            if !isQuiet || outcome.hasJoined { restsUntil = end + (end - start) * Self.rest }
+            // The newest are looked at again before the old ones go on.
+            if !everything, end - passBegin > Self.passLength { return false }
         }
         known.generation = isDone ? generation : nil
         return isDone
@@ -140,7 +155,7 @@ public actor SegmentBuilder: Service {
                 guard let head = try? SegmentHead(day: stored.day, encoded: stored.bytes) else { continue }
                 let isWhole = head.builds.allSatisfy { $0.fields == known.fields }
                 known.days[stored.day] = SegmentWork.Outcome(
-                    version: isWhole ? head.dayVersion : nil, isJoined: head.builds.count <= 1, leftover: head.firstLeftover)
+                    version: isWhole ? head.dayVersion : nil, isJoined: !head.wantsJoining(isAtRest: true), leftover: head.firstLeftover)
             }
         }
     }

@@ -62,14 +62,15 @@ public struct SegmentCheck: Sendable {
         try events.finish()
         var minutes = events.reducer.minutes
         let links = try await store.scanEvents(
-            Selection(project: project, types: [IdentityLink.eventType]), in: [range], reading: [], into: LinkCollector()
+            Selection(project: project, types: [IdentityLink.eventType]), in: [range], reading: [], into: AllLinks()
         ).links
-        for link in Set(links) { minutes[link.minute] &+= link.digest }
+        for link in IdentityLink.decisive(links) { minutes[link.minute] &+= link.digest }
         let after = try await store.minuteVersions(of: project, day: day)
         let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)
         for minute in 0..<SegmentHead.minutesInDay {
             let isOld = first + Int64(minute) < oldest
-            let isTold = head.builds.indices.contains(Int(head.runs[minute])) ? head.builds[Int(head.runs[minute])].fields == fields : true
+            let run = Int(head.runs[minute])
+            let isTold = run >= 0 ? head.builds[run].fields == fields : run == SegmentHead.noRun
             if before[minute] != after[minute] || after[minute] != head.versions[minute] || isOld || !isTold {
                 if !isOld, after[minute] != 0 { report.stale += 1 }
             } else if rows[minute] != minutes[minute] {
@@ -88,8 +89,19 @@ public struct SegmentCheck: Sendable {
             reducer: ScannedRows(RowDigests(fields: fields, isByActor: true)))
         try await merge.readByActor(plan.sources)
         var minutes = merge.reducer.minutes
-        for link in Set(try await store.links(of: project, plan.sources)) { minutes[link.minute] &+= link.digest }
+        for link in IdentityLink.decisive(try await store.links(of: project, plan.sources)[head.day] ?? []) {
+            minutes[link.minute] &+= link.digest
+        }
         return minutes
+    }
+}
+
+private struct AllLinks: EventScanReducer {
+    private(set) var links: [IdentityLink] = []
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        if let link = IdentityLink(event) { links.append(link) }
+        return true
     }
 }
 

@@ -1,6 +1,6 @@
 /// Rows as a store keeps them: a blob for the actors, one for their names, one for the times and one for each column.
 ///
-/// Numbers are LEB128. Each blob begins with ``format``.
+/// Numbers are LEB128. Each blob begins with ``format`` and ends with a ``SegmentSeal``.
 /// - actors: how many, 16 bytes each, then how many rows each has.
 /// - names: how many, then each with its length before it.
 /// - times: four bytes a row, the lowest first.
@@ -26,6 +26,8 @@ struct SegmentChunkWriter {
     private var names = RowEntries()
     private var times: [UInt32] = []
     private var columns: [Column]
+    /// Bytes of entries of the column that has most.
+    private var largest = 0
     private var finished: [SegmentChunk] = []
     /// Held until the chunk is closed: what is known of a source's codes goes by its identity.
     private var sources: [ObjectIdentifier: EventRows] = [:]
@@ -58,9 +60,12 @@ struct SegmentChunkWriter {
             let end = min(range.upperBound, start + SegmentChunk.rowLimit - before)
             var row = start
             // Entries may fill the chunk at any row.
-            while row < end, row == start || !row.isMultiple(of: 64) || !isFull {
+            while row < end, row == start || !isFull {
                 times.append(rows.times[row])
-                for index in columns.indices { columns[index].add(rows.columns[index], row, of: rows) }
+                for index in columns.indices {
+                    columns[index].add(rows.columns[index], row, of: rows)
+                    largest = max(largest, columns[index].entries.bytes.count)
+                }
                 row += 1
             }
             counts[counts.count - 1] += Int32(row - start)
@@ -69,8 +74,7 @@ struct SegmentChunkWriter {
     }
 
     private var isFull: Bool {
-        times.count >= SegmentChunk.rowLimit || names.bytes.count >= SegmentChunk.byteLimit
-            || columns.contains { $0.entries.bytes.count >= SegmentChunk.byteLimit }
+        times.count >= SegmentChunk.rowLimit || names.bytes.count >= SegmentChunk.byteLimit || largest >= SegmentChunk.byteLimit
     }
 
     /// The chunks that are done.
@@ -97,10 +101,13 @@ struct SegmentChunkWriter {
             present |= 1 << UInt64(index)
         }
         finished.append(
-            SegmentChunk(info: SegmentHead.Chunk(first: first, rows: Int32(times.count), columns: present), blobs: blobs))
+            SegmentChunk(
+                info: SegmentHead.Chunk(first: first, rows: Int32(times.count), columns: present),
+                blobs: blobs.map { ($0.part, SegmentSeal.sealed($0.bytes)) }))
         (actors, counts, names, times) = ([], [], RowEntries(), [])
         columns = Array(repeating: Column(), count: columnCount)
         sources = [:]
+        largest = 0
     }
 
     private var encodedActors: [UInt8] {
@@ -178,7 +185,7 @@ extension EventRows {
             _ read: (inout TableCursor) throws(GroupTable.Unreadable) -> Value
         ) throws(GroupTable.Unreadable) -> Value {
             guard let bytes = blobs.next() else { throw .damaged }
-            return try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+            return try SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
                 var cursor = TableCursor(buffer)
                 guard try cursor.byte() == SegmentChunk.format else { throw .damaged }
                 let value = try read(&cursor)
@@ -188,6 +195,7 @@ extension EventRows {
         }
         let rows = Int(chunk.rows)
         let (actors, starts) = try next { (cursor) throws(GroupTable.Unreadable) in try Self.actors(&cursor, rows: rows) }
+        guard actors.first == chunk.first else { throw .damaged }
         let times =
             try parts.hasTimes
             ? next { (cursor) throws(GroupTable.Unreadable) in try cursor.integers(rows, UInt32.self) } : []
@@ -216,8 +224,9 @@ extension EventRows {
         starts.reserveCapacity(count + 1)
         var sum: Int64 = 0
         for _ in 0..<count {
-            sum += try cursor.count()
-            guard sum <= rows else { throw .damaged }
+            let count = try cursor.count()
+            sum += count
+            guard count > 0, sum <= rows else { throw .damaged }
             starts.append(Int32(sum))
         }
         guard sum == rows else { throw .damaged }

@@ -6,10 +6,10 @@ struct SegmentHead: Sendable, Equatable {
     var day: Int64
     /// The version of the day's bucket that was read before anything else.
     var dayVersion: Int64 = 0
-    /// Of each minute of the day the version that was read before its events; 0 where nobody had marked it.
+    /// Of each minute of the day the version that was read before its events; 0 where it has to be read again, or nobody had marked it.
     var versions = [Int64](repeating: 0, count: minutesInDay)
-    /// The run that holds a minute, by its place among ``runs``; -1 where none does.
-    var runs = [Int8](repeating: -1, count: minutesInDay)
+    /// The run that holds a minute, by its place among ``builds``; ``noRun`` where it has no events, ``untold`` where it has too many.
+    var runs = [Int8](repeating: noRun, count: minutesInDay)
     var builds: [Run] = []
     /// What may be deleted once nobody reads it any more, and what somebody may be writing.
     var leftovers: [Leftover] = []
@@ -17,6 +17,9 @@ struct SegmentHead: Sendable, Equatable {
     static let minutesInDay = 1_440
     /// Runs of a segment at the most.
     static let runLimit = 100
+    static let noRun: Int8 = -1
+    /// The events themselves are read.
+    static let untold: Int8 = -2
 
     /// Events that were read together.
     struct Run: Sendable, Equatable {
@@ -25,11 +28,13 @@ struct SegmentHead: Sendable, Equatable {
         /// How many minutes were read for it. It holds fewer where later runs have taken some.
         var minutes: Int
         var fields: [RowField]
-        /// How many of its events join an anonymous id with a user.
-        var links: Int
+        /// How many blobs hold which anonymous ids its events join with which users.
+        var linkBlobs: Int
         var chunks: [Chunk]
 
         var rows: Int { chunks.reduce(0) { $0 + Int($1.rows) } }
+
+        static let ids: Range<Int64> = 1..<1 << 62
     }
 
     /// Some of a run's rows. Chunks follow each other in the order of their rows.
@@ -54,8 +59,8 @@ struct SegmentHead: Sendable, Equatable {
         self.day = day
     }
 
-    /// Puts a run in the place of what is known about some minutes.
-    mutating func put(_ run: Run?, minutes: [(minute: Int, version: Int64)], at now: Timestamp) {
+    /// Puts a run in the place of what is known about some minutes; without one they are ``noRun`` or ``untold``.
+    mutating func put(_ run: Run?, minutes: [(minute: Int, version: Int64)], isTold: Bool = true, at now: Timestamp) {
         let place = Int8(builds.count)
         if let run {
             builds.append(run)
@@ -63,7 +68,7 @@ struct SegmentHead: Sendable, Equatable {
         }
         for (minute, version) in minutes {
             versions[minute] = version
-            runs[minute] = run == nil ? -1 : place
+            runs[minute] = run != nil ? place : isTold ? Self.noRun : Self.untold
         }
         dropUnused(at: now)
     }
@@ -100,13 +105,13 @@ extension SegmentHead {
         var writer = TableWriter()
         writer.number(Self.format)
         writer.number(dayVersion)
-        let known = versions.indices.filter { versions[$0] != 0 || runs[$0] >= 0 }
+        let known = versions.indices.filter { versions[$0] != 0 || runs[$0] != Self.noRun }
         writer.number(Int64(known.count))
         var last = 0
         for minute in known {
             writer.number(Int64(minute - last))
             writer.number(versions[minute])
-            writer.number(Int64(runs[minute]) + 1)
+            writer.number(Int64(runs[minute]) + 2)
             last = minute
         }
         // The fields of runs are mostly the same ones.
@@ -114,7 +119,7 @@ extension SegmentHead {
         for (place, run) in builds.enumerated() {
             writer.word(UInt64(bitPattern: run.id))
             writer.number(Int64(run.minutes))
-            writer.number(Int64(run.links))
+            writer.number(Int64(run.linkBlobs))
             let isSame = place > 0 && builds[place - 1].fields == run.fields
             writer.number(isSame ? 0 : Int64(run.fields.count) + 1)
             if !isSame { for field in run.fields { writer.text(field.text) } }
@@ -132,33 +137,37 @@ extension SegmentHead {
             writer.word(UInt64(bitPattern: leftover.since.milliseconds))
             writer.number(leftover.isBegun ? 1 : 0)
         }
-        return writer.bytes
+        return SegmentSeal.sealed(writer.bytes)
     }
 
     /// Anything may have written the bytes.
     init(day: Int64, encoded bytes: [UInt8]) throws(GroupTable.Unreadable) {
         self.init(day: day)
-        try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+        try SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
             var cursor = TableCursor(buffer)
             guard try cursor.number() == Self.format else { throw .damaged }
             dayVersion = try cursor.number()
             var minute: Int64 = 0
             for _ in 0..<(try cursor.length()) {
-                minute += try cursor.number()
-                guard minute < Int64(Self.minutesInDay) else { throw .damaged }
+                let step = try cursor.number()
+                guard step < Int64(Self.minutesInDay) - minute else { throw .damaged }
+                minute += step
                 versions[Int(minute)] = try cursor.number()
                 let run = try cursor.number()
-                guard run <= Int64(Self.runLimit) else { throw .damaged }
-                runs[Int(minute)] = Int8(run - 1)
+                guard run < Int64(Self.runLimit) + 2 else { throw .damaged }
+                runs[Int(minute)] = Int8(run - 2)
             }
             for _ in 0..<(try cursor.length()) { builds.append(try cursor.run(fieldsBefore: builds.last?.fields ?? [])) }
+            guard builds.count <= Self.runLimit else { throw .damaged }
             for _ in 0..<(try cursor.length()) {
                 leftovers.append(
                     Leftover(
                         run: Int64(bitPattern: try cursor.word()), since: Timestamp(milliseconds: Int64(bitPattern: try cursor.word())),
                         isBegun: try cursor.number() == 1))
             }
-            guard cursor.isAtEnd, runs.allSatisfy({ Int($0) < builds.count }) else { throw .damaged }
+            guard cursor.isAtEnd, runs.allSatisfy({ Int($0) < builds.count }),
+                (builds.map(\.id) + leftovers.map(\.run)).allSatisfy(Run.ids.contains)
+            else { throw .damaged }
         }
     }
 }
@@ -166,7 +175,7 @@ extension SegmentHead {
 extension TableCursor {
     fileprivate mutating func run(fieldsBefore: [RowField]) throws(GroupTable.Unreadable) -> SegmentHead.Run {
         var run = SegmentHead.Run(
-            id: Int64(bitPattern: try word()), minutes: Int(try number()), fields: fieldsBefore, links: Int(try number()), chunks: [])
+            id: Int64(bitPattern: try word()), minutes: Int(try number()), fields: fieldsBefore, linkBlobs: Int(try number()), chunks: [])
         let count = try length()
         if count > 0 {
             run.fields = []
@@ -175,7 +184,7 @@ extension TableCursor {
                 run.fields.append(field)
             }
         }
-        guard run.fields.count <= 64 else { throw .damaged }
+        guard run.fields.count <= 64, run.linkBlobs <= 1 << 20 else { throw .damaged }
         for _ in 0..<(try length()) {
             let first = ActorKey(high: try word(), low: try word())
             let rows = try number()

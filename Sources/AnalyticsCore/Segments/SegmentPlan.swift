@@ -43,10 +43,11 @@ struct SegmentPlan: Sendable {
         var masks = head.builds.map { _ in [Bool](repeating: false, count: SegmentHead.minutesInDay) }
         var stale: [Int64] = []
         for minute in touched {
-            let run = Int(head.runs[minute])
+            let run = head.runs[minute]
             let isCurrent = head.dayVersion == version || minutes[minute] == head.versions[minute]
-            if isCurrent, run < 0 { continue }
-            if isCurrent, isReadable[run] {
+            if isCurrent, run == SegmentHead.noRun { continue }
+            if isCurrent, run >= 0, isReadable[Int(run)] {
+                let run = Int(run)
                 masks[run][minute] = true
                 wanted[run] += 1
             } else {

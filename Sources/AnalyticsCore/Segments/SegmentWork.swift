@@ -18,17 +18,18 @@ struct SegmentWork: Sendable {
     /// Runs with which a day that goes on changing does without being joined.
     static let manyRuns = 8
     /// How long a question may go on reading a run that was replaced. Above the longest time that a question may take.
-    static let grace: Duration = .seconds(180)
-    /// How long a builder may write a run: then others take it for dead. Each part of the work has to be done within half of it.
-    static let lease: Duration = .seconds(600)
+    static let grace: Duration = .seconds(660)
+    /// How long a builder may write a run: then others take it for dead. Each part of the work has to be done within a third of it.
+    static let lease: Duration = .seconds(180)
     private static let blobBytes = 4 << 20
 
     /// What a day's segment has come to.
     struct Outcome: Sendable {
         /// Of the day, for which the segment is complete; `nil` when it is not, or when another builder was quicker.
         var version: Int64?
-        /// Whether there is at most one run.
+        /// Whether there is nothing to be joined once the day is at rest.
         var isJoined = false
+        var hasJoined = false
         /// When there is something to delete.
         var leftover: Timestamp?
     }
@@ -46,39 +47,43 @@ struct SegmentWork: Sendable {
             minutes[minute] != head.versions[minute]
                 || (head.runs[minute] >= 0 && head.builds[Int(head.runs[minute])].fields != fields)
         }
-        var isWhole = true
+        var (isWhole, hasJoined) = (true, false)
         if !isAtRest {
             // Minutes that are not over will change again.
             let present = Int((now.milliseconds - day * RollupTier.day.milliseconds) / RollupTier.minute.milliseconds)
-            let live = changed.count { $0 >= present - 1 && $0 <= present + 1 }
-            changed.removeAll { $0 >= present - 1 && $0 <= present + 1 }
-            isWhole = live == 0
+            let over = changed.filter { $0 < present || $0 > present + 1 }
+            isWhole = over.count == changed.count
+            changed = over
         }
         while let first = changed.first {
-            let read = try await Deadline.within(Self.lease / 2) { try await self.readEvents(changed) }
+            let read = try await Deadline.within(Self.lease / 3) { try await self.readEvents(changed) }
             let done = Array(changed.prefix { $0 < read.end })
             changed.removeFirst(done.count)
             if done.isEmpty {
                 // Too large to be held.
                 changed.removeFirst()
-                isWhole = false
-                head.put(nil, minutes: [(minute: first, version: 0)], at: now)
+                head.put(nil, minutes: [(minute: first, version: minutes[first])], isTold: false, at: now)
+                guard try await swap(&head, &revision) else { return Outcome() }
                 continue
             }
             let news = done.map { (minute: $0, version: minutes[$0]) }
             guard try await write(read.rows, read.links, replacing: news, &head, &revision) else { return Outcome() }
-            if head.builds.count >= SegmentHead.runLimit {
+            if head.builds.count >= SegmentHead.runLimit - 1 {
                 guard try await join(&head, &revision) else { return Outcome() }
+                hasJoined = true
             }
         }
-        if head.builds.count > (isAtRest ? 1 : Self.manyRuns) {
+        if head.wantsJoining(isAtRest: isAtRest) {
             guard try await join(&head, &revision) else { return Outcome() }
+            hasJoined = true
         }
         if isWhole, head.dayVersion != version {
             head.dayVersion = version
             guard try await swap(&head, &revision) else { return Outcome() }
         }
-        return Outcome(version: isWhole ? version : nil, isJoined: head.builds.count <= 1, leftover: head.firstLeftover)
+        return Outcome(
+            version: isWhole ? version : nil, isJoined: !head.wantsJoining(isAtRest: true), hasJoined: hasJoined,
+            leftover: head.firstLeftover)
     }
 
     // MARK: The head
@@ -107,8 +112,13 @@ struct SegmentWork: Sendable {
     private func deleteLeftovers(_ head: inout SegmentHead, _ revision: inout Int64, _ now: Timestamp) async throws -> Bool {
         let old = head.leftovers.filter { $0.end <= now }
         guard !old.isEmpty else { return true }
-        for leftover in old { try await store.deleteSegmentBlobs(of: project, day: day, run: leftover.run) }
-        head.leftovers.removeAll(where: old.contains)
+        for leftover in old where !leftover.isBegun { try await store.deleteSegmentBlobs(of: project, day: day, run: leftover.run) }
+        head.leftovers.removeAll { old.contains($0) && !$0.isBegun }
+        // Who was taken for dead may be about to put it in: after this it finds another head, and what it wrote is nobody's.
+        for index in head.leftovers.indices where old.contains(head.leftovers[index]) {
+            head.leftovers[index].isBegun = false
+            head.leftovers[index].since = now
+        }
         return try await swap(&head, &revision)
     }
 
@@ -143,18 +153,35 @@ struct SegmentWork: Sendable {
         _ minutes: [(minute: Int, version: Int64)], _ links: [IdentityLink], _ head: inout SegmentHead, _ revision: inout Int64,
         _ body: ((_ chunks: [SegmentChunk]) async throws -> Void) async throws -> Void
     ) async throws -> Bool {
-        let id = Int64.random(in: 1..<1 << 62)
+        let id = Int64.random(in: SegmentHead.Run.ids)
         let leftover = SegmentHead.Leftover(run: id, since: clock.now(), isBegun: true)
         head.leftovers.append(leftover)
         guard try await swap(&head, &revision) else { return false }
+        do {
+            return try await write(id, leftover, minutes, links, &head, &revision, body)
+        } catch {
+            // The day must not wait for a builder that has given up.
+            head.leftovers.removeAll { $0 == leftover }
+            if (try? await store.deleteSegmentBlobs(of: project, day: day, run: id)) != nil { _ = try? await swap(&head, &revision) }
+            throw error
+        }
+    }
+
+    private func write(
+        _ id: Int64, _ leftover: SegmentHead.Leftover, _ minutes: [(minute: Int, version: Int64)], _ links: [IdentityLink],
+        _ head: inout SegmentHead, _ revision: inout Int64,
+        _ body: ((_ chunks: [SegmentChunk]) async throws -> Void) async throws -> Void
+    ) async throws -> Bool {
         var chunks: [SegmentHead.Chunk] = []
         var pending: [SegmentBlob] = []
         var bytes = 0
-        if !links.isEmpty {
-            let key = SegmentBlob.Key(project: project, day: day, run: id, chunk: 0, part: .links)
-            pending.append(SegmentBlob(key: key, bytes: IdentityLink.encode(links)))
+        let linkBlobs = IdentityLink.blobs(IdentityLink.decisive(links))
+        for (number, blob) in linkBlobs.enumerated() {
+            let key = SegmentBlob.Key(project: project, day: day, run: id, chunk: number, part: .links)
+            pending.append(SegmentBlob(key: key, bytes: blob))
+            bytes += blob.count
         }
-        try await Deadline.within(Self.lease / 2) {
+        try await Deadline.within(Self.lease / 3) {
             try await body { finished in
                 for chunk in finished {
                     for (part, blob) in chunk.blobs {
@@ -171,7 +198,7 @@ struct SegmentWork: Sendable {
             }
             try await self.store.writeSegmentBlobs(pending)
         }
-        let run = SegmentHead.Run(id: id, minutes: minutes.count, fields: fields, links: links.count, chunks: chunks)
+        let run = SegmentHead.Run(id: id, minutes: minutes.count, fields: fields, linkBlobs: linkBlobs.count, chunks: chunks)
         SegmentMetrics.built.increment(by: run.rows)
         head.put(chunks.isEmpty ? nil : run, minutes: minutes, at: clock.now())
         head.leftovers.removeAll { $0 == leftover }
@@ -182,23 +209,30 @@ struct SegmentWork: Sendable {
 
     /// Makes one run of all.
     private func join(_ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
+        // Runs with other columns are read from the events again first, if there is room for what takes their place.
+        let others = head.builds.indices.filter { head.builds[$0].fields != fields }
+        if !others.isEmpty {
+            guard head.builds.count >= SegmentHead.runLimit - 1 else { return true }
+            head.put(nil, minutes: others.flatMap { head.minutes(of: $0).map { (minute: $0, version: 0) } }, at: clock.now())
+            head.dayVersion = 0
+        }
         var plan = SegmentPlan(Timestamp(day: day)..<Timestamp(day: day + 1), fields: fields)
         plan.add(day: day, version: head.dayVersion, head: head, minutes: [])
-        // Runs with other columns are read from the events again first.
-        guard plan.scans.isEmpty else { return true }
         let sources = plan.sources
         let held = head.runs.indices.filter { head.runs[$0] >= 0 }.map { (minute: $0, version: head.versions[$0]) }
         guard let filter = RowFilter(Selection(project: project)) else { preconditionFailure("a selection of everything") }
         do {
-            let links = try await store.links(of: project, sources)
+            let links = try await store.links(of: project, sources)[day] ?? []
             return try await write(held, links, &head, &revision) { save in
                 var merge = RowMerge(
                     store: store, project: project, filter: filter, identities: .empty, reducer: ScannedRows(RunJoiner(fields: fields)))
                 try await merge.readByActor(sources) { joiner in try await save(joiner.writer.take()) }
                 try await save(merge.reducer.answer())
             }
-        } catch is MissingBlob {
-            return false
+        } catch let failure as MissingBlob {
+            // Nobody has replaced it, or the head that is written now is refused.
+            SegmentMetrics.unreadable.increment()
+            return try await forget(failure.run, &head, &revision)
         } catch let failure as UnreadableRun {
             SegmentMetrics.unreadable.increment()
             return try await forget(failure.run, &head, &revision)
@@ -221,6 +255,15 @@ extension SegmentHead.Leftover {
 }
 
 extension SegmentHead {
+    /// Joining rewrites all rows: a few that have come late are left beside the others.
+    func wantsJoining(isAtRest: Bool) -> Bool {
+        guard builds.count > 1 else { return false }
+        if builds.count > SegmentWork.manyRuns { return true }
+        let rows = builds.map(\.rows)
+        let largest = rows.max() ?? 0
+        return isAtRest && (rows.reduce(0, +) - largest) * 4 >= largest
+    }
+
     var firstLeftover: Timestamp? { leftovers.map(\.end).min() }
 }
 
@@ -268,7 +311,11 @@ private struct RunJoiner: RowReducer {
     private var slots: [EventRows?] = []
     /// Of the present actor.
     private var held: [(rows: EventRows, range: Range<Int>)] = []
+    private var heldRows = 0
     private var isUser = false
+
+    /// Rows of one actor that are put in order at a time. One with more on a day has them in order piece by piece.
+    private static let orderedRows = 500_000
 
     init(fields: [RowField]) {
         self.fields = fields
@@ -289,11 +336,19 @@ private struct RunJoiner: RowReducer {
     mutating func add(slot: Int, _ range: Range<Int>) {
         guard let rows = slots[slot] else { return }
         // Rows without an actor have no order that anyone relies on, and may be very many.
-        if isUser { held.append((rows, range)) } else { write(rows, range) }
+        guard isUser else { return write(rows, range) }
+        held.append((rows, range))
+        heldRows += range.count
+        if heldRows > Self.orderedRows { writeHeld() }
     }
 
-    mutating func end() {
-        defer { held.removeAll(keepingCapacity: true) }
+    mutating func end() { writeHeld() }
+
+    private mutating func writeHeld() {
+        defer {
+            held.removeAll(keepingCapacity: true)
+            heldRows = 0
+        }
         if held.count == 1 { return write(held[0].rows, held[0].range) }
         // Equal times lie in one minute, and so in one run, where ids have put them in order.
         var order: [(time: UInt32, piece: Int, row: Int)] = []

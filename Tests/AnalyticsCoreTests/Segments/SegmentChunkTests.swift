@@ -61,7 +61,7 @@ struct SegmentChunkTests {
         }
     }
 
-    @Test(arguments: [0, 1, 2, 500, 40_000] as [Int])
+    @Test(arguments: [0, 1, 2, 500, 17_000] as [Int])
     func whatIsWrittenIsRead(count: Int) throws {
         var random = Seeded(UInt64(count))
         let events = events(&random, count: count)
@@ -112,12 +112,23 @@ struct SegmentChunkTests {
                 }
             }
         }
-        // Whatever the bytes are, reading ends with rows or with the error.
-        for seed in 0..<2_000 as Range<UInt64> {
+        // Every changed bit is noticed.
+        for seed in 0..<200 as Range<UInt64> {
             var random = Seeded(seed)
-            let (blob, place, byte) = (random.below(chunk.blobs.count), random.below(400), UInt8(random.below(256)))
+            let (blob, bit) = (random.below(chunk.blobs.count), UInt8(1) << UInt8(random.below(8)))
+            #expect(throws: GroupTable.Unreadable.damaged) { try read(chunk) { if $0 == blob { $1[random.below($1.count)] ^= bit } } }
+        }
+        // Bytes that bear the right seal may still say anything: reading ends with rows or with the error.
+        for seed in 0..<500 as Range<UInt64> {
+            var random = Seeded(seed)
+            let (blob, byte) = (random.below(chunk.blobs.count), UInt8(random.below(256)))
             do {
-                let rows = try read(chunk) { if $0 == blob, $1.count > place { $1[place] = byte } }
+                let rows = try read(chunk) { index, bytes in
+                    guard index == blob else { return }
+                    bytes.removeLast(8)
+                    bytes[random.below(min(bytes.count, 400))] = byte
+                    bytes = SegmentSeal.sealed(bytes)
+                }
                 _ = try texts(rows)
             } catch let error as GroupTable.Unreadable {
                 #expect(error == .damaged)
@@ -137,24 +148,31 @@ struct SegmentChunkTests {
             }
             let minutes = (0..<40).map { _ in (minute: random.below(1_440), version: Int64(1 + random.below(1 << 20))) }
             let fields = number == 3 ? Self.fields : SegmentFields.standard
-            let run = SegmentHead.Run(id: Int64(1 + number) << 50, minutes: 40, fields: fields, links: number, chunks: chunks)
+            let run = SegmentHead.Run(id: Int64(1 + number) << 50, minutes: 40, fields: fields, linkBlobs: number, chunks: chunks)
             head.put(number == 2 ? nil : run, minutes: minutes, at: noon)
         }
         head.leftovers.append(.init(run: 77, since: noon, isBegun: true))
         #expect(try SegmentHead(day: Self.day, encoded: head.encoded) == head)
         let bytes = head.encoded
-        for length in bytes.indices {
+        for length in stride(from: 0, to: bytes.count, by: 23) {
             #expect(throws: GroupTable.Unreadable.self) { try SegmentHead(day: Self.day, encoded: Array(bytes.prefix(length))) }
         }
-        for place in bytes.indices {
+        for place in stride(from: 0, to: bytes.count, by: 17) {
             var changed = bytes
             changed[place] ^= UInt8(1 + random.below(255))
-            _ = try? SegmentHead(day: Self.day, encoded: changed).encoded
+            #expect(throws: GroupTable.Unreadable.self) { try SegmentHead(day: Self.day, encoded: changed) }
+            // With the right seal it may say anything, and is used as it is or refused.
+            guard place < bytes.count - 8 else { continue }
+            let sealed = SegmentSeal.sealed(Array(changed.dropLast(8)))
+            if var other = try? SegmentHead(day: Self.day, encoded: sealed) {
+                other.put(nil, minutes: [(0, 1)], at: noon)
+                _ = other.encoded
+            }
         }
     }
 
     @Test func aRunWithoutMinutesIsLeftOver() {
-        func run(_ id: Int64) -> SegmentHead.Run { .init(id: id, minutes: 2, fields: Self.fields, links: 0, chunks: []) }
+        func run(_ id: Int64) -> SegmentHead.Run { .init(id: id, minutes: 2, fields: Self.fields, linkBlobs: 0, chunks: []) }
         var head = SegmentHead(day: Self.day)
         head.put(run(1), minutes: [(1, 5), (2, 5)], at: noon)
         head.put(run(2), minutes: [(2, 6), (3, 6)], at: noon)
@@ -162,6 +180,48 @@ struct SegmentChunkTests {
         head.put(nil, minutes: [(1, 7)], at: noon + .seconds(1))
         #expect(head.builds.map(\.id) == [2] && head.minutes(of: 0) == [2, 3] && head.runs[1] == -1 && head.versions[1] == 7)
         #expect(head.leftovers == [.init(run: 1, since: noon + .seconds(1), isBegun: false)])
+    }
+
+    @Test func linksThatCanDecideAreKept() throws {
+        var random = Seeded(9)
+        for _ in 0..<40 {
+            let links = (0..<random.below(60)).map { _ in
+                IdentityLink(
+                    time: UInt32(random.below(4) * 60_000 + random.below(3)), anonymous: ActorKey(.anonymous, "a\(random.below(3))"),
+                    user: BytewiseString(["ann", "é", "e\u{301}", ""][random.below(4)]))
+            }
+            let kept = IdentityLink.decisive(links)
+            #expect(kept.count <= 12)
+            // Whichever minutes are read.
+            for minutes in [Set(0..<4), [1, 3], [random.below(4)]] {
+                let (few, all) = (kept.filter { minutes.contains($0.minute) }, links.filter { minutes.contains($0.minute) })
+                #expect(IdentityMap([(1, few)]).users == IdentityMap([(1, all)]).users)
+                #expect(IdentityMap([(1, few.shuffled())]).digest == IdentityMap([(1, all.shuffled())]).digest)
+            }
+            #expect(try IdentityLink.blobs(kept).flatMap { try IdentityLink.decode($0) } == kept)
+        }
+        let many = (0..<30_000).map {
+            IdentityLink(time: UInt32($0), anonymous: ActorKey(.anonymous, "\($0)"), user: BytewiseString("u\($0)"))
+        }
+        let blobs = IdentityLink.blobs(many)
+        #expect(blobs.count > 1 && blobs.allSatisfy { $0.count < 1 << 20 })
+        #expect(try blobs.flatMap { try IdentityLink.decode($0) } == many)
+    }
+
+    @Test func anActorWithManyRowsLiesInSeveralChunks() throws {
+        var builder = RowsBuilder(day: Self.day, fields: [RowField("data.x")!], hasNames: true)
+        for index in 0..<20 {
+            let values = (0..<60_000).map { JSONScalar.integer(Int64($0 * index)) }
+            builder.add(
+                ScannedEvent(
+                    timestamp: Timestamp(day: Self.day) + .milliseconds(index), id: "\(index)", type: "t", source: "s", userId: "u",
+                    values: [values]))
+        }
+        let rows = builder.rows()
+        var writer = SegmentChunkWriter(columnCount: 1)
+        writer.add(rows, 0, 0..<20)
+        let chunks = writer.finish()
+        #expect(chunks.count == 20 && chunks.allSatisfy { $0.info.first == rows.actors[0] })
     }
 
     @Test func keysOfActorsAreThoseOfTheirKindAndBytes() {

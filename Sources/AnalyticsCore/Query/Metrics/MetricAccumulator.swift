@@ -38,6 +38,9 @@ struct MetricAccumulator: Sendable {
         }
     }
 
+    /// About the bytes that it takes.
+    var size: Int { if case .values(let values) = state { values.count * 8 + 64 } else { 64 } }
+
     /// As if what was added to the other had been added here.
     mutating func merge(_ other: MetricAccumulator) {
         switch (state, other.state) {

@@ -144,7 +144,7 @@ struct RowTimeseriesTally: RowReducer {
     }
 
     private mutating func measure(_ place: Int, _ numbers: RowNumbers, row: Int) {
-        guard numbers.has(row) else { return }
+        guard numbers.has(row), bytes <= Self.byteLimit else { return }
         if measureNumbers[place] < 0 {
             measureNumbers[place] = Int32(measures.count)
             measures.append(MetricAccumulator(query.metric))

@@ -77,6 +77,13 @@ extension TimeseriesQuery {
 }
 
 extension QueryEngine {
+    /// The series, as old as it may be.
+    public func timeseries(_ query: TimeseriesQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Timeseries> {
+        try await recent(query.selection, [RowTimeseries.name] + query.keyParts, age, for: asker, size: \.size) {
+            try await timeseries(query)
+        }
+    }
+
     /// The series, and whether they came from the cache. Throws as ``counts(_:for:)`` does.
     public func timeseries(_ query: TimeseriesQuery, for asker: Asker = .staying) async throws -> (answer: Timeseries, cached: Bool) {
         if query.isToldByRollups {

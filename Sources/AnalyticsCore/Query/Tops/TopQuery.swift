@@ -30,6 +30,11 @@ extension TopQuery: RowQuestion {
 }
 
 extension QueryEngine {
+    /// The largest keys, as old as they may be.
+    public func top(_ query: TopQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Top> {
+        try await recent(query.selection, [TopQuery.name] + query.keyParts, age, for: asker, size: \.size) { try await top(query) }
+    }
+
     /// The largest keys, and whether they came from the cache.
     public func top(_ query: TopQuery, for asker: Asker = .staying) async throws -> (answer: Top, cached: Bool) {
         guard query.metric == .events, let grouping = query.dimension.rolledUp, query.selection.isToldByRollups else {

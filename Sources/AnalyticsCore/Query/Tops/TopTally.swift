@@ -101,7 +101,7 @@ struct TopTally: RowReducer {
                 if only >= 0 { touch(only) } else { for place in slot.places[code] { touch(place) } }
             }
         } else if let numbers = slot.numbers {
-            for row in range where numbers.has(row) {
+            for row in range where numbers.has(row) && bytes <= Self.byteLimit {
                 bytes += numbers.add(row, to: &measures[Int(slot.combinations[slot.column.code(of: row)])])
             }
         } else {
@@ -152,6 +152,9 @@ struct TopTally: RowReducer {
     }
 
     private func measured() throws -> Top {
+        // Values are kept once, and now for each key.
+        let needed = combinations.enumerated().reduce(0) { $0 + $1.element.count * measures[$1.offset].size }
+        guard needed <= Self.byteLimit else { throw QueryTooLargeError(.tooManyKeys) }
         var byKey = keys.map { _ in MetricAccumulator(query.metric) }
         var (total, other) = (MetricAccumulator(query.metric), MetricAccumulator(query.metric))
         for (number, combination) in combinations.enumerated() {

@@ -1,0 +1,89 @@
+/// How old an answer may be.
+public struct AnswerAge: Sendable {
+    /// When the question is asked.
+    public var now: Timestamp
+    /// 0: everything that was stored before the question is in the answer.
+    public var limit: Duration
+
+    /// Of questions about users that say nothing: computing them costs most.
+    public static let ofUsers: Duration = .seconds(5)
+    /// Seconds that may be asked for.
+    public static let limits = 0...3_600
+
+    public init(now: Timestamp, limit: Duration) {
+        self.now = now
+        self.limit = limit
+    }
+
+    fileprivate func allows(_ moment: Timestamp) -> Bool { moment <= now && moment + limit >= now }
+}
+
+/// An answer, and which events are in it.
+public struct Answered<Answer: Sendable>: Sendable {
+    public var answer: Answer
+    public var isCached: Bool
+    /// Whatever was stored before is in the answer.
+    public var asOf: Timestamp
+}
+
+/// Keeps answers for the few seconds for which somebody takes them as they are, and has each computed once for all who ask at the same time.
+actor RecentAnswers {
+    private struct Entry: Sendable {
+        var asOf: Timestamp
+        var answer: any Sendable
+        var isCached: Bool
+        var size: Int
+    }
+
+    private var entries: [String: Entry] = [:]
+    private var bytes = 0
+    private let inFlight = SingleFlight<String, Entry>()
+
+    /// Bytes of answers, about, beyond which the oldest go.
+    static let byteLimit = 32 << 20
+
+    /// - Parameters:
+    ///   - key: Names the question, its range included.
+    ///   - size: About the bytes of an answer.
+    func answer<Answer: Sendable>(
+        _ key: String, _ age: AnswerAge, for asker: Asker, size: @escaping @Sendable (Answer) -> Int,
+        _ compute: @escaping @Sendable () async throws -> (answer: Answer, cached: Bool)
+    ) async throws -> Answered<Answer> {
+        guard age.limit > .zero else {
+            let (answer, isCached) = try await asker.whileWaiting(compute)
+            return Answered(answer: answer, isCached: isCached, asOf: age.now)
+        }
+        if let entry = entries[key], age.allows(entry.asOf), let answer = entry.answer as? Answer {
+            return Answered(answer: answer, isCached: true, asOf: entry.asOf)
+        }
+        let inFlight = inFlight
+        while true {
+            let entry = try await asker.whileWaiting {
+                try await inFlight.value(for: key) {
+                    let (answer, isCached) = try await compute()
+                    return Entry(asOf: age.now, answer: answer, isCached: isCached, size: size(answer) + key.utf8.count + 128)
+                }
+            }
+            keep(entry, key, now: age.now)
+            guard let answer = entry.answer as? Answer else { preconditionFailure("an answer to another question") }
+            // The one that was under way may have begun long ago.
+            if age.allows(entry.asOf) || entry.asOf > age.now {
+                return Answered(answer: answer, isCached: entry.isCached, asOf: entry.asOf)
+            }
+        }
+    }
+
+    private func keep(_ entry: Entry, _ key: String, now: Timestamp) {
+        if let before = entries[key] {
+            // One that lies ahead is of a clock that was set back since.
+            guard before.asOf < entry.asOf || before.asOf > now else { return }
+            bytes -= before.size
+        }
+        entries[key] = entry
+        bytes += entry.size
+        while bytes > Self.byteLimit, let oldest = entries.min(by: { $0.value.asOf < $1.value.asOf }) {
+            entries[oldest.key] = nil
+            bytes -= oldest.value.size
+        }
+    }
+}
