@@ -219,10 +219,14 @@ class Check:
         environment = {"PATH": os.environ["PATH"], **self.cluster.service_environment(), "LOG_LEVEL": "error"}
         result = subprocess.run(
             [self.cluster.binary, "reconcile"], env=environment, cwd=self.cluster.folder, capture_output=True, text=True, timeout=300)
-        last = (result.stdout.splitlines() or [""])[-1]
+        rollups, segments = (["", ""] + result.stdout.splitlines())[-2:]
         expected = f"{len(self.events)} events, "
-        if result.returncode or not last.startswith(expected) or not last.endswith(" 0 marked, 0 differences"):
-            self.findings.drift.append(f"reconcile ended with {result.returncode}: {last} {result.stderr[-500:]}")
+        if (
+            result.returncode
+            or not (rollups.startswith(expected) and rollups.endswith(" 0 marked, 0 differences"))
+            or not (segments.startswith("segments: ") and segments.endswith(" 0 differences"))
+        ):
+            self.findings.drift.append(f"reconcile ended with {result.returncode}: {rollups} {segments} {result.stderr[-500:]}")
 
     # ---- over HTTP
 

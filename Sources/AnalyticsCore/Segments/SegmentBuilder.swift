@@ -11,6 +11,7 @@ public actor SegmentBuilder: Service {
     private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     private let clock: WallClock
     private let elapsed: ElapsedClock
+    private let chunkRows: Int
     private let logger: Logger
     private var planner = RollPlanner(longestInterval: SegmentBuilder.longestInterval)
     private var projects: [ProjectID: Known] = [:]
@@ -41,9 +42,17 @@ public actor SegmentBuilder: Service {
         store: any RollupStore & ProjectStore & EventScanner & SegmentStore, clock: WallClock, elapsed: ElapsedClock = .system,
         logger: Logger
     ) {
+        self.init(store: store, clock: clock, elapsed: elapsed, chunkRows: SegmentChunk.rowLimit, logger: logger)
+    }
+
+    init(
+        store: any RollupStore & ProjectStore & EventScanner & SegmentStore, clock: WallClock, elapsed: ElapsedClock, chunkRows: Int,
+        logger: Logger
+    ) {
         self.store = store
         self.clock = clock
         self.elapsed = elapsed
+        self.chunkRows = chunkRows
         self.logger = logger
         SegmentMetrics.prepare()
     }
@@ -122,7 +131,7 @@ public actor SegmentBuilder: Service {
                 isDone = false
                 continue
             }
-            let work = SegmentWork(store: store, project: project, day: day, fields: fields, clock: clock)
+            let work = SegmentWork(store: store, project: project, day: day, fields: fields, clock: clock, chunkRows: chunkRows)
             let outcome: SegmentWork.Outcome
             do {
                 outcome = try await work.run(isAtRest: isQuiet || everything)

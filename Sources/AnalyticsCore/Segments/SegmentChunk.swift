@@ -21,6 +21,7 @@ struct SegmentChunk {
 /// Cuts rows into chunks. They come in the order of their actors, each actor's from one or more sources in the order of their times.
 struct SegmentChunkWriter {
     private let columnCount: Int
+    private let rowLimit: Int
     private var actors: [ActorKey] = []
     private var counts: [Int32] = []
     private var names = RowEntries()
@@ -40,8 +41,9 @@ struct SegmentChunkWriter {
         var translations: [ObjectIdentifier: [Int32]] = [:]
     }
 
-    init(columnCount: Int) {
+    init(columnCount: Int, rowLimit: Int = SegmentChunk.rowLimit) {
         self.columnCount = columnCount
+        self.rowLimit = rowLimit
         columns = Array(repeating: Column(), count: columnCount)
     }
 
@@ -57,7 +59,7 @@ struct SegmentChunkWriter {
             }
             sources[ObjectIdentifier(rows)] = rows
             let before = times.count
-            let end = min(range.upperBound, start + SegmentChunk.rowLimit - before)
+            let end = min(range.upperBound, start + rowLimit - before)
             var row = start
             // Entries may fill the chunk at any row.
             while row < end, row == start || !isFull {
@@ -74,7 +76,7 @@ struct SegmentChunkWriter {
     }
 
     private var isFull: Bool {
-        times.count >= SegmentChunk.rowLimit || names.bytes.count >= SegmentChunk.byteLimit || largest >= SegmentChunk.byteLimit
+        times.count >= rowLimit || names.bytes.count >= SegmentChunk.byteLimit || largest >= SegmentChunk.byteLimit
     }
 
     /// The chunks that are done.

@@ -8,6 +8,8 @@ struct SegmentWork: Sendable {
     let day: Int64
     let fields: [RowField]
     let clock: WallClock
+    /// Rows of a chunk at the most.
+    var chunkRows = SegmentChunk.rowLimit
 
     /// Rows of a run that is read from events, and bytes of them, unless one minute has more.
     static let runRows = 200_000
@@ -140,7 +142,7 @@ struct SegmentWork: Sendable {
     ) async throws -> Bool {
         try await write(minutes, links, &head, &revision) { save in
             guard let rows else { return }
-            var writer = SegmentChunkWriter(columnCount: fields.count)
+            var writer = SegmentChunkWriter(columnCount: fields.count, rowLimit: chunkRows)
             for actor in rows.actors.indices {
                 writer.add(rows, actor, rows.rows(of: actor))
                 try await save(writer.take())
@@ -225,7 +227,8 @@ struct SegmentWork: Sendable {
             let links = try await store.links(of: project, sources)[day] ?? []
             return try await write(held, links, &head, &revision) { save in
                 var merge = RowMerge(
-                    store: store, project: project, filter: filter, identities: .empty, reducer: ScannedRows(RunJoiner(fields: fields)))
+                    store: store, project: project, filter: filter, identities: .empty,
+                    reducer: ScannedRows(RunJoiner(fields: fields, chunkRows: chunkRows)))
                 try await merge.readByActor(sources) { joiner in try await save(joiner.writer.take()) }
                 try await save(merge.reducer.answer())
             }
@@ -317,9 +320,9 @@ private struct RunJoiner: RowReducer {
     /// Rows of one actor that are put in order at a time. One with more on a day has them in order piece by piece.
     private static let orderedRows = 500_000
 
-    init(fields: [RowField]) {
+    init(fields: [RowField], chunkRows: Int) {
         self.fields = fields
-        writer = SegmentChunkWriter(columnCount: fields.count)
+        writer = SegmentChunkWriter(columnCount: fields.count, rowLimit: chunkRows)
     }
 
     var isByActor: Bool { true }

@@ -92,7 +92,7 @@ struct PropertyList: ExpressibleByArgument {
     var paths: [PropertyPath] = []
 
     init?(argument: String) {
-        for text in argument.split(separator: ",") {
+        for text in argument.splitUTF8(",") {
             guard let path = try? PropertyPath(String(text)) else { return nil }
             if !paths.contains(path) { paths.append(path) }
         }

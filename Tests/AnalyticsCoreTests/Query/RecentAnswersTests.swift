@@ -9,7 +9,7 @@ struct RecentAnswersTests {
 
     private func ask(_ key: String = "k", at seconds: Int, maxAge: Int, size: Int = 1) async throws -> Answered<Int> {
         let age = AnswerAge(now: noon + .seconds(seconds), limit: .seconds(maxAge))
-        return try await recent.answer(key, age, for: .staying, size: { _ in size }) { [computed] in (computed.next(), false) }
+        return try await recent.answer(key, age, for: .staying, size: { _ in size }, { [computed] in (computed.next(), false) })
     }
 
     @Test func anAnswerIsTakenForAsLongAsItsAskerAllows() async throws {
@@ -47,10 +47,11 @@ struct RecentAnswersTests {
     @Test func oneThatIsUnderWayIsNotTakenWhenItIsTooOld() async throws {
         let gate = Flag()
         let slow = Task { [recent, computed] in
-            try await recent.answer("k", AnswerAge(now: noon, limit: .seconds(5)), for: .staying, size: { _ in 1 }) {
+            let compute: @Sendable () async -> (answer: Int, cached: Bool) = {
                 while !gate.isTaken { await Task.yield() }
                 return (computed.next(), false)
             }
+            return try await recent.answer("k", AnswerAge(now: noon, limit: .seconds(5)), for: .staying, size: { _ in 1 }, compute)
         }
         let late = Task { try await ask(at: 20, maxAge: 1) }
         gate.isTaken = true
@@ -62,7 +63,7 @@ struct RecentAnswersTests {
         struct Failure: Error {}
         let age = AnswerAge(now: noon, limit: .seconds(5))
         await #expect(throws: Failure.self) {
-            _ = try await recent.answer("k", age, for: .staying, size: { (_: Int) in 1 }) { throw Failure() }
+            _ = try await recent.answer("k", age, for: .staying, size: { (_: Int) in 1 }, { throw Failure() })
         }
         #expect(try await ask(at: 0, maxAge: 5).answer == 1)
     }

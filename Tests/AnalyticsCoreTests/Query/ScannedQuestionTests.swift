@@ -142,7 +142,8 @@ struct ScannedQuestionTests {
         var random = Seeded(seed)
         // Segments hold nothing of it, some of it as it was, or all.
         let builder = SegmentBuilder(
-            store: store, clock: .fixed(noon + .milliseconds(random.below(2 * Self.length))), elapsed: ManualClock().elapsed, logger: quiet)
+            store: store, clock: .fixed(noon + .milliseconds(random.below(2 * Self.length))), elapsed: ManualClock().elapsed,
+            chunkRows: [1, 2, 5, SegmentChunk.rowLimit].randomElement(using: &random)!, logger: quiet)
         if random.chance(50) { try await store.setProperties(of: Project.default, to: [PropertyPath("data.plan")]) }
         var facts: [Facts] = []
         for part in ["a", "b", "c"] {

@@ -15,8 +15,8 @@ struct SegmentBuilderTests {
         store = MemoryStore(faults: faults)
     }
 
-    private func builder(at now: Timestamp = noon + .seconds(30 * 86_400)) -> SegmentBuilder {
-        SegmentBuilder(store: store, clock: .fixed(now), elapsed: clock.elapsed, logger: quiet)
+    private func builder(at now: Timestamp = noon + .seconds(30 * 86_400), chunkRows: Int = 3) -> SegmentBuilder {
+        SegmentBuilder(store: store, clock: .fixed(now), elapsed: clock.elapsed, chunkRows: chunkRows, logger: quiet)
     }
 
     private func event(_ random: inout Seeded, _ id: Int) -> Event {
