@@ -14,11 +14,14 @@ struct Fuzzer {
     private let corpus: [[UInt8]]
     private let lastInput: LastInput
 
-    init(_ name: String) throws {
+    /// - Parameter corpus: In place of the files.
+    init(_ name: String, corpus own: [[UInt8]]? = nil) throws {
         self.name = name
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let folder = tests.appendingPathComponent("Fuzz/corpus/\(name)")
-        corpus = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        corpus =
+            try own
+            ?? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
             .sorted { $0.lastPathComponent < $1.lastPathComponent }.map { Array(try Data(contentsOf: $0)) }
         try #require(!corpus.isEmpty, "\(folder.path) is empty")
         lastInput = try LastInput(tests.deletingLastPathComponent().appendingPathComponent(".build/fuzz/\(name).input"))

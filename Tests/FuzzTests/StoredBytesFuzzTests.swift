@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import TestSupport
 import Testing
 
@@ -24,6 +25,82 @@ struct StoredBytesFuzzTests {
             }
             try tally.add(table, of: BucketSpan(tier: .hour, index: 0))
             try Wrong.unless(try tally.answer().total == groups.reduce(0) { $0 + $1.count }, "added up to something else")
+            return true
+        }
+    }
+
+    private static let fields: [RowField] = [.type, .source, .sessionId, RowField("data.plan")!]
+
+    private static func chunks(rows: Int) -> [SegmentChunk] {
+        var builder = RowsBuilder(day: 1, fields: fields, hasNames: true)
+        for index in 0..<rows {
+            builder.add(
+                ScannedEvent(
+                    timestamp: Timestamp(milliseconds: 86_400_000 + Int64(index) * 1_000), id: "\(index)", type: "t\(index % 3)",
+                    source: "s",
+                    userId: index.isMultiple(of: 3) ? nil : "u\(index % 5)",
+                    values: [[.string("é"), .integer(Int64(index)), .double(0.5), .boolean(true), .null]]))
+        }
+        let rows = builder.rows()
+        var writer = SegmentChunkWriter(columnCount: fields.count)
+        for actor in rows.actors.indices { writer.add(rows, actor, rows.rows(of: actor)) }
+        return writer.finish()
+    }
+
+    /// What stands before a seal, which every input gets anew.
+    private static func unsealed(_ bytes: [UInt8]) -> [UInt8] { Array(bytes.dropLast(8)) }
+
+    @Test("A segment's head is refused, or read back as itself")
+    func segmentHeads() throws {
+        var head = SegmentHead(day: 1)
+        head.dayVersion = 7
+        let corpus = (0..<4).map { number -> [UInt8] in
+            let run = SegmentHead.Run(
+                id: Int64(number) + 1, minutes: 3, fields: Self.fields, linkBlobs: number, chunks: Self.chunks(rows: 9).map(\.info))
+            head.put(
+                number == 2 ? nil : run, minutes: (0..<3).map { ($0 * 7 + number, 5) }, isTold: number != 2, at: Timestamp(milliseconds: 9))
+            return Self.unsealed(head.encoded)
+        }
+        try Fuzzer("segment-head", corpus: corpus).run { input in
+            guard let head = try? SegmentHead(day: 1, encoded: SegmentSeal.sealed(input)) else { return false }
+            try Wrong.unless((try? SegmentHead(day: 1, encoded: head.encoded)) == head, "what is read back is something else")
+            var plan = SegmentPlan(Timestamp(milliseconds: 86_400_000)..<Timestamp(milliseconds: 172_800_000), fields: [.type])
+            plan.add(day: 1, version: 0, head: head, minutes: Array(repeating: 5, count: SegmentHead.minutesInDay))
+            var other = head
+            other.put(nil, minutes: [(1, 1)], at: Timestamp(milliseconds: 0))
+            return true
+        }
+    }
+
+    @Test("A blob of a segment is refused, or read as rows")
+    func segmentBlobs() throws {
+        let chunk = Self.chunks(rows: 40)[0]
+        let parts = EventRows.Parts(hasTimes: true, hasNames: true, columns: Array(Self.fields.indices))
+        let wanted = parts.blobs(of: chunk.info)
+        // The first byte says which of the blobs it is.
+        let corpus = chunk.blobs.map { blob in [UInt8(wanted.firstIndex(of: blob.part) ?? 0)] + Self.unsealed(blob.bytes) }
+        let blobs = wanted.map { part in chunk.blobs.first { $0.part == part }?.bytes ?? [] }
+        try Fuzzer("segment-blob", corpus: corpus).run { input in
+            var blobs = blobs
+            blobs[Int(input.first ?? 0) % blobs.count] = SegmentSeal.sealed(Array(input.dropFirst()))
+            guard let rows = try? EventRows(day: 1, chunk: chunk.info, parts: parts, blobs: blobs) else { return false }
+            for row in 0..<rows.count {
+                for column in rows.columns { _ = try? column.entries.scalars(column.code(of: row)) }
+            }
+            for actor in rows.actors.indices { _ = try? rows.names?.name(actor) }
+            return true
+        }
+    }
+
+    @Test("Links of identities are refused, or read back as themselves")
+    func links() throws {
+        let links = (0..<5).map {
+            IdentityLink(time: UInt32($0), anonymous: ActorKey(.anonymous, "\($0)"), user: BytewiseString("u\($0)é"))
+        }
+        try Fuzzer("segment-links", corpus: [Self.unsealed(IdentityLink.encode(links)), Self.unsealed(IdentityLink.encode([]))]).run {
+            input in
+            guard let links = try? IdentityLink.decode(SegmentSeal.sealed(input)) else { return false }
+            try Wrong.unless((try? IdentityLink.decode(IdentityLink.encode(links))) == links, "what is read back is something else")
             return true
         }
     }

@@ -250,4 +250,18 @@ struct RollupReaderTests {
         #expect(try await engine.counts(CountQuery(project: Project.default, from: noon + .seconds(124))).counts.total == 1)
         #expect(try await engine.counts(CountQuery(project: "another", from: noon + .seconds(1))).counts.total == 0)
     }
+
+    @Test func bucketsBehindAPageAreReadTooHoweverShortItIs() async throws {
+        let store = MemoryStore()
+        let first = noon.day
+        // Each takes more than a page holds.
+        for day in first..<first + 3 {
+            let groups = (0..<25).map { RollupGroup(type: String(repeating: "x", count: 200_000) + "\($0)", source: "s", count: 2) }
+            let key = BucketKey(project: Project.default, index: day)
+            store.plant(.day, Rollup(key: key, version: 1, done: 1, dirty: false, table: GroupTable(groups)))
+        }
+        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        let selection = Selection(project: Project.default, from: Timestamp(day: first), to: Timestamp(day: first + 3))
+        #expect(try await engine.counts(CountQuery(selection, grouping: .source)).counts.total == 150)
+    }
 }
