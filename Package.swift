@@ -182,7 +182,9 @@ let package = Package(
             name: "AnalyticsCoreTests",
             dependencies: [
                 "AnalyticsCore", "AnalyticsJSON", "TestSupport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict

@@ -166,19 +166,22 @@ struct Flush: Sendable {
         var duplicate = 0
         var conflicting = 0
         var redelivered = 0
+        var kinds: [StoredEventLabels.Kind: Int] = [:]
         for (entry, outcomes) in results {
-            for outcome in outcomes {
+            for (event, outcome) in zip(entry.events, outcomes) {
                 switch outcome {
-                case .stored: stored += 1
                 case .duplicate: duplicate += 1
                 case .conflict: conflicting += 1
-                // Delivered for the first time: this flush has stored it, in an attempt whose answer was lost.
-                case .redelivered where entry.redeliveries == 0: stored += 1
-                case .redelivered: redelivered += 1
+                case .redelivered where entry.redeliveries > 0: redelivered += 1
+                // Delivered for the first time, and stored before: this flush has stored it, in an attempt whose answer was lost.
+                case .stored, .redelivered:
+                    stored += 1
+                    kinds[.init(project: event.event.project.name, type: BytewiseString(event.event.type)), default: 0] += 1
                 case .refused, .expired: break
                 }
             }
         }
+        EventMetrics.storedByType.add(kinds)
         EventMetrics.stored.increment(by: stored)
         EventMetrics.duplicate.increment(by: duplicate)
         EventMetrics.conflicting.increment(by: conflicting)

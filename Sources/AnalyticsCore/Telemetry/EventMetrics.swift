@@ -6,6 +6,9 @@ enum EventMetrics {
     static let accepted = MetricCatalogue.metrics.eventsAccepted.make()
     static let unconfirmed = MetricCatalogue.metrics.eventsUnconfirmed.make()
     static let stored = MetricCatalogue.metrics.eventsStored.make()
+    static let storedByType = StoredEventCounters { kind in
+        MetricCatalogue.metrics.eventsStoredByType.make(kind.project, kind.type.text)
+    }
     static let duplicate = MetricCatalogue.metrics.eventsDuplicate.make()
     static let conflicting = MetricCatalogue.metrics.eventsConflicting.make()
     static let redelivered = MetricCatalogue.metrics.eventsRedelivered.make()

@@ -2,6 +2,9 @@
 public struct MetricCatalogue: Sendable {
     package static let metrics = MetricCatalogue()
 
+    /// Series that a metric may have. Stored events by project and type have the most.
+    public static let maximumSeries = StoredEventLabels.maximumSeries
+
     /// In the order in which they stand here.
     public static let all = Mirror(reflecting: metrics).children.compactMap { ($0.value as? any DescribedMetric)?.description }
 
@@ -21,6 +24,10 @@ public struct MetricCatalogue: Sendable {
     package let eventsUnconfirmed = CounterMetric(
         "analytics_events_unconfirmed_total", "Events that the broker did not confirm; their senders were told to send them again.")
     package let eventsStored = CounterMetric("analytics_events_stored_total", "Events stored.")
+    package let eventsStoredByType = CounterMetric(
+        "analytics_events_stored_by_type_total",
+        "Events stored, by project and type. A project's types beyond the first 50, and projects beyond the first 100, are other.",
+        labels: "project", "type")
     package let eventsDuplicate = CounterMetric(
         "analytics_events_duplicate_total", "Events whose id was stored already with the same content, under another request.")
     package let eventsConflicting = CounterMetric(

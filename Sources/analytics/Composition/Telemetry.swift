@@ -19,7 +19,8 @@ enum Telemetry {
     /// What renders /metrics; `nil`, and nothing is counted, when it is switched off.
     static func metrics(isEnabled: Bool) -> (@Sendable () -> [UInt8])? {
         guard isEnabled else { return nil }
-        let registry = PrometheusRegistry(catalogue: MetricCatalogue.all.map(MetricDescriptor.init))
+        let registry = PrometheusRegistry(
+            catalogue: MetricCatalogue.all.map(MetricDescriptor.init), limits: .init(seriesPerMetric: MetricCatalogue.maximumSeries))
         registry.exposeProcessMetrics()
         registry.exposeBuildInfo("analytics_build_info", labels: [("version", BuildInfo.version)])
         MetricsSystem.bootstrap(PrometheusMetricsFactory(registry: registry))
