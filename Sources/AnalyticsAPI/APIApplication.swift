@@ -63,7 +63,8 @@ extension RouteTable {
             func budget(_ kind: String, _ limit: Int) -> ByteBudget {
                 ByteBudget(limit: limit, meter: MetricCatalogue.metrics.httpBytesInFlight.makeMeter(kind, factory: metricsFactory))
             }
-            let body = BodyReader(limit: settings.maximumBodyBytes, budget: budget("request", settings.maximumBodyBytesInMemory))
+            let bodies = budget("request", settings.maximumBodyBytesInMemory)
+            let body = BodyReader(limit: settings.maximumBodyBytes, budget: bodies)
             let clientAddress = ClientAddressRule(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
             routes +=
                 CollectRoutes(
@@ -73,6 +74,11 @@ extension RouteTable {
             routes += QueryRoutes(reader: events.reader, engine: events.engine, answers: answers).routes
             routes += AnalyticsRoutes(engine: events.engine, zones: events.zones, clock: events.clock, answers: answers).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
+            routes +=
+                GraphiteRoutes(
+                    engine: events.engine, zones: events.zones, clock: events.clock,
+                    body: BodyReader(limit: GraphiteRequest.maximumBytes, budget: bodies), answers: answers
+                ).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
         routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes

@@ -12,16 +12,32 @@ extension Response {
         .json(status, headers: headers, [.once(members)])
     }
 
-    /// One JSON object, which may be large: beyond a slice it is encoded as the client takes it, and holds `lease` until then.
+    /// A text.
+    static func json(text: String) -> Response {
+        var writer = JSONWriter()
+        writer.string(text)
+        return Response(
+            status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: ByteBuffer(bytes: writer.bytes)))
+    }
+
+    /// One JSON array, which may be large.
+    static func json<Element: Sendable>(
+        array elements: [Element], capacity: Int = 256, holding lease: ByteBudget.Lease? = nil,
+        _ write: @escaping @Sendable (Element, inout JSONWriter) -> Void
+    ) -> Response {
+        json(.ok, capacity: capacity, holding: lease, root: .array, [.each(elements, write)])
+    }
+
+    /// One JSON object or array, which may be large: beyond a slice it is encoded as the client takes it, and holds `lease` until then.
     ///
     /// Its length is counted first, so that clients of HTTP/1.0 can read it (nginx is one, unless told otherwise), which know no chunks.
     static func json(
         _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], capacity: Int = 256, holding lease: ByteBudget.Lease? = nil,
-        _ parts: [JSONPart]
+        root: SlicedJSON.Root = .object, _ parts: [JSONPart]
     ) -> Response {
         var headers = headers
         if headers[.contentType] == nil { headers[.contentType] = "application/json" }
-        var text = SlicedJSON(parts, reservingCapacity: capacity)
+        var text = SlicedJSON(parts, root: root, reservingCapacity: capacity)
         let first = text.next() ?? ByteBuffer()
         if text.isAtEnd, first.readableBytes <= SlicedJSON.sliceBytes {
             return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: first))

@@ -14,7 +14,12 @@ struct QueryParameters {
     ///   - allowed: The parameters that are known; `nil` when any may be there.
     ///   - prefix: Parameters that begin so are known, too.
     init(_ request: Request, allowed: [String]?, prefix: String? = nil) throws(Problem) {
-        for pair in (request.uri.query ?? "").splitUTF8("&") {
+        try self.init([request.uri.query ?? ""], allowed: allowed, prefix: prefix)
+    }
+
+    /// The same of a query and a form, which are written alike.
+    init(_ texts: [String], allowed: [String]?, prefix: String? = nil) throws(Problem) {
+        for pair in texts.flatMap({ $0.splitUTF8("&") }) {
             let parts = pair.splitUTF8("=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = PercentEncoding.decode(parts[0], plusIsSpace: true),
                 let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true),

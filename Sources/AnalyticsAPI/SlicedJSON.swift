@@ -28,21 +28,30 @@ struct JSONPart: Sendable {
     }
 }
 
-/// The text of a JSON object, made slice by slice: of an answer that is being read no more is text than what is on its way.
+/// The text of a JSON object or array, made slice by slice: of an answer that is being read no more is text than what is on its way.
 struct SlicedJSON: Sendable {
+    enum Root: Sendable {
+        case object, array
+    }
+
     /// A slice has so many bytes and, at the most, one element more.
     static let sliceBytes = 64 * 1024
 
     private let parts: [JSONPart]
+    private let root: Root
     private var part = 0
     private var element = 0
     private var writer: JSONWriter
     private(set) var isAtEnd = false
 
-    init(_ parts: [JSONPart], reservingCapacity capacity: Int = 256) {
+    init(_ parts: [JSONPart], root: Root = .object, reservingCapacity capacity: Int = 256) {
         self.parts = parts
+        self.root = root
         writer = JSONWriter(reservingCapacity: min(capacity, Self.sliceBytes))
-        writer.beginObject()
+        switch root {
+        case .object: writer.beginObject()
+        case .array: writer.beginArray()
+        }
     }
 
     mutating func next() -> ByteBuffer? {
@@ -55,7 +64,10 @@ struct SlicedJSON: Sendable {
             }
             (part, element) = (part + 1, 0)
         }
-        writer.endObject()
+        switch root {
+        case .object: writer.endObject()
+        case .array: writer.endArray()
+        }
         isAtEnd = true
         return cut()
     }

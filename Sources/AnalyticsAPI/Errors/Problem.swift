@@ -53,6 +53,13 @@ struct Problem: Error {
         return problem
     }
 
+    /// With its detail under the name where clients look that do not know RFC 9457.
+    func withMessage() -> Problem {
+        var problem = self
+        problem.members.append(.once { [detail] in $0.member("message", detail) })
+        return problem
+    }
+
     /// For a problem without large members.
     func content() -> (headers: HTTPFields, body: ByteBuffer) {
         var text = SlicedJSON(parts)

@@ -33,11 +33,11 @@ public struct ZoneRules: Sendable {
     }
 
     /// What the zone's clocks show, in milliseconds since they showed 1970-01-01 00:00.
-    func local(_ time: Timestamp) -> Int64 { time.milliseconds + offset(at: time) }
+    package func local(_ time: Timestamp) -> Int64 { time.milliseconds + offset(at: time) }
 
     /// The first moment at which the zone's clocks show `local` or later. Where they are set back over it, it is the first of two; where they
     /// are set forward over it, it is the moment at which they are set.
-    func firstMoment(showing local: Int64) -> Timestamp {
+    package func firstMoment(showing local: Int64) -> Timestamp {
         let (second, cycles) = Self.withinHorizon(floorDivide(local, by: 1_000))
         let wanted = local - cycles * Self.cycle * 1_000
         var index = changes.partitioningIndex { $0 > second - Self.margin }

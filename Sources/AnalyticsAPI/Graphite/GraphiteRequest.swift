@@ -1,0 +1,81 @@
+internal import AnalyticsCore
+internal import AnalyticsJSON
+internal import HTTPTypes
+internal import Hummingbird
+
+/// The parameters of a request, from its query and, as a form, from its body.
+struct GraphiteRequest: Sendable {
+    let parameters: QueryParameters
+    let now: Timestamp
+    let zone: ZoneName
+    let rules: ZoneRules
+
+    /// Bytes of a form.
+    static let maximumBytes = 512 * 1024
+    private static let form = "application/x-www-form-urlencoded"
+
+    /// What Grafana adds to any request.
+    private static let common = ["from", "until", "tz"]
+
+    /// - Parameters:
+    ///   - body: Reads forms; `nil` on routes without.
+    ///   - projectZone: Asked for where the request names no zone.
+    init(
+        _ request: Request, allowed: [String], body: BodyReader?, zones: ZoneDatabase, now: Timestamp,
+        projectZone: () async throws -> ZoneName?
+    ) async throws {
+        var texts = [request.uri.query ?? ""]
+        if request.method == .post, let body {
+            let type = try MediaType.essence(request.headers)
+            guard type == nil || type?.equalsUTF8(Self.form) == true else {
+                throw Problem(.unsupportedMediaType, "Content-Type may be \(Self.form).").closingConnection()
+            }
+            let lease = body.budget.lease()
+            let bytes = try await body.read(request, lease)
+            texts.append(bytes.string(at: bytes.all))
+        }
+        parameters = try QueryParameters(texts, allowed: Self.common + allowed)
+        self.now = now
+        let name = try parameters.single("tz")
+        var zone = name.flatMap { ZoneName($0) }
+        if name == nil { zone = try await projectZone() ?? .utc }
+        guard let zone, let rules = zones.rules(of: zone) else {
+            throw QueryParameters.invalid("tz", "must be a time zone of the IANA database that this machine knows, such as Europe/Berlin.")
+        }
+        (self.zone, self.rules) = (zone, rules)
+    }
+
+    /// The range asked for.
+    ///
+    /// - Parameter usual: How long it is without `from`.
+    func moments(usual: Duration) throws(Problem) -> (from: Timestamp, until: Timestamp) {
+        let until = try moment("until") ?? now
+        let from = try moment("from") ?? until - usual
+        guard from < until, from.isValid else {
+            throw QueryParameters.invalid("from", "must be earlier than 'until', which is now where it is not given.")
+        }
+        return (from, until)
+    }
+
+    private func moment(_ name: String) throws(Problem) -> Timestamp? {
+        guard let text = try parameters.single(name) else { return nil }
+        guard let time = GraphiteTime.moment(text, now: now, rules: rules) else { throw QueryParameters.invalid(name, GraphiteTime.help) }
+        return time
+    }
+
+    /// What names are listed of: whole hours.
+    func selection(of project: ProjectID) throws(Problem) -> Selection {
+        let (from, until) = try moments(usual: .seconds(30 * 86_400))
+        let hour: Int64 = 3_600_000
+        return Selection(
+            project: project, from: Timestamp(milliseconds: from.milliseconds / hour * hour - (from.milliseconds < 0 ? hour : 0)),
+            to: Timestamp(milliseconds: (until.milliseconds / hour + 1) * hour))
+    }
+
+    /// `expr=type=view`, repeated: the conditions of `seriesByTag`.
+    func tags() throws -> GraphiteTags {
+        var tags = GraphiteTags()
+        for expression in try parameters.all("expr") { try tags.add(expression) }
+        return tags
+    }
+}
