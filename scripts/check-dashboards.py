@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Runs every query of the Grafana dashboards against a Prometheus.
+"""Runs every query of the Grafana dashboards against a Prometheus, and against the service itself by Graphite's API.
 
 A dashboard that nobody has looked at since a metric was renamed looks exactly like one that has nothing to report. So this runs
 what Grafana would run: the query of each variable first, then each panel's and annotation's queries with the values found. It fails when
 a query is refused, and with --require-data when one has no series, unless its panel says what to show then (its "No value" text,
 fieldConfig.defaults.noValue): such a panel may be empty.
 
-Without an address only the files are checked: ids, places, descriptions, the data source.
+Queries are run for which there is an address: without one only the files are checked, their ids, places, descriptions and data sources.
 
     scripts/check-dashboards.py
-    scripts/check-dashboards.py http://127.0.0.1:9090 --require-data
+    scripts/check-dashboards.py http://127.0.0.1:9090 --service http://127.0.0.1:4000 --require-data
 """
 
 import argparse
@@ -25,39 +25,69 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent / "grafana"
 LABEL_VALUES = re.compile(r"^label_values\(\s*(?:(?P<series>.+?)\s*,\s*)?(?P<label>\w+)\s*\)$", re.S)
 VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)|\[\[(\w+)\]\]")
 GRID_WIDTH = 24
+# Where a query stands in a target, by the type of its data source.
+QUERY_KEYS = {"prometheus": "expr", "graphite": "target"}
 
 
 class QueryError(Exception):
-    """Prometheus refused a query, or did not answer."""
+    """A data source refused a query, or did not answer."""
 
 
-class Prometheus:
+class Source:
     def __init__(self, base, timeout):
         self.base = base.rstrip("/")
         self.timeout = timeout
 
-    def query(self, expression):
-        """The result of an instant query: a list of series, or one scalar as a series without labels."""
-        body = urllib.parse.urlencode({"query": expression}).encode()
-        request = urllib.request.Request(self.base + "/api/v1/query", data=body)
+    def post(self, path, body):
+        request = urllib.request.Request(self.base + path, data=body.encode())
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                data = json.load(answer)["data"]
+                return json.load(answer)
         except urllib.error.HTTPError as error:
             raise QueryError(self.reason(error)) from None
         except OSError as error:
             raise QueryError(f"{self.base} does not answer: {error}") from None
+
+    def reason(self, error):
+        text = error.read().decode(errors="replace")
+        try:
+            return json.loads(text)[self.error_key]
+        except (ValueError, KeyError, TypeError):
+            return f"HTTP {error.code}: {text[:200]}"
+
+
+class Prometheus(Source):
+    error_key = "error"
+
+    def query(self, expression):
+        """The result of an instant query: a list of series, or one scalar as a series without labels."""
+        data = self.post("/api/v1/query", urllib.parse.urlencode({"query": expression}))["data"]
         if data["resultType"] in ("scalar", "string"):
             return [{"metric": {}, "value": data["result"]}]
         return data["result"]
 
-    @staticmethod
-    def reason(error):
-        text = error.read().decode(errors="replace")
-        try:
-            return json.loads(text)["error"]
-        except (ValueError, KeyError, TypeError):
-            return f"HTTP {error.code}: {text[:200]}"
+
+class Graphite(Source):
+    """The service, by the requests that Grafana's Graphite data source sends."""
+
+    error_key = "message"
+
+    def __init__(self, base, timeout, length):
+        super().__init__(base.rstrip("/") + "/graphite", timeout)
+        self.length = length
+
+    def query(self, target):
+        # Grafana writes the query's letter behind the names, and takes it off again.
+        target = re.sub(r"'(\d+)m'", r"'\1min'", target)
+        form = {
+            "target": f'aliasSub({target}, "(^.*$)", "\\1 A")', "from": f"-{self.length}", "until": "now", "format": "json",
+            "maxDataPoints": "300",
+        }
+        return self.post("/render", urllib.parse.urlencode(form))
+
+    def find(self, query):
+        # Grafana does not encode the query.
+        return [node["text"] for node in self.post(f"/metrics/find?from=-{self.length}&until=now", f"query={query}")]
 
 
 def interpolate(expression, values):
@@ -97,8 +127,9 @@ def overlaps(one, other):
 
 
 class Check:
-    def __init__(self, prometheus, arguments, data_sources):
-        self.prometheus = prometheus
+    def __init__(self, sources, arguments, data_sources):
+        # By type; those that have no address are not asked.
+        self.sources = sources
         self.arguments = arguments
         self.data_sources = data_sources
         self.failures = []
@@ -115,14 +146,13 @@ class Check:
             self.fail(path.name, f"not JSON: {error}")
             return None
         self.structure(path.name, dashboard)
-        if self.prometheus:
-            values = self.variables(path.name, dashboard)
-            self.panels(path.name, dashboard, values)
-            self.annotations(path.name, dashboard, values)
+        values = self.variables(path.name, dashboard)
+        self.panels(path.name, dashboard, values)
+        self.annotations(path.name, dashboard, values)
         return dashboard.get("uid")
 
     def structure(self, name, dashboard):
-        """What a reader of the dashboard would stumble over, without asking Prometheus anything."""
+        """What a reader of the dashboard would stumble over, without asking a data source anything."""
         for key in ("uid", "title", "schemaVersion"):
             if not dashboard.get(key):
                 self.fail(name, f"has no {key}")
@@ -138,7 +168,8 @@ class Check:
                 if overlaps(one["gridPos"], other["gridPos"]):
                     self.fail(name, f'panels "{one.get("title")}" and "{other.get("title")}" overlap')
         for variable in dashboard.get("templating", {}).get("list", []):
-            self.data_source(f'{name}: variable {variable["name"]}', variable)
+            if variable.get("type") == "query":
+                self.data_source(f'{name}: variable {variable["name"]}', variable)
 
     def panel_structure(self, where, panel):
         if not panel.get("title"):
@@ -151,11 +182,21 @@ class Check:
             self.fail(where, "has no query")
         for holder in [panel, *panel.get("targets", [])]:
             self.data_source(where, holder)
+        for target in panel.get("targets", []):
+            key = QUERY_KEYS.get(self.type_of(target))
+            if key and not target.get(key):
+                self.fail(where, f'query {target.get("refId")} has no {key}')
 
     def data_source(self, where, holder):
-        uid = (holder.get("datasource") or {}).get("uid")
+        named = holder.get("datasource") or {}
+        uid = named.get("uid")
         if uid not in self.data_sources:
             self.fail(where, f"names the data source {uid!r}, which is not provisioned")
+        elif named.get("type") != self.data_sources[uid]:
+            self.fail(where, f'says that the data source {uid!r} is of the type {named.get("type")!r}; it is {self.data_sources[uid]!r}')
+
+    def type_of(self, holder):
+        return self.data_sources.get((holder.get("datasource") or {}).get("uid"))
 
     def variables(self, name, dashboard):
         """What $name stands for when "All" is chosen: every value, joined as Grafana joins them."""
@@ -165,39 +206,58 @@ class Check:
             "__range": self.arguments.range,
         }
         for variable in dashboard.get("templating", {}).get("list", []):
-            if variable.get("type") != "query":
-                continue
-            where = f'{name}: variable {variable["name"]}'
-            found = []
-            try:
-                expression, label = as_promql(interpolate(variable["definition"], values))
-                found = sorted({series["metric"].get(label, "") for series in self.run(expression)} - {""})
-                if not found and self.arguments.require_data:
-                    self.fail(where, "has no values", expression)
-            except QueryError as error:
-                self.fail(where, str(error), variable["definition"])
-            # Twice: the value is first an expression and then a string literal in PromQL.
-            quoted = [re.escape(value).replace("\\", "\\\\") for value in found]
-            values[variable["name"]] = f'({"|".join(quoted)})' if quoted else ".*"
+            if variable.get("type") == "custom":
+                values[variable["name"]] = variable["current"]["value"]
+            elif variable.get("type") == "query":
+                values[variable["name"]] = self.variable(f'{name}: variable {variable["name"]}', variable, values)
         return values
+
+    def variable(self, where, variable, values):
+        kind = self.type_of(variable)
+        definition = interpolate(variable["definition"], values)
+        found = []
+        if kind in self.sources:
+            self.queries += 1
+            try:
+                found = self.sources[kind].find(definition) if kind == "graphite" else self.label_values(definition)
+                if not found and self.arguments.require_data:
+                    self.fail(where, "has no values", definition)
+            except QueryError as error:
+                self.fail(where, str(error), definition)
+        if kind == "graphite":
+            if not variable.get("multi"):
+                return found[0] if found else "*"
+            return variable.get("allValue") or "{%s}" % ",".join(found)
+        # Twice: the value is first an expression and then a string literal in PromQL.
+        quoted = [re.escape(value).replace("\\", "\\\\") for value in found]
+        return f'({"|".join(quoted)})' if quoted else ".*"
+
+    def label_values(self, definition):
+        expression, label = as_promql(definition)
+        return sorted({series["metric"].get(label, "") for series in self.sources["prometheus"].query(expression)} - {""})
 
     def panels(self, name, dashboard, values):
         for panel in all_panels(dashboard.get("panels", [])):
             where = f'{name}: {panel.get("title")}'
             may_be_empty = "noValue" in panel.get("fieldConfig", {}).get("defaults", {})
             for target in panel.get("targets", []):
-                series = self.checked(f'{where} ({target.get("refId")})', target["expr"], values, may_be_empty)
-                self.legend(where, target, series)
+                kind = self.type_of(target)
+                if kind not in self.sources:
+                    continue
+                series = self.checked(f'{where} ({target.get("refId")})', kind, target[QUERY_KEYS[kind]], values, may_be_empty)
+                if kind == "prometheus":
+                    self.legend(where, target, series)
 
     def annotations(self, name, dashboard, values):
         for annotation in dashboard.get("annotations", {}).get("list", []):
-            if "expr" in annotation:
-                self.checked(f'{name}: annotation {annotation["name"]}', annotation["expr"], values, may_be_empty=True)
+            if "expr" in annotation and "prometheus" in self.sources:
+                self.checked(f'{name}: annotation {annotation["name"]}', "prometheus", annotation["expr"], values, may_be_empty=True)
 
-    def checked(self, where, expression, values, may_be_empty):
+    def checked(self, where, kind, expression, values, may_be_empty):
         expression = interpolate(expression, values)
+        self.queries += 1
         try:
-            series = self.run(expression)
+            series = self.sources[kind].query(expression)
         except QueryError as error:
             self.fail(where, str(error), expression)
             return []
@@ -215,37 +275,42 @@ class Check:
             if series and not any(label in one["metric"] for one in series):
                 self.fail(where, f"the legend names the label {label}, which no series has", target["expr"])
 
-    def run(self, expression):
-        self.queries += 1
-        return self.prometheus.query(expression)
-
 
 def provisioned_data_sources():
-    """The uids of the data sources that are provisioned. The files are plain enough to be read without a YAML library."""
-    files = sorted((ROOT / "provisioning" / "datasources").glob("*.y*ml"))
-    return {uid for file in files for uid in re.findall(r"^\s*uid:\s*[\"']?([\w-]+)", file.read_text(encoding="utf-8"), re.M)}
+    """The types of the data sources that are provisioned, by uid. The files are plain enough to be read without a YAML library."""
+    sources = {}
+    for file in sorted((ROOT / "provisioning" / "datasources").glob("*.y*ml")):
+        for entry in re.split(r"^\s*- ", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            found = dict(re.findall(r"^\s*(uid|type):\s*[\"']?([\w-]+)", entry, re.M))
+            sources[found["uid"]] = found["type"]
+    return sources
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("prometheus", nargs="?", help="base URL of a Prometheus; without it only the files are checked")
+    parser.add_argument("prometheus", nargs="?", help="base URL of a Prometheus, for the queries that are for one")
+    parser.add_argument("--service", help="base URL of the service, for the queries that are for its Graphite API")
     parser.add_argument("--require-data", action="store_true", help="fail when a query has no series and its panel has no text for that")
     parser.add_argument("--rate-interval", default="1m", help="what $__rate_interval stands for (default: %(default)s)")
-    parser.add_argument("--range", default="1h", help="what $__range stands for (default: %(default)s)")
+    parser.add_argument("--range", default="1h", help="what $__range stands for, and how long the range of Graphite queries is (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one query (default: %(default)s)")
     parser.add_argument("--verbose", action="store_true", help="print each query's number of series")
     arguments = parser.parse_args()
-    if arguments.require_data and not arguments.prometheus:
-        parser.error("--require-data needs the base URL of a Prometheus")
+    if arguments.require_data and not (arguments.prometheus or arguments.service):
+        parser.error("--require-data needs the base URL of a Prometheus or of the service")
     return arguments
 
 
 def main():
     arguments = parse_arguments()
-    prometheus = Prometheus(arguments.prometheus, arguments.timeout) if arguments.prometheus else None
-    check = Check(prometheus, arguments, provisioned_data_sources())
+    sources = {}
+    if arguments.prometheus:
+        sources["prometheus"] = Prometheus(arguments.prometheus, arguments.timeout)
+    if arguments.service:
+        sources["graphite"] = Graphite(arguments.service, arguments.timeout, arguments.range)
+    check = Check(sources, arguments, provisioned_data_sources())
     files = sorted((ROOT / "dashboards").glob("*.json"))
     if not files:
         sys.exit(f"no dashboards in {ROOT / 'dashboards'}")
