@@ -313,10 +313,10 @@ import Testing
         let engine = QueryEngine(store: service.store, cache: UnboundedCache(), gate: QueryGate())
         let range = try GraphiteRange(zone: .utc, rules: .utc, from: TestService.now - .seconds(3_600), until: TestService.now, points: 100)
         let plan = try GraphitePlan("default.view.web", project: "default")
-        var evaluation = GraphiteEvaluation(engine: engine, project: "default", asker: .staying)
+        var evaluation = GraphiteEvaluation(engine: engine, project: "default", asker: .staying, now: TestService.now)
         for _ in 0..<GraphiteEvaluation.maximumQuestions { _ = try await evaluation.series(of: plan, in: range) }
         await #expect(throws: GraphiteFault.self) { try await evaluation.series(of: plan, in: range) }
-        var late = GraphiteEvaluation(engine: engine, project: "default", asker: .staying, deadline: .now)
+        var late = GraphiteEvaluation(engine: engine, project: "default", asker: .staying, now: TestService.now, deadline: .now)
         await #expect(throws: QueryLimitError.self) { try await late.series(of: plan, in: range) }
     }
 }

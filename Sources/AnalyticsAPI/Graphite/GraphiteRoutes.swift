@@ -51,7 +51,7 @@ struct GraphiteRoutes: Sendable {
     }
 
     private func evaluation(_ context: APIRequestContext, _ principal: Principal) -> GraphiteEvaluation {
-        GraphiteEvaluation(engine: engine, project: principal.project, asker: context.asker)
+        GraphiteEvaluation(engine: engine, project: principal.project, asker: context.asker, now: clock.now())
     }
 
     /// Runs `body`, whose faults are of a parameter.
