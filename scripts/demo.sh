@@ -85,7 +85,7 @@ while time.time() < deadline:
     text = urllib.request.urlopen(metrics).read().decode()
     marked = [float(v) for v in re.findall(r"^analytics_rollup_dirty_buckets\{.*\} (\S+)$", text, re.M)]
     now = time.time()
-    if len(marked) != 2 or sum(marked) > 0 or (not since and json.load(urllib.request.urlopen(counts))["total"] != 336776):
+    if len(marked) != 3 or sum(marked) > 0 or (not since and json.load(urllib.request.urlopen(counts))["total"] != 336776):
         since = None
     elif not since:
         since = now
