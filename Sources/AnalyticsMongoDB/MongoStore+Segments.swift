@@ -23,8 +23,7 @@ extension MongoStore {
     public func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64] {
         try await run(.segmentRevisions) { session throws(StoreError) in
             var revisions: [Int64: Int64] = [:]
-            let indexes = RollupTier.day.indexes
-            let days = Key.buckets(.day, project, indexes.lowerBound..<indexes.upperBound + 1)
+            let days = Key.buckets(.day, project, RollupTier.day.allIndexes)
             try session.find(.segments, [("_id", days)], [("projection", ["revision": 1])]) { row throws(StoreError) in
                 guard let key = row["_id"]?.document.flatMap(BucketKind.day.key), let revision = row["revision"]?.integer else {
                     throw session.damage(.segments)

@@ -36,13 +36,7 @@ struct GraphiteRequest: Sendable {
         }
         parameters = try QueryParameters(texts, allowed: Self.common + allowed)
         self.now = now
-        let name = try parameters.single("tz")
-        var zone = name.flatMap { ZoneName($0) }
-        if name == nil { zone = try await projectZone() ?? .utc }
-        guard let zone, let rules = zones.rules(of: zone) else {
-            throw QueryParameters.invalid("tz", "must be a time zone of the IANA database that this machine knows, such as Europe/Berlin.")
-        }
-        (self.zone, self.rules) = (zone, rules)
+        (zone, rules) = try await QuestionParameters.zone(parameters, zones, projectZone)
     }
 
     /// The range asked for.

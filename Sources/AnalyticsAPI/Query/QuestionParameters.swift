@@ -34,7 +34,8 @@ struct QuestionParameters {
         (selection.from, selection.to) = (range.from, range.to)
     }
 
-    private static func zone(
+    /// The zone that a request names with `tz`, else the project's, else UTC.
+    static func zone(
         _ parameters: QueryParameters, _ zones: ZoneDatabase, _ projectZone: () async throws -> ZoneName?
     ) async throws -> (ZoneName, ZoneRules) {
         guard let text = try parameters.single("tz") else {

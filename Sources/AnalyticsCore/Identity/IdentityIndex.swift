@@ -49,7 +49,7 @@ actor IdentityIndex {
     /// Throws a ``QueryTooLargeError`` where there are too many links, and what the gate throws.
     func map(of project: ProjectID, for asker: Asker) async throws -> IdentityMap {
         // What was marked before the question is in these, and so in the map.
-        let generation = try await store.generation(project: project, days: Self.allDays)
+        let generation = try await store.generation(project: project, days: RollupTier.day.allIndexes)
         let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
         let state = State(project: project, generation: generation, firstWholeMinute: first)
         if let known = projects[project], known.state == state { return try known.told }
@@ -59,11 +59,9 @@ actor IdentityIndex {
         return try known.told
     }
 
-    private static var allDays: Range<Int64> { RollupTier.day.indexes.lowerBound..<RollupTier.day.indexes.upperBound + 1 }
-
     private func read(_ state: State) async throws -> Known {
         let before = projects[state.project]
-        let versions = try await store.versions(.day, project: state.project, in: [Self.allDays])
+        let versions = try await store.versions(.day, project: state.project, in: [RollupTier.day.allIndexes])
         let revisions = try await store.segmentRevisions(of: state.project)
         var days: [Int64: Day] = [:]
         var changed: [Int64] = []
@@ -75,9 +73,9 @@ actor IdentityIndex {
         }
         for slice in slices(coalesce(changed.sorted()), length: Self.daysAtATime) {
             try Task.checkCancellation()
-            let links = try await links(of: state, slice, versions)
-            for day in slice.joined() {
-                guard let version = versions[day] else { continue }
+            let own = versions.filter { version in slice.contains { $0.contains(version.key) } }
+            let links = try await links(of: state, own)
+            for (day, version) in own {
                 days[day] = Day(version: version, revision: revisions[day] ?? 0, links: links[day] ?? [])
             }
         }
@@ -98,21 +96,15 @@ actor IdentityIndex {
 
     /// Of an anonymous id the decisive one of each day.
     private func links(
-        of state: State, _ days: [Range<Int64>], _ versions: [Int64: Int64]
+        of state: State, _ versions: [Int64: Int64]
     ) async throws -> [Int64: [IdentityLink]] {
-        guard let first = days.first?.lowerBound, let end = days.last?.upperBound else { return [:] }
+        guard let first = versions.keys.min(), let last = versions.keys.max() else { return [:] }
         let from = max(Timestamp(day: first), Timestamp(minute: max(state.firstWholeMinute, Timestamp.earliest.minute)))
-        let range = from..<max(from, Timestamp(day: end))
+        let range = from..<max(from, Timestamp(day: last + 1))
         var unreadable: Set<Int64> = []
         for _ in 0..<8 {
             var plan = SegmentPlan(range, fields: [], unreadable: unreadable)
-            for stored in try await plan.heads(of: state.project, days, from: store) {
-                let (day, head) = stored
-                guard let version = versions[day] else { continue }
-                var minutes: [Int64] = []
-                if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: state.project, day: day) }
-                plan.add(day: day, version: version, head: head, minutes: minutes)
-            }
+            try await plan.add(versions, of: state.project, from: store)
             do {
                 var links = LinkCollector()
                 for (day, told) in try await store.links(of: state.project, plan.sources) { links.add(told, of: day) }
@@ -121,8 +113,6 @@ actor IdentityIndex {
                     links = try await store.scanEvents(selection, in: plan.scans, reading: [], into: links)
                 }
                 return try links.days()
-            } catch let failure as MissingBlob {
-                unreadable.insert(failure.run)
             } catch let failure as UnreadableRun {
                 SegmentMetrics.unreadable.increment()
                 unreadable.insert(failure.run)
@@ -141,19 +131,6 @@ extension IdentityIndex.Known {
     }
 }
 
-extension SegmentPlan {
-    /// Of each day its head; `nil` where it has none, or one that cannot be read.
-    fileprivate func heads(
-        of project: ProjectID, _ days: [Range<Int64>], from store: any SegmentStore
-    ) async throws -> [(day: Int64, head: SegmentHead?)] {
-        var heads: [Int64: SegmentHead] = [:]
-        for stored in try await store.segmentHeads(of: project, days: days) {
-            heads[stored.day] = try? SegmentHead(day: stored.day, encoded: stored.bytes)
-        }
-        return days.joined().map { ($0, heads[$0]) }
-    }
-}
-
 extension SegmentStore {
     /// The links of the minutes of runs that are wanted, by day.
     func links(of project: ProjectID, _ sources: [SegmentPlan.Source]) async throws -> [Int64: [IdentityLink]] {
@@ -161,7 +138,7 @@ extension SegmentStore {
         for source in sources {
             for number in 0..<source.run.linkBlobs {
                 let key = SegmentBlob.Key(project: project, day: source.day, run: source.run.id, chunk: number, part: .links)
-                guard let blob = try await segmentBlobs([key])[0] else { throw MissingBlob(run: source.run.id) }
+                guard let blob = try await segmentBlobs([key])[0] else { throw UnreadableRun(run: source.run.id, isMissing: true) }
                 let all: [IdentityLink]
                 do {
                     all = try IdentityLink.decode(blob)

@@ -32,6 +32,11 @@ public enum RollupTier: String, Sendable, CaseIterable {
     public var indexes: ClosedRange<Int64> { Timestamp.earliest.index(of: milliseconds)...Timestamp.latest.index(of: milliseconds) }
 }
 
+extension RollupTier {
+    /// The same, as what takes ranges takes them.
+    public var allIndexes: Range<Int64> { Range(indexes) }
+}
+
 /// Names one bucket of one project; the tier is said beside it.
 public struct BucketKey: Sendable, Hashable, Comparable {
     public var project: ProjectID

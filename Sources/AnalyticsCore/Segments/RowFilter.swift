@@ -9,6 +9,14 @@ struct RowFilter: Sendable {
     /// The actors of which a row must be; all when `nil`.
     let actors: Set<ActorKey>?
 
+    static let everything = RowFilter(fields: [], keys: [], actors: nil)
+
+    private init(fields: [RowField], keys: [Set<GroupKey>], actors: Set<ActorKey>?) {
+        self.fields = fields
+        self.keys = keys
+        self.actors = actors
+    }
+
     /// `nil` for a selection that segments do not tell.
     init?(_ selection: Selection) {
         guard selection.correlationIds.isEmpty, selection.anonymousIds.isEmpty else { return nil }
@@ -24,9 +32,9 @@ struct RowFilter: Sendable {
             fields.append(.property(path))
             keys.append(Set(condition.values.flatMap(DataCondition.scalars(of:)).map { GroupKey($0) }))
         }
-        self.fields = fields
-        self.keys = keys
-        actors = selection.userIds.isEmpty ? nil : Set(selection.userIds.map { ActorKey(.user, $0) })
+        self.init(
+            fields: fields, keys: keys,
+            actors: selection.userIds.isEmpty ? nil : Set(selection.userIds.map { ActorKey(.user, $0) }))
     }
 
     /// The rows that are selected and lie in these times. Their columns are those of the reducer, then those of the filter.

@@ -281,7 +281,7 @@ struct RowMerge<Reducer: RowReducer> {
             let own = blobs.prefix(part.blobs(of: info).count)
             blobs = blobs.dropFirst(own.count)
             let bytes = own.compactMap(\.self)
-            guard bytes.count == own.count else { throw MissingBlob(run: source.run.id) }
+            guard bytes.count == own.count else { throw UnreadableRun(run: source.run.id, isMissing: true) }
             do throws(GroupTable.Unreadable) {
                 let rows = try EventRows(day: source.day, chunk: info, parts: part, blobs: bytes)
                 read.append(

@@ -25,14 +25,10 @@ struct RowReader: Sendable {
             do {
                 return try await read(unreadable, into: reducer)
             } catch let failure as UnreadableRun {
+                // One that is missing was replaced, unless the head that is read again still names it.
+                if failure.isMissing, missing.insert(failure.run).inserted { continue }
                 SegmentMetrics.unreadable.increment()
                 unreadable.insert(failure.run)
-            } catch let failure as MissingBlob where !missing.insert(failure.run).inserted {
-                // The head that was read again still names it.
-                SegmentMetrics.unreadable.increment()
-                unreadable.insert(failure.run)
-            } catch is MissingBlob {
-                continue
             }
         }
         return try await scan([range], into: reducer)
@@ -61,28 +57,9 @@ struct RowReader: Sendable {
         while let slice = days.popSlice(length: Self.daysAtATime) {
             try Task.checkCancellation()
             let versions = try await store.versions(.day, project: selection.project, in: slice)
-            let heads = try await heads(of: coalesce(versions.keys.sorted()))
-            for (day, version) in versions.sorted(by: { $0.key < $1.key }) {
-                let head = heads[day]
-                var minutes: [Int64] = []
-                if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: selection.project, day: day) }
-                plan.add(day: day, version: version, head: head, minutes: minutes)
-            }
+            try await plan.add(versions, of: selection.project, from: store)
         }
         return plan
-    }
-
-    /// One that cannot be read is as good as none.
-    private func heads(of days: [Range<Int64>]) async throws -> [Int64: SegmentHead] {
-        var heads: [Int64: SegmentHead] = [:]
-        for stored in try await store.segmentHeads(of: selection.project, days: days) {
-            do throws(GroupTable.Unreadable) {
-                heads[stored.day] = try SegmentHead(day: stored.day, encoded: stored.bytes)
-            } catch {
-                SegmentMetrics.unreadable.increment()
-            }
-        }
-        return heads
     }
 
     // MARK: Events
@@ -98,23 +75,43 @@ struct RowReader: Sendable {
     }
 
     private func scan<Reducer: RowReducer>(_ ranges: [Range<Timestamp>], into reducer: Reducer) async throws -> Reducer {
-        guard let filter = RowFilter(Selection(project: selection.project)) else { preconditionFailure("a selection of everything") }
         var merge = RowMerge(
-            store: store, project: selection.project, filter: filter, identities: identities, reducer: try await scan(ranges, into: reducer)
+            store: store, project: selection.project, filter: .everything, identities: identities,
+            reducer: try await scan(ranges, into: reducer)
         )
         if reducer.isByActor { try await merge.readByActor([]) }
         return merge.reducer
     }
 }
 
-/// A run whose bytes are damaged.
+/// A run whose bytes are damaged, or of which a blob is not there: then it was replaced, or the blob is lost.
 struct UnreadableRun: Error {
     var run: Int64
+    var isMissing = false
 }
 
-/// A blob that is not there: its run was replaced, or it is lost.
-struct MissingBlob: Error {
-    var run: Int64
+extension SegmentPlan {
+    /// Adds days of these versions, which were read before this is called. A head that cannot be read is as good as none.
+    mutating func add(
+        _ versions: [Int64: Int64], of project: ProjectID, from store: any RollupStore & SegmentStore
+    ) async throws {
+        let days = versions.keys.sorted()
+        var heads: [Int64: SegmentHead] = [:]
+        for stored in try await store.segmentHeads(of: project, days: coalesce(days)) {
+            do throws(GroupTable.Unreadable) {
+                heads[stored.day] = try SegmentHead(day: stored.day, encoded: stored.bytes)
+            } catch {
+                SegmentMetrics.unreadable.increment()
+            }
+        }
+        for day in days {
+            guard let version = versions[day] else { continue }
+            let head = heads[day]
+            var minutes: [Int64] = []
+            if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: project, day: day) }
+            add(day: day, version: version, head: head, minutes: minutes)
+        }
+    }
 }
 
 extension RollupStore {

@@ -110,11 +110,11 @@ public actor SegmentBuilder: Service {
             known.days = known.days.filter { $0.key >= first }
             known.watermark = watermark
         }
-        let generation = try await store.generation(project: project, days: Self.allDays)
+        let generation = try await store.generation(project: project, days: RollupTier.day.allIndexes)
         let now = clock.now()
         let hasLeftovers = known.days.values.contains { $0.leftover.map { $0 <= now } ?? false }
         if generation == known.generation, !hasLeftovers { return true }
-        let versions = try await store.versions(.day, project: project, in: [Self.allDays])
+        let versions = try await store.versions(.day, project: project, in: [RollupTier.day.allIndexes])
         var isDone = true
         let passBegin = elapsed.now()
         // The newest first: it is asked for most.
@@ -154,11 +154,9 @@ public actor SegmentBuilder: Service {
         return isDone
     }
 
-    private static var allDays: Range<Int64> { RollupTier.day.indexes.lowerBound..<RollupTier.day.indexes.upperBound + 1 }
-
     /// Reads what there is.
     private func learn(_ known: inout Known, _ project: ProjectID) async throws {
-        let days = try await store.versions(.day, project: project, in: [Self.allDays]).keys.sorted()
+        let days = try await store.versions(.day, project: project, in: [RollupTier.day.allIndexes]).keys.sorted()
         for slice in slices(coalesce(days), length: 400) {
             for stored in try await store.segmentHeads(of: project, days: slice) {
                 guard let head = try? SegmentHead(day: stored.day, encoded: stored.bytes) else { continue }

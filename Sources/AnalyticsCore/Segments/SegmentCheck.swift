@@ -24,8 +24,7 @@ public struct SegmentCheck: Sendable {
     public func run() async throws -> Report {
         var report = Report()
         for project in try await store.projects() {
-            let indexes = RollupTier.day.indexes
-            let days = try await store.versions(.day, project: project, in: [indexes.lowerBound..<indexes.upperBound + 1])
+            let days = try await store.versions(.day, project: project, in: [RollupTier.day.allIndexes])
             for day in days.keys.sorted() { try await compare(project, day, &report) }
         }
         return report
@@ -48,11 +47,9 @@ public struct SegmentCheck: Sendable {
         var rows: [Int64]
         do {
             rows = try await digests(ofSegment: head, project, fields)
-        } catch is MissingBlob {
-            // Replaced meanwhile, or lost.
-            guard try await store.segmentHeads(of: project, days: [day..<day + 1]).first == stored else { return }
-            rows = Array(repeating: -1, count: SegmentHead.minutesInDay)
         } catch is UnreadableRun {
+            // Replaced meanwhile, or damaged.
+            guard try await store.segmentHeads(of: project, days: [day..<day + 1]).first == stored else { return }
             rows = Array(repeating: -1, count: SegmentHead.minutesInDay)
         }
         let range = Timestamp(day: day)..<Timestamp(day: day + 1)
@@ -83,9 +80,8 @@ public struct SegmentCheck: Sendable {
     private func digests(ofSegment head: SegmentHead, _ project: ProjectID, _ fields: [RowField]) async throws -> [Int64] {
         var plan = SegmentPlan(Timestamp(day: head.day)..<Timestamp(day: head.day + 1), fields: fields)
         plan.add(day: head.day, version: head.dayVersion, head: head, minutes: [])
-        guard let filter = RowFilter(Selection(project: project)) else { preconditionFailure("a selection of everything") }
         var merge = RowMerge(
-            store: store, project: project, filter: filter, identities: .empty,
+            store: store, project: project, filter: .everything, identities: .empty,
             reducer: ScannedRows(RowDigests(fields: fields, isByActor: true)))
         try await merge.readByActor(plan.sources)
         var minutes = merge.reducer.minutes

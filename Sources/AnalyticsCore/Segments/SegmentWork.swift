@@ -222,21 +222,17 @@ struct SegmentWork: Sendable {
         plan.add(day: day, version: head.dayVersion, head: head, minutes: [])
         let sources = plan.sources
         let held = head.runs.indices.filter { head.runs[$0] >= 0 }.map { (minute: $0, version: head.versions[$0]) }
-        guard let filter = RowFilter(Selection(project: project)) else { preconditionFailure("a selection of everything") }
         do {
             let links = try await store.links(of: project, sources)[day] ?? []
             return try await write(held, links, &head, &revision) { save in
                 var merge = RowMerge(
-                    store: store, project: project, filter: filter, identities: .empty,
+                    store: store, project: project, filter: .everything, identities: .empty,
                     reducer: ScannedRows(RunJoiner(fields: fields, chunkRows: chunkRows)))
                 try await merge.readByActor(sources) { joiner in try await save(joiner.writer.take()) }
                 try await save(merge.reducer.answer())
             }
-        } catch let failure as MissingBlob {
-            // Nobody has replaced it, or the head that is written now is refused.
-            SegmentMetrics.unreadable.increment()
-            return try await forget(failure.run, &head, &revision)
         } catch let failure as UnreadableRun {
+            // Of one that is missing: nobody has replaced it, or the head that is written now is refused.
             SegmentMetrics.unreadable.increment()
             return try await forget(failure.run, &head, &revision)
         }
