@@ -127,6 +127,14 @@ struct QueryParameters {
         return selection
     }
 
+    private enum Bots: String, CaseIterable {
+        case exclude
+        case include
+    }
+
+    /// Whether a question is about events of bots too.
+    func includesBots() throws(Problem) -> Bool { try choice("bots", of: Bots.self) == .include }
+
     private func conditions() throws(Problem) -> [DataCondition] {
         var conditions: [DataCondition] = []
         for (name, values) in try all(prefix: "data.") {

@@ -11,11 +11,13 @@ struct SQLiteSelection {
 
     private let project: ProjectID
     private let alternatives: [Alternatives]
+    private let includesBots: Bool
     /// What is likely to leave the fewest events and has an index in this order.
     private let branch: Alternatives?
 
     init(_ selection: Selection) {
         project = selection.project
+        includesBots = selection.includesBots
         alternatives = [
             Alternatives(column: .userId, values: selection.userIds),
             Alternatives(column: .correlationId, values: selection.correlationIds),
@@ -36,6 +38,7 @@ struct SQLiteSelection {
             sql: "SELECT \(columns) FROM events INDEXED BY \(branch?.index ?? "events_time") WHERE project = CAST(? AS TEXT)",
             arguments: [SQLiteText(project.name)])
         branch.map { query.and($0) }
+        if !includesBots { query.and("bot IS NULL") }
         for alternatives in alternatives where alternatives.column != branch?.column { query.and(alternatives) }
         return query
     }

@@ -39,10 +39,11 @@ extension SQLiteStore {
             conditions += " AND \(column) IN (\(values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
             arguments += StatementArguments(values.map(SQLiteText.init))
         }
+        if !selection.includesBots { conditions += " AND bot IS NULL" }
         let matcher = DataMatcher(selection.data)
         let index = !selection.userIds.isEmpty ? "events_user" : selection.correlationIds.isEmpty ? "events_minute" : "events_correlation"
         let sql = """
-            SELECT minute, type, source, \(matcher.isEmpty ? "count(*)" : "data") FROM events INDEXED BY \(index)
+            SELECT minute, type, source, \(matcher.isEmpty ? "count(bot), count(*)" : "bot, data") FROM events INDEXED BY \(index)
             WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(conditions)
             \(matcher.isEmpty ? "GROUP BY minute, type, source" : "") ORDER BY minute, type, source
             """
@@ -54,7 +55,7 @@ extension SQLiteStore {
 
     private static func give(_ rows: RowCursor, to reducer: inout some CountReducer) throws -> Bool {
         while let row = try rows.next() {
-            guard reducer.add(EventCount(row, count: row[3])) else { return false }
+            guard reducer.add(EventCount(row, count: row[4], bots: row[3])) else { return false }
         }
         return true
     }
@@ -63,10 +64,11 @@ extension SQLiteStore {
     private static func give(_ rows: RowCursor, matching matcher: DataMatcher, to reducer: inout some CountReducer) throws -> Bool {
         var group: EventCount?
         while let row = try rows.next() {
-            guard try matcher.matches(row[3]) else { continue }
-            let event = EventCount(row, count: 1)
+            guard try matcher.matches(row[4]) else { continue }
+            let event = EventCount(row, count: 1, bots: row[3] ?? 0)
             if let known = group, known.minute == event.minute, known.type.equalsUTF8(event.type), known.source.equalsUTF8(event.source) {
                 group?.count += 1
+                group?.bots += event.bots
             } else {
                 if let group, !reducer.add(group) { return false }
                 group = event
@@ -130,8 +132,8 @@ extension SQLiteStore {
 }
 
 extension EventCount {
-    fileprivate init(_ row: Row, count: Int64) {
-        self.init(minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: count)
+    fileprivate init(_ row: Row, count: Int64, bots: Int64) {
+        self.init(minute: row[0], type: (row[1] as SQLiteText).string, source: (row[2] as SQLiteText).string, count: count, bots: bots)
     }
 }
 

@@ -61,8 +61,8 @@ enum EventRow {
 
     /// Inserts nothing where the id is taken, which `changes()` tells.
     static let insertion = """
-        INSERT INTO events (\(columns)) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, \
-        CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?) ON CONFLICT (project, id) DO NOTHING
+        INSERT INTO events (\(columns), bot) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, \
+        CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?, ?) ON CONFLICT (project, id) DO NOTHING
         """
 
     static func arguments(_ stored: StoredEvent) -> StatementArguments {
@@ -73,7 +73,7 @@ enum EventRow {
             event.metadata?.text, event.userId.map(SQLiteText.init), event.anonymousId.map(SQLiteText.init),
             event.sessionId.map(SQLiteText.init),
             event.receivedAt.milliseconds, SQLiteText(event.ingestID), stored.processedAt.milliseconds, stored.context?.text,
-            stored.fingerprint,
+            stored.fingerprint, stored.isBot ? 1 : nil,
         ]
     }
 

@@ -17,6 +17,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version6) },
         { try $0.execute(sql: version7) },
         { try $0.execute(sql: version8) },
+        { try $0.execute(sql: version9) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -180,6 +181,13 @@ extension SQLiteStoreSchema {
             PRIMARY KEY (project, day, run, chunk, part)
         ) STRICT;
         ALTER TABLE projects ADD COLUMN properties TEXT;
+        """
+
+    /// 1 for an event of a bot, which no earlier version has told, and null for all others. Counting reads `events_minute` and no row.
+    private static let version9 = """
+        ALTER TABLE events ADD COLUMN bot INTEGER;
+        DROP INDEX events_minute;
+        CREATE INDEX events_minute ON events (project, minute, type, source, timestamp, bot);
         """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass

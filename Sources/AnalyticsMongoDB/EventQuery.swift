@@ -38,6 +38,7 @@ enum EventQuery {
         ] where !values.isEmpty {
             conditions.append((field, ["$in": .array(values.map(BSON.string))]))
         }
+        if !selection.includesBots { conditions.append(("context.bot", ["$ne": true])) }
         var data: [BSON] = []
         for condition in selection.data {
             // A path with a NUL would be cut short there; no stored key has one. One that is too long is refused before it gets here.

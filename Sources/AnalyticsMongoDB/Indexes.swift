@@ -3,7 +3,9 @@ import AnalyticsCore
 /// The indexes beside `_id`, and what each is for.
 enum Index {
     /// Newest-first listings by keyset, and counting from this index alone.
-    static let byTime = "by_time"
+    static let byTime = "by_time_and_bot"
+    /// What it was before events of bots were told.
+    static let byTimeBefore = "by_time"
     /// Listings of one or a few types.
     static let byType = "by_type"
     static let byUser = "by_user"
@@ -16,7 +18,7 @@ enum Index {
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
-        spec(byTime, ["_id.project": 1, "timestamp": -1, "_id.id": -1, "type": 1, "source": 1]),
+        spec(byTime, ["_id.project": 1, "timestamp": -1, "_id.id": -1, "type": 1, "source": 1, "context.bot": 1]),
         spec(byType, ["_id.project": 1, "type": 1, "timestamp": -1, "_id.id": -1]),
         spec(byUser, ["_id.project": 1, "userId": 1, "timestamp": -1, "_id.id": -1], where: ["userId": ["$exists": true]]),
         spec(
@@ -62,12 +64,23 @@ extension Session {
         return seconds.map { .seconds($0) }
     }
 
-    func dropExpiryOfEvents() throws(StoreError) {
-        do throws(StoreError) {
-            try command([("dropIndexes", "events"), ("index", .string(Index.expiry))], writes: true) { _ in }
-        } catch {
-            // Another process may have dropped it.
-            if try expiryOfEvents() != nil { throw error }
+    /// Drops indexes of earlier versions, where they are there.
+    func drop(_ names: [String]) throws(StoreError) {
+        for name in names where try has(name) {
+            do throws(StoreError) {
+                try command([("dropIndexes", "events"), ("index", .string(name))], writes: true) { _ in }
+            } catch {
+                // Another process may have dropped it.
+                if try has(name) { throw error }
+            }
         }
+    }
+
+    private func has(_ name: String) throws(StoreError) -> Bool {
+        var isThere = false
+        try indexes(of: .events) { index in
+            if index["name"]?.string == name { isThere = true }
+        }
+        return isThere
     }
 }

@@ -65,9 +65,9 @@ extension Session {
         try aggregateWhile(.events, Counting.pipeline(selection, query[...]), Counting.options(selection), limit: Int32(limit)) {
             row throws(StoreError) -> Bool in
             guard let group = row["_id"]?.document, let minute = group["m"]?.date, let type = group["t"]?.string,
-                let source = group["s"]?.string, let count = row["n"]?.integer
+                let source = group["s"]?.string, let count = row["n"]?.integer, let bots = row["b"]?.integer
             else { throw damage(.events) }
-            return add(EventCount(minute: minute.minute, type: type, source: source, count: count))
+            return add(EventCount(minute: minute.minute, type: type, source: source, count: count, bots: bots))
         }
         return (ContinuousClock.now - start) / .milliseconds(limit)
     }
@@ -105,9 +105,10 @@ enum Counting {
             return .document([("_id.project", .string(selection.project.name)), ("timestamp", times)] + conditions)
         }
         let minute: BSON = ["$dateTrunc": ["date": "$timestamp", "unit": "minute"]]
+        let isBot: BSON = ["$cond": [["$eq": ["$context.bot", true]], 1, 0]]
         return [
             ["$match": matches.count == 1 ? matches[0] : ["$or": .array(matches)]],
-            ["$group": ["_id": ["m": minute, "t": "$type", "s": "$source"], "n": ["$sum": 1]]],
+            ["$group": ["_id": ["m": minute, "t": "$type", "s": "$source"], "n": ["$sum": 1], "b": ["$sum": isBot]]],
             // By minute, type and source, as documents compare.
             ["$sort": ["_id": 1]],
         ]

@@ -2,7 +2,7 @@ public import AnalyticsCore
 
 /// The version of what is stored. 1 had no number.
 enum Schema {
-    static let version: Int64 = 4
+    static let version: Int64 = 5
 }
 
 extension MongoStore {
@@ -11,6 +11,7 @@ extension MongoStore {
     /// Version 1 had the server delete events, by a TTL index; 2 deletes them itself, below a watermark. An older version that is started
     /// again beside this one makes that index anew, so it is looked for each time. Versions up to 2 named at most 1,000 groups of a bucket
     /// and counted the rest together; 3 keeps all of them, as bytes. Up to 3 a day was a generation alone; 4 keeps its groups beside it.
+    /// Versions up to 4 told nothing of bots, and counted from an index without them.
     public func prepare() async throws(StoreError) {
         let (version, expiry) = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()
@@ -26,7 +27,7 @@ extension MongoStore {
         }
         if version < 3 { try await markFoldedBuckets() }
         try await run(.prepare) { session throws(StoreError) in
-            if expiry != nil { try session.dropExpiryOfEvents() }
+            try session.drop([Index.expiry, Index.byTimeBefore])
             if version < 4 { try session.makeBucketsOfGenerations() }
             try Self.check(session.raiseSchemaVersion())
         }

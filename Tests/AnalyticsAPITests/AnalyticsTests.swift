@@ -1,3 +1,4 @@
+import AnalyticsJSON
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
@@ -46,6 +47,48 @@ import Testing
             #expect(response.headers[.init("X-Time-Zone-Data")!] == ZoneDatabase.system.version)
             let again = try await client.get("\(Self.timeseries)?\(Self.range)")
             #expect(again.text == expected && again.headers[.init("X-Cache")!] == "HIT")
+        }
+    }
+
+    @Test func `events of bots are left out unless they are asked for, and always listed and counted`() async throws {
+        try await service.store.process(
+            (0..<6).map { index in
+                StoredEvent(
+                    event: Event(
+                        project: "default", id: "e\(index)", type: index == 5 ? "crawled" : "view", source: "web",
+                        timestamp: TestService.now - .seconds(60), data: JSONText(normalised: #"{"path":"/\(index)"}"#),
+                        userId: "u\(index)",
+                        receivedAt: TestService.now, ingestID: "r:\(index)"),
+                    processedAt: TestService.now,
+                    context: index > 3 ? JSONText(normalised: #"{"device":"bot","bot":true}"#) : nil, fingerprint: 0)
+            })
+        try await service.run { client in
+            func total(_ uri: String, _ member: String = "total") async throws -> Int? { try await client.get(uri).json[member] as? Int }
+            let analytics = "/api/v1/analytics"
+            let range = "from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+            for (uri, member) in [
+                ("\(Self.timeseries)?\(range)", "total"), ("\(Self.timeseries)?\(range)&metric=users", "total"),
+                ("\(analytics)/topn?\(range)&dimension=type", "total"), ("\(analytics)/topn?\(range)&dimension=data.path", "total"),
+                ("\(analytics)/uniques?\(range)", "total"), ("/stats?site_id=web&date=2026-03-01", "total_views"),
+                ("/stats?site_id=web&date=2026-03-01", "unique_users"),
+            ] {
+                #expect(try await total(uri, member) == 4, "\(uri)")
+                #expect(try await total("\(uri)&bots=exclude", member) == 4, "\(uri)")
+                #expect(try await total("\(uri)&bots=include", member) == 6, "\(uri)")
+                let wrong = try await client.get("\(uri)&bots=yes")
+                #expect(wrong.status == .badRequest && wrong.text.contains("bots"), "\(uri)")
+            }
+            #expect(try await client.get("\(analytics)/topn?\(range)&dimension=type").text.contains("crawled") == false)
+            #expect(try await client.get("\(analytics)/topn?\(range)&dimension=type&bots=include").text.contains("crawled"))
+            #expect(try await total("/api/v1/events/counts?\(range)") == 6)
+            #expect((try await client.get("/api/v1/events?\(range)").json["events"] as? [Any])?.count == 6)
+            #expect(try await client.get("/api/v1/events/counts?bots=include").status == .badRequest)
+            let graphite = "/graphite/render?target=sumSeries(default.*.*)&from=20260301&until=20260302&maxDataPoints=1"
+            for (suffix, sum) in [("", "4"), ("&bots=exclude", "4"), ("&bots=include", "6")] {
+                #expect(try await client.get(graphite + suffix).text.contains("[[\(sum),"), "\(suffix)")
+                let names = try await client.get("/graphite/metrics/find?query=default.*&from=20260301&until=20260302" + suffix).text
+                #expect(names.contains("crawled") == (sum == "6"), "\(suffix)")
+            }
         }
     }
 

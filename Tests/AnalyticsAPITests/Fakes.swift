@@ -62,7 +62,7 @@ extension MemoryStore {
     func process(_ events: [StoredEvent]) async throws -> [InsertOutcome] {
         let outcomes = try await insert(events)
         var marks = BucketMarks()
-        for (event, outcome) in zip(events, outcomes) { marks.touch(event.event, outcome) }
+        for (event, outcome) in zip(events, outcomes) { marks.touch(event, outcome) }
         try await marks.write(to: self)
         return outcomes
     }

@@ -12,9 +12,13 @@ struct MongoStoreTests {
     @Test("counting reads an index and no document, for one range and for many")
     func covered() async throws {
         try await withMongoDatabase { store async throws in
-            try await store.add((0..<300).map { stored("\($0)", type: "t\($0 % 3)", at: noon + .seconds($0)) })
+            try await store.add(
+                (0..<300).map { stored("\($0)", type: "t\($0 % 3)", at: noon + .seconds($0), isBot: $0.isMultiple(of: 4)) })
             let start = noon.milliseconds
-            let selections = [Selection(project: "p"), Selection(project: "p", types: ["t1"], sources: ["web", "app"])]
+            let selections = [
+                Selection(project: "p"), Selection(project: "p", includesBots: false),
+                Selection(project: "p", types: ["t1"], sources: ["web", "app"]),
+            ]
             let cases = [[start..<start + 60_000], (0..<20).map { start + $0 * 10_000..<start + $0 * 10_000 + 5_000 }]
             for (ranges, selection) in cases.flatMap({ ranges in selections.map { (ranges, $0) } }) {
                 let plan = try await store.explain(

@@ -6,7 +6,7 @@ import TestSupport
 func stored(
     _ id: String, project: ProjectID = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
     data: String? = "{}", userId: String? = nil, anonymousId: String? = nil, correlationId: String? = nil,
-    sessionId: String? = nil, ingestID: String? = nil, fingerprint: Int64 = 1
+    sessionId: String? = nil, ingestID: String? = nil, isBot: Bool = false, fingerprint: Int64 = 1
 ) -> StoredEvent {
     StoredEvent(
         event: Event(
@@ -14,7 +14,7 @@ func stored(
             data: data.map { JSONText(normalised: $0) }, correlationId: correlationId, userId: userId,
             anonymousId: anonymousId, sessionId: sessionId, receivedAt: timestamp, ingestID: ingestID ?? "r-\(id)"
         ),
-        processedAt: timestamp, context: nil, fingerprint: fingerprint
+        processedAt: timestamp, context: isBot ? JSONText(normalised: #"{"device":"bot","bot":true}"#) : nil, fingerprint: fingerprint
     )
 }
 

@@ -100,6 +100,35 @@ struct StoreUpgradeTests {
         }
     }
 
+    @Test("events of bots are told beside those of earlier versions, of which none is", arguments: Source.available)
+    func bots(source: Source) async throws {
+        try await withOldStore(source) { fixture, store, _ async throws in
+            try await store.prepare()
+            let project = try #require(fixture.projects.first)
+            let times = [Timestamp.earliest..<Timestamp.latest]
+            let before = try await store.countEvents(Selection(project: project), in: times, into: FirstRows(.max)).rows
+            #expect(!before.isEmpty && before.allSatisfy { $0.bots == 0 })
+            var human = Selection(project: project)
+            human.includesBots = false
+            #expect(try await store.countEvents(human, in: times, into: FirstRows(.max)).rows == before)
+            try await store.add([stored("bot", project: project, type: "from a bot", at: noon, isBot: true)])
+            #expect(try await store.countEvents(human, in: times, into: FirstRows(.max)).rows == before)
+            let all = try await store.countEvents(Selection(project: project), in: times, into: FirstRows(.max)).rows
+            #expect(all.filter { $0.bots == 1 }.map(\.type) == ["from a bot"] && all.count == before.count + 1)
+            guard let store = store as? MongoStore else { return }
+            var names: Set<String> = []
+            for name in try await store.run(
+                .prepare,
+                { session throws(StoreError) in
+                    var names: [String] = []
+                    try session.indexes(of: .events) { index in names.append(index["name"]?.string ?? "") }
+                    return names
+                })
+            { names.insert(name) }
+            #expect(names.contains(Index.byTime) && !names.contains(Index.byTimeBefore))
+        }
+    }
+
     @Test("the index by which the server deleted events is dropped", arguments: Source.available.filter { $0 != .sqlite })
     func index(source: Source) async throws {
         try await withOldStore(source) { _, store, _ async throws in

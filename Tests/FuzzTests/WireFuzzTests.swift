@@ -34,7 +34,9 @@ struct WireFuzzTests {
                     _ = max(.zero, processedAt - event.receivedAt).nanoseconds
                 }
                 _ = (context.json, event.fingerprint)
-                marks.touch(event, .stored)
+                marks.touch(
+                    StoredEvent(event: event, processedAt: event.receivedAt, context: context.json, fingerprint: event.fingerprint), .stored
+                )
             }
             try Wrong.unless(Set(marks.minutes).isSubset(of: salvage.buckets), "a minute that giving up does not find")
             try Wrong.unless(marks.minutes.allSatisfy { RollupTier.minute.indexes.contains($0.index) }, "a minute that no event can have")

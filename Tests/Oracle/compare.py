@@ -32,7 +32,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from answers import difference  # noqa: E402
-from generate import WINDOWS, Log, Questions  # noqa: E402
+from generate import WINDOWS, Log, Questions, as_stored, is_bot  # noqa: E402
 from oracle import ROUTES, Oracle  # noqa: E402
 from service import Service, Unusable, path_of, started  # noqa: E402
 from zone import DAY, moment  # noqa: E402
@@ -165,6 +165,9 @@ class Comparison:
         missing = {event["id"] for event in oracle.events} ^ self.contexts.keys()
         if missing:
             raise Difference(f"difference: seed {self.options.seed}, log {log.name}: stored or sent, not both: {shown(sorted(missing))}")
+        wrong = [event["id"] for event in oracle.events if oracle.is_of_a_bot(event) != is_bot(event)]
+        if wrong:
+            raise Difference(f"difference: seed {self.options.seed}, log {log.name}: taken for a bot's, or not: {shown(wrong)}")
         return oracle
 
     def _read_contexts(self, begin, end):
@@ -249,7 +252,7 @@ class Comparison:
                     continue
                 if status != 200:
                     raise Difference(f"while sending: {status} {json.dumps(got)[:400]}\n  GET {path_of(route, parameters)}")
-                few, many = (Oracle(earlier + sender.events[:count]) for count in (stored, sent))
+                few, many = (Oracle([as_stored(event) for event in earlier + sender.events[:count]]) for count in (stored, sent))
                 states = [Identified(*oracles).ask(route, parameters, moment(got["asOf"])) for oracles in [(few, many), (many, few)]]
                 wrong = outside(got, *states)
                 if wrong:

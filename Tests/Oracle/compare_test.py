@@ -16,12 +16,15 @@ import compare  # noqa: E402
 import mutants  # noqa: E402
 import service  # noqa: E402
 from answers import difference  # noqa: E402
+from generate import as_stored  # noqa: E402
 from oracle import Oracle, Question, Refused  # noqa: E402
 from zone import moment  # noqa: E402
 
 
 def with_context(events):
-    return [{**event, "context": {"ip": f"127.0.{index % 3}.0", "processingLagMs": index}} for index, event in enumerate(events)]
+    return [
+        {**event, "context": {"ip": f"127.0.{index % 3}.0", "processingLagMs": index, **as_stored(event).get("context", {})}}
+        for index, event in enumerate(events)]
 
 
 class FakeService(http.server.ThreadingHTTPServer):
@@ -171,7 +174,7 @@ class CompareTests(unittest.TestCase):
                 return answers.setdefault((route, *parameters, *inside), super().ask(route, parameters, now))
 
         with serving(Stale) as url:
-            status, output = run(url, "--logs", "4")
+            status, output = run(url, "--logs", "4", "--seed", "2")
         self.assertEqual(status, 1, output)
 
     def test_an_identity_that_is_stored_otherwise_is_caught(self):

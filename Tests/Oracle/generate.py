@@ -46,6 +46,22 @@ NUMERIC = ["data.amount", "data.amount", "data.amount", "data.items.price", "dat
     "data.flag"]
 
 
+# User agents of known bots, and others that are none.
+BOTS = ["Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "facebookexternalhit/1.1"]
+OTHERS = ["Mozilla/5.0 (Linux; Android 12; CUBOT P60) Mobile", "curl/8.4.0", ""]
+
+
+def is_bot(event):
+    return (event.get("metadata") or {}).get("userAgent") in BOTS
+
+
+def as_stored(event):
+    """With what enrichment adds that questions ask about."""
+    if "metadata" not in event:
+        return event
+    return {**event, "context": {"device": "bot", "bot": True} if is_bot(event) else {"device": "mobile"}}
+
+
 class Log:
     def __init__(self, seed, number, size=None, types=None, conflicts=True):
         """`number` decides the window; `types`: how many different ones at most, if many are wanted. Without `conflicts` each anonymous id that
@@ -64,6 +80,9 @@ class Log:
         # Beside numbers that are large enough, decimals add nothing.
         self.numbers = self.random.choice([DECIMALS, NUMBERS])
         self.claimed = []
+        # Of their own, so that a seed goes on making the same log.
+        self.agents = random.Random(f"{seed}/agents/{number}")
+        self.agents_share = self.agents.choice([0, 0.2, 0.5])
         self.hot = self._hot_times()
         self.events = []
         for _ in range(size or types or self.random.choice([1, 5, 30, 80, 150])):
@@ -109,6 +128,8 @@ class Log:
             event["anonymousId"] = self.random.choice(self.devices)
         if self.random.random() < 0.2:
             event["correlationId"] = self.random.choice(self.ids)
+        if self.agents.random() < self.agents_share:
+            event["metadata"] = {"userAgent": self.agents.choice([*BOTS, *BOTS, *OTHERS])}
         return event
 
     def _written(self, time):
@@ -147,6 +168,7 @@ class Log:
         if self.random.random() < 0.5:
             event = {**event, "source": "identify", "data": {}}
             event.pop("correlationId", None)
+            event.pop("metadata", None)
             event.update({"sessionId": "s"} if self.random.random() < 0.3 else {})
         return event
 
@@ -206,6 +228,7 @@ class Questions:
         """`metrics`: only these; `paths`: these too; `now`: not later than the present moment of whoever is asked."""
         self.log, self.routes, self.metrics, self.now, self.paths = log, routes, list(metrics), now, list(paths)
         self.random = random.Random(f"{seed}/questions/{log.name}")
+        self.bots = random.Random(f"{seed}/bots/{log.name}")
 
     def draw(self):
         """(route, parameters)"""
@@ -228,6 +251,7 @@ class Questions:
                 question += [("limit", str(self.random.choice([1, 2, 3, 5, 100])))] if self.random.random() < 0.7 else []
             question += self._compare(place, interval)
         self.random.shuffle(question)
+        question += [("bots", self.bots.choice(["exclude", "include", "include"]))] if self.bots.random() < 0.5 else []
         return route, question
 
     def _dimension(self):

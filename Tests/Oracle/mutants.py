@@ -61,6 +61,31 @@ class FiltersOfNumbersByText(Oracle):
         return isinstance(value, str) and value == text
 
 
+class BotsAreIncluded(Oracle):
+    def leaves_out_bots(self, question):
+        return question.given.get("bots") == "exclude"
+
+
+class BotsAreNeverIncluded(Oracle):
+    def leaves_out_bots(self, question):
+        return True
+
+
+class EveryContextIsABots(Oracle):
+    def is_of_a_bot(self, event):
+        return bool(event.get("context"))
+
+
+class BotsIdentifyNobody(Oracle):
+    def identifying(self, question, begin, end):
+        return [event for event in self.events if not (self.leaves_out_bots(question) and self.is_of_a_bot(event))]
+
+
+class BotsAreUsers(Oracle):
+    def leaves_out_bots(self, question):
+        return super().leaves_out_bots(question) and question.metric != "users"
+
+
 class PathsIgnoreArraysOnTheWay(Oracle):
     def at(self, event, path):
         root, *keys = path.split(".")

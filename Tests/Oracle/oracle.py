@@ -11,7 +11,7 @@ from zone import DAY, HOUR, MINUTE, date_of, day_of, moment, zone
 
 ROUTES = ["timeseries", "topn", "uniques"]
 FILTERS = ["type", "source", "userId", "anonymousId", "correlationId"]
-PARAMETERS = ["from", "to", "tz", "interval", "metric", "groupBy", "limit", "dimension", "n", "compare", "compareFrom", "compareTo"]
+PARAMETERS = ["from", "to", "tz", "interval", "bots", "metric", "groupBy", "limit", "dimension", "n", "compare", "compareFrom", "compareTo"]
 INTERVALS = {"minute": 60, "hour": 24, "day": 30, "week": 12, "month": 12}
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 MEASURE = re.compile(r"(sum|avg|min|max|p50|p90|p99)\(((?:data|context)\..+)\)")
@@ -99,7 +99,15 @@ class Oracle:
         return begin <= time < end
 
     def selected(self, question, begin, end):
-        return [event for event in self.events if self.is_inside(event["timestamp"], begin, end) and self.is_selected(event, question.filters)]
+        return [
+            event for event in self.events if self.is_inside(event["timestamp"], begin, end) and self.is_selected(event, question.filters)
+            and not (self.leaves_out_bots(question) and self.is_of_a_bot(event))]
+
+    def leaves_out_bots(self, question):
+        return question.given.get("bots", "exclude") == "exclude"
+
+    def is_of_a_bot(self, event):
+        return isinstance(event.get("context"), dict) and event["context"].get("bot") is True
 
     def is_selected(self, event, filters):
         return all(any(self.holds(event, name, text) for text in texts) for name, texts in filters.items())

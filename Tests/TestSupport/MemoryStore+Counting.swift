@@ -16,15 +16,17 @@ extension MemoryStore {
         try await read("countEvents") { (snapshot) async throws(StoreError) in
             state.withLock { $0.countedRanges += ranges }
             let selected = try await snapshot.select(selection, "countEvents") { event in ranges.contains { $0.contains(event.timestamp) } }
-            var rows: [Row: Int64] = [:]
-            for event in selected.lazy.map(\.event) {
-                rows[
-                    Row(minute: event.timestamp.minute, type: BytewiseString(event.type), source: BytewiseString(event.source)), default: 0] +=
-                    1
+            var rows: [Row: (count: Int64, bots: Int64)] = [:]
+            for stored in selected {
+                let event = stored.event
+                let row = Row(minute: event.timestamp.minute, type: BytewiseString(event.type), source: BytewiseString(event.source))
+                rows[row, default: (0, 0)].count += 1
+                if stored.isBot { rows[row, default: (0, 0)].bots += 1 }
             }
             var reducer = reducer
-            for (row, count) in rows.sorted(by: { $0.key < $1.key }) {
-                let count = EventCount(minute: row.minute, type: row.type.text, source: row.source.text, count: count)
+            for (row, counts) in rows.sorted(by: { $0.key < $1.key }) {
+                let count = EventCount(
+                    minute: row.minute, type: row.type.text, source: row.source.text, count: counts.count, bots: counts.bots)
                 guard reducer.add(count) else { break }
             }
             reducer.finish()

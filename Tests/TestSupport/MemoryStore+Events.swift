@@ -75,7 +75,8 @@ extension MemoryStore.State {
             guard event.project == selection.project, isInRange(event), Self.holds(event.type, selection.types),
                 Self.holds(event.source, selection.sources), Self.holds(event.userId, selection.userIds),
                 Self.holds(event.anonymousId, selection.anonymousIds),
-                Self.holds(event.correlationId, selection.correlationIds), (try? matcher.matches(event.data?.text)) == true
+                Self.holds(event.correlationId, selection.correlationIds), selection.includesBots || !stored.isBot,
+                (try? matcher.matches(event.data?.text)) == true
             else { continue }
             selected.append(stored)
         }

@@ -42,7 +42,8 @@ private struct CollectedCounts: CountReducer {
 
     mutating func add(_ row: EventCount) -> Bool {
         if minutes.last?.minute != row.minute { minutes.append(MinuteCounts(minute: row.minute, groups: [])) }
-        minutes[minutes.count - 1].groups.append(RollupGroup(type: row.type, source: row.source, count: row.count))
+        minutes[minutes.count - 1].groups.append(
+            RollupGroup(type: row.type, source: row.source, count: row.count, bots: row.bots == 0 ? [] : [row.bots]))
         return true
     }
 

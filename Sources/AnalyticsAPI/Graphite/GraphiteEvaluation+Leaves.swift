@@ -30,7 +30,9 @@ extension GraphiteEvaluation {
         }
     }
 
-    func selection(_ range: GraphiteRange) -> Selection { Selection(project: project, from: range.starts[0], to: range.end) }
+    func selection(_ range: GraphiteRange) -> Selection {
+        Selection(project: project, includesBots: includesBots, from: range.starts[0], to: range.end)
+    }
 
     private func series(
         _ answer: Timeseries.Series, _ nodes: [String], reserved: GraphiteReservedNode? = nil, _ range: GraphiteRange
@@ -215,7 +217,8 @@ extension GraphiteEvaluation {
     /// Types that have events in a range and none before it, the most frequent first.
     mutating func newTypes(_ pattern: GraphitePattern, in selection: Selection) async throws -> [String] {
         let present = try await ask(CountQuery(selection, limit: Self.maximumNames))
-        let before = try await ask(CountQuery(Selection(project: project, to: selection.from), limit: Self.maximumNames))
+        let earlier = Selection(project: project, includesBots: includesBots, to: selection.from)
+        let before = try await ask(CountQuery(earlier, limit: Self.maximumNames))
         guard present.other == 0, before.other == 0 else {
             throw GraphiteFault("cannot say which of more than \(Self.maximumNames) types are new.")
         }

@@ -21,6 +21,7 @@ struct GraphiteSeries: Sendable {
 struct GraphiteEvaluation {
     let engine: QueryEngine
     let project: ProjectID
+    let includesBots: Bool
     let asker: Asker
     let now: Timestamp
     /// After it no further question is asked.
@@ -37,11 +38,12 @@ struct GraphiteEvaluation {
     static let timeLimit: Duration = .seconds(60)
 
     init(
-        engine: QueryEngine, project: ProjectID, asker: Asker, now: Timestamp,
+        engine: QueryEngine, project: ProjectID, includesBots: Bool = false, asker: Asker, now: Timestamp,
         deadline: ContinuousClock.Instant = .now + Self.timeLimit
     ) {
         self.engine = engine
         self.project = project
+        self.includesBots = includesBots
         self.asker = asker
         self.now = now
         self.deadline = deadline

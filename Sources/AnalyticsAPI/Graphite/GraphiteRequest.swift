@@ -14,8 +14,8 @@ struct GraphiteRequest: Sendable {
     static let maximumBytes = 512 * 1024
     private static let form = "application/x-www-form-urlencoded"
 
-    /// What Grafana adds to any request.
-    private static let common = ["from", "until", "tz"]
+    /// What Grafana adds to any request, and ours.
+    private static let common = ["from", "until", "tz", "bots"]
 
     /// - Parameters:
     ///   - body: Reads forms; `nil` on routes without.
@@ -62,7 +62,8 @@ struct GraphiteRequest: Sendable {
         let (from, until) = try moments(usual: .seconds(30 * 86_400))
         let hour: Int64 = 3_600_000
         return Selection(
-            project: project, from: Timestamp(milliseconds: from.milliseconds / hour * hour - (from.milliseconds < 0 ? hour : 0)),
+            project: project, includesBots: try parameters.includesBots(),
+            from: Timestamp(milliseconds: from.milliseconds / hour * hour - (from.milliseconds < 0 ? hour : 0)),
             to: Timestamp(milliseconds: (until.milliseconds / hour + 1) * hour))
     }
 

@@ -50,8 +50,9 @@ struct GraphiteRoutes: Sendable {
             projectZone: { try await engine.timeZone(of: principal.project) })
     }
 
-    private func evaluation(_ context: APIRequestContext, _ principal: Principal) -> GraphiteEvaluation {
-        GraphiteEvaluation(engine: engine, project: principal.project, asker: context.asker, now: clock.now())
+    private func evaluation(_ context: APIRequestContext, _ principal: Principal, includesBots: Bool) -> GraphiteEvaluation {
+        GraphiteEvaluation(
+            engine: engine, project: principal.project, includesBots: includesBots, asker: context.asker, now: clock.now())
     }
 
     /// Runs `body`, whose faults are of a parameter.
@@ -77,12 +78,13 @@ struct GraphiteRoutes: Sendable {
         _ = try query.parameters.choice("format", of: Format.self)
         let points = try query.parameters.integer("maxDataPoints", in: 1...1_000_000) ?? Self.usualPoints
         let (from, until) = try query.moments(usual: .seconds(86_400))
+        let includesBots = try query.parameters.includesBots()
         let lease = answers.lease()
         let series = try await Self.naming("target") {
             let plans = try targets.map { try GraphitePlan($0, project: principal.project) }
             let range = try GraphiteRange(
                 zone: query.zone, rules: query.rules, from: from, until: until, points: min(points, QuestionRange.maximumBuckets))
-            var evaluation = evaluation(context, principal)
+            var evaluation = evaluation(context, principal, includesBots: includesBots)
             var series: [GraphiteSeries] = []
             for plan in plans {
                 series += try await evaluation.series(of: plan, in: range)
@@ -98,7 +100,7 @@ struct GraphiteRoutes: Sendable {
     private func find(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let (path, selection) = try await query(request, principal)
         let nodes = try await Self.naming("query") {
-            var evaluation = evaluation(context, principal)
+            var evaluation = evaluation(context, principal, includesBots: selection.includesBots)
             return try await evaluation.nodes(try GraphitePath(path), in: selection)
         }
         return .json(array: nodes, capacity: nodes.count * 96) { $1.graphiteNode($0) }
@@ -107,7 +109,7 @@ struct GraphiteRoutes: Sendable {
     private func expand(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let (path, selection) = try await query(request, principal)
         let names = try await Self.naming("query") {
-            var evaluation = evaluation(context, principal)
+            var evaluation = evaluation(context, principal, includesBots: selection.includesBots)
             return try await evaluation.names(try GraphitePath(path), in: selection)
         }
         return .json(capacity: names.count * 64, JSONPart.list("results", of: names) { $1.string($0) })
@@ -140,8 +142,9 @@ struct GraphiteRoutes: Sendable {
         guard let tag = context.parameters.get("tag").flatMap({ GraphiteTags.Tag(rawValue: $0) }) else {
             throw Problem(.notFound, "Series have the tags \(GraphiteTags.Tag.allCases.map(\.rawValue).joined(separator: ", ")).")
         }
-        var evaluation = evaluation(context, principal)
-        let values = try await evaluation.values(of: tag, GraphiteTags(), in: try query.selection(of: principal.project))
+        let selection = try query.selection(of: principal.project)
+        var evaluation = evaluation(context, principal, includesBots: selection.includesBots)
+        let values = try await evaluation.values(of: tag, GraphiteTags(), in: selection)
         let name = JSONPart.once { $0.member("tag", tag.rawValue) }
         let list = JSONPart.list("values", of: values) { value, writer in
             writer.beginObject()
@@ -174,7 +177,7 @@ struct GraphiteRoutes: Sendable {
         }
         let selection = try query.selection(of: principal.project)
         let values = try await Self.naming("expr") {
-            var evaluation = evaluation(context, principal)
+            var evaluation = evaluation(context, principal, includesBots: selection.includesBots)
             return try await evaluation.values(of: tag, try query.tags(), in: selection)
         }
         let found = values.map(\.value).filter { $0.starts(withUTF8: prefix) }.prefix(limit)

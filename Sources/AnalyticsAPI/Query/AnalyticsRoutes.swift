@@ -134,7 +134,7 @@ struct AnalyticsRoutes: Sendable {
 
 extension AnalyticsRoutes {
     private func stats(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let parameters = try QueryParameters(request, allowed: ["site_id", "date"])
+        let parameters = try QueryParameters(request, allowed: ["site_id", "date", "bots"])
         guard let site = try parameters.single("site_id"), !site.isEmpty else {
             throw QueryParameters.invalid("site_id", "is missing: it names the source of the events.")
         }
@@ -146,7 +146,9 @@ extension AnalyticsRoutes {
             throw QueryParameters.invalid("date", "cannot be told: this machine does not know the project's time zone, \(zone).")
         }
         let day = rules.day(of: midnight)
-        let selection = Selection(project: principal.project, sources: [site], from: day.lowerBound, to: day.upperBound)
+        let selection = Selection(
+            project: principal.project, sources: [site], includesBots: try parameters.includesBots(), from: day.lowerBound,
+            to: day.upperBound)
         let (views, _) = try await engine.timeseries(TimeseriesQuery(selection, starts: [day.lowerBound]), for: context.asker)
         let (users, _) = try await engine.timeseries(
             TimeseriesQuery(selection, metric: .users, starts: [day.lowerBound]), for: context.asker)

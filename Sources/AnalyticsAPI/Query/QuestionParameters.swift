@@ -2,13 +2,13 @@ internal import AnalyticsCore
 internal import HTTPTypes
 internal import Hummingbird
 
-/// What all questions about a range share: `from`, `to`, `tz`, `interval`, and the filters of a listing, checked.
+/// What all questions about a range share: `from`, `to`, `tz`, `interval`, `bots`, and the filters of a listing, checked.
 struct QuestionParameters {
     var selection: Selection
     var range: QuestionRange
     let parameters: QueryParameters
 
-    static let names = ["from", "to", "tz", "interval", "type", "source", "userId", "anonymousId", "correlationId", "maxAge"]
+    static let names = ["from", "to", "tz", "interval", "type", "source", "userId", "anonymousId", "correlationId", "bots", "maxAge"]
 
     /// - Parameter projectZone: Asked for where the request names no zone.
     init(
@@ -18,6 +18,7 @@ struct QuestionParameters {
         let names = hasInterval ? Self.names : Self.names.filter { !$0.equalsUTF8("interval") }
         parameters = try QueryParameters(request, allowed: names + allowed, prefix: "data.")
         selection = try parameters.filters(of: project)
+        selection.includesBots = try parameters.includesBots()
         let interval = try parameters.choice("interval", of: CalendarInterval.self) ?? .day
         let (zone, rules) = try await Self.zone(parameters, zones, projectZone)
         do {

@@ -67,6 +67,13 @@ public struct StoredEvent: Sendable, Equatable {
         self.fingerprint = fingerprint
     }
 
+    /// Whether enrichment took it for a bot's: `context.bot` is true.
+    public var isBot: Bool {
+        // Nearly no event is, and this costs a look at its context.
+        guard let text = context?.text, text.holdsUTF8("\"bot\":true") else { return false }
+        return (try? PropertyReader([.bot]).values { _ in PaddedBytes(text) }) == [[.boolean(true)]]
+    }
+
     /// About the bytes that it takes in memory: those of its texts, and what holds them.
     public var size: Int {
         let texts =

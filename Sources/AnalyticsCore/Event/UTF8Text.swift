@@ -54,6 +54,21 @@ extension StringProtocol {
 }
 
 extension String {
+    /// Whether this ASCII text stands in it.
+    func holdsUTF8(_ needle: StaticString) -> Bool {
+        let (count, bytes) = (needle.utf8CodeUnitCount, needle.utf8Start)
+        var copy = self
+        return copy.withUTF8 { text in
+            guard count > 0, count <= text.count else { return false }
+            for start in 0...text.count - count where text[start] == bytes[0] {
+                var length = 1
+                while length < count, text[start + length] == bytes[length] { length += 1 }
+                if length == count { return true }
+            }
+            return false
+        }
+    }
+
     /// Keys and values of the client's come back in what we say about them, and may be long: at most 600 bytes of them, whole scalars.
     public var clipped: String {
         let limit = 600

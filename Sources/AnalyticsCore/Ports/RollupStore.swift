@@ -90,12 +90,15 @@ public struct EventCount: Sendable, Equatable {
     public var type: String
     public var source: String
     public var count: Int64
+    /// How many of these are of bots.
+    public var bots: Int64
 
-    public init(minute: Int64, type: String, source: String, count: Int64) {
+    public init(minute: Int64, type: String, source: String, count: Int64, bots: Int64 = 0) {
         self.minute = minute
         self.type = type
         self.source = source
         self.count = count
+        self.bots = bots
     }
 }
 

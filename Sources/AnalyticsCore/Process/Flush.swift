@@ -35,7 +35,7 @@ struct Flush: Sendable {
         let inserted = try await insert(admission.open)
         var outcomes = admission.outcomes(inserted)
         var marks = BucketMarks()
-        for (stored, outcome) in zip(events, outcomes) { marks.touch(stored.event, outcome) }
+        for (stored, outcome) in zip(events, outcomes) { marks.touch(stored, outcome) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
         outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await gate.confirm(events, outcomes) }
         let results = Self.results(of: entries, outcomes)

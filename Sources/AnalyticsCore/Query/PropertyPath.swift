@@ -35,6 +35,13 @@ public struct PropertyPath: Sendable {
         }
     }
 
+    private init(trusted root: Root, _ keys: [String]) {
+        (self.root, self.keys) = (root, keys)
+    }
+
+    /// True in events of known bots.
+    static let bot = PropertyPath(trusted: .context, ["bot"])
+
     /// As it is written. No two paths are written alike.
     public var text: String { ([root.rawValue] + keys).joined(separator: ".") }
 }

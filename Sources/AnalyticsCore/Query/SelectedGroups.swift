@@ -2,18 +2,21 @@
 struct SelectedGroups {
     private(set) var types: TableTexts
     private(set) var sources: TableTexts
+    private let includesBots: Bool
 
     init(_ selection: Selection) {
+        includesBots = selection.includesBots
         types = TableTexts(TextFilter(selection.types))
         sources = TableTexts(TextFilter(selection.sources))
     }
 
-    /// Gives the numbers of the table's ``types`` and ``sources``, then each row that is asked for. Nothing may be done with what was given
+    /// Gives the numbers of the table's ``types`` and ``sources``, then each row that is asked for, with the counts that are. Nothing may be done with what was given
     /// before this returns: what is wrong with a table may show at its end.
     @inline(__always)
     mutating func read(
         _ table: GroupTable, dictionaries: (_ types: Int, _ sources: Int) -> Void = { _, _ in }, row: (GroupTable.Row) -> Void
     ) throws(GroupTable.Unreadable) {
+        let includesBots = includesBots
         if let groups = try table.earlierGroups() {
             types.learn(groups.map(\.type))
             sources.learn(groups.map(\.source))
@@ -30,7 +33,10 @@ struct SelectedGroups {
             (wantedTypes, wantedSources) = (types.isWanted, sources.isWanted)
             dictionaries(wantedTypes.count, wantedSources.count)
         } row: { found in
-            if wantedTypes[found.type] && wantedSources[found.source] { row(found) }
+            guard wantedTypes[found.type] && wantedSources[found.source] else { return }
+            var found = found
+            if !includesBots { found.quarters &-= found.bots }
+            row(found)
         }
     }
 }

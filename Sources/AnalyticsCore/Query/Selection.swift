@@ -9,6 +9,8 @@ public struct Selection: Sendable, Equatable {
     public var anonymousIds: [String]
     public var correlationIds: [String]
     public var data: [DataCondition]
+    /// Whether events of known bots are selected too (``StoredEvent/isBot``).
+    public var includesBots: Bool
     /// First moment inside the range; no bound when `nil`.
     public var from: Timestamp?
     /// First moment after the range; no bound when `nil`.
@@ -16,7 +18,7 @@ public struct Selection: Sendable, Equatable {
 
     public init(
         project: ProjectID, types: [String] = [], sources: [String] = [], userIds: [String] = [], anonymousIds: [String] = [],
-        correlationIds: [String] = [], data: [DataCondition] = [], from: Timestamp? = nil, to: Timestamp? = nil
+        correlationIds: [String] = [], data: [DataCondition] = [], includesBots: Bool = true, from: Timestamp? = nil, to: Timestamp? = nil
     ) {
         self.project = project
         self.types = types
@@ -25,11 +27,12 @@ public struct Selection: Sendable, Equatable {
         self.anonymousIds = anonymousIds
         self.correlationIds = correlationIds
         self.data = data
+        self.includesBots = includesBots
         self.from = from
         self.to = to
     }
 
-    /// Whether rollups, which know types and sources alone, tell what is selected. All else has to be read from the events.
+    /// Whether rollups, which know types, sources and bots alone, tell what is selected. All else has to be read from the events.
     public var isToldByRollups: Bool { userIds.isEmpty && anonymousIds.isEmpty && correlationIds.isEmpty && data.isEmpty }
 }
 
@@ -41,6 +44,6 @@ extension Selection {
         }
         let conditions = data.flatMap { [String($0.path.count)] + $0.path + list($0.values) }
         let lists = [types, sources, userIds, anonymousIds, correlationIds].flatMap(list)
-        return lists + [String(data.count)] + conditions
+        return lists + [String(data.count)] + conditions + [includesBots ? "bots" : ""]
     }
 }

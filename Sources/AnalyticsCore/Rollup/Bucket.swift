@@ -125,16 +125,19 @@ public struct RollupGroup: Sendable, Hashable {
     /// Hours only: the count of each quarter of an hour. Every time zone's offset is a multiple of 15 minutes, so a day of any
     /// zone is a sum of these. Empty for minutes.
     public var quarters: [Int64]
+    /// How many of the events are of bots: one number beside ``count``, or one for each of ``quarters``. Empty where none is.
+    public var bots: [Int64]
 
     /// 2⁴⁰, a million million events in an hour: the groups of a table, and the minutes of an hour, then add up in 64 bits
     /// (4 × ``GroupTable/maximumRows`` × 2⁴⁰ = 2⁶¹).
     static let maximumCount: Int64 = 1 << 40
 
-    public init(type: String, source: String, count: Int64, quarters: [Int64] = []) {
+    public init(type: String, source: String, count: Int64, quarters: [Int64] = [], bots: [Int64] = []) {
         self.type = type
         self.source = source
         self.count = count
         self.quarters = quarters
+        self.bots = bots
     }
 
     /// As a store gives it back; `nil` when no roller can have written it.

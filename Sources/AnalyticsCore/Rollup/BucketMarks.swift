@@ -21,11 +21,13 @@ struct BucketMarks {
     /// Touches the minute in which the event's id is stored: its own, or that of the event that holds the id.
     ///
     /// Only an event that this very insert has stored brings a count: of any other it is not known whether it is counted already.
-    mutating func touch(_ event: Event, _ outcome: InsertOutcome) {
+    mutating func touch(_ stored: StoredEvent, _ outcome: InsertOutcome) {
+        let event = stored.event
         switch outcome {
         case .stored:
             let key = BucketKey(project: event.project, index: event.timestamp.minute)
-            marks[key, default: Minute()].sums.add(type: event.type, source: event.source, quarters: SIMD4(1, 0, 0, 0))
+            marks[key, default: Minute()].sums.add(
+                type: event.type, source: event.source, quarters: SIMD4(1, 0, 0, 0), bots: SIMD4(stored.isBot ? 1 : 0, 0, 0, 0))
         case .duplicate(let heldAt), .conflict(let heldAt):
             touch(BucketKey(project: event.project, index: heldAt.minute))
         case .redelivered, .refused, .expired:

@@ -7,6 +7,8 @@ struct GroupSums {
     /// By type and source.
     private var rows: [UInt64: Int] = [:]
     private var counts: [SIMD4<Int64>] = []
+    /// Of bots, by the place of the row; only where there are some.
+    private var bots: [Int: SIMD4<Int64>] = [:]
     private(set) var isOverflow = false
     private let hasQuarters: Bool
 
@@ -37,22 +39,26 @@ struct GroupSums {
         }
     }
 
-    mutating func add(type: String, source: String, quarters: SIMD4<Int64>) {
+    /// - Parameter bots: How many of each quarter's events are of bots.
+    mutating func add(type: String, source: String, quarters: SIMD4<Int64>, bots: SIMD4<Int64> = .zero) {
         guard !isOverflow else { return }
-        add(types.place(of: type), sources.place(of: source), quarters)
+        add(types.place(of: type), sources.place(of: source), quarters, bots)
     }
 
     mutating func add(_ group: RollupGroup) {
-        var quarters = SIMD4<Int64>(group.count, 0, 0, 0)
+        var (quarters, bots) = (SIMD4<Int64>(group.count, 0, 0, 0), SIMD4<Int64>.zero)
         if !group.quarters.isEmpty { for (quarter, count) in group.quarters.prefix(4).enumerated() { quarters[quarter] = count } }
-        add(type: group.type, source: group.source, quarters: quarters)
+        for (quarter, count) in group.bots.prefix(4).enumerated() { bots[quarter] = count }
+        add(type: group.type, source: group.source, quarters: quarters, bots: bots)
     }
 
-    private mutating func add(_ type: Int, _ source: Int, _ quarters: SIMD4<Int64>) {
+    private mutating func add(_ type: Int, _ source: Int, _ quarters: SIMD4<Int64>, _ bots: SIMD4<Int64>) {
         let key = UInt64(type) << 32 | UInt64(source)
-        if let row = rows[key] {
-            // Each was at most 2⁴⁰, and a bucket is a sum of 60.
-            counts[row] &+= quarters
+        let known = rows[key]
+        // Each was at most 2⁴⁰, and a bucket is a sum of 60.
+        if bots != .zero { self.bots[known ?? counts.count, default: .zero] &+= bots }
+        if let known {
+            counts[known] &+= quarters
         } else {
             rows[key] = counts.count
             counts.append(quarters)
@@ -81,7 +87,9 @@ struct GroupSums {
                 found.append($0)
             }
             for row in found where !isOverflow {
-                add(typePlaces[row.type], sourcePlaces[row.source], Self.quarters(row.quarters.wrappedSum(), quarter))
+                add(
+                    typePlaces[row.type], sourcePlaces[row.source], Self.quarters(row.quarters.wrappedSum(), quarter),
+                    Self.quarters(row.bots.wrappedSum(), quarter))
             }
         } catch {
             overflow()
@@ -110,7 +118,7 @@ struct GroupSums {
         sorted.sort { $0.key < $1.key }
         var writer = TableWriter()
         writer.bytes.reserveCapacity(types.bytes + sources.bytes + counts.count * (hasQuarters ? 6 : 4) + 32)
-        writer.bytes += [GroupTable.format, hasQuarters ? 4 : 0]
+        writer.bytes += [bots.isEmpty ? GroupTable.format : GroupTable.formatWithBots, hasQuarters ? 4 : 0]
         writer.strings(typeOrder)
         writer.strings(sourceOrder)
         var next = 0
@@ -120,6 +128,8 @@ struct GroupSums {
             for (key, row) in sorted[next..<end] {
                 writer.number(Int64(key & 0xFFFF_FFFF))
                 for quarter in 0..<(hasQuarters ? 4 : 1) { writer.number(counts[row][quarter]) }
+                if bots.isEmpty { continue }
+                for quarter in 0..<(hasQuarters ? 4 : 1) { writer.number(bots[row]?[quarter] ?? 0) }
             }
             next = end
         }

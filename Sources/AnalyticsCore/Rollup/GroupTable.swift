@@ -3,7 +3,8 @@
 /// Strings stand once, in two dictionaries sorted by bytes, and rows name them by their places. All numbers are LEB128:
 /// `2 · quarters per row (0 or 4) · types · sources · rows`. A dictionary is the number of bytes behind this number, the number of its
 /// strings, and each string with its length before it. The rows are, for each type, how many there are, and for each the source's place and
-/// the count, or the four quarters. No bytes at all are a bucket without events; the single byte 0 is ``overflow``.
+/// the count, or the four quarters. Where events are of bots the first number is 3, and in each row as many counts of bots follow: a table that
+/// begins with 2 has none. No bytes at all are a bucket without events; the single byte 0 is ``overflow``.
 ///
 /// Earlier versions kept at most 1,000 groups and counted the rest as `__other__`. Their tables are read where nothing can have been lost
 /// so, and are as good as ``overflow`` otherwise.
@@ -26,6 +27,7 @@ public struct GroupTable: Sendable, Equatable {
     public static let overflow = GroupTable(bytes: [0])
 
     static let format: UInt8 = 2
+    static let formatWithBots: UInt8 = 3
 
     /// Bytes as a store gives them back. They are checked when they are read.
     public init(bytes: [UInt8]) {
@@ -86,6 +88,8 @@ extension GroupTable {
         var source: Int
         /// The row's count for each quarter of its hour; of a minute all of it is in the first.
         var quarters: SIMD4<Int64>
+        /// How many of these are of bots.
+        var bots = SIMD4<Int64>.zero
     }
 
     /// The groups of a table that an earlier version wrote; `nil` for one of this version.
@@ -108,7 +112,8 @@ extension GroupTable {
     }
 
     /// Gives the dictionaries, then each row, of a table of this version. Nothing may be done with what was given before this returns: what
-    /// is wrong with the bytes may show at their end. Counts are not negative and at most 2⁴⁰ a number, so that all of them add up in 64 bits.
+    /// is wrong with the bytes may show at their end. Counts are not negative and at most 2⁴⁰ a number, so that all of them add up in 64 bits;
+    /// no more are of bots than there are.
     func read(
         dictionaries: (_ types: Strings, _ sources: Strings) throws(Unreadable) -> Void, row: (Row) -> Void
     ) throws(Unreadable) {
@@ -116,7 +121,8 @@ extension GroupTable {
         guard bytes != Self.overflow.bytes else { throw .overflow }
         try bytes.withUnsafeBufferPointer { (buffer) throws(Unreadable) in
             var cursor = TableCursor(buffer)
-            guard try cursor.byte() == Self.format else { throw .damaged }
+            let format = try cursor.byte()
+            guard format == Self.format || format == Self.formatWithBots else { throw .damaged }
             let quarters = try cursor.byte()
             guard quarters == 0 || quarters == 4 else { throw .damaged }
             let (types, sources) = (try cursor.strings(), try cursor.strings())
@@ -125,9 +131,10 @@ extension GroupTable {
                 for _ in 0..<(try cursor.length()) {
                     let source = try cursor.number()
                     guard source < Int64(sources.count) else { throw .damaged }
-                    var counts = SIMD4<Int64>(try cursor.count(), 0, 0, 0)
-                    if quarters == 4 { for quarter in 1..<4 { counts[quarter] = try cursor.count() } }
-                    row(Row(type: type, source: Int(source), quarters: counts))
+                    let counts = try cursor.counts(hasQuarters: quarters == 4)
+                    let bots = format == Self.format ? .zero : try cursor.counts(hasQuarters: quarters == 4)
+                    guard !any(bots .> counts) else { throw .damaged }
+                    row(Row(type: type, source: Int(source), quarters: counts, bots: bots))
                 }
             }
             guard cursor.isAtEnd else { throw .damaged }
@@ -148,7 +155,8 @@ extension GroupTable {
             groups.append(
                 RollupGroup(
                     type: types[row.type], source: sources[row.source], count: row.quarters.wrappedSum(),
-                    quarters: hasQuarters ? (0..<4).map { row.quarters[$0] } : []))
+                    quarters: hasQuarters ? (0..<4).map { row.quarters[$0] } : [],
+                    bots: row.bots == .zero ? [] : (0..<(hasQuarters ? 4 : 1)).map { row.bots[$0] }))
         }
         return groups
     }
@@ -222,6 +230,13 @@ struct TableCursor {
         let number = try number()
         guard number <= RollupGroup.maximumCount else { throw .damaged }
         return number
+    }
+
+    /// A count, or four of them.
+    fileprivate mutating func counts(hasQuarters: Bool) throws(GroupTable.Unreadable) -> SIMD4<Int64> {
+        var counts = SIMD4<Int64>(try count(), 0, 0, 0)
+        if hasQuarters { for quarter in 1..<4 { counts[quarter] = try count() } }
+        return counts
     }
 
     /// How many things come that take a byte each at least.

@@ -28,7 +28,7 @@ struct MinuteTables: CountReducer {
             minute = row.minute
         }
         guard wanted?.contains(row.minute) ?? true else { return true }
-        sums.add(type: row.type, source: row.source, quarters: SIMD4(row.count, 0, 0, 0))
+        sums.add(type: row.type, source: row.source, quarters: SIMD4(row.count, 0, 0, 0), bots: SIMD4(row.bots, 0, 0, 0))
         return true
     }
 

@@ -8,11 +8,18 @@ public struct Reconciliation: Sendable {
         public var source: String
         public var rollup: Int64
         public var events: Int64
+        /// How many of these are of bots, where the two do not say the same.
+        public var bots: Bots?
+
+        public struct Bots: Sendable, Equatable {
+            public var rollup: Int64
+            public var events: Int64
+        }
 
         public var description: String {
             let start = Timestamp(milliseconds: bucket.index * tier.milliseconds)
             return "\(tier.rawValue) \(start.rfc3339) project \(bucket.project) type \(type) source \(source): "
-                + "rollup \(rollup), events \(events)"
+                + "rollup \(rollup), events \(events)" + (bots.map { ", of bots: rollup \($0.rollup), events \($0.events)" } ?? "")
         }
     }
 
@@ -188,15 +195,25 @@ public struct Reconciliation: Sendable {
     private static func differences(
         _ tier: RollupTier, _ key: BucketKey, _ rollup: [RollupGroup], _ events: [RollupGroup]
     ) -> [Difference] {
+        // An hour's quarters may be wrong although their sum is right, and so may the counts of bots.
+        struct Parts: Hashable {
+            var quarters: [Int64]
+            var bots: [Int64]
+        }
+        func parts(_ groups: [RollupGroup]) -> [[BytewiseString]: Parts] {
+            Dictionary(groups.map { ([BytewiseString($0.type), BytewiseString($0.source)], Parts(quarters: $0.quarters, bots: $0.bots)) }) {
+                first, _ in first
+            }
+        }
         var counts: [[BytewiseString]: (rollup: Int64, events: Int64)] = [:]
         for group in rollup { counts[[BytewiseString(group.type), BytewiseString(group.source)], default: (0, 0)].rollup += group.count }
         for group in events { counts[[BytewiseString(group.type), BytewiseString(group.source)], default: (0, 0)].events += group.count }
-        // An hour's quarters may be wrong although their sum is right.
-        let quarters = Dictionary(events.map { ([BytewiseString($0.type), BytewiseString($0.source)], $0.quarters) }) { first, _ in first }
-        let wrongQuarters = Set(
-            rollup.map { ([BytewiseString($0.type), BytewiseString($0.source)], $0.quarters) }.filter { quarters[$0.0] != $0.1 }.map(\.0))
-        return counts.filter { $0.value.rollup != $0.value.events || wrongQuarters.contains($0.key) }.map { name, count in
-            Difference(tier: tier, bucket: key, type: name[0].text, source: name[1].text, rollup: count.rollup, events: count.events)
+        let (own, truth) = (parts(rollup), parts(events))
+        return counts.filter { $0.value.rollup != $0.value.events || own[$0.key] != truth[$0.key] }.map { name, count in
+            let bots = [own, truth].map { $0[name]?.bots.reduce(0, +) ?? 0 }
+            return Difference(
+                tier: tier, bucket: key, type: name[0].text, source: name[1].text, rollup: count.rollup, events: count.events,
+                bots: bots[0] == bots[1] ? nil : .init(rollup: bots[0], events: bots[1]))
         }
     }
 }

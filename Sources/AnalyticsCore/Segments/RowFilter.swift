@@ -4,12 +4,14 @@ internal import AnalyticsJSON
 struct RowFilter: Sendable {
     /// What the columns that it reads hold.
     let fields: [RowField]
-    /// For each field the keys of which a row must have one.
+    /// For each field the keys of which a row must have one; of ``bot`` it must have none.
     private let keys: [Set<GroupKey>]
     /// The actors of which a row must be; all when `nil`.
     let actors: Set<ActorKey>?
 
     static let everything = RowFilter(fields: [], keys: [], actors: nil)
+
+    private static let bot = RowField.property(.bot)
 
     private init(fields: [RowField], keys: [Set<GroupKey>], actors: Set<ActorKey>?) {
         self.fields = fields
@@ -32,6 +34,10 @@ struct RowFilter: Sendable {
             fields.append(.property(path))
             keys.append(Set(condition.values.flatMap(DataCondition.scalars(of:)).map { GroupKey($0) }))
         }
+        if !selection.includesBots {
+            fields.append(Self.bot)
+            keys.append([.boolean(true)])
+        }
         self.init(
             fields: fields, keys: keys,
             actors: selection.userIds.isEmpty ? nil : Set(selection.userIds.map { ActorKey(.user, $0) }))
@@ -43,9 +49,12 @@ struct RowFilter: Sendable {
         var conditions: [(column: RowColumn, isSelected: [Bool])] = []
         for (index, keys) in keys.enumerated() {
             let column = rows.columns[columns + index]
-            conditions.append(
-                (column, try column.entries.map { (values) in values.contains { keys.contains(GroupKey($0)) } }))
+            let isSelected = fields[index] != Self.bot
+            let selected = try column.entries.map { (values) in values.contains { keys.contains(GroupKey($0)) } == isSelected }
+            // Mostly no row of a chunk is a bot's.
+            if selected.contains(false) { conditions.append((column, selected)) }
         }
+        guard actors != nil || !conditions.isEmpty || source.minutes != nil || source.times != nil else { return rows }
         let (times, minutes, range) = (rows.times, source.minutes, source.times)
         return rows.filtered { actor in
             actors?.contains(actor) ?? true

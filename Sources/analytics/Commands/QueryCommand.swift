@@ -9,7 +9,7 @@ internal import NIOHTTP1
 struct Query: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask a running service what happened.",
-        usage: "analytics query <question> [<name>=<value> ...] [--format table|json|csv] [--url <url>]",
+        usage: "analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--format table|json|csv] [--url <url>]",
         discussion: """
             QUESTION is the last part of a route under /api/v1/analytics, or `counts`; parameters are those of the route (/docs lists them). \
             Examples:
@@ -17,7 +17,7 @@ struct Query: AsyncParsableCommand {
               analytics query timeseries interval=hour tz=Europe/Berlin
               analytics query timeseries groupBy=type compare=previous --format csv
               analytics query topn dimension=data.plan metric=users n=20 from=2026-03-01T00:00:00Z
-              analytics query uniques interval=week
+              analytics query uniques interval=week --bots include
             """)
 
     enum Question: String, CaseIterable, ExpressibleByArgument {
@@ -43,6 +43,14 @@ struct Query: AsyncParsableCommand {
     @Argument(help: "Parameters of the question, as NAME=VALUE. A name may be repeated.")
     var parameters: [String] = []
 
+    enum Bots: String, CaseIterable, ExpressibleByArgument {
+        case exclude
+        case include
+    }
+
+    @Option(help: "Whether events of known bots count; without it they do not, except in `counts`, which always has them.")
+    var bots: Bots?
+
     @Option(help: "How to print the answer.")
     var format = Format.table
 
@@ -53,12 +61,13 @@ struct Query: AsyncParsableCommand {
         for parameter in parameters where !parameter.containsUTF8("=") {
             throw ValidationError("'\(parameter)' is no parameter: write NAME=VALUE, such as interval=hour")
         }
+        if bots == .exclude, question == .counts { throw ValidationError("'counts' always has the events of bots") }
     }
 
     func run() async throws {
         let settings = try await CommandSettings.read()
         let base = url ?? "http://127.0.0.1:\(settings.server.port)"
-        var request = HTTPClientRequest(url: base + question.path + Self.query(parameters))
+        var request = HTTPClientRequest(url: base + question.path + Self.query(parameters + botParameter))
         request.headers.add(name: "accept", value: "application/json")
         let response: HTTPClientResponse
         do {
@@ -70,6 +79,11 @@ struct Query: AsyncParsableCommand {
         let body = Data(try await response.body.collect(upTo: 256 << 20).readableBytesView)
         guard response.status == .ok else { throw CommandFailure(Self.problem(body) ?? "the service answered \(response.status)") }
         print(format == .json ? String(decoding: body, as: UTF8.self) : try AnswerTable(body).text(format))
+    }
+
+    private var botParameter: [String] {
+        guard let bots, question != .counts else { return [] }
+        return ["bots=\(bots.rawValue)"]
     }
 
     private static func query(_ parameters: [String]) -> String {

@@ -2,9 +2,9 @@ import TestSupport
 
 @testable import AnalyticsCore
 
-/// Inserts events and marks them, as a flush does.
-func write(_ events: [Event], to store: MemoryStore) async throws {
-    _ = try await store.insert(events.map(stored))
+/// Inserts events and marks them, as a flush does. Those with the ids `bots` are of bots.
+func write(_ events: [Event], to store: MemoryStore, bots: Set<String> = []) async throws {
+    _ = try await store.insert(events.map { stored($0, isBot: bots.contains($0.id)) })
     var marks = BucketMarks()
     for event in events { marks.touch(BucketKey(project: event.project, index: event.timestamp.minute)) }
     try await marks.write(to: store)

@@ -12,8 +12,12 @@ func sample(
         data: JSONText(normalised: data), receivedAt: noon, ingestID: ingestID ?? "r-\(id):0")
 }
 
-func stored(_ event: Event) -> StoredEvent {
-    StoredEvent(event: event, processedAt: event.receivedAt, context: nil, fingerprint: event.fingerprint)
+func stored(_ event: Event) -> StoredEvent { stored(event, isBot: false) }
+
+func stored(_ event: Event, isBot: Bool) -> StoredEvent {
+    StoredEvent(
+        event: event, processedAt: event.receivedAt, context: isBot ? JSONText(normalised: #"{"device":"bot","bot":true}"#) : nil,
+        fingerprint: event.fingerprint)
 }
 
 /// A message as the collector publishes it.

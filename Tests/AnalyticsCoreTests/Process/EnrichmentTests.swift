@@ -94,6 +94,22 @@ struct EnrichmentTests {
         #expect(context(origin: RequestOrigin(address: address)).ip == nil)
     }
 
+    @Test func anEventIsOfABotWhereItsContextSaysSo() throws {
+        let bot = context(data: #"{"userAgent":"Googlebot/2.1"}"#, origin: RequestOrigin(userAgent: "Mozilla/5.0 (X11; Linux x86_64)"))
+        #expect(bot.json?.text.contains(#""device":"bot","bot":true"#) == true)
+        func isBot(_ context: String?) -> Bool {
+            var event = stored(sample("a"))
+            event.context = context.map { JSONText(normalised: $0) }
+            return event.isBot
+        }
+        #expect(isBot(bot.json?.text) && isBot(#"{"bot":true}"#) && isBot(#"{"a":"\"bot\":true","bot":true,"z":1}"#))
+        for other in [
+            nil, "{}", #"{"bot":false}"#, #"{"bot":"true"}"#, #"{"page":{"bot":true}}"#, #"{"a":"\"bot\":true"}"#, #"{"robot":true}"#,
+        ] {
+            #expect(!isBot(other), "\(other ?? "")")
+        }
+    }
+
     @Test func theContextIsAJSONObjectOfWhatWasFound() throws {
         let found = context(
             data: #"{"url":"https://e.com/?utm_source=\"x","referrer":"https://r.com"}"#,
@@ -161,6 +177,9 @@ struct UserAgentTests {
         ("(compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)\(webkit)Chrome/116.0 Safari/537.36", "-, -, bot"),
         ("(X11; Linux x86_64)\(webkit)HeadlessChrome/120.0.0.0 Safari/537.36", "-, -, bot"),
         ("(compatible; Baiduspider/2.0; +http://www.baidu.com/search/spider.html)", "-, -, bot"),
+        ("(compatible; Sysomos/1.0; +http://www.sysomos.com/; Sysomos)", "-, -, bot"),
+        ("(Linux; Android 12; CUBOT P60)\(webkit)Chrome/120.0.0.0 Mobile Safari/537.36", "Chrome 120.0.0.0, Android 12, mobile"),
+        ("(Windows NT 6.1; Trident/7.0; rv:11.0; Banca Caboto s.p.a.) like Gecko", "Internet Explorer 11.0, Windows 7, desktop"),
     ])
     func knowsTheLargeFamilies(text: String, expected: String) {
         #expect(describe(UserAgent(Self.mozilla + text)) == expected)
@@ -173,6 +192,28 @@ struct UserAgentTests {
     ])
     func guessesNothingAboutOthers(text: String) {
         #expect(describe(UserAgent(text)) == "-, -, -")
+    }
+
+    @Test(arguments: [
+        "Googlebot-Image/1.0", "Twitterbot/1.0", "msnbot", "ROBOTS", "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+        "WhatsApp/2.23.20.0", "facebookexternalhit/1.1", "Mediapartners-Google", "Mozilla/5.0 ChatGPT-User/1.0", "SEMrushBots(2)",
+        "mozilla/5.0 (+https://example.com/why)",
+    ])
+    func knowsBots(text: String) {
+        let agent = UserAgent(text)
+        #expect(agent.isBot && describe(agent) == "-, -, bot")
+    }
+
+    /// Platform services send their events with them.
+    @Test(arguments: [
+        "curl/8.4.0", "Go-http-client/1.1", "python-requests/2.31.0", "okhttp/4.12.0", "axios/1.6.2",
+        "Apache-HttpClient/4.5.14 (Java/17.0.9)",
+        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)", "fuboTV/4.75.0 (Linux;Android 9)", "Cubot/1", "botany/1.0", "robotics",
+        "",
+        "bo", "+http", "mozilla/", String(repeating: "x", count: 510) + "bot",
+    ])
+    func takesNothingElseForABot(text: String) {
+        #expect(!UserAgent(text).isBot)
     }
 
     @Test func looksAtTheFirstFiveHundredAndTwelveCharactersOnly() {

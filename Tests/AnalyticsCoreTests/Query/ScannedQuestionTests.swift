@@ -16,6 +16,7 @@ struct ScannedQuestionTests {
         var type: String
         var userId: String?
         var anonymousId: String?
+        var isBot: Bool
         /// Once it is known who is one with whom.
         var user: String?
         var keys: [GroupKey]
@@ -26,6 +27,7 @@ struct ScannedQuestionTests {
     private func fill(_ random: inout Seeded, _ prefix: String, count: Int) async throws -> [Facts] {
         var facts: [Facts] = []
         var events: [Event] = []
+        let share = [0, 0, 25, 100].randomElement(using: &random)!
         for index in 0..<count {
             let time = noon + .milliseconds(random.chance(20) ? random.below(5) * 3_600_000 : random.below(Self.length))
             let known = random.chance(60) ? ["ann", "e\u{301}", "é", "d1"].randomElement(using: &random)! : nil
@@ -44,9 +46,10 @@ struct ScannedQuestionTests {
             events.append(event)
             facts.append(
                 Facts(
-                    time: time, type: type, userId: known, anonymousId: anonymous, keys: keys, numbers: numbers))
+                    time: time, type: type, userId: known, anonymousId: anonymous, isBot: random.chance(share), keys: keys,
+                    numbers: numbers))
         }
-        try await write(events, to: store)
+        try await write(events, to: store, bots: Set(zip(events, facts).filter { $1.isBot }.map { $0.0.id }))
         return facts
     }
 
@@ -158,13 +161,14 @@ struct ScannedQuestionTests {
             #expect(metric.text == text)
             let moments = [random.below(Self.length), random.below(Self.length)].sorted().map { noon + .milliseconds($0) }
             let (from, to) = (moments[0], moments[1] + .milliseconds(1))
-            var selection = Selection(project: Project.default, from: from, to: to)
+            var selection = Selection(project: Project.default, includesBots: random.chance(50), from: from, to: to)
             if random.chance(30) { selection.types = ["t0", "t2"] }
             if random.chance(20) { selection.userIds = ["ann", "é", "nobody"] }
             if random.chance(20) { selection.data = [DataCondition(path: ["plan"], values: ["3", "a", "true"])] }
             let plans = [GroupKey("3"), GroupKey(.integer(3)), GroupKey("a"), GroupKey(.boolean(true))]
             let selected = facts.filter { fact in
-                fact.time >= from && fact.time < to && (selection.types.isEmpty || selection.types.contains(fact.type))
+                fact.time >= from && fact.time < to && (selection.includesBots || !fact.isBot)
+                    && (selection.types.isEmpty || selection.types.contains(fact.type))
                     && (selection.userIds.isEmpty
                         || selection.userIds.contains { user in fact.userId?.utf8.elementsEqual(user.utf8) == true })
                     && (selection.data.isEmpty || fact.keys.contains(where: plans.contains))

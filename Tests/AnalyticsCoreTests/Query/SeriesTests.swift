@@ -12,20 +12,22 @@ struct SeriesTests {
     private let store = MemoryStore()
     private var engine: QueryEngine { QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()) }
 
-    private func brute(_ series: Series, _ events: [Event]) -> [Int64: Int64] {
+    private func brute(_ series: Series, _ events: [Event], bots: Set<String> = []) -> [Int64: Int64] {
         let selection = series.selection
         return events.reduce(into: [:]) { sums, event in
             guard event.project == selection.project, selection.from.map({ event.timestamp >= $0 }) ?? true,
                 selection.to.map({ event.timestamp < $0 }) ?? true,
-                selection.types.isEmpty || selection.types.contains(event.type),
+                selection.types.isEmpty || selection.types.contains(event.type), selection.includesBots || !bots.contains(event.id),
                 selection.sources.isEmpty || selection.sources.contains(event.source)
             else { return }
             sums[series.index(of: event.timestamp), default: 0] += 1
         }
     }
 
-    private func expect(_ series: Series, _ events: [Event], _ engine: QueryEngine, _ state: String) async throws {
-        let expected = brute(series, events)
+    private func expect(
+        _ series: Series, _ events: [Event], bots: Set<String> = [], _ engine: QueryEngine, _ state: String
+    ) async throws {
+        let expected = brute(series, events, bots: bots)
         let first = try await engine.answer(to: series)
         let second = try await engine.answer(to: series)
         #expect(first.answer == expected, "\(state), \(series)")
@@ -48,7 +50,7 @@ struct SeriesTests {
                 project: random.chance(10) ? "another" : Project.default)
         }
         func series(_ random: inout Seeded) -> Series {
-            var selection = Selection(project: Project.default)
+            var selection = Selection(project: Project.default, includesBots: random.chance(50))
             if random.chance(30) { selection.types = ["t1", "unknown"] }
             if random.chance(30) { selection.sources = ["s0", "s2"] }
             if random.chance(60) { selection.from = moment(&random) }
@@ -59,7 +61,9 @@ struct SeriesTests {
             return Series(
                 selection: selection, interval: intervals.randomElement(using: &random)!, offset: offsets.randomElement(using: &random)!)
         }
-        try await write(events, to: store)
+        let share = [0, 20, 100].randomElement(using: &random)!
+        let bots = Set(events.filter { _ in random.chance(share) }.map(\.id))
+        try await write(events, to: store, bots: bots)
         let engine = engine
         for state in ["unrolled", "partly rolled", "rolled", "spoiled"] {
             switch state {
@@ -73,7 +77,7 @@ struct SeriesTests {
             case "spoiled": store.spoil(&random)
             default: break
             }
-            for _ in 0..<8 { try await expect(series(&random), events, engine, "seed \(seed), \(state)") }
+            for _ in 0..<8 { try await expect(series(&random), events, bots: bots, engine, "seed \(seed), \(state)") }
         }
     }
 
@@ -117,14 +121,19 @@ struct SeriesTests {
 
     @Test func belowTheWatermarkASeriesIsThatOfTheRollups() async throws {
         let events = (0..<600).map { sample("e\($0)", at: noon + .seconds($0 * 60 + 7)) }
-        try await write(events, to: store)
+        let bots = Set((0..<600).filter { $0.isMultiple(of: 7) }.map { "e\($0)" })
+        try await write(events, to: store, bots: bots)
         try await roller(store).finish()
         try await store.raiseWatermark(of: Project.default, to: noon + .seconds(5 * 3_600))
         while try await store.deleteExpiredEvents(of: Project.default, limit: 1_000) > 0 {}
         let engine = engine
-        let selection = Selection(project: Project.default)
-        for interval in [900_000, Self.hour, 7 * 60_000] as [Int64] {
-            try await expect(Series(selection: selection, interval: interval, offset: 2_700_000), events, engine, "expired")
+        var selection = Selection(project: Project.default)
+        for includesBots in [false, true] {
+            selection.includesBots = includesBots
+            for interval in [900_000, Self.hour, 7 * 60_000] as [Int64] {
+                let series = Series(selection: selection, interval: interval, offset: 2_700_000)
+                try await expect(series, events, bots: bots, engine, "expired")
+            }
         }
         await #expect(throws: ExpiredRangeError.self) {
             try await engine.answer(to: Series(selection: selection, interval: Self.hour, offset: 3_000))

@@ -8,10 +8,10 @@ import Testing
 struct TimeseriesTests {
     private let store = MemoryStore()
 
-    private func brute(_ query: TimeseriesQuery, _ events: [Event]) -> Timeseries {
+    private func brute(_ query: TimeseriesQuery, _ events: [Event], bots: Set<String>) -> Timeseries {
         let selection = query.selection
         var rows: [GroupKey: [Int64]] = [:]
-        for event in events where event.project == selection.project {
+        for event in events where event.project == selection.project && (selection.includesBots || !bots.contains(event.id)) {
             guard event.timestamp >= selection.from!, event.timestamp < selection.to!,
                 selection.types.isEmpty || selection.types.contains(where: { $0.equalsUTF8(event.type) }),
                 selection.sources.isEmpty || selection.sources.contains(where: { $0.equalsUTF8(event.source) })
@@ -40,7 +40,8 @@ struct TimeseriesTests {
         let moments = (0..<2).map { _ in events[random.below(events.count)].timestamp + .milliseconds(random.below(7_200_001) - 3_600_000) }
             .sorted()
         let range = moments[0]..<moments[1] + .milliseconds(1)
-        var selection = Selection(project: Project.default, from: range.lowerBound, to: range.upperBound)
+        var selection = Selection(
+            project: Project.default, includesBots: random.chance(50), from: range.lowerBound, to: range.upperBound)
         if random.chance(30) { selection.types = ["e\u{301}", "t1", "unknown"] }
         if random.chance(30) { selection.sources = ["s0", "s2"] }
         let zone = try #require(ZoneName(["Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "UTC"].randomElement(using: &random)!))
@@ -63,14 +64,16 @@ struct TimeseriesTests {
                 "e\(index)", type: types.randomElement(using: &random)!, source: "s\(random.below(4))",
                 at: base + .milliseconds(random.below(length)), project: random.chance(10) ? "another" : Project.default)
         }
-        try await write(events, to: store)
+        let share = [0, 20, 100].randomElement(using: &random)!
+        let bots = Set(events.filter { _ in random.chance(share) }.map(\.id))
+        try await write(events, to: store, bots: bots)
         let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
         for state in ["unrolled", "rolled", "spoiled"] {
             if state == "rolled" { try await roller(store).finish() }
             if state == "spoiled" { store.spoil(&random) }
             for _ in 0..<10 {
                 let query = try query(&random, events)
-                let expected = brute(query, events)
+                let expected = brute(query, events, bots: bots)
                 let first = try await engine.timeseries(query)
                 let second = try await engine.timeseries(query)
                 #expect(first.answer == expected, "seed \(seed), \(state)")

@@ -10,12 +10,15 @@ struct GroupTableTests {
 
     /// A few thousand groups of odd names, each pair once.
     private func drawn(_ random: inout Seeded, _ count: Int, hasQuarters: Bool) -> [RollupGroup] {
+        let share = [0, 30, 100].randomElement(using: &random)!
         let names = ["", "a", "a\u{0}", "\u{E9}", "e\u{301}", "__other__", "😀", String(repeating: "x", count: 300)]
         return (0..<count).map { index in
             let quarters = hasQuarters ? (0..<4).map { _ in Int64(random.below(1 << 30)) << Int64(random.below(10)) } : []
+            let count = hasQuarters ? quarters.reduce(0, +) : Int64(random.below(1 << 40))
+            let bots = random.chance(share) ? (hasQuarters ? quarters : [count]).map { $0 / Int64(1 + random.below(3)) } : []
             return RollupGroup(
-                type: names[index % names.count] + String(index / 40), source: names[index / 8 % 5],
-                count: hasQuarters ? quarters.reduce(0, +) : Int64(random.below(1 << 40)), quarters: quarters)
+                type: names[index % names.count] + String(index / 40), source: names[index / 8 % 5], count: count, quarters: quarters,
+                bots: bots.allSatisfy { $0 == 0 } ? [] : bots)
         }
     }
 
@@ -31,11 +34,33 @@ struct GroupTableTests {
         let back = try table.groups()
         #expect(back == ordered)
         #expect(GroupTable(groups.shuffled(using: &random)) == table, "the same groups are the same bytes")
+        #expect(table.bytes[0] == (groups.allSatisfy(\.bots.isEmpty) ? 2 : 3), "as earlier versions wrote it where no event is of a bot")
         #expect(try table.total() == groups.reduce(0) { $0 + $1.count })
         for end in 1..<min(table.bytes.count, 300) {
             #expect(throws: GroupTable.Unreadable.damaged) { try GroupTable(bytes: Array(table.bytes.prefix(end))).groups() }
         }
         #expect(throws: GroupTable.Unreadable.damaged) { try GroupTable(bytes: table.bytes + [0]).groups() }
+    }
+
+    @Test func moreBotsThanEventsAreDamage() throws {
+        func table(_ bots: UInt8) -> GroupTable {
+            GroupTable(bytes: [3, 0, 6, 1, 4] + Array("view".utf8) + [5, 1, 3] + Array("web".utf8) + [1, 0, 5, bots])
+        }
+        #expect(try table(2).groups() == [RollupGroup(type: "view", source: "web", count: 5, bots: [2])])
+        #expect(GroupTable(try table(2).groups()) == table(2))
+        #expect(throws: GroupTable.Unreadable.damaged) { try table(6).groups() }
+    }
+
+    @Test func anHourHasTheBotsOfItsMinutesByQuarters() throws {
+        var sums = GroupSums(hasQuarters: true)
+        for (quarter, bots) in [(0, []), (2, [3]), (2, [1]), (3, [])] as [(Int, [Int64])] {
+            sums.add(GroupTable([RollupGroup(type: "a", source: "s", count: 4, bots: bots), group("b", "s", 1)]), quarter: quarter)
+        }
+        #expect(
+            try sums.table.groups() == [
+                RollupGroup(type: "a", source: "s", count: 16, quarters: [4, 0, 8, 4], bots: [0, 0, 4, 0]),
+                RollupGroup(type: "b", source: "s", count: 4, quarters: [1, 0, 2, 1]),
+            ])
     }
 
     @Test func noEventsAreNoBytes() throws {
@@ -95,16 +120,20 @@ struct GroupTableTests {
         var query = CountQuery(project: "p", grouping: random.chance(50) ? .type : .source, limit: 1 + random.below(50))
         if random.chance(50) { query.types = (0..<random.below(9)).map { _ in "\u{E9}\(random.below(4))" } }
         if random.chance(50) { query.sources = ["", "e\u{301}", "none"] }
+        query.includesBots = random.chance(50)
         var tally = CountTally(query)
         var sums: [BytewiseString: Int64] = [:]
         for groups in minutes {
-            try tally.add(random.chance(30) ? GroupTable(earlier: groups) : GroupTable(groups), of: BucketSpan(tier: .hour, index: 0))
+            // Earlier versions told nothing of bots.
+            let isEarlier = random.chance(30)
+            try tally.add(isEarlier ? GroupTable(earlier: groups) : GroupTable(groups), of: BucketSpan(tier: .hour, index: 0))
             for group in groups
             where query.types.isEmpty || query.types.contains(where: { BytewiseString($0) == BytewiseString(group.type) }) {
                 guard query.sources.isEmpty || query.sources.contains(where: { BytewiseString($0) == BytewiseString(group.source) }) else {
                     continue
                 }
-                sums[BytewiseString(query.grouping == .type ? group.type : group.source), default: 0] += group.count
+                sums[BytewiseString(query.grouping == .type ? group.type : group.source), default: 0] +=
+                    group.count - (query.includesBots || isEarlier ? 0 : group.bots.reduce(0, +))
             }
         }
         let expected = Counts(exact: sums.filter { $0.value > 0 }.map { ($0, $1) }, limit: query.limit)

@@ -17,7 +17,7 @@ struct ReconciliationTests {
             sample(
                 "e\(index)", type: "t\(index % 3)", at: noon + .seconds(index * 97), project: index % 5 == 0 ? "another" : Project.default)
         }
-        try await write(events + [sample("old", at: noon - .seconds(40 * 86_400))], to: store)
+        try await write(events + [sample("old", at: noon - .seconds(40 * 86_400))], to: store, bots: ["e1", "e2"])
         try await roller(store).finish()
     }
 
@@ -64,6 +64,7 @@ struct ReconciliationTests {
         case groupMissing
         case hourCountsTooMany
         case quarterMoved
+        case botsForgotten
         case hourLost
         case hourWithoutMinutes
         case dayCountsTooMany
@@ -81,6 +82,7 @@ struct ReconciliationTests {
             case .hourCountsTooMany: store.edit(.hour, minute.hour) { $0.groups[0].quarters[1] += 1 }
             case .quarterMoved:
                 store.edit(.hour, minute.hour) { $0.groups[0].quarters = Array($0.groups[0].quarters.reversed()) }
+            case .botsForgotten: store.edit(.hour, minute.hour) { for index in $0.groups.indices { $0.groups[index].bots = [] } }
             case .dayCountsTooMany: store.edit(.day, minute.hour.dayOfHour) { $0.groups[0].count += 1 }
             case .dayLost: store.remove(.day, minute.hour.dayOfHour)
             case .hourLost: store.remove(.hour, minute.hour)
@@ -101,7 +103,10 @@ struct ReconciliationTests {
         let report = try await reconcile()
         #expect(!report.differences.isEmpty)
         #expect(
-            report.differences.allSatisfy { $0.bucket.project == Project.default && ($0.rollup != $0.events || damage == .quarterMoved) })
+            report.differences.allSatisfy {
+                $0.bucket.project == Project.default && ($0.rollup != $0.events || [.quarterMoved, .botsForgotten].contains(damage))
+            })
+        #expect(report.differences.contains { $0.bots != nil } == (damage == .botsForgotten))
         _ = try await Rebuild(store: store, roller: roller(store)).run()
         #expect(try await reconcile().differences == [])
         #expect(store.buckets(.minute).allSatisfy { !$0.dirty } && store.buckets(.hour).allSatisfy { !$0.dirty })

@@ -84,6 +84,7 @@ public enum Enrichments {
         context.browser = agent.browser
         context.operatingSystem = agent.operatingSystem
         context.device = agent.device
+        context.isBot = agent.isBot
     }
 
     static func clientAddress(keep: Bool) -> Enrichment {

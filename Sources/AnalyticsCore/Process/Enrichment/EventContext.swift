@@ -12,6 +12,8 @@ public struct EventContext: Sendable, Equatable {
     public var operatingSystem: NamedVersion?
     /// `desktop`, `mobile`, `tablet`, `tv` or `bot`.
     public var device: String?
+    /// Whether the user agent is a known bot's. Questions leave these events out unless they are asked for.
+    public var isBot = false
     /// Truncated unless the service is set to keep it whole.
     public var ip: String?
 
@@ -69,6 +71,10 @@ public struct EventContext: Sendable, Equatable {
         writer.named("browser", browser)
         writer.named("os", operatingSystem)
         writer.member("device", device)
+        if isBot {
+            writer.key("bot")
+            writer.boolean(true)
+        }
         writer.member("ip", ip)
         writer.endObject()
         return writer.count > 2 ? JSONText(normalised: writer.text) : nil

@@ -4,12 +4,13 @@ struct UserAgent: Equatable {
     var browser: EventContext.NamedVersion?
     var operatingSystem: EventContext.NamedVersion?
     var device: String?
+    var isBot = false
 
     init(_ text: String) {
         // Longer ones are no browser's, and looking through them costs.
         let text = Array(text.utf8.prefix(512))
-        if Self.bots.contains(where: { text.holds($0, ignoringCase: true) }) {
-            device = "bot"
+        if KnownBots.wrote(text.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }) {
+            (isBot, device) = (true, "bot")
             return
         }
         browser =
@@ -24,8 +25,6 @@ struct UserAgent: Equatable {
         operatingSystem = Self.system(text)
         device = Self.device(text, system: operatingSystem?.name, isBrowser: browser != nil)
     }
-
-    private static let bots: [StaticString] = ["bot", "crawler", "spider", "slurp", "headlesschrome"]
 
     /// In this order: most browsers also claim to be those further down.
     private static let browsers: [(name: String, token: StaticString)] = [
@@ -61,20 +60,16 @@ struct UserAgent: Equatable {
 }
 
 extension [UInt8] {
-    fileprivate func holds(_ needle: StaticString, ignoringCase: Bool = false) -> Bool {
-        end(of: needle, ignoringCase: ignoringCase) != nil
-    }
+    fileprivate func holds(_ needle: StaticString) -> Bool { end(of: needle) != nil }
 
     /// Behind the first place where an ASCII text stands.
-    private func end(of needle: StaticString, ignoringCase: Bool = false) -> Int? {
+    private func end(of needle: StaticString) -> Int? {
         let count = needle.utf8CodeUnitCount
-        // 0x20 is what upper and lower case differ by.
-        let mask: UInt8 = ignoringCase ? 0x20 : 0
         return withUnsafeBufferPointer { bytes in
             var start = 0
             while start + count <= bytes.count {
                 var length = 0
-                while length < count, bytes[start + length] | mask == needle.utf8Start[length] | mask { length += 1 }
+                while length < count, bytes[start + length] == needle.utf8Start[length] { length += 1 }
                 if length == count { return start + count }
                 start += 1
             }
