@@ -5,7 +5,7 @@ FROM swift:6.3-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates git pkg-config \
-        libbson-dev libhiredis-dev libmongoc-dev librabbitmq-dev libsimdjson-dev libsqlite3-dev zlib1g-dev \
+        libbson-dev libhiredis-dev libmaxminddb-dev libmongoc-dev librabbitmq-dev libsimdjson-dev libsqlite3-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /src
@@ -31,7 +31,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get upgrade -y \
     && apt-get install -y --no-install-recommends \
-        ca-certificates libbson-1.0-0 libhiredis0.14 libmongoc-1.0-0 librabbitmq4 libsimdjson14 libsqlite3-0 libstdc++6 \
+        ca-certificates libbson-1.0-0 libhiredis0.14 libmaxminddb0 libmongoc-1.0-0 librabbitmq4 libsimdjson14 libsqlite3-0 libstdc++6 \
         tzdata zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin analytics \
@@ -39,9 +39,10 @@ RUN apt-get update \
 
 COPY --from=build /out/ /usr/local/bin/
 
-# Fails the build here, not the first start, when a library is missing. MongoDB's driver is loaded only when a store needs it.
+# Fails the build here, not the first start, when a library is missing. MongoDB's driver and libmaxminddb are loaded only when they are needed.
 RUN analytics --help >/dev/null \
-    && ldconfig -p | grep -q 'libmongoc-1\.0\.so\.0'
+    && ldconfig -p | grep -q 'libmongoc-1\.0\.so\.0' \
+    && ldconfig -p | grep -q 'libmaxminddb\.so\.0'
 
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="analytics" \

@@ -48,6 +48,7 @@ let package = Package(
         .systemLibrary(name: "CMongoC", pkgConfig: "libbson-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CRabbitMQ", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(name: "CMaxMind"),
         .target(name: "CDocuments", exclude: ["openapi.json", "docs.html"]),
         .systemLibrary(name: "CMalloc"),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
@@ -148,15 +149,17 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(name: "AnalyticsGeoIP", dependencies: ["AnalyticsCore", "CMaxMind"], swiftSettings: strict),
         .executableTarget(
             name: "analytics",
             dependencies: [
                 "AnalyticsCore", "AnalyticsJSON", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsImport", "AnalyticsRabbitMQ",
-                "AnalyticsMongoDB",
+                "AnalyticsMongoDB", "AnalyticsGeoIP",
                 "AnalyticsRedis", "CMalloc", "PrometheusExposition",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -241,7 +244,7 @@ let package = Package(
         .testTarget(
             name: "AnalyticsTests",
             dependencies: [
-                "AnalyticsCore", "analytics", "TestSupport",
+                "AnalyticsCore", "AnalyticsGeoIP", "analytics", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict

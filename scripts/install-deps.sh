@@ -13,6 +13,8 @@ packages=(
     librabbitmq-dev libmongoc-dev libbson-dev libhiredis-dev
     # JSON, gzip, the embedded store
     libsimdjson-dev zlib1g-dev libsqlite3-dev
+    # countries of addresses
+    libmaxminddb-dev
 )
 
 apt_install "${packages[@]}"

@@ -65,7 +65,9 @@ extension RouteTable {
             }
             let bodies = budget("request", settings.maximumBodyBytesInMemory)
             let body = BodyReader(limit: settings.maximumBodyBytes, budget: bodies)
-            let clientAddress = ClientAddressRule(keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy)
+            let clientAddress = ClientAddressRule(
+                keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy,
+                countryHeader: settings.countryHeader.flatMap(HTTPField.Name.init), countries: settings.countries)
             routes +=
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake

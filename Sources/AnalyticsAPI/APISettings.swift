@@ -1,3 +1,5 @@
+public import AnalyticsCore
+
 /// How the API listens and where its limits are.
 public struct APISettings: Sendable {
     public var host: String
@@ -20,12 +22,17 @@ public struct APISettings: Sendable {
     public var keepClientAddress: Bool
     /// The service stands behind a proxy that sets `X-Forwarded-For`. Else the header is a claim by anybody and is not read.
     public var trustProxy: Bool
+    /// The header in which that proxy says the country of the client's address; `nil` where it does not.
+    public var countryHeader: String?
+    /// Knows the countries of addresses where no header says them.
+    public var countries: (any CountryDatabase)?
 
     public init(
         host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
         maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
         maximumConnections: Int = 4096, timeouts: ConnectionTimeouts.Limits = .init(),
-        serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false
+        serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false,
+        countryHeader: String? = nil, countries: (any CountryDatabase)? = nil
     ) {
         self.host = host
         self.port = port
@@ -38,5 +45,7 @@ public struct APISettings: Sendable {
         self.serverVersion = serverVersion
         self.keepClientAddress = keepClientAddress
         self.trustProxy = trustProxy
+        self.countryHeader = countryHeader
+        self.countries = countries
     }
 }

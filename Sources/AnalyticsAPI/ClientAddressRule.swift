@@ -1,14 +1,34 @@
 internal import AnalyticsCore
 internal import HTTPTypes
 
-/// Decides which address a request came from, and how much of it is kept.
-struct ClientAddressRule {
+/// Decides which address a request came from, in which country that is, and how much of it is kept.
+struct ClientAddressRule: Sendable {
     var keepsWhole: Bool
     var trustsProxy: Bool
+    /// In which a trusted proxy says the country.
+    var countryHeader: HTTPField.Name?
+    var countries: (any CountryDatabase)?
 
-    func address(peer: String?, headers: HTTPFields) -> String? {
+    /// What of it goes on with the events. `address`: whole, and goes nowhere.
+    func origin(peer: String?, headers: HTTPFields) -> (origin: RequestOrigin, address: ClientAddress?) {
+        let address = whole(peer: peer, headers: headers)
+        let origin = RequestOrigin(
+            address: address.map { keepsWhole ? $0.text : $0.truncated },
+            userAgent: headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) },
+            country: named(headers) ?? address.flatMap { countries?.country(of: $0) })
+        return (origin, address)
+    }
+
+    private func whole(peer: String?, headers: HTTPFields) -> ClientAddress? {
         let forwarded = trustsProxy ? forwarded(headers[values: .xForwardedFor]) : nil
-        return (forwarded ?? peer.flatMap(ClientAddress.init)).map { keepsWhole ? $0.text : $0.truncated }
+        return forwarded ?? peer.flatMap(ClientAddress.init)
+    }
+
+    /// A proxy sets the header in the place of what the client has sent: where it is there twice, somebody does not.
+    private func named(_ headers: HTTPFields) -> Country? {
+        guard trustsProxy, let countryHeader else { return nil }
+        let values = headers[values: countryHeader]
+        return values.count == 1 ? Country(values[0]) : nil
     }
 
     /// Every proxy appends the address that it was asked from, so the right end is what our own proxies wrote: the first from the right that

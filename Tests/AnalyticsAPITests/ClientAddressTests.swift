@@ -8,7 +8,28 @@ import Testing
     private func address(_ peer: String?, _ forwarded: [String] = [], keep: Bool = true, trust: Bool = true) -> String? {
         var headers = HTTPFields()
         headers[values: .xForwardedFor] = forwarded
-        return ClientAddressRule(keepsWhole: keep, trustsProxy: trust).address(peer: peer, headers: headers)
+        return ClientAddressRule(keepsWhole: keep, trustsProxy: trust).origin(peer: peer, headers: headers).origin.address
+    }
+
+    private struct Known: CountryDatabase {
+        func country(of address: ClientAddress) -> Country? { address.text == "198.51.100.7" ? Country("FR") : nil }
+    }
+
+    @Test(arguments: [
+        (["DE"], true, "DE"), (["de"], true, "DE"), (["DE"], false, nil), (["XX"], true, "FR"), (["T1"], true, "FR"), ([], true, "FR"),
+        (["DE", "SE"], true, "FR"), (["DEU"], true, "FR"), (["D\u{c9}"], true, "FR"),
+    ])
+    func `a country is what a trusted proxy says, else what a file knows of the whole address`(
+        header: [String], trust: Bool, expected: String?
+    ) throws {
+        var headers = HTTPFields()
+        let name = try #require(HTTPField.Name("CF-IPCountry"))
+        headers[values: name] = header
+        headers[values: .xForwardedFor] = ["198.51.100.7"]
+        let rule = ClientAddressRule(keepsWhole: false, trustsProxy: trust, countryHeader: name, countries: Known())
+        let (origin, address) = rule.origin(peer: "10.0.0.1", headers: headers)
+        #expect(origin.country?.code == expected)
+        #expect(origin.address == (trust ? "198.51.100.0" : "10.0.0.0") && address?.text == (trust ? "198.51.100.7" : "10.0.0.1"))
     }
 
     @Test(arguments: [

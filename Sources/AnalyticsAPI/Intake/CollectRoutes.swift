@@ -40,9 +40,7 @@ struct CollectRoutes: Sendable {
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
-        let origin = RequestOrigin(
-            address: clientAddress.address(peer: context.peerAddress, headers: request.headers),
-            userAgent: request.headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) })
+        let (origin, _) = clientAddress.origin(peer: context.peerAddress, headers: request.headers)
         let lease = body.budget.lease()
         let bytes = try await body.read(request, lease)
         let submission = IngestRequest(

@@ -24,6 +24,9 @@ public struct ClientAddress: Sendable, Equatable {
         }
     }
 
+    /// Four or sixteen bytes, the first of the address first.
+    public var networkBytes: [UInt8] { bytes }
+
     public var text: String {
         var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         inet_ntop(bytes.count == 4 ? AF_INET : AF_INET6, bytes, &buffer, socklen_t(buffer.count))

@@ -31,10 +31,13 @@ public struct RequestOrigin: Sendable, Equatable {
     /// IP address, already truncated unless the service is set to keep it whole.
     public var address: String?
     public var userAgent: String?
+    /// Of the whole address.
+    public var country: Country?
 
-    public init(address: String? = nil, userAgent: String? = nil) {
+    public init(address: String? = nil, userAgent: String? = nil, country: Country? = nil) {
         self.address = address
         self.userAgent = userAgent
+        self.country = country
     }
 }
 

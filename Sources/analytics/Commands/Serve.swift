@@ -1,5 +1,6 @@
 internal import AnalyticsAPI
 internal import AnalyticsCore
+internal import AnalyticsGeoIP
 internal import ArgumentParser
 internal import Foundation
 internal import Logging
@@ -31,12 +32,22 @@ struct Serve: AsyncParsableCommand {
         // without MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)
 
+        let countries = try Self.countries(settings.server.geoIPDatabase)
         let backends = try await Backends.open(settings, role, logger: logger)
         logger.notice(
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
-        let service = ServiceAssembly(settings: settings, backends: backends, metrics: metrics, logger: logger)
+        let service = ServiceAssembly(settings: settings, backends: backends, metrics: metrics, countries: countries, logger: logger)
         try await service.run(role)
         logger.notice("Stopped")
+    }
+
+    private static func countries(_ path: String?) throws -> (any CountryDatabase)? {
+        guard let path else { return nil }
+        do throws(GeoIPDatabase.Failure) {
+            return try GeoIPDatabase(path: path)
+        } catch {
+            throw SettingsError("GEOIP_DATABASE", path, allowed: "\(error.message)")
+        }
     }
 }

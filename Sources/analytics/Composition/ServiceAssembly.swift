@@ -11,6 +11,8 @@ struct ServiceAssembly: Sendable {
     var backends: Backends
     /// Renders /metrics; `nil` when it is switched off.
     var metrics: (@Sendable () -> [UInt8])?
+    /// `GEOIP_DATABASE`, where it is set.
+    var countries: (any CountryDatabase)?
     var logger: Logger
 
     func run(_ role: Serve.Role) async throws {
@@ -50,7 +52,7 @@ struct ServiceAssembly: Sendable {
             RetentionSweeper(store: backends.store, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
             Processor(
                 broker: backends.broker, store: backends.store,
-                enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress),
+                enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress, countries: countries),
                 settings: settings.processor, firstRetentionDays: firstRetentionDays, clock: .system,
                 makeID: .uuid7(clock: .system), logger: logger),
         ]
@@ -89,7 +91,8 @@ struct ServiceAssembly: Sendable {
                 host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
                 maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
                 maximumAnswerBytesInMemory: settings.server.answerMemoryBytes,
-                serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy),
+                serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
+                countryHeader: settings.server.countryHeader, countries: countries),
             logger: logger)
     }
 

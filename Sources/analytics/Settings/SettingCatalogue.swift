@@ -1,4 +1,5 @@
 internal import AnalyticsCore
+internal import HTTPTypes
 internal import Logging
 
 /// Every setting. What each is for: .env.example.
@@ -14,6 +15,10 @@ enum SettingCatalogue {
     ) { Logger.Level(rawValue: $0.lowercasedASCII()) }
     static let metrics = Setting.flag("ENABLE_METRICS", default: true)
     static let trustProxy = Setting.flag("TRUST_PROXY", default: false)
+    static let countryHeader = Setting<String?>("COUNTRY_HEADER", nil, documented: nil, allowed: "the name of an HTTP header") { text in
+        HTTPField.Name(text) == nil ? String??.none : text
+    }
+    static let geoIPDatabase = Setting.optionalText("GEOIP_DATABASE")
 
     static let dataDirectory = Setting.text("DATA_DIR", default: "./data")
     static let mongoURI = Setting.address(
@@ -41,7 +46,8 @@ enum SettingCatalogue {
     static let prefetch = Setting.integer("PREFETCH", default: 500, in: 1...65_535)
 
     static let all: [any SettingDescription] = [
-        port, host, environment, nodeEnvironment, logLevel, metrics, trustProxy, dataDirectory, mongoURI, rabbitURL, redisHost, redisPort,
+        port, host, environment, nodeEnvironment, logLevel, metrics, trustProxy, countryHeader, geoIPDatabase, dataDirectory, mongoURI,
+        rabbitURL, redisHost, redisPort,
         redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
         answerMemory, flushEvents, flushInterval, prefetch,
     ]

@@ -40,6 +40,8 @@ struct ServerSettings: Sendable {
     var maximumBodyBytes: Int
     var isMetricsEnabled: Bool
     var trustProxy: Bool
+    var countryHeader: String?
+    var geoIPDatabase: String?
     var answerMemoryBytes: Int
 
     init(_ reader: SettingsReader) throws {
@@ -48,6 +50,11 @@ struct ServerSettings: Sendable {
         maximumBodyBytes = try reader.value(SettingCatalogue.bodyBytes)
         isMetricsEnabled = try reader.value(SettingCatalogue.metrics)
         trustProxy = try reader.value(SettingCatalogue.trustProxy)
+        countryHeader = try reader.value(SettingCatalogue.countryHeader)
+        geoIPDatabase = try reader.value(SettingCatalogue.geoIPDatabase)
+        guard countryHeader == nil || trustProxy else {
+            throw SettingsError("COUNTRY_HEADER needs TRUST_PROXY=true: without a proxy that sets it, any client could name any country")
+        }
         answerMemoryBytes = try reader.value(SettingCatalogue.answerMemory)
     }
 }

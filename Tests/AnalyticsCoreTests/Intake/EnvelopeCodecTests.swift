@@ -32,7 +32,8 @@ struct EnvelopeCodecTests {
         var random = Seeded(seed)
         let origin = RequestOrigin(
             address: random.chance(50) ? "192.0.2.0" : nil,
-            userAgent: random.chance(70) ? (Self.texts + Self.controls).shuffled(using: &random).prefix(4).joined() : nil)
+            userAgent: random.chance(70) ? (Self.texts + Self.controls).shuffled(using: &random).prefix(4).joined() : nil,
+            country: random.chance(30) ? Country(["DE", "SE"].randomElement(using: &random)!) : nil)
         let events = (0..<1 + random.below(250)).map { event(&random, index: $0) }
         let reportRequested = random.chance(50)
         var encoder = EnvelopeEncoder(request: "request", origin: origin, reportRequested: reportRequested)

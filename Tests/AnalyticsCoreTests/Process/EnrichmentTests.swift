@@ -89,6 +89,33 @@ struct EnrichmentTests {
         #expect(context(origin: origin, keepAddress: true).ip == (address.hasPrefix("::ffff:") ? "192.0.2.197" : address))
     }
 
+    private struct Known: CountryDatabase {
+        func country(of address: ClientAddress) -> Country? { address.text == "192.0.2.7" ? Country("SE") : nil }
+    }
+
+    @Test func theCountryIsThatOfTheAddressThatTheEventIsFrom() {
+        func country(_ data: String?, _ origin: RequestOrigin, _ countries: (any CountryDatabase)?) -> String? {
+            var event = sample("a")
+            event.data = data.map(JSONText.init(normalised:))
+            let input = EnrichmentInput(event: event, processedAt: noon, hints: ClientHints(event, origin: origin))
+            var context = EventContext()
+            for step in Enrichments.standard(keepClientAddress: false, countries: countries) { step.apply(input, &context) }
+            return context.country?.code
+        }
+        let origin = RequestOrigin(address: "198.51.100.0", country: Country("DE"))
+        #expect(country(nil, origin, nil) == "DE")
+        // The request's own address is cut by now, and its country known where it was whole.
+        #expect(country(nil, RequestOrigin(address: "192.0.2.7"), Known()) == nil)
+        #expect(country(#"{"ip":"192.0.2.7"}"#, origin, Known()) == "SE")
+        #expect(country(#"{"ip":"192.0.2.8"}"#, origin, Known()) == nil && country(#"{"ip":"192.0.2.7"}"#, origin, nil) == nil)
+        var context = EventContext()
+        context.country = Country("DE")
+        #expect(context.json?.text == #"{"country":"DE"}"#)
+    }
+
+    @Test(arguments: ["", "D", "DEU", "1A", "D1", "XX", "xx", "d\u{308}", "\u{212A}", "[A", "`a", " DE"])
+    func whatIsNoCodeOfACountryIsNone(text: String) { #expect(Country(text) == nil) }
+
     @Test(arguments: ["", "localhost", "1.2.3", "1.2.3.4.5", "fe80::1%eth0", "999.1.1.1", "unknown"])
     func whatIsNoAddressGivesNone(address: String) {
         #expect(context(origin: RequestOrigin(address: address)).ip == nil)

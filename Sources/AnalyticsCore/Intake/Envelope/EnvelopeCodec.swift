@@ -3,7 +3,7 @@ internal import AnalyticsJSON
 /// What one message on the queue holds: some events of one request.
 ///
 /// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,
-/// "waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own. ``EnvelopeDecoder`` reads it.
+/// "country":…,"waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own. ``EnvelopeDecoder`` reads it.
 struct EventEnvelope: Equatable {
     var origin: RequestOrigin
     /// The request that waits for a ``DeliveryReport``.
@@ -66,6 +66,7 @@ struct EnvelopeEncoder {
         writer.member("receivedAt", event.receivedAt.milliseconds)
         writer.member("address", origin.address)
         writer.member("userAgent", origin.userAgent)
+        writer.member("country", origin.country?.code)
         if reportRequested { writer.member("waits", 1) }
         writer.key("events")
         writer.beginArray()

@@ -107,6 +107,9 @@ private struct EnvelopeHeader {
                 origin.address = try member.text(limit: FieldRules.idLength)
             } else if member.hasKey("userAgent") {
                 origin.userAgent = try member.text()
+            } else if member.hasKey("country") {
+                guard let country = Country(try member.text()) else { throw EnvelopeError("'country' is no code of a country") }
+                origin.country = country
             } else if member.hasKey("waits") {
                 reportRequested = try member.number(in: 0...1) == 1
             }

@@ -25,12 +25,19 @@ public struct ClientHints: Sendable, Equatable {
     public var referrer: String?
     public var userAgent: String?
     public var ip: String?
+    /// Of the request's address, where the event says nothing of one.
+    public var country: Country?
+    /// Whether the address is the request's.
+    private(set) var isOfRequest = false
 
     init(_ event: Event, origin: RequestOrigin, parser: inout JSONParser) {
         read(event.data, &parser)
         read(event.metadata, &parser)
         userAgent = userAgent ?? origin.userAgent
-        ip = ip ?? origin.address
+        guard ip == nil else { return }
+        ip = origin.address
+        country = origin.country
+        isOfRequest = true
     }
 
     private mutating func read(_ json: JSONText?, _ parser: inout JSONParser) {
@@ -54,8 +61,9 @@ public struct ClientHints: Sendable, Equatable {
 
 /// The steps in the order in which they run.
 public enum Enrichments {
-    public static func standard(keepClientAddress: Bool) -> [Enrichment] {
-        [times, page, referrer, userAgent, clientAddress(keep: keepClientAddress)]
+    /// - Parameter countries: For addresses that events name. That of a request is known where its whole address is, at the API.
+    public static func standard(keepClientAddress: Bool, countries: (any CountryDatabase)? = nil) -> [Enrichment] {
+        [times, page, referrer, userAgent, country(countries), clientAddress(keep: keepClientAddress)]
     }
 
     static let times = Enrichment("times") { input, context in
@@ -85,6 +93,16 @@ public enum Enrichments {
         context.operatingSystem = agent.operatingSystem
         context.device = agent.device
         context.isBot = agent.isBot
+    }
+
+    static func country(_ countries: (any CountryDatabase)?) -> Enrichment {
+        Enrichment("country") { input, context in
+            guard !input.hints.isOfRequest else {
+                context.country = input.hints.country
+                return
+            }
+            context.country = input.hints.ip.flatMap { ClientAddress($0) }.flatMap { countries?.country(of: $0) }
+        }
     }
 
     static func clientAddress(keep: Bool) -> Enrichment {

@@ -14,6 +14,7 @@ public struct EventContext: Sendable, Equatable {
     public var device: String?
     /// Whether the user agent is a known bot's. Questions leave these events out unless they are asked for.
     public var isBot = false
+    public var country: Country?
     /// Truncated unless the service is set to keep it whole.
     public var ip: String?
 
@@ -75,6 +76,7 @@ public struct EventContext: Sendable, Equatable {
             writer.key("bot")
             writer.boolean(true)
         }
+        writer.member("country", country?.code)
         writer.member("ip", ip)
         writer.endObject()
         return writer.count > 2 ? JSONText(normalised: writer.text) : nil
