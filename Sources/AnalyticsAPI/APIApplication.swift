@@ -67,7 +67,7 @@ extension RouteTable {
             let body = BodyReader(limit: settings.maximumBodyBytes, budget: bodies)
             let clientAddress = ClientAddressRule(
                 keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy,
-                countryHeader: settings.countryHeader.flatMap(HTTPField.Name.init), countries: settings.countries)
+                countryHeader: settings.countryHeader.flatMap { HTTPField.Name($0) }, countries: settings.countries)
             routes +=
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake

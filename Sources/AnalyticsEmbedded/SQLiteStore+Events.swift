@@ -56,13 +56,13 @@ extension SQLiteStore {
 enum EventRow {
     static let columns = """
         project, id, type, source, timestamp, clientTimestamp, data, correlationId, metadata, userId, anonymousId, sessionId, receivedAt, receipt, \
-        processedAt, context, fingerprint
+        processedAt, context, fingerprint, visitorId
         """
 
     /// Inserts nothing where the id is taken, which `changes()` tells.
     static let insertion = """
         INSERT INTO events (\(columns), bot) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, \
-        CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?, ?) ON CONFLICT (project, id) DO NOTHING
+        CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), ?) ON CONFLICT (project, id) DO NOTHING
         """
 
     static func arguments(_ stored: StoredEvent) -> StatementArguments {
@@ -73,7 +73,7 @@ enum EventRow {
             event.metadata?.text, event.userId.map(SQLiteText.init), event.anonymousId.map(SQLiteText.init),
             event.sessionId.map(SQLiteText.init),
             event.receivedAt.milliseconds, SQLiteText(event.ingestID), stored.processedAt.milliseconds, stored.context?.text,
-            stored.fingerprint, stored.isBot ? 1 : nil,
+            stored.fingerprint, event.visitorId.map(SQLiteText.init), stored.isBot ? 1 : nil,
         ]
     }
 
@@ -84,7 +84,8 @@ enum EventRow {
                 project: (row[0] as SQLiteText).project(), id: text(row, 1), type: text(row, 2), source: text(row, 3),
                 timestamp: Timestamp(milliseconds: row[4]), clientTimestamp: (row[5] as Int64?).map(Timestamp.init(milliseconds:)),
                 data: json(row, 6), correlationId: textIfAny(row, 7), metadata: json(row, 8), userId: textIfAny(row, 9),
-                anonymousId: textIfAny(row, 10), sessionId: textIfAny(row, 11), receivedAt: Timestamp(milliseconds: row[12]),
+                anonymousId: textIfAny(row, 10), visitorId: textIfAny(row, 17), sessionId: textIfAny(row, 11),
+                receivedAt: Timestamp(milliseconds: row[12]),
                 ingestID: text(row, 13)
             ),
             processedAt: Timestamp(milliseconds: row[14]), context: json(row, 15), fingerprint: row[16]

@@ -2,7 +2,7 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties"
+    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties, visitorIds"
 
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
         try await read(.projectRecords) { db in
@@ -61,6 +61,17 @@ extension SQLiteStore {
         }
     }
 
+    public func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError) {
+        try await write(.setVisitorIds) { db in
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO projects (project, visitorIds) VALUES (CAST(? AS TEXT), ?)
+                    ON CONFLICT DO UPDATE SET visitorIds = excluded.visitorIds
+                    """
+            ).execute(arguments: [SQLiteText(project.name), isOn])
+        }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await raise(.close, ["closedBefore"], of: project, to: time)
     }
@@ -99,7 +110,7 @@ extension SQLiteStore {
             let record = ProjectRecord(
                 project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
                 watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init),
-                properties: properties ?? [])
+                properties: properties ?? [], hasVisitorIds: (row[7] as Bool?) ?? false)
             guard record.isValid, (record.timeZone == nil) == (zone == nil), properties != nil else {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read")
             }

@@ -80,22 +80,23 @@ private struct ScanRow {
     /// Texts that nobody reads are not fetched: long ones lie on pages of their own.
     var columns: String {
         let data = matcher.isEmpty && !properties.needs(.data) ? "NULL" : "data"
-        return "timestamp, id, type, source, userId, anonymousId, sessionId, \(data), \(properties.needs(.context) ? "context" : "NULL")"
+        return
+            "timestamp, id, type, source, userId, anonymousId, sessionId, visitorId, \(data), \(properties.needs(.context) ? "context" : "NULL")"
     }
 
     func event(_ row: Row) throws -> ScannedEvent? {
-        let data = try Self.bytes(row, 7)
+        let data = try Self.bytes(row, 8)
         guard try matcher.matches(json: data) else { return nil }
         let values: [[JSONScalar]]
         do {
-            values = try properties.values { root in root == .data ? data : try Self.bytes(row, 8) }
+            values = try properties.values { root in root == .data ? data : try Self.bytes(row, 9) }
         } catch let fault as JSONFault where fault.code != .memory {
             throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an event's data or context is no JSON")
         }
         return ScannedEvent(
             timestamp: Timestamp(milliseconds: row[0]), id: EventRow.text(row, 1), type: EventRow.text(row, 2),
             source: EventRow.text(row, 3), userId: EventRow.textIfAny(row, 4), anonymousId: EventRow.textIfAny(row, 5),
-            sessionId: EventRow.textIfAny(row, 6), values: values)
+            visitorId: EventRow.textIfAny(row, 7), sessionId: EventRow.textIfAny(row, 6), values: values)
     }
 
     private static func bytes(_ row: Row, _ index: Int) throws -> PaddedBytes? {

@@ -18,6 +18,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version7) },
         { try $0.execute(sql: version8) },
         { try $0.execute(sql: version9) },
+        { try $0.execute(sql: version10) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -188,6 +189,15 @@ extension SQLiteStoreSchema {
         ALTER TABLE events ADD COLUMN bot INTEGER;
         DROP INDEX events_minute;
         CREATE INDEX events_minute ON events (project, minute, type, source, timestamp, bot);
+        """
+
+    private static let version10 = """
+        ALTER TABLE events ADD COLUMN visitorId TEXT;
+        ALTER TABLE projects ADD COLUMN visitorIds INTEGER;
+        CREATE TABLE visitor_secrets (
+            day INTEGER PRIMARY KEY,
+            secret BLOB NOT NULL
+        ) STRICT;
         """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass

@@ -17,6 +17,7 @@ extension StoredEvent {
         add("metadata", event.metadata.map(BSON.json))
         add("userId", event.userId.map(BSON.string))
         add("anonymousId", event.anonymousId.map(BSON.string))
+        add("visitorId", event.visitorId.map(BSON.string))
         add("sessionId", event.sessionId.map(BSON.string))
         add("context", context.map(BSON.json))
         add("receivedAt", .date(event.receivedAt))
@@ -50,7 +51,8 @@ extension StoredEvent {
                 clientTimestamp: optional("clientTimestamp", \.date), data: optional("data", \.json),
                 correlationId: optional("correlationId", \.string), metadata: optional("metadata", \.json),
                 userId: optional("userId", \.string), anonymousId: optional("anonymousId", \.string),
-                sessionId: optional("sessionId", \.string), receivedAt: receivedAt, ingestID: ingestID
+                visitorId: optional("visitorId", \.string), sessionId: optional("sessionId", \.string), receivedAt: receivedAt,
+                ingestID: ingestID
             ),
             processedAt: processedAt, context: optional("context", \.json), fingerprint: fingerprint
         )

@@ -3,6 +3,7 @@ import AnalyticsCore
 enum CollectionName: String {
     case events, minutes, hours, days, reports, attempts, projects, meta, segments
     case segmentBlobs = "segment_blobs"
+    case visitorSecrets = "visitor_secrets"
 }
 
 /// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are

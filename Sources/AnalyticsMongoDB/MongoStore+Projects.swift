@@ -45,6 +45,12 @@ extension MongoStore {
         }
     }
 
+    public func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError) {
+        try await run(.setVisitorIds) { session throws(StoreError) in
+            try session.updateRecord(of: project, [("$set", ["visitorIds": .boolean(isOn)])])
+        }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await run(.close) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
@@ -123,9 +129,11 @@ extension ProjectRecord {
             properties = texts.compactMap { try? PropertyPath($0) }
             guard properties.count == texts.count else { return nil }
         }
+        guard fields["visitorIds"] == nil || fields["visitorIds"]?.boolean != nil else { return nil }
         self.init(
             project: project, retentionDays: days?.integer.map { Int($0) }, changedAt: moments[0]?.date, closedBefore: moments[1]?.date,
-            watermark: moments[2]?.date, timeZone: zone, properties: properties)
+            watermark: moments[2]?.date, timeZone: zone, properties: properties,
+            hasVisitorIds: fields["visitorIds"]?.boolean ?? false)
         guard isValid else { return nil }
     }
 }

@@ -49,7 +49,7 @@ struct Scan: Sendable {
 
     init(_ selection: Selection, _ conditions: [(String, BSON)], _ paths: [PropertyPath]) {
         selected = [("_id.project", .string(selection.project.name))] + conditions
-        let fields = ["_id.id", "timestamp", "type", "source", "userId", "anonymousId", "sessionId"]
+        let fields = ["_id.id", "timestamp", "type", "source", "userId", "anonymousId", "visitorId", "sessionId"]
         // The value at the first key, whole. Further keys would mean other things to the server than to us.
         let tops = Set(paths.map { BytewiseString("\($0.root.rawValue).\($0.keys[0])") }).map(\.text)
         var options: [(String, BSON)] = [
@@ -101,6 +101,7 @@ struct Scan: Sendable {
                 take(field.string) { event.source = $0 }
             case "userId": take(field.string) { event.userId = $0 }
             case "anonymousId": take(field.string) { event.anonymousId = $0 }
+            case "visitorId": take(field.string) { event.visitorId = $0 }
             case "sessionId": take(field.string) { event.sessionId = $0 }
             case "data", "context":
                 for (index, path) in paths.enumerated() where path.root == name {

@@ -1,7 +1,9 @@
+import AnalyticsAPI
 import AnalyticsJSON
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import Synchronization
 import TestSupport
 import Testing
 
@@ -56,7 +58,7 @@ import Testing
                 StoredEvent(
                     event: Event(
                         project: "default", id: "e\(index)", type: index == 5 ? "crawled" : "view", source: "web",
-                        timestamp: TestService.now - .seconds(60), data: JSONText(normalised: #"{"path":"/\(index)"}"#),
+                        timestamp: TestService.now - .seconds(60), data: JSONText(normalised: #"{"path":"/\#(index)"}"#),
                         userId: "u\(index)",
                         receivedAt: TestService.now, ingestID: "r:\(index)"),
                     processedAt: TestService.now,
@@ -90,6 +92,39 @@ import Testing
                 #expect(names.contains("crawled") == (sum == "6"), "\(suffix)")
             }
         }
+    }
+
+    @Test func `visitors without any id are users where the project has them, and cannot say who they are`() async throws {
+        var service = TestService()
+        service.settings.trustProxy = true
+        try await service.store.setVisitorIds(of: "default", to: true)
+        let visitors = VisitorIdentifier(store: service.store, clock: WallClock { TestService.now }, logger: TestService.quiet)
+        try await visitors.refresh()
+        service.visitors = visitors
+        try await service.run { client in
+            func send(_ id: String, from address: String, _ more: String = "") async throws -> HTTPResponse.Status {
+                var headers: HTTPFields = [.contentType: "application/json", .userAgent: "A"]
+                headers[.init("X-Forwarded-For")!] = address
+                let body = #"{"id":"\#(id)","type":"view","source":"web","data":{}\#(more)}"#
+                return try await client.post("/api/v1/events", body, headers).status
+            }
+            for (id, address) in [("1", "198.51.100.7"), ("2", "198.51.100.7"), ("3", "198.51.100.8")] {
+                #expect(try await send(id, from: address) == .accepted)
+            }
+            #expect(try await send("4", from: "198.51.100.7", #","userId":"ann""#) == .accepted)
+            #expect(try await send("5", from: "198.51.100.7", #","visitorId":"00112233445566778899aabbccddeeff""#) == .badRequest)
+            // Again, from elsewhere: a duplicate.
+            #expect(try await send("1", from: "198.51.100.9") == .accepted)
+            let events = try #require(try await client.get("/api/v1/events").json["events"] as? [[String: Any]])
+            let ids = Dictionary(uniqueKeysWithValues: events.map { ($0["id"] as? String ?? "", $0["visitorId"] as? String) })
+            #expect(ids.count == 4 && ids["1"] == ids["2"] && ids["1"] != ids["3"] && ids["4"] == .some(nil))
+            #expect(ids["1"]??.utf8.count == 32)
+            #expect(try await client.get("/api/v1/events").text.contains("198.51.100.7") == false)
+            let range = "from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+            #expect(try await client.get("/api/v1/analytics/uniques?\(range)").json["total"] as? Int == 3)
+        }
+        let messages = service.publisher.state.withLock { $0.messages }
+        #expect(messages.allSatisfy { !String(decoding: $0.body, as: UTF8.self).contains("198.51.100.7") })
     }
 
     @Test func `an answer about users may be some seconds old, and says of when it is`() async throws {

@@ -20,6 +20,7 @@ struct TestService {
     var settings = APISettings()
     var readiness = Readiness([.init(name: "broker"), .init(name: "store"), .init(name: "cache", isRequired: false)])
     var authenticator: any Authenticator = AnonymousAccess()
+    var visitors: VisitorIdentifier?
     var metrics: (@Sendable () -> [UInt8])? = { Array("# nothing\n".utf8) }
 
     init() {
@@ -38,7 +39,7 @@ struct TestService {
         return APIServices(
             collector: Collector(
                 publisher: publisher, limits: limits,
-                horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet),
+                horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet), visitors: visitors,
                 clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
             storedWait: StorageWaiter(store: store), clock: WallClock { Self.now }, authenticator: authenticator,

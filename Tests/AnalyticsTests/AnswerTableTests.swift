@@ -42,6 +42,13 @@ struct AnswerTableTests {
         #expect(try Analytics.parseAsRoot(["projects", "set", "--time-zone", "Europe/Berlin"]) is SetProject)
         #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["projects", "set", "--time-zone", "Mars/Olympus"]) }
         #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["query", "topn", "dimension"]) }
+        #expect((try Analytics.parseAsRoot(["query", "uniques", "--bots", "include"]) as? Query)?.bots == .include)
+        for wrong in [["uniques", "--bots", "yes"], ["counts", "--bots", "exclude"]] {
+            #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["query"] + wrong) }
+        }
+        #expect((try Analytics.parseAsRoot(["projects", "set", "--visitor-ids", "on"]) as? SetProject)?.visitorIds == .on)
+        #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["projects", "set", "--visitor-ids", "yes"]) }
+        #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["projects", "set"]) }
     }
 
     @Test(arguments: ["[]", "{}", "nonsense"])

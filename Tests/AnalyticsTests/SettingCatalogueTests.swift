@@ -89,6 +89,11 @@ struct SettingTests {
         #expect(!isRefused(SettingCatalogue.mongoURI, "mongodb://x") && !isRefused(SettingCatalogue.rabbitURL, "amqp://x"))
     }
 
+    @Test(arguments: ["", "a b", "a:", "é"])
+    func aHeaderHasAName(text: String) {
+        #expect(isRefused(SettingCatalogue.countryHeader, text) && !isRefused(SettingCatalogue.countryHeader, "CF-IPCountry"))
+    }
+
     @Test(arguments: ["-1", "1.5", "x", " 1", "36501"])
     func aNumberLiesInItsRange(text: String) {
         #expect(isRefused(SettingCatalogue.retentionDays, text) && isRefused(SettingCatalogue.queryTimeout, text))

@@ -261,6 +261,7 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
     func segmentBlobs(_ keys: [SegmentBlob.Key]) async throws(StoreError) -> [[UInt8]?] { keys.map { _ in nil } }
     func deleteSegmentBlobs(of project: ProjectID, day: Int64, run: Int64) async throws(StoreError) {}
     func deleteSegments(of project: ProjectID, before day: Int64) async throws(StoreError) -> Int { 0 }
+    func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError) {}
     func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {}
     func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {}
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {}

@@ -5,14 +5,15 @@ import TestSupport
 
 func stored(
     _ id: String, project: ProjectID = "p", type: String = "view", source: String = "web", at timestamp: Timestamp = noon,
-    data: String? = "{}", userId: String? = nil, anonymousId: String? = nil, correlationId: String? = nil,
+    data: String? = "{}", userId: String? = nil, anonymousId: String? = nil, visitorId: String? = nil,
+    correlationId: String? = nil,
     sessionId: String? = nil, ingestID: String? = nil, isBot: Bool = false, fingerprint: Int64 = 1
 ) -> StoredEvent {
     StoredEvent(
         event: Event(
             project: project, id: id, type: type, source: source, timestamp: timestamp,
             data: data.map { JSONText(normalised: $0) }, correlationId: correlationId, userId: userId,
-            anonymousId: anonymousId, sessionId: sessionId, receivedAt: timestamp, ingestID: ingestID ?? "r-\(id)"
+            anonymousId: anonymousId, visitorId: visitorId, sessionId: sessionId, receivedAt: timestamp, ingestID: ingestID ?? "r-\(id)"
         ),
         processedAt: timestamp, context: isBot ? JSONText(normalised: #"{"device":"bot","bot":true}"#) : nil, fingerprint: fingerprint
     )

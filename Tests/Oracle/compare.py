@@ -18,6 +18,7 @@ A 503 is counted and is no difference; every other answer must be right. Exit st
 shows it; 2 if the service could not be used."""
 
 import argparse
+import collections
 import contextlib
 import itertools
 import json
@@ -32,7 +33,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from answers import difference  # noqa: E402
-from generate import WINDOWS, Log, Questions, as_stored, is_bot  # noqa: E402
+from generate import WINDOWS, Log, Questions, as_stored, is_bot, visit  # noqa: E402
 from oracle import ROUTES, Oracle  # noqa: E402
 from service import Service, Unusable, path_of, started  # noqa: E402
 from zone import DAY, moment  # noqa: E402
@@ -55,7 +56,7 @@ class Difference(Exception):
 class Comparison:
     def __init__(self, service, options):
         self.service, self.options = service, options
-        self.events, self.contexts = [], {}
+        self.events, self.added = [], {}
         self.identified = 0
         self.asked = self.refused = self.hits = self.again = self.live = 0
 
@@ -157,21 +158,41 @@ class Comparison:
 
     def _oracle(self, log):
         """Knows what the service has added to this log's events."""
-        self._read_contexts(log.begin - DAY, log.end + DAY)
-        far = [moment(event["timestamp"]) for event in self.events if event["id"] not in self.contexts]
+        self._read_added(log.begin - DAY, log.end + DAY)
+        far = [moment(event["timestamp"]) for event in self.events if event["id"] not in self.added]
         if far:
-            self._read_contexts(min(far), max(far) + 1)
-        oracle = Oracle([{**event, "context": self.contexts.get(event["id"])} for event in self.events])
-        missing = {event["id"] for event in oracle.events} ^ self.contexts.keys()
+            self._read_added(min(far), max(far) + 1)
+        oracle = Oracle([{**event, **self.added.get(event["id"], {})} for event in self.events])
+        missing = {event["id"] for event in oracle.events} ^ self.added.keys()
         if missing:
             raise Difference(f"difference: seed {self.options.seed}, log {log.name}: stored or sent, not both: {shown(sorted(missing))}")
         wrong = [event["id"] for event in oracle.events if oracle.is_of_a_bot(event) != is_bot(event)]
         if wrong:
             raise Difference(f"difference: seed {self.options.seed}, log {log.name}: taken for a bot's, or not: {shown(wrong)}")
+        self._check_visitors(oracle.events)
         return oracle
 
-    def _read_contexts(self, begin, end):
-        self.contexts.update((event["id"], event.get("context")) for event in self.service.stored(begin, end))
+    def _check_visitors(self, events):
+        """Events of one visit have one visitor id, and no others have it."""
+        if not any(event.get("visitorId") for event in events):
+            return
+        visits, ids = collections.defaultdict(set), collections.defaultdict(set)
+        for event in events:
+            key = visit(event) and (*visit(event), event["receivedAt"][:10])
+            visits[key].add(event.get("visitorId"))
+            ids[event.get("visitorId")].add(key)
+        for found in [*visits.values(), *ids.values()]:
+            if len(found) > 1:
+                raise Difference(f"difference: seed {self.options.seed}: visitors are told apart wrongly: {shown(sorted(map(str, found)))}")
+
+    def _read_added(self, begin, end):
+        names = ["context", "visitorId", "receivedAt"]
+        self.added.update((event["id"], {name: event.get(name) for name in names}) for event in self.service.stored(begin, end))
+
+    def _as_stored(self, events):
+        """Where it was not read yet."""
+        has_visitors = any(added["visitorId"] for added in self.added.values())
+        return [as_stored(event, has_visitors) for event in events]
 
     def _wrong(self, oracle, route, parameters):
         """What is wrong with the answer, or None. Asks twice: the second may come from the cache."""
@@ -252,7 +273,7 @@ class Comparison:
                     continue
                 if status != 200:
                     raise Difference(f"while sending: {status} {json.dumps(got)[:400]}\n  GET {path_of(route, parameters)}")
-                few, many = (Oracle([as_stored(event) for event in earlier + sender.events[:count]]) for count in (stored, sent))
+                few, many = (Oracle(self._as_stored(earlier + sender.events[:count])) for count in (stored, sent))
                 states = [Identified(*oracles).ask(route, parameters, moment(got["asOf"])) for oracles in [(few, many), (many, few)]]
                 wrong = outside(got, *states)
                 if wrong:

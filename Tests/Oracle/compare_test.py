@@ -23,7 +23,9 @@ from zone import moment  # noqa: E402
 
 def with_context(events):
     return [
-        {**event, "context": {"ip": f"127.0.{index % 3}.0", "processingLagMs": index, **as_stored(event).get("context", {})}}
+        {
+            **as_stored(event), "receivedAt": "2026-06-01T00:00:00Z",
+            "context": {"ip": f"127.0.{index % 3}.0", "processingLagMs": index, **as_stored(event).get("context", {})}}
         for index, event in enumerate(events)]
 
 

@@ -34,6 +34,13 @@ IDENTITIES = [
 CRAWL = {
     "id": "10", "timestamp": "2026-03-29T03:00:00Z", "type": "crawl", "source": "web", "userId": "eve", "data": {"page": "/"},
     "context": {"device": "bot", "bot": True}}
+VISITS = [
+    {"id": id, "timestamp": time, "type": "view", "source": source, "data": {}, **who}
+    for id, time, source, who in [
+        ("11", "2026-06-01T08:00:00Z", "web", {"visitorId": "v1"}), ("12", "2026-06-01T09:00:00Z", "web", {"visitorId": "v1"}),
+        ("13", "2026-06-01T09:00:00Z", "web", {"visitorId": "v2"}), ("14", "2026-06-01T09:30:00Z", "app", {"visitorId": "v3"}),
+        ("15", "2026-06-01T10:00:00Z", "web", {"userId": "ann"}), ("16", "2026-06-01T23:00:00Z", "web", {"anonymousId": "v1"}),
+        ("17", "2026-06-02T08:00:00Z", "web", {"visitorId": "v4"})]]
 NOW = moment("2026-11-27T05:00:00Z")
 BERLIN = {"tz": "Europe/Berlin"}
 WHOLE = {**BERLIN, "from": "2026-03-27T23:00:00Z", "to": "2026-03-30T22:00:00Z"}
@@ -136,6 +143,13 @@ class Examples(unittest.TestCase):
             items = ask("topn", events=events, **MARCH, **bots, dimension="type")["items"]
             self.assertEqual(
                 [(item["key"], item["value"]) for item in items], [("order", 3), ("view", 3), *[("crawl", 1)] * (expected[0] - 6)])
+
+    def test_visitors(self):
+        answer = ask("uniques", events=VISITS, begin="2026-06-01T00:00:00Z", to="2026-06-03T00:00:00Z")
+        self.assertEqual((answer["values"], answer["total"]), ([5, 1], 6))
+        # A visitor belongs to nobody, whoever an anonymous id of the same text belongs to.
+        events = [*VISITS, {**IDENTITIES[0], "anonymousId": "v1"}]
+        self.assertEqual(ask("uniques", events=events, begin="2026-06-01T00:00:00Z", to="2026-06-03T00:00:00Z")["values"], [4, 1])
 
     def test_bots_identify(self):
         events = [*LOG, {**CRAWL, "type": "$identify", "anonymousId": "d1"}]
@@ -265,10 +279,12 @@ class Mutants(unittest.TestCase):
         zeros = [{**event, "data": {"amount": amount}} for event, amount in zip(LOG, [0, 0.0, 1, -1, 0, 0])]
         question = [("from", WHOLE["from"]), ("to", WHOLE["to"]), ("dimension", "type"), ("metric", "sum(data.amount)")]
         cls.corpus = [(Case(zeros, "UTC"), [("topn", question, NOW, Oracle(zeros).ask("topn", question, NOW))])]
+        question = [("from", "2026-06-01T00:00:00Z"), ("to", "2026-06-03T00:00:00Z")]
+        cls.corpus.append((Case(VISITS, "UTC"), [("uniques", question, NOW, Oracle(VISITS).ask("uniques", question, NOW))]))
         for number in range(int(os.environ.get("ORACLE_LOGS") or 24)):
             log = Log(7, number)
             questions = Questions(log, 7, ROUTES, now=log.begin)
-            log.stored = [as_stored(event) for event in log.events]
+            log.stored = [as_stored(event, has_visitors=number % 3 == 0) for event in log.events]
             oracle = Oracle(log.stored, log.zone)
             asked = []
             for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 60)):

@@ -1,5 +1,6 @@
 """Logs and questions from a seed: what is easily got wrong comes often."""
 
+import json
 import random
 
 from oracle import MEASURE
@@ -55,11 +56,21 @@ def is_bot(event):
     return (event.get("metadata") or {}).get("userAgent") in BOTS
 
 
-def as_stored(event):
-    """With what enrichment adds that questions ask about."""
-    if "metadata" not in event:
-        return event
-    return {**event, "context": {"device": "bot", "bot": True} if is_bot(event) else {"device": "mobile"}}
+def visit(event):
+    """What events of one visitor have in common, of those that one client sends on one day; None where they say who did it."""
+    if event.get("userId") is not None or event.get("anonymousId") is not None:
+        return None
+    return event["source"], (event.get("metadata") or {}).get("userAgent")
+
+
+def as_stored(event, has_visitors=True):
+    """With what the service adds that questions ask about, in a project with visitor ids or without."""
+    stored = dict(event)
+    if "metadata" in event:
+        stored["context"] = {"device": "bot", "bot": True} if is_bot(event) else {"device": "mobile"}
+    if has_visitors and visit(event):
+        stored["visitorId"] = json.dumps(visit(event))
+    return stored
 
 
 class Log:

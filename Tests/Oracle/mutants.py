@@ -227,6 +227,21 @@ class AnonymousFirst(Oracle):
         return super().actor({key: value for key, value in event.items() if key != "userId" or not event.get("anonymousId")})
 
 
+class VisitorsAreNoUsers(Oracle):
+    def visitor(self, event):
+        return None
+
+
+class VisitorsAreAnonymousIDs(Oracle):
+    def actor(self, event):
+        return super().actor({**event, "anonymousId": event.get("anonymousId") or event.get("visitorId")})
+
+
+class OneVisitorEachTime(Oracle):
+    def visitor(self, event):
+        return event.get("visitorId") and event["id"]
+
+
 class OnlyKnownUsers(Oracle):
     def actor(self, event):
         return super().actor({**event, "anonymousId": None})

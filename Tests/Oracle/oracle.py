@@ -220,7 +220,14 @@ class Oracle:
             user = self.belongs_to.get(anonymous)
         if user is not None:
             return ("user", user)
-        return None if anonymous is None else ("anonymous", anonymous)
+        if anonymous is not None:
+            return ("anonymous", anonymous)
+        visitor = self.visitor(event)
+        return None if visitor is None else ("visitor", visitor)
+
+    def visitor(self, event):
+        """As the service has made it."""
+        return event.get("visitorId")
 
     def identifying(self, question, begin, end):
         """The events whose identities count: all, whatever is asked."""

@@ -123,6 +123,9 @@ def started(binary, is_real):
         if is_real:
             names = ["MONGODB_URI", "RABBITMQ_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"]
             environment.update({name: os.environ[name] for name in names if name in os.environ})
+        # Read by the service when it starts.
+        command = [str(pathlib.Path(binary).resolve()), "projects", "set", "--visitor-ids", "on"]
+        subprocess.run(command, env=environment, cwd=folder, check=True, stdout=sys.stderr)
         process = subprocess.Popen([str(pathlib.Path(binary).resolve()), "serve"], env=environment, cwd=folder, stdout=sys.stderr)
         try:
             url = f"http://127.0.0.1:{port}"

@@ -25,6 +25,22 @@ extension MemoryStore {
         try edit(project) { $0.properties = paths }
     }
 
+    package func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError) {
+        try edit(project) { $0.hasVisitorIds = isOn }
+    }
+
+    package func visitorSecret(of day: Int64, orElse drawn: [UInt8]) async throws(StoreError) -> [UInt8] {
+        try write(.record) { state in
+            let secret = state.visitorSecrets[day] ?? drawn
+            state.visitorSecrets[day] = secret
+            return secret
+        }
+    }
+
+    package func deleteVisitorSecrets(before day: Int64) async throws(StoreError) {
+        try write(.record) { state in state.visitorSecrets = state.visitorSecrets.filter { $0.key >= day } }
+    }
+
     package func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try edit(project) { $0.closedBefore = max($0.closedBefore ?? time, time) }
     }

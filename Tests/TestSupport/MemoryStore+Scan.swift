@@ -26,6 +26,6 @@ extension ScannedEvent {
     package init(_ event: Event, values: [[JSONScalar]]) {
         self.init(
             timestamp: event.timestamp, id: event.id, type: event.type, source: event.source, userId: event.userId,
-            anonymousId: event.anonymousId, sessionId: event.sessionId, values: values)
+            anonymousId: event.anonymousId, visitorId: event.visitorId, sessionId: event.sessionId, values: values)
     }
 }

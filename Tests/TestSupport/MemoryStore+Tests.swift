@@ -19,6 +19,9 @@ extension MemoryStore {
     package var queries: Int { state.withLock { $0.queries } }
     /// What the last listing asked for.
     package var listed: Selection? { state.withLock { $0.listed } }
+    /// By their days.
+    package var visitorSecrets: [Int64: [UInt8]] { state.withLock { $0.visitorSecrets } }
+    package var records: [ProjectRecord] { state.withLock { Array($0.records.values) } }
     /// Of all deliveries.
     package var attempts: Int { state.withLock { $0.attempts.values.reduce(0) { $0 + $1.count } } }
 

@@ -26,6 +26,7 @@ package final class MemoryStore: Store {
         var records: [ProjectID: ProjectRecord] = [:]
         /// Processes that began, for each delivery.
         var attempts: [BytewiseString: Set<BytewiseString>] = [:]
+        var visitorSecrets: [Int64: [UInt8]] = [:]
         var segmentHeads: [BucketKey: StoredSegmentHead] = [:]
         var segmentBlobs: [SegmentBlob.Key: [UInt8]] = [:]
         var refused: Set<String> = []

@@ -40,12 +40,12 @@ struct CollectRoutes: Sendable {
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
         let idempotencyKey = try Self.idempotencyKey(request.headers)
-        let (origin, _) = clientAddress.origin(peer: context.peerAddress, headers: request.headers)
+        let (origin, address) = clientAddress.origin(peer: context.peerAddress, headers: request.headers)
         let lease = body.budget.lease()
         let bytes = try await body.read(request, lease)
         let submission = IngestRequest(
             project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, origin: origin,
-            reportRequested: reportRequested)
+            clientAddress: address, reportRequested: reportRequested)
         var result = try await collector.submit(submission)
         CollectResponse.fit(&result, into: lease)
         return (result, lease)

@@ -64,6 +64,7 @@ extension JSONWriter {
         member("metadata", event.metadata)
         member("userId", event.userId)
         member("anonymousId", event.anonymousId)
+        member("visitorId", event.visitorId)
         member("sessionId", event.sessionId)
         member("receivedAt", event.receivedAt.rfc3339)
         member("processedAt", stored.processedAt.rfc3339)

@@ -22,6 +22,8 @@ public struct Event: Sendable, Equatable {
     public var userId: String?
     /// Of who is not known by a user id: a device, an installation.
     public var anonymousId: String?
+    /// Made at ingest for an event with neither of these, where its project has visitor ids: 32 hexadecimal digits.
+    public var visitorId: String?
     public var sessionId: String?
     /// When the API received it.
     public var receivedAt: Timestamp
@@ -32,7 +34,7 @@ public struct Event: Sendable, Equatable {
     public init(
         project: ProjectID, id: String, type: String, source: String, timestamp: Timestamp, clientTimestamp: Timestamp? = nil,
         data: JSONText? = nil, correlationId: String? = nil, metadata: JSONText? = nil, userId: String? = nil,
-        anonymousId: String? = nil, sessionId: String? = nil, receivedAt: Timestamp, ingestID: String
+        anonymousId: String? = nil, visitorId: String? = nil, sessionId: String? = nil, receivedAt: Timestamp, ingestID: String
     ) {
         self.project = project
         self.id = id
@@ -45,6 +47,7 @@ public struct Event: Sendable, Equatable {
         self.metadata = metadata
         self.userId = userId
         self.anonymousId = anonymousId
+        self.visitorId = visitorId
         self.sessionId = sessionId
         self.receivedAt = receivedAt
         self.ingestID = ingestID
@@ -80,7 +83,8 @@ public struct StoredEvent: Sendable, Equatable {
             event.project.name.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count
             + event.ingestID.utf8.count
         let optional = [
-            event.correlationId, event.userId, event.anonymousId, event.sessionId, event.data?.text, event.metadata?.text, context?.text,
+            event.correlationId, event.userId, event.anonymousId, event.visitorId, event.sessionId, event.data?.text, event.metadata?.text,
+            context?.text,
         ]
         return optional.reduce(512 + texts) { $0 + ($1?.utf8.count ?? 0) }
     }

@@ -2,7 +2,7 @@ internal import AnalyticsJSON
 
 extension Event {
     /// What the client said, in 64 bits of SHA-256: its id, its ingest id and the time of receipt left out, so that a retry has the same
-    /// fingerprint and the same id with other content has another.
+    /// fingerprint and the same id with other content has another. A visitor id is not the client's, and changes from day to day.
     var fingerprint: Int64 {
         let (high, _) = digest128 { hash in
             hash.update(field: type)

@@ -1,3 +1,4 @@
+internal import AnalyticsJSON
 internal import CoreMetrics
 
 /// Ingest: decode → validate → stamp → publish, wait for the confirm.
@@ -5,13 +6,19 @@ public struct Collector: Sendable {
     private let publisher: any EventPublisher
     private let limits: EventLimits
     private let horizons: IngestHorizons
+    private let visitors: VisitorIdentifier?
     private let clock: WallClock
     private let ids: IDGenerator
 
-    public init(publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, clock: WallClock, ids: IDGenerator) {
+    /// - Parameter visitors: `nil` where no project has visitor ids.
+    public init(
+        publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, visitors: VisitorIdentifier? = nil, clock: WallClock,
+        ids: IDGenerator
+    ) {
         self.publisher = publisher
         self.limits = limits
         self.horizons = horizons
+        self.visitors = visitors
         self.clock = clock
         self.ids = ids
         EventMetrics.prepareDoor()
@@ -52,10 +59,35 @@ public struct Collector: Sendable {
         var encoder = EnvelopeEncoder(request: stamp.request, origin: request.origin, reportRequested: request.reportRequested)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)
-        for (index, event) in output.events {
+        let visits = visitors.flatMap { VisitorIds($0, of: request) }
+        for (index, decoded) in output.events {
+            var event = decoded
+            visits?.identify(&event)
             encoder.append(event, index: index)
             events.append(AcceptedEvent(index: index, id: event.id))
         }
         return (events, output.rejected, encoder.finish())
+    }
+}
+
+/// Gives visitor ids to events of one request. Not thread-safe.
+private final class VisitorIds {
+    private let visitors: VisitorIdentifier
+    private let request: IngestRequest
+    private var parser = JSONParser()
+
+    /// `nil` where the project has none.
+    init?(_ visitors: VisitorIdentifier, of request: IngestRequest) {
+        guard visitors.isOn(for: request.project) else { return nil }
+        (self.visitors, self.request) = (visitors, request)
+    }
+
+    /// By the address and the user agent that the event names, as a server does for its visitors, else by those of the request.
+    func identify(_ event: inout Event) {
+        guard event.userId == nil, event.anonymousId == nil else { return }
+        let hints = ClientHints(event, origin: request.origin, parser: &parser)
+        event.visitorId = visitors.id(
+            project: event.project, address: hints.isOfRequest ? request.clientAddress : hints.ip.flatMap { ClientAddress($0) },
+            userAgent: hints.userAgent, source: event.source, at: event.receivedAt)
     }
 }

@@ -9,19 +9,21 @@ public struct IngestRequest: Sendable {
     public var idempotencyKey: String?
     /// Who sent it: an enrichment falls back on these when the event itself says nothing.
     public var origin: RequestOrigin
+    /// The whole address, of which visitor ids are made; it is not published.
+    public var clientAddress: ClientAddress?
     /// Whether its sender waits until the events are stored, and so for ``DeliveryReport``s.
     public var reportRequested: Bool
 
     public init(
         project: ProjectID, format: any IntakeFormat, body: PaddedBytes, idempotencyKey: String? = nil,
-        origin: RequestOrigin = RequestOrigin(),
-        reportRequested: Bool = false
+        origin: RequestOrigin = RequestOrigin(), clientAddress: ClientAddress? = nil, reportRequested: Bool = false
     ) {
         self.project = project
         self.format = format
         self.body = body
         self.idempotencyKey = idempotencyKey
         self.origin = origin
+        self.clientAddress = clientAddress
         self.reportRequested = reportRequested
     }
 }

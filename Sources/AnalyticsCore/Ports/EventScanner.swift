@@ -19,6 +19,7 @@ public struct ScannedEvent: Sendable, Equatable {
     public var source: String
     public var userId: String?
     public var anonymousId: String?
+    public var visitorId: String?
     public var sessionId: String?
     /// For each path the scalars that it leads to, null included, in the order in which they stand in the event. What is not there, and an
     /// object, gives none.
@@ -26,7 +27,7 @@ public struct ScannedEvent: Sendable, Equatable {
 
     public init(
         timestamp: Timestamp, id: String, type: String, source: String, userId: String? = nil, anonymousId: String? = nil,
-        sessionId: String? = nil, values: [[JSONScalar]] = []
+        visitorId: String? = nil, sessionId: String? = nil, values: [[JSONScalar]] = []
     ) {
         self.timestamp = timestamp
         self.id = id
@@ -34,6 +35,7 @@ public struct ScannedEvent: Sendable, Equatable {
         self.source = source
         self.userId = userId
         self.anonymousId = anonymousId
+        self.visitorId = visitorId
         self.sessionId = sessionId
         self.values = values
     }

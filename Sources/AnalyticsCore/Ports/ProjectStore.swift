@@ -22,6 +22,9 @@ public protocol ProjectStore: Sendable {
     /// Writes the properties of a project that its segments have columns for.
     func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError)
 
+    /// Switches visitor ids of a project on or off.
+    func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError)
+
     /// Raises ``ProjectRecord/closedBefore``. A lower moment changes nothing. Returns when that is durable.
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError)
 
@@ -44,6 +47,8 @@ public struct ProjectRecord: Sendable, Equatable {
     /// Properties that questions are asked about, beside those that every project has: segments have a column for each. At most
     /// ``maximumProperties``.
     public var properties: [PropertyPath]
+    /// Whether events without a user get a visitor id (``VisitorIdentifier``).
+    public var hasVisitorIds: Bool
     /// When `retentionDays` was written.
     public var changedAt: Timestamp?
     /// Events before this moment are not stored any more; `nil` while any is.
@@ -53,7 +58,7 @@ public struct ProjectRecord: Sendable, Equatable {
 
     public init(
         project: ProjectID, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil,
-        watermark: Timestamp? = nil, timeZone: ZoneName? = nil, properties: [PropertyPath] = []
+        watermark: Timestamp? = nil, timeZone: ZoneName? = nil, properties: [PropertyPath] = [], hasVisitorIds: Bool = false
     ) {
         self.project = project
         self.retentionDays = retentionDays
@@ -62,6 +67,7 @@ public struct ProjectRecord: Sendable, Equatable {
         self.watermark = watermark
         self.timeZone = timeZone
         self.properties = properties
+        self.hasVisitorIds = hasVisitorIds
     }
 
     /// Whether it is one that this service can have written; else the store is damaged.

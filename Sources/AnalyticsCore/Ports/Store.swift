@@ -3,6 +3,7 @@
 /// Two adapters, one contract: MongoDB, and SQLite for the service in one process. Every operation can be repeated, and does no
 /// harm when it takes effect late, after its caller has given up on it.
 public typealias Store = StoreLifecycle & EventStore & EventScanner & RollupStore & SegmentStore & ReportStore & ProjectStore & AttemptStore
+    & VisitorSecretStore
 
 /// What questions are answered from.
 public typealias QuestionStore = EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore

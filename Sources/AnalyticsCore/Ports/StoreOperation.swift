@@ -31,6 +31,8 @@ public enum StoreOperation: String, PortOperation {
     case setRetention = "set_retention"
     case setTimeZone = "set_time_zone"
     case setProperties = "set_properties"
+    case setVisitorIds = "set_visitor_ids"
+    case visitorSecret = "visitor_secret"
     case close
     case raiseWatermark = "raise_watermark"
     case deleteExpired = "delete_expired"

@@ -11,6 +11,16 @@ struct ActorKey: Sendable, Hashable, Comparable {
     enum Kind: UInt8, Sendable {
         case user = 1
         case anonymous = 2
+        case visitor = 3
+
+        /// What a key is made under.
+        fileprivate var name: String {
+            switch self {
+            case .user: "user"
+            case .anonymous: "anonymous"
+            case .visitor: "visitor"
+            }
+        }
     }
 
     init(high: UInt64, low: UInt64) {
@@ -20,7 +30,7 @@ struct ActorKey: Sendable, Hashable, Comparable {
 
     init(_ kind: Kind, _ id: String) {
         (high, low) = digest128 { hash in
-            hash.update(field: kind == .user ? "user" : "anonymous")
+            hash.update(field: kind.name)
             hash.update(field: id)
         }
     }
@@ -41,12 +51,14 @@ struct ActorName: Sendable, Hashable {
         self.id = BytewiseString(id)
     }
 
-    /// The user id of an event, else its anonymous id; `nil` where it has neither.
+    /// The user id of an event, else its anonymous id, else its visitor id; `nil` where it has none.
     init?(_ event: ScannedEvent) {
         if let id = event.userId {
             self.init(.user, id)
         } else if let id = event.anonymousId {
             self.init(.anonymous, id)
+        } else if let id = event.visitorId {
+            self.init(.visitor, id)
         } else {
             return nil
         }

@@ -27,9 +27,10 @@ struct ListProjects: AsyncParsableCommand {
         "project \(record.project): time zone \(record.timeZone ?? .utc), retention "
             + (record.retentionDays.map(ShowRetention.days) ?? "not set")
             + (record.properties.isEmpty ? "" : ", properties \(record.properties.map(\.text).joined(separator: ","))")
+            + (record.hasVisitorIds ? ", visitor ids on" : "")
     }
 
-    /// `{"projects":[{"id","timeZone","retentionDays","properties"}]}`; a retention of null is not set yet.
+    /// `{"projects":[{"id","timeZone","retentionDays","properties","visitorIds"}]}`; a retention of null is not set yet.
     static func json(_ records: [ProjectRecord]) -> String {
         var writer = JSONWriter()
         writer.beginObject()
@@ -45,6 +46,8 @@ struct ListProjects: AsyncParsableCommand {
             writer.beginArray()
             for path in record.properties { writer.string(path.text) }
             writer.endArray()
+            writer.key("visitorIds")
+            writer.boolean(record.hasVisitorIds)
             writer.endObject()
         }
         writer.endArray()
@@ -59,7 +62,8 @@ struct SetProject: AsyncParsableCommand {
         abstract: "Change a project.",
         discussion: """
             The time zone is that of questions which name none: where their days, weeks and months begin. The properties are those that \
-            segments have columns for, so that questions about them need not read events. No event changes.
+            segments have columns for, so that questions about them need not read events. Visitor ids are made for events that come with neither a \
+            userId nor an anonymousId, from address and user agent under a secret that changes every UTC day. No stored event changes.
             """)
 
     @Option(help: "The project.")
@@ -71,8 +75,18 @@ struct SetProject: AsyncParsableCommand {
     @Option(help: "Paths joined by commas, such as data.plan,data.amount; all that there are to be. An empty text for none.")
     var properties: PropertyList?
 
+    enum Switch: String, CaseIterable, ExpressibleByArgument {
+        case on
+        case off
+    }
+
+    @Option(help: "Whether events without a user get a visitor id. It takes up to 15 seconds to count.")
+    var visitorIds: Switch?
+
     func validate() throws {
-        if timeZone == nil, properties == nil { throw ValidationError("name what is to be set: --time-zone or --properties") }
+        if timeZone == nil, properties == nil, visitorIds == nil {
+            throw ValidationError("name what is to be set: --time-zone, --properties or --visitor-ids")
+        }
         if let timeZone, ZoneDatabase.system.rules(of: timeZone) == nil {
             throw ValidationError("this machine's time zone data does not know \(timeZone); it has names such as Europe/Berlin and UTC")
         }
@@ -82,6 +96,7 @@ struct SetProject: AsyncParsableCommand {
         try await CommandSettings.withStore { store, _, _ in
             if let timeZone { try await store.setTimeZone(of: project, to: timeZone) }
             if let properties { try await store.setProperties(of: project, to: properties.paths) }
+            if let visitorIds { try await store.setVisitorIds(of: project, to: visitorIds == .on) }
             for record in try await store.newestRecords(of: [project]) { print(ListProjects.line(record)) }
         }
     }

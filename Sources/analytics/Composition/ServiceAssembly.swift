@@ -29,10 +29,11 @@ struct ServiceAssembly: Sendable {
             }
         }
         let horizons = IngestHorizons(store: backends.store, firstRetentionDays: firstRetentionDays, logger: logger)
-        if role != .processor { services.append(horizons) }
+        let visitors = VisitorIdentifier(store: backends.store, clock: .system, logger: logger)
+        if role != .processor { services += [horizons, visitors] }
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies))
-        services.append(api(role, horizons))
+        services.append(api(role, horizons, visitors))
         // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -68,7 +69,7 @@ struct ServiceAssembly: Sendable {
 
     private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
 
-    private func api(_ role: Serve.Role, _ horizons: IngestHorizons) -> any Service {
+    private func api(_ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier) -> any Service {
         let dependencies = dependencies
         // An API that takes events in is of use without the store.
         let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
@@ -77,7 +78,7 @@ struct ServiceAssembly: Sendable {
             backends.questions.map { questions in
                 APIServices(
                     collector: Collector(
-                        publisher: backends.broker, limits: settings.events, horizons: horizons, clock: .system,
+                        publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, clock: .system,
                         ids: .uuid7(clock: .system)),
                     reader: EventReader(store: questions, gate: gate),
                     engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),

@@ -23,7 +23,9 @@ struct EnvelopeCodecTests {
             data: random.chance(80) ? JSONText(normalised: json.randomElement(using: &random)!) : nil,
             correlationId: random.chance(50) ? text(&random) : nil,
             metadata: random.chance(50) ? JSONText(normalised: #"{"k":1}"#) : nil, userId: random.chance(50) ? text(&random) : nil,
-            anonymousId: random.chance(50) ? text(&random) : nil, sessionId: random.chance(50) ? text(&random) : nil, receivedAt: noon,
+            anonymousId: random.chance(50) ? text(&random) : nil,
+            visitorId: random.chance(30) ? Digest.hexadecimal(of: [text(&random)]) : nil,
+            sessionId: random.chance(50) ? text(&random) : nil, receivedAt: noon,
             ingestID: "request:\(index)")
     }
 

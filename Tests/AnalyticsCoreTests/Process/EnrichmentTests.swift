@@ -224,7 +224,7 @@ struct UserAgentTests {
     @Test(arguments: [
         "Googlebot-Image/1.0", "Twitterbot/1.0", "msnbot", "ROBOTS", "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
         "WhatsApp/2.23.20.0", "facebookexternalhit/1.1", "Mediapartners-Google", "Mozilla/5.0 ChatGPT-User/1.0", "SEMrushBots(2)",
-        "mozilla/5.0 (+https://example.com/why)",
+        "mozilla/5.0 (+https://example.com/why)", "Reader/1.0 (+https://example.com/bot)",
     ])
     func knowsBots(text: String) {
         let agent = UserAgent(text)
@@ -235,7 +235,8 @@ struct UserAgentTests {
     @Test(arguments: [
         "curl/8.4.0", "Go-http-client/1.1", "python-requests/2.31.0", "okhttp/4.12.0", "axios/1.6.2",
         "Apache-HttpClient/4.5.14 (Java/17.0.9)",
-        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)", "fuboTV/4.75.0 (Linux;Android 9)", "Cubot/1", "botany/1.0", "robotics",
+        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)", "Reader/1.0 (+https://example.com)", "fuboTV/4.75.0 (Linux;Android 9)",
+        "Cubot/1", "botany/1.0", "robotics",
         "",
         "bo", "+http", "mozilla/", String(repeating: "x", count: 510) + "bot",
     ])

@@ -16,6 +16,7 @@ struct ScannedQuestionTests {
         var type: String
         var userId: String?
         var anonymousId: String?
+        var visitorId: String?
         var isBot: Bool
         /// Once it is known who is one with whom.
         var user: String?
@@ -42,11 +43,14 @@ struct ScannedQuestionTests {
             ].randomElement(using: &random)!
             let type = random.chance(8) ? "$identify" : "t\(random.below(3))"
             var event = sample("\(prefix)\(index)", type: type, at: time, data: #"{"plan":\#(plan),"amount":\#(amount)}"#)
-            (event.userId, event.anonymousId) = (known, anonymous)
+            let visitor =
+                known == nil && anonymous == nil && random.chance(60) ? ["v1", "v2", "ann", "d1"].randomElement(using: &random)! : nil
+            (event.userId, event.anonymousId, event.visitorId) = (known, anonymous, visitor)
             events.append(event)
             facts.append(
                 Facts(
-                    time: time, type: type, userId: known, anonymousId: anonymous, isBot: random.chance(share), keys: keys,
+                    time: time, type: type, userId: known, anonymousId: anonymous, visitorId: visitor, isBot: random.chance(share),
+                    keys: keys,
                     numbers: numbers))
         }
         try await write(events, to: store, bots: Set(zip(events, facts).filter { $1.isBot }.map { $0.0.id }))
@@ -68,7 +72,9 @@ struct ScannedQuestionTests {
         }
         for index in facts.indices {
             let own = facts[index].userId ?? facts[index].anonymousId.flatMap { users[BytewiseString($0)]?.user.text }
-            facts[index].user = own.map { "known \($0)" } ?? facts[index].anonymousId.map { "anonymous \($0)" }
+            facts[index].user =
+                own.map { "known \($0)" } ?? facts[index].anonymousId.map { "anonymous \($0)" }
+                ?? facts[index].visitorId.map { "visitor \($0)" }
         }
     }
 

@@ -46,6 +46,7 @@ struct EnvelopeEncoder {
         writer.member("metadata", event.metadata)
         writer.member("userId", event.userId)
         writer.member("anonymousId", event.anonymousId)
+        writer.member("visitorId", event.visitorId)
         writer.member("sessionId", event.sessionId)
         writer.endObject()
         count += 1

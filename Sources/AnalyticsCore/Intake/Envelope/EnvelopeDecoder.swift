@@ -157,6 +157,10 @@ extension Event {
                 userId = try member.text(limit: FieldRules.textLength)
             } else if member.hasKey("anonymousId") {
                 anonymousId = try member.text(limit: FieldRules.textLength)
+            } else if member.hasKey("visitorId") {
+                let text = try member.text()
+                guard VisitorID.isOne(text) else { throw EnvelopeError("'visitorId' is not 32 hexadecimal digits") }
+                visitorId = text
             } else if member.hasKey("sessionId") {
                 sessionId = try member.text(limit: FieldRules.textLength)
             }

@@ -97,11 +97,11 @@ public enum Enrichments {
 
     static func country(_ countries: (any CountryDatabase)?) -> Enrichment {
         Enrichment("country") { input, context in
-            guard !input.hints.isOfRequest else {
+            if input.hints.isOfRequest {
                 context.country = input.hints.country
-                return
+            } else {
+                context.country = input.hints.ip.flatMap { ClientAddress($0) }.flatMap { countries?.country(of: $0) }
             }
-            context.country = input.hints.ip.flatMap { ClientAddress($0) }.flatMap { countries?.country(of: $0) }
         }
     }
 

@@ -9,7 +9,7 @@ enum KnownBots {
         return text.withUnsafeBufferPointer { text in
             for start in text.indices {
                 for name in names[Int(text[start])] where holds(text, name, at: start) {
-                    if name == word { if isWord(text, at: start) { return true } } else { return name != address || isMozilla }
+                    if name == word ? isWord(text, at: start) : name == address ? isMozilla : true { return true }
                 }
             }
             return false
