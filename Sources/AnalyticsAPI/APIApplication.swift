@@ -76,6 +76,7 @@ extension RouteTable {
             routes += QueryRoutes(reader: events.reader, engine: events.engine, answers: answers).routes
             routes += AnalyticsRoutes(engine: events.engine, zones: events.zones, clock: events.clock, answers: answers).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
+            routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes
             routes +=
                 GraphiteRoutes(
                     engine: events.engine, zones: events.zones, clock: events.clock,

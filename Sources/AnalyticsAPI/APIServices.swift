@@ -13,12 +13,13 @@ public struct APIServices: Sendable {
     ///   - readiness: Asks each dependency; must return within a few seconds whatever happens to them.
     ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
     public init(
-        collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StorageWaiter,
+        collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StorageWaiter, erasures: Erasures,
         zones: ZoneDatabase = .system, clock: WallClock, authenticator: any Authenticator,
         readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
         events = EventServices(
-            collector: collector, reader: reader, engine: engine, storedWait: storedWait, zones: zones, clock: clock)
+            collector: collector, reader: reader, engine: engine, storedWait: storedWait, erasures: erasures, zones: zones,
+            clock: clock)
         self.authenticator = authenticator
         self.readiness = readiness
         self.metrics = metrics
@@ -37,6 +38,7 @@ struct EventServices: Sendable {
     var reader: EventReader
     var engine: QueryEngine
     var storedWait: StorageWaiter
+    var erasures: Erasures
     var zones: ZoneDatabase
     var clock: WallClock
 }

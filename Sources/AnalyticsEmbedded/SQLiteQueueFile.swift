@@ -176,6 +176,45 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
+    /// Deletes the dead letters that `takes` says yes to, some at a time. Returns when that is on the disk.
+    func deleteDeadLetters(where takes: @escaping @Sendable ([UInt8]) -> Bool) async throws {
+        var last: Int64 = 0
+        while let next = try await deleteDeadLetters(after: last, where: takes) { last = next }
+    }
+
+    /// Returns the id of the last that was looked at; `nil` at the end.
+    private func deleteDeadLetters(after id: Int64, where takes: @escaping @Sendable ([UInt8]) -> Bool) async throws -> Int64? {
+        try await database.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            var (last, taken, bytes): (Int64?, [Int64], Int) = (nil, [], 0)
+            try db.inTransaction(.immediate) {
+                let rows = try Row.fetchCursor(
+                    db, sql: "SELECT id, body FROM deadLetters WHERE id > ? ORDER BY id LIMIT 500", arguments: [id])
+                while bytes < 8 << 20, let row = try rows.next() {
+                    let body = try row.withUnsafeData(atIndex: 1) { $0.map(Array.init) ?? [] }
+                    last = row[0]
+                    bytes += body.count
+                    if takes(body) { taken.append(row[0]) }
+                }
+                for id in taken { try db.execute(sql: "DELETE FROM deadLetters WHERE id = ?", arguments: [id]) }
+                return .commit
+            }
+            return last
+        }
+    }
+
+    /// Writes the whole file anew, and cuts off the log: SQLite overwrites nothing of what is deleted. Returns false when there is too much for
+    /// publishers to wait for.
+    func overwriteDeleted(upTo maximumBytes: Int) async throws -> Bool {
+        try await database.writeWithoutTransaction { db in
+            let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            let free = try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0
+            guard (pages - free) * Self.pageSize <= maximumBytes else { return false }
+            try db.execute(sql: "PRAGMA synchronous = FULL; VACUUM")
+            return try Int.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)") == 0
+        }
+    }
+
     func close() throws {
         try database.close()
     }

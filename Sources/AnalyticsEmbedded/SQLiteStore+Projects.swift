@@ -2,7 +2,7 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties, visitorIds"
+    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties, visitorIds, erasures"
 
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
         try await read(.projectRecords) { db in
@@ -110,7 +110,7 @@ extension SQLiteStore {
             let record = ProjectRecord(
                 project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
                 watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init),
-                properties: properties ?? [], hasVisitorIds: (row[7] as Bool?) ?? false)
+                properties: properties ?? [], hasVisitorIds: (row[7] as Bool?) ?? false, erasures: row[8])
             guard record.isValid, (record.timeZone == nil) == (zone == nil), properties != nil else {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read")
             }

@@ -10,14 +10,13 @@ extension SQLiteStore {
         try await write(.addReports) { db in
             let insertion = try db.cachedStatement(
                 sql: """
-                    INSERT INTO reports (project, request, first, stored, duplicates, refused, at)
-                    VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+                    INSERT INTO reports (project, request, first, stored, duplicates, refused, erased, at)
+                    VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
                     """)
             for report in reports {
                 try insertion.execute(arguments: [
                     SQLiteText(report.project.name), SQLiteText(report.request), report.first, report.stored, report.duplicates,
-                    report.refused,
-                    report.at.milliseconds,
+                    report.refused, report.erased, report.at.milliseconds,
                 ])
             }
             try db.cachedStatement(sql: "DELETE FROM reports WHERE at < ?").execute(arguments: [(newest - Self.kept).milliseconds])
@@ -28,7 +27,7 @@ extension SQLiteStore {
         try await read(.reports) { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    SELECT first, stored, duplicates, refused, at FROM reports
+                    SELECT first, stored, duplicates, refused, erased, at FROM reports
                     WHERE project = CAST(? AS TEXT) AND request = CAST(? AS TEXT) ORDER BY first
                     """)
             var reports: [DeliveryReport] = []
@@ -37,7 +36,7 @@ extension SQLiteStore {
                 reports.append(
                     DeliveryReport(
                         project: project, request: request, first: row[0], stored: row[1], duplicates: row[2], refused: row[3],
-                        at: Timestamp(milliseconds: row[4])))
+                        erased: row[4], at: Timestamp(milliseconds: row[5])))
             }
             return reports
         }

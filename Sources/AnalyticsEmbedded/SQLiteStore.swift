@@ -67,6 +67,13 @@ public final class SQLiteStore: Store {
         try await run(operation) { [pool] in try await pool.read(body) }
     }
 
+    /// Runs `body` outside of a transaction, while nothing is read or written through this pool.
+    func unlogged<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws(StoreError) -> T {
+        try await run(operation) { [pool] in try await pool.barrierWriteWithoutTransaction(body) }
+    }
+
     /// What each operation goes through.
     private func run<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable () async throws -> T

@@ -19,6 +19,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version8) },
         { try $0.execute(sql: version9) },
         { try $0.execute(sql: version10) },
+        { try $0.execute(sql: version11) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -198,6 +199,18 @@ extension SQLiteStoreSchema {
             day INTEGER PRIMARY KEY,
             secret BLOB NOT NULL
         ) STRICT;
+        """
+
+    private static let version11 = """
+        CREATE TABLE erasures (
+            project TEXT NOT NULL,
+            id TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            PRIMARY KEY (project, id)
+        ) STRICT;
+        ALTER TABLE projects ADD COLUMN erasures INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE reports ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;
         """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass

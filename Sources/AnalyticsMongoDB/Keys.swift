@@ -1,7 +1,7 @@
 import AnalyticsCore
 
-enum CollectionName: String {
-    case events, minutes, hours, days, reports, attempts, projects, meta, segments
+enum CollectionName: String, CaseIterable {
+    case events, minutes, hours, days, reports, attempts, projects, meta, segments, erasures
     case segmentBlobs = "segment_blobs"
     case visitorSecrets = "visitor_secrets"
 }

@@ -98,7 +98,7 @@ extension Session {
 
     /// Inserts the record where it is not there, and updates it. Two statements: an upsert with a condition beside `_id` would fail on a
     /// record that is there and does not meet it.
-    fileprivate func updateRecord(
+    func updateRecord(
         of project: ProjectID, where condition: [(String, BSON)] = [], _ update: [(String, BSON)], mustMatch: Bool = true
     ) throws(StoreError) {
         let inserted = try bulk(.projects) { bulk throws(StoreError) in try bulk.insert(encode([("_id", .string(project.name))])) }
@@ -130,10 +130,11 @@ extension ProjectRecord {
             guard properties.count == texts.count else { return nil }
         }
         guard fields["visitorIds"] == nil || fields["visitorIds"]?.boolean != nil else { return nil }
+        guard fields["erasures"] == nil || fields["erasures"]?.integer != nil else { return nil }
         self.init(
             project: project, retentionDays: days?.integer.map { Int($0) }, changedAt: moments[0]?.date, closedBefore: moments[1]?.date,
             watermark: moments[2]?.date, timeZone: zone, properties: properties,
-            hasVisitorIds: fields["visitorIds"]?.boolean ?? false)
+            hasVisitorIds: fields["visitorIds"]?.boolean ?? false, erasures: fields["erasures"]?.integer ?? 0)
         guard isValid else { return nil }
     }
 }

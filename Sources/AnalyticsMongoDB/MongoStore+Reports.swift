@@ -27,7 +27,8 @@ extension DeliveryReport {
     fileprivate var document: [(String, BSON)] {
         [
             ("_id", Key.report(project, request, .integer(Int64(first)))), ("stored", .integer(Int64(stored))),
-            ("duplicates", .integer(Int64(duplicates))), ("refused", .integer(Int64(refused))), ("at", .date(at)),
+            ("duplicates", .integer(Int64(duplicates))), ("refused", .integer(Int64(refused))), ("erased", .integer(Int64(erased))),
+            ("at", .date(at)),
         ]
     }
 
@@ -37,6 +38,6 @@ extension DeliveryReport {
         else { return nil }
         self.init(
             project: project, request: request, first: Int(first), stored: Int(stored), duplicates: Int(duplicates), refused: Int(refused),
-            at: at)
+            erased: Int(row["erased"]?.integer ?? 0), at: at)
     }
 }

@@ -11,7 +11,8 @@ extension MongoStore {
     /// Version 1 had the server delete events, by a TTL index; 2 deletes them itself, below a watermark. An older version that is started
     /// again beside this one makes that index anew, so it is looked for each time. Versions up to 2 named at most 1,000 groups of a bucket
     /// and counted the rest together; 3 keeps all of them, as bytes. Up to 3 a day was a generation alone; 4 keeps its groups beside it.
-    /// Versions up to 4 told nothing of bots, and counted from an index without them.
+    /// Versions up to 4 told nothing of bots, and counted from an index without them. 5 also has erasures, which a processor of an earlier version would
+    /// not respect.
     public func prepare() async throws(StoreError) {
         let (version, expiry) = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()

@@ -10,8 +10,9 @@ import Synchronization
 /// - `minutes`, `hours`, `days`: `{_id: {project, minute|hour|day: Date}, v, done, dirty, groups: Binary}`, mark and rollup in one (`groups`:
 ///   a ``GroupTable``; up to schema 2 an array `[{type, source, n, q?}]`, which is read);
 /// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for requests that wait; gone after 10 minutes;
-/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark}`, what ``ProjectRecord`` holds;
+/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures}`, what ``ProjectRecord`` holds;
 /// - `visitor_secrets`: `{_id: day since 1970, secret}`, of the present day and the next;
+/// - `erasures`: `{_id: {project, id}, revision, bytes: Binary}`, what an ``Erasure`` holds;
 /// - `meta`: `{_id: "schema", version}`, what ``prepare()`` brought the database to.
 ///
 /// Every write is w:majority and j:true, and harmless when a server does it late, after the client has given up on it: an insert

@@ -245,9 +245,58 @@ extension RabbitMQBroker {
     }
 
     /// The broker puts the letters back a few milliseconds after its goodbye; until then the queue looks shorter.
-    private func waitForReturn(of count: Int, until deadline: Instant) async {
+    fileprivate func waitForReturn(of count: Int, until deadline: Instant) async {
         while .now < deadline, let dead = try? await depths().dead, dead < count {
             try? await Task.sleep(for: .milliseconds(5))
         }
     }
+}
+
+// MARK: - Erasing dead letters
+
+extension RabbitMQBroker {
+    /// How long all letters may take. What is acknowledged until then is gone.
+    private static let erasureTime: Duration = .seconds(60)
+    private static let erasureRounds = 5
+
+    /// Goes through the letters until it finds none: a quorum queue may drop acknowledgements that it gets just before the goodbye. At most
+    /// 65,535 letters can be looked through.
+    public func eraseDeadLetters(
+        where isErased: @escaping @Sendable (DeadLetter) -> Bool
+    ) async throws(BrokerError) -> DeadLetterErasure {
+        var total = DeadLetterErasure()
+        for _ in 0..<Self.erasureRounds {
+            let erasure = try await eraseOnce(where: isErased)
+            total.unread = erasure.unread
+            if erasure.erased == 0 { return total }
+            // Those that come once more are counted once.
+            total.erased = max(total.erased, erasure.erased)
+        }
+        throw BrokerError(.unavailable, "dead letters that were acknowledged are still there")
+    }
+
+    private func eraseOnce(where isErased: @escaping @Sendable (DeadLetter) -> Bool) async throws(BrokerError) -> DeadLetterErasure {
+        guard links.withLock({ !$0.isShutDown }) else { throw BrokerError(.unavailable, "the broker's adapter is shut down") }
+        let mailbox = Mailbox<Never>()
+        let deadline = Instant.now + Self.erasureTime
+        let result: Result<DeadLetterEraserRole.Outcome, BrokerError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                _ = Link(
+                    name: "analytics dead letter eraser", address: address, settings: settings, logger: logger, mailbox: mailbox
+                ) { [topology] in
+                    DeadLetterEraserRole(topology: topology, deadline: deadline, where: isErased) { continuation.resume(returning: $0) }
+                }
+            }
+        } onCancel: {
+            mailbox.close()
+        }
+        mailbox.close()
+        await mailbox.finished()
+        let outcome = try result.get()
+        await waitForReturn(of: outcome.waiting - outcome.erasure.erased, until: .now + settings.goodbyeTimeout)
+        return outcome.erasure
+    }
+
+    /// The broker's files are the broker's.
+    public func overwriteDeleted() async throws(BrokerError) {}
 }

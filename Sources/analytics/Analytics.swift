@@ -11,8 +11,8 @@ struct Analytics: AsyncParsableCommand {
             """,
         version: BuildInfo.version,
         subcommands: [
-            Serve.self, Import.self, Query.self, Reconcile.self, RebuildRollups.self, Projects.self, Retention.self, DeadLetters.self,
-            Health.self,
+            Serve.self, Import.self, Query.self, Reconcile.self, RebuildRollups.self, Projects.self, Retention.self, Erase.self,
+            DeadLetters.self, Health.self,
         ],
         defaultSubcommand: nil
     )

@@ -42,7 +42,8 @@ struct TestService {
                 horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet), visitors: visitors,
                 clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
-            storedWait: StorageWaiter(store: store), clock: WallClock { Self.now }, authenticator: authenticator,
+            storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: WallClock { Self.now }, ids: ids),
+            clock: WallClock { Self.now }, authenticator: authenticator,
             readiness: { [readiness] in readiness }, metrics: metrics
         )
     }

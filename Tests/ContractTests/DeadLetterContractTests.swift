@@ -157,4 +157,32 @@ struct DeadLetterContractTests {
             try await expectDepths(subject.broker, ready: 0, unacknowledged: 0, dead: 1)
         }
     }
+
+    private static func refused(_ event: String) -> [UInt8] {
+        DeadLetter(
+            reason: .refused, error: "no", attempts: 1, at: Timestamp(milliseconds: 5), project: "p", eventId: event,
+            original: Array(#"{"id":"\#(event)"}"#.utf8)
+        ).message().body
+    }
+
+    @Test("Letters of erased events are deleted, all others stay as they are and in their order", arguments: BrokerBackend.available)
+    func erases(_ backend: BrokerBackend) async throws {
+        try await withBroker(backend) { subject in
+            #expect(try await subject.broker.eraseDeadLetters { _ in true } == DeadLetterErasure())
+            let letters = (0..<700).map { $0.isMultiple(of: 7) ? Self.letter("\($0)") : Self.refused("\($0)") }
+            #expect(await subject.broker.publish(letters.map(message), to: .deadLetters).allSatisfy { $0 == .confirmed })
+            func isErased(_ id: String?) -> Bool { id.flatMap { Int($0) }.map { $0 % 3 == 0 } ?? false }
+            // Whole deliveries are not looked into.
+            let kept = letters.indices.filter { $0.isMultiple(of: 7) || !$0.isMultiple(of: 3) }
+            let erasure = try await subject.broker.eraseDeadLetters { isErased($0.eventId) }
+            #expect(erasure == DeadLetterErasure(erased: 700 - kept.count, unread: 100))
+            #expect(try await subject.broker.depths() == QueueDepths(ready: 0, unacknowledged: 0, dead: kept.count))
+            #expect(try await subject.broker.eraseDeadLetters { isErased($0.eventId) } == DeadLetterErasure(erased: 0, unread: 100))
+            try await subject.broker.overwriteDeleted()
+            let page = try await subject.broker.deadLetters(after: nil, limit: DeadLetterLimit(letters: 500))
+            #expect(page.letters.map(\.body) == kept.prefix(500).map { letters[$0] })
+            try await subject.reopen()
+            try await expectDepths(subject.broker, ready: 0, unacknowledged: 0, dead: kept.count)
+        }
+    }
 }

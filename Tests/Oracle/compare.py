@@ -11,6 +11,7 @@
   --metrics A,B     ask with these metrics only
   --types N         one more log, with N events and as many types at most (try 50000)
   --no-anonymous    events and questions without anonymousId, and so no identities, for a service that does not take it
+  --no-erasures     nothing is erased
   --live-seconds N  how long to ask while another thread sends (5; 0: not at all)
   --real            the service takes MONGODB_URI, RABBITMQ_URL and REDIS_* from the environment; a database and a queue without other events
 
@@ -33,7 +34,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from answers import difference  # noqa: E402
-from generate import WINDOWS, Log, Questions, as_stored, is_bot, visit  # noqa: E402
+from generate import WINDOWS, Log, Questions, as_stored, erasure, is_bot, visit  # noqa: E402
 from oracle import ROUTES, Oracle  # noqa: E402
 from service import Service, Unusable, path_of, started  # noqa: E402
 from zone import DAY, moment  # noqa: E402
@@ -57,6 +58,7 @@ class Comparison:
     def __init__(self, service, options):
         self.service, self.options = service, options
         self.events, self.added = [], {}
+        self.erasures = []
         self.identified = 0
         self.asked = self.refused = self.hits = self.again = self.live = 0
 
@@ -71,7 +73,7 @@ class Comparison:
         print(
             f"oracle: seed {self.options.seed}: {len(self.events)} events sent, {self.asked} answers as expected, {self.hits} of"
             f" {self.again} asked again from the cache, {self.live} while sending, {self.refused} refused with 503,"
-            f" {self.identified} identities sent by their route", flush=True)
+            f" {self.identified} identities sent by their route, {len(self.erasures)} erasures", flush=True)
 
     def _log(self, number, **size):
         log = Log(self.options.seed, number, **size)
@@ -107,6 +109,7 @@ class Comparison:
         self._send(events[:cut])
         first = [self._draw(questions) for _ in range(self.options.queries // 2)]
         self._ask_all(first, log)
+        self._erase({event["id"] for event in events[:cut]}, draw)
         self._send(events[cut:] + draw.sample(events, len(events) // 20) + self._late_identity(log, draw))
         time.sleep(CACHE_AGE + 0.1)
         again = first[:10] + [question for question in first[10:] if is_about_users(*question)][:20]
@@ -120,6 +123,18 @@ class Comparison:
         if not devices or not users:
             return []
         return [{**IDENTIFY_DEFAULTS, "id": f"{log.name}-late", "userId": draw.choice(users), "anonymousId": draw.choice(devices)}]
+
+    def _erase(self, ids, draw):
+        """Some of what was sent until now; what is sent once more afterwards is stored again."""
+        sent = [event for event in self.events if event["id"] in ids]
+        if self.options.no_erasures or not sent:
+            return
+        conditions = erasure(sent, draw)
+        if self.options.no_anonymous:
+            conditions = [pair for pair in conditions if pair[0] != "anonymousId"] or [("type", sent[0]["type"])]
+        self.service.erase(conditions)
+        self.erasures.append((len(self.events), conditions))
+        self.added.clear()
 
     def _send(self, events):
         for is_identity, group in itertools.groupby(events, fits_identify):
@@ -162,7 +177,7 @@ class Comparison:
         far = [moment(event["timestamp"]) for event in self.events if event["id"] not in self.added]
         if far:
             self._read_added(min(far), max(far) + 1)
-        oracle = Oracle([{**event, **self.added.get(event["id"], {})} for event in self.events])
+        oracle = Oracle([{**event, **self.added.get(event["id"], {})} for event in self.events], erasures=self.erasures)
         missing = {event["id"] for event in oracle.events} ^ self.added.keys()
         if missing:
             raise Difference(f"difference: seed {self.options.seed}, log {log.name}: stored or sent, not both: {shown(sorted(missing))}")
@@ -273,7 +288,8 @@ class Comparison:
                     continue
                 if status != 200:
                     raise Difference(f"while sending: {status} {json.dumps(got)[:400]}\n  GET {path_of(route, parameters)}")
-                few, many = (Oracle(self._as_stored(earlier + sender.events[:count])) for count in (stored, sent))
+                few, many = (
+                    Oracle(self._as_stored(earlier + sender.events[:count]), erasures=self.erasures) for count in (stored, sent))
                 states = [Identified(*oracles).ask(route, parameters, moment(got["asOf"])) for oracles in [(few, many), (many, few)]]
                 wrong = outside(got, *states)
                 if wrong:
@@ -403,6 +419,7 @@ def parsed(arguments):
     parser.add_argument("--metrics", default="")
     parser.add_argument("--types", type=int, default=0)
     parser.add_argument("--no-anonymous", action="store_true")
+    parser.add_argument("--no-erasures", action="store_true")
     parser.add_argument("--live-seconds", type=float, default=5)
     options = parser.parse_args(arguments)
     if bool(options.url) == bool(options.binary):

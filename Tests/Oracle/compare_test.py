@@ -36,7 +36,10 @@ class FakeService(http.server.ThreadingHTTPServer):
         """`identified`: what it adds to identities that come by their route."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.oracle, self.alter, self.identified = oracle, alter, identified
-        self.events, self.lock = [], threading.Lock()
+        self.events, self.erasures, self.lock = [], [], threading.Lock()
+
+    def answering(self, events):
+        return self.oracle(events, erasures=self.erasures)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,7 +48,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_POST(self):
-        events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path, _, query = self.path.partition("?")
+        if path == "/api/v1/erasures":
+            with self.server.lock:
+                self.server.erasures.append((len(self.server.events), urllib.parse.parse_qsl(query, strict_parsing=True)))
+            return self._answer(202, {"id": "e", "state": "requested"})
+        events = json.loads(body)
         if self.path == "/api/v1/identify":
             return self._identify(events)
         with self.server.lock:
@@ -66,19 +75,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parameters = [pair for pair in parameters if pair != ("maxAge", "0")]
         with self.server.lock:
             events = list(self.server.events)
+        if path == "/api/v1/erasures/e":
+            return self._answer(200, {"id": "e", "state": "settling"})
         if path == "/api/v1/events/counts":
             begin, end = moment(dict(parameters)["from"]), moment(dict(parameters)["to"])
             return self._answer(200, {"total": sum(begin <= moment(event["timestamp"]) < end for event in events)})
         if path == "/api/v1/events":
             begin, end = moment(dict(parameters)["from"]), moment(dict(parameters)["to"])
-            found = [event for event in self.server.oracle(with_context(events)).events if begin <= event["timestamp"] < end]
+            found = [event for event in self.server.answering(with_context(events)).events if begin <= event["timestamp"] < end]
             return self._answer(200, {"events": found, "nextCursor": None})
         if path.startswith("/api/v1/events/"):
             id = urllib.parse.unquote(path.rpartition("/")[2])
-            found = [event for event in self.server.oracle(with_context(events)).events if event["id"] == id]
+            found = [event for event in self.server.answering(with_context(events)).events if event["id"] == id]
             return self._answer(200, found[0]) if found else self._answer(404, {"code": "event_not_found"})
         try:
-            answer = self.server.oracle(with_context(events)).ask(path.rpartition("/")[2], parameters, compare.now_ms())
+            answer = self.server.answering(with_context(events)).ask(path.rpartition("/")[2], parameters, compare.now_ms())
         except Refused as error:
             return self._answer(400, {"detail": str(error)})
         self._answer(200, self.server.alter(answer))
@@ -176,8 +187,28 @@ class CompareTests(unittest.TestCase):
                 return answers.setdefault((route, *parameters, *inside), super().ask(route, parameters, now))
 
         with serving(Stale) as url:
-            status, output = run(url, "--logs", "4", "--seed", "2")
+            status, output = run(url, "--logs", "4", "--seed", "2", "--no-erasures")
         self.assertEqual(status, 1, output)
+
+    def test_events_that_are_not_erased_are_told(self):
+        with serving(mutants.NothingIsErased) as url:
+            status, output = run(url)
+        self.assertEqual(status, 1, output)
+        self.assertIn("stored or sent, not both", output)
+
+    def test_an_answer_that_still_counts_the_erased_is_caught(self):
+        class Remembering(Oracle):
+            def __init__(self, events, **arguments):
+                super().__init__(events, **arguments)
+                self.all = Oracle(events)
+
+            def ask(self, route, parameters, now):
+                return self.all.ask(route, parameters, now)
+
+        with serving(Remembering) as url:
+            status, output = run(url, "--logs", "4")
+        self.assertEqual(status, 1, output)
+        self.assertIn("GET /api/v1/analytics/", output)
 
     def test_an_identity_that_is_stored_otherwise_is_caught(self):
         for identified in [{"type": "identify"}, {"source": "api"}, {"data": None}, {"timestamp": 0}]:

@@ -6,6 +6,7 @@ import collections
 import datetime
 import itertools
 import os
+import random
 import sys
 import unittest
 import zoneinfo
@@ -13,7 +14,7 @@ import zoneinfo
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from answers import difference  # noqa: E402
-from generate import WINDOWS, Log, Questions, as_stored  # noqa: E402
+from generate import WINDOWS, Log, Questions, as_stored, erasure  # noqa: E402
 from mutants import MUTANTS  # noqa: E402
 from oracle import ROUTES, Oracle  # noqa: E402
 from zone import DAY, MINUTE, moment, zone  # noqa: E402
@@ -48,10 +49,10 @@ MARCH = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
 APRIL = {"from": "2026-04-01T00:00:00Z", "to": "2026-05-01T00:00:00Z"}
 
 
-def ask(route, now=NOW, events=None, oracle=Oracle, **parameters):
+def ask(route, now=NOW, events=None, oracle=Oracle, erasures=(), **parameters):
     if "begin" in parameters:
         parameters["from"] = parameters.pop("begin")
-    return oracle(LOG if events is None else events).ask(route, list(parameters.items()), now)
+    return oracle(LOG if events is None else events, erasures=erasures).ask(route, list(parameters.items()), now)
 
 
 def value(metric):
@@ -157,6 +158,33 @@ class Examples(unittest.TestCase):
             self.assertEqual(ask("uniques", events=events, **MARCH, **bots)["total"], expected)
         # Event 1 is of eve, who did nothing else that counts.
         self.assertEqual(ask("timeseries", events=events, **MARCH, metric="users", userId="eve")["total"], 0)
+    def test_erasures(self):
+        def march(conditions, received=7, events=(*LOG, IDENTITIES[0])):
+            answers = [
+                ask("timeseries", events=list(events), erasures=[(received, conditions)], **MARCH, metric=metric)["total"]
+                for metric in ["events", "users", "sum(data.amount)"]]
+            return answers
+
+        self.assertEqual(march([("userId", "nobody")]), [6, 2, 14.5])
+        # Event 1 is of ann, whose device it is; event 7 goes too.
+        self.assertEqual(march([("userId", "ann")]), [3, 1, 4])
+        self.assertEqual(march([("userId", "ann")], events=LOG, received=6), [4, 2, 4])
+        self.assertEqual(march([("userId", "bob")]), [4, 1, 14.5])
+        self.assertEqual(march([("anonymousId", "d1")]), [4, 2, 14.5])
+        self.assertEqual(march([("type", "order"), ("source", "web")]), [5, 2, 14.5])
+        self.assertEqual(march([("userId", "ann"), ("data.page", "/buy"), ("type", "order")]), [5, 2, 4])
+        self.assertEqual(march([("from", "2026-03-29T02:00:00Z"), ("to", "2026-03-29T22:00:00Z")]), [4, 1, 14.5])
+        # What is received later is stored, also under an id that was erased.
+        self.assertEqual(march([("userId", "ann")], received=3), [4, 2, 4])
+        self.assertEqual(march([("userId", "ann")], events=[*LOG, IDENTITIES[0], LOG[2]]), [4, 2, 14.5])
+
+    def test_erased_identities_join_nothing(self):
+        events = [*LOG, *IDENTITIES]
+        users = [
+            ask("uniques", events=events, erasures=[(9, [("userId", user)])], **MARCH)["total"] for user in ["Bob", "bob", "ann"]]
+        # Bob's device goes with Bob. Without bob, and without ann, d1 is still Bob's.
+        self.assertEqual(users, [2, 2, 2])
+        self.assertEqual(ask("uniques", events=events, erasures=[(9, [("type", "$identify")])], **MARCH)["total"], 3)
 
 
 class Sentences(unittest.TestCase):
@@ -285,7 +313,9 @@ class Mutants(unittest.TestCase):
             log = Log(7, number)
             questions = Questions(log, 7, ROUTES, now=log.begin)
             log.stored = [as_stored(event, has_visitors=number % 3 == 0) for event in log.events]
-            oracle = Oracle(log.stored, log.zone)
+            draw = random.Random(f"7/erase/{number}")
+            log.erasures = [(draw.randrange(len(log.events) // 2, len(log.events) + 1), erasure(log.events, draw)) for _ in range(number % 3)]
+            oracle = Oracle(log.stored, log.zone, log.erasures)
             asked = []
             for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 60)):
                 # At the edge of a day as often as not: that is when a bucket is over.
@@ -296,7 +326,7 @@ class Mutants(unittest.TestCase):
 
     def caught(self, mutant, corpus=None):
         for log, asked in corpus or self.corpus:
-            wrong = mutant(log.stored, log.zone)
+            wrong = mutant(log.stored, log.zone, getattr(log, "erasures", ()))
             for route, parameters, now, expected in asked:
                 if difference(wrong.ask(route, parameters, now), expected):
                     return True

@@ -332,3 +332,21 @@ class Questions:
             end = max(end, begin + SECOND) if interval != "minute" else begin + HOUR
             return [("compareFrom", self._written(begin)), ("compareTo", self._written(end))]
         return []
+
+
+def erasure(events, draw):
+    """Conditions that some events fulfil, as pairs of name and text."""
+    named = [event for event in events if event["type"] == "$identify" and "userId" in event]
+    if named and draw.random() < 0.5:
+        return [("userId", draw.choice(named)["userId"])]
+    event = draw.choice(events)
+    kinds = [["type"], ["source", "type"], ["userId"], ["userId"], ["userId"], ["userId", "type"], ["anonymousId"], ["correlationId"], ["type", "from"], ["data"]]
+    names = [name for name in draw.choice(kinds) if name in event or name == "from"]
+    conditions = [(name, event[name]) for name in names if name in event and name != "data"]
+    if "from" in names:
+        begin = moment(event["timestamp"])
+        conditions += [("from", f"{zone('UTC').text(begin)[:-6]}Z"), ("to", f"{zone('UTC').text(begin + draw.choice([1, HOUR, DAY]))[:-6]}Z")]
+    if "data" in names and isinstance(event["data"], dict):
+        plain = [(key, value) for key, value in event["data"].items() if isinstance(value, str) and value and key and "." not in key and key[0] != "$"]
+        conditions += [(f"data.{key}", value) for key, value in plain[:1]]
+    return conditions or [("type", event["type"])]

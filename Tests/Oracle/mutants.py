@@ -29,6 +29,60 @@ class EverySendCounts(Oracle):
         return events
 
 
+class NothingIsErased(Oracle):
+    def erase(self, first, conditions):
+        pass
+
+
+class ErasedIsForEver(Oracle):
+    """Also what is received later."""
+
+    def stored(self, events):
+        self.erasures = [(len(events), conditions) for _, conditions in self.erasures]
+        return super().stored(events)
+
+
+class ErasedIdsStayTaken(Oracle):
+    def erase(self, first, conditions):
+        before = dict(first)
+        super().erase(first, conditions)
+        for id in before.keys() - first.keys():
+            first[id] = {**before[id], "timestamp": -(10**15)}
+
+
+class DevicesOfTheErasedStay(Oracle):
+    def is_of_users(self, event, users, owners):
+        return event.get("userId") in users
+
+
+class DevicesOfTheErasedGoWithEverybody(Oracle):
+    """Also the events of other users on them."""
+
+    def is_of_users(self, event, users, owners):
+        return event.get("userId") in users or owners.get(event.get("anonymousId")) in users
+
+
+class SharedDevicesAreOfTheErased(Oracle):
+    """Those that the user was seen on, whoever they belong to."""
+
+    def erase(self, first, conditions):
+        users = [text for name, text in conditions if name == "userId"]
+        named = {pair[0]: pair[1] for pair in map(self.identity, first.values()) if pair and pair[1] in users}
+        for event in list(first.values()):
+            if self.is_erased(event, conditions, named):
+                del first[event["id"]]
+
+
+class IdentitiesOfTheErasedStay(Oracle):
+    def is_erased(self, event, conditions, owners):
+        return event["type"] != "$identify" and super().is_erased(event, conditions, owners)
+
+
+class ConditionsOfAnErasureAreAlternatives(Oracle):
+    def is_erased(self, event, conditions, owners):
+        return any(super(ConditionsOfAnErasureAreAlternatives, self).is_erased(event, [pair], owners) for pair in conditions)
+
+
 class ZoneIsUTC(Oracle):
     def zone(self, question):
         return zone("UTC")

@@ -46,9 +46,12 @@ class Question:
 
 
 class Oracle:
-    def __init__(self, events, project_zone="UTC"):
-        """`events`: as they were sent, in the order in which they were accepted."""
+    def __init__(self, events, project_zone="UTC", erasures=()):
+        """`events`: as they were sent, in the order in which they were accepted. `erasures`: how many of them were received before the request,
+        and its conditions as pairs of name and text."""
         self.project_zone = project_zone
+        self.erasures = erasures
+        self.belongs_to = {}
         self.events = self.stored([{**event, "timestamp": moment(event["timestamp"])} for event in events])
 
     def ask(self, route, parameters, now):
@@ -68,11 +71,40 @@ class Oracle:
     # ---- Stored events
 
     def stored(self, events):
-        """The same id again changes nothing."""
+        """The same id again changes nothing, unless what had it was erased."""
         first = {}
-        for event in events:
+        erasures = sorted(self.erasures, key=lambda erasure: erasure[0])
+        for number, event in enumerate(events):
+            while erasures and erasures[0][0] <= number:
+                self.erase(first, erasures.pop(0)[1])
             first.setdefault(event["id"], event)
+        for _, conditions in erasures:
+            self.erase(first, conditions)
         return list(first.values())
+
+    # ---- Erasures
+
+    def erase(self, first, conditions):
+        """Of the stored events, by their ids, those for which all conditions hold."""
+        owners = self.owners(list(first.values()))
+        for event in list(first.values()):
+            if self.is_erased(event, conditions, owners):
+                del first[event["id"]]
+
+    def is_erased(self, event, conditions, owners):
+        texts = collections.defaultdict(list)
+        for name, text in conditions:
+            texts[name].append(text)
+        begin, end = (moment(texts.pop(name)[0]) if name in texts else bound for name, bound in [("from", -math.inf), ("to", math.inf)])
+        if not self.is_inside(event["timestamp"], begin, end):
+            return False
+        users = texts.pop("userId", None)
+        return (users is None or self.is_of_users(event, users, owners)) and self.is_selected(event, texts)
+
+    def is_of_users(self, event, users, owners):
+        """An event without a user id is of the user that its anonymous id belongs to."""
+        user = event.get("userId")
+        return user in users if user is not None else owners.get(event.get("anonymousId")) in users
 
     # ---- Range, zone and filters
 

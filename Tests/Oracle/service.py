@@ -19,6 +19,7 @@ from zone import zone
 
 # Seconds, of an event that was accepted alone.
 STORED_WITHIN = 30
+ERASED_WITHIN = 120
 
 
 class Unusable(Exception):
@@ -88,6 +89,22 @@ class Service:
                 raise Unusable(f"{status} {json.dumps(stored)[:500]}")
             time.sleep(0.02)
         raise Unusable(f"identify {body}: accepted, and not stored within {STORED_WITHIN} s")
+
+    def erase(self, conditions):
+        """Until the events are gone; all else is done an hour later."""
+        query = "&".join(f"{name}={urllib.parse.quote(text, safe='')}" for name, text in conditions)
+        status, answer, _ = self.request("POST", f"/api/v1/erasures?{query}")
+        if status != 202:
+            raise Unusable(f"erase {query}: {status} {json.dumps(answer)[:500]}")
+        deadline = time.monotonic() + ERASED_WITHIN
+        while time.monotonic() < deadline:
+            status, answer, _ = self.request("GET", f"/api/v1/erasures/{answer['id']}")
+            if status != 200 or answer["state"] == "failed":
+                raise Unusable(f"erase {query}: {status} {json.dumps(answer)[:500]}")
+            if answer["state"] not in ("requested", "erasing"):
+                return
+            time.sleep(0.1)
+        raise Unusable(f"erase {query}: {json.dumps(answer)[:500]} after {ERASED_WITHIN} s")
 
     def stored(self, begin, end):
         """The events of a range, in milliseconds, as the listing has them."""

@@ -18,6 +18,10 @@ package final class Faults: Sendable {
         case beginAttempt
         case forgetAttempts
         case segment
+        case erasure
+        case announce
+        case remove
+        case overwrite
         case read
     }
 

@@ -105,6 +105,20 @@ package final class MemoryBroker: Broker {
         return page.page(hasMore: end < dead.count, next: DeadLetterPosition(text: "\(end)"))
     }
 
+    package func eraseDeadLetters(
+        where isErased: @escaping @Sendable (DeadLetter) -> Bool
+    ) async throws(BrokerError) -> DeadLetterErasure {
+        try await checkHealth()
+        return state.withLock { state in
+            let decoder = DeadLetterDecoder()
+            var erasure = DeadLetterErasure()
+            state.dead.removeAll { erasure.takes($0, decoder, where: isErased) }
+            return erasure
+        }
+    }
+
+    package func overwriteDeleted() async throws(BrokerError) { try await checkHealth() }
+
     package func checkHealth() async throws(BrokerError) {
         guard faults.pass(.read, .before) else { throw BrokerError(.unavailable, "down") }
         try state.withLock { (state) throws(BrokerError) in try state.checkOpen() }

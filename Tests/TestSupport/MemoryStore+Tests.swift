@@ -7,6 +7,8 @@ extension MemoryStore {
     /// Events with which it refuses the whole insert.
     package func poison(_ ids: Set<String>) { state.withLock { $0.poison = ids } }
     package func beforeInsert(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeInsert = body } }
+    /// Runs before the head of a segment is written.
+    package func beforeHead(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeHead = body } }
     /// Runs before every operation that reads, with its name.
     package func beforeRead(_ body: (@Sendable (String) async throws(StoreError) -> Void)?) { hooks.withLock { $0.beforeRead = body } }
 

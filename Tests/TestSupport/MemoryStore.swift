@@ -17,6 +17,7 @@ package final class MemoryStore: Store {
     struct Hooks: Sendable {
         var beforeRead: (@Sendable (String) async throws(StoreError) -> Void)?
         var beforeInsert: (@Sendable () async -> Void)?
+        var beforeHead: (@Sendable () async -> Void)?
     }
 
     struct State: Sendable {
@@ -29,6 +30,7 @@ package final class MemoryStore: Store {
         var visitorSecrets: [Int64: [UInt8]] = [:]
         var segmentHeads: [BucketKey: StoredSegmentHead] = [:]
         var segmentBlobs: [SegmentBlob.Key: [UInt8]] = [:]
+        var erasures: [Key: StoredErasure] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []

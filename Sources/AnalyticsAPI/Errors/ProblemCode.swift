@@ -18,8 +18,10 @@ enum ProblemCode: String, CaseIterable {
     case insufficientScope = "insufficient_scope"
     case notFound = "not_found"
     case eventNotFound = "event_not_found"
+    case erasureNotFound = "erasure_not_found"
     case methodNotAllowed = "method_not_allowed"
     case bodyTooLarge = "body_too_large"
+    case tooManyErasures = "too_many_erasures"
     case unsupportedMediaType = "unsupported_media_type"
     case unsupportedContentEncoding = "unsupported_content_encoding"
     case headersTooLarge = "headers_too_large"
@@ -38,7 +40,8 @@ enum ProblemCode: String, CaseIterable {
             .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
         case .insufficientScope: .forbidden
-        case .notFound, .eventNotFound: .notFound
+        case .notFound, .eventNotFound, .erasureNotFound: .notFound
+        case .tooManyErasures: .unprocessableContent
         case .methodNotAllowed: .methodNotAllowed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType, .unsupportedContentEncoding: .unsupportedMediaType
@@ -67,6 +70,8 @@ enum ProblemCode: String, CaseIterable {
         case .insufficientScope: "The key may not do this"
         case .notFound: "There is nothing here"
         case .eventNotFound: "There is no such event"
+        case .erasureNotFound: "There is no such erasure"
+        case .tooManyErasures: "The project has as many erasures as it may have"
         case .methodNotAllowed: "The method is not allowed here"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The content type is not supported"

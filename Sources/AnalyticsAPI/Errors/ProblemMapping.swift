@@ -16,6 +16,7 @@ extension Problem {
         case let error as ExpiredRangeError: self = Problem(error)
         case let error as QueryTooLargeError: self = Problem(error)
         case let error as QueryLimitError: self = Problem(error)
+        case let error as ErasureError: self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
         default:
@@ -78,6 +79,22 @@ extension Problem {
                 "The question was not answered within \(Int(limit.seconds)) s and was stopped. Ask for a shorter range ('from', 'to'), or name "
                     + "types, users or correlation ids: these are looked up, and conditions on data alone read every event of the range."
             ) { $0.member("timeoutSeconds", Int64(limit.seconds)) }
+        }
+    }
+}
+
+extension Problem {
+    init(_ error: ErasureError) {
+        switch error {
+        case .everything:
+            self.init(
+                .invalidParameter,
+                "This would erase every event of the project. Name users, anonymous ids, types, sources, properties or a range of time.")
+        case .tooMany:
+            self.init(
+                .tooManyErasures,
+                "Tombstones are kept for ever, and there is room for no more. Name several users in one erasure (up to 100 in a request, "
+                    + "1,000 on the command line); erasures that name nobody are at most 1,000.")
         }
     }
 }

@@ -21,6 +21,7 @@ enum CollectResponse {
             case let outcome? where outcome.stored > 0: "stored"
             case let outcome? where outcome.duplicates > 0: "duplicate"
             case let outcome? where outcome.refused > 0: "dead_lettered"
+            case let outcome? where outcome.erased > 0: "erased"
             default: "accepted"
             }
         return .json(outcome?.pending == 0 ? .ok : .accepted) { writer in
@@ -92,6 +93,7 @@ extension JSONWriter {
         member("stored", Int64(outcome.stored))
         member("duplicates", Int64(outcome.duplicates))
         if outcome.refused > 0 { member("deadLettered", Int64(outcome.refused)) }
+        if outcome.erased > 0 { member("erased", Int64(outcome.erased)) }
         if outcome.pending > 0 { member("pending", Int64(outcome.pending)) }
     }
 }

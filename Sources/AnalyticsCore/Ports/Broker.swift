@@ -1,7 +1,7 @@
 /// Carries accepted events from the API to the processor, and holds them durably in between.
 ///
 /// Two adapters, one contract: RabbitMQ, and a queue in SQLite for the service in one process.
-public typealias Broker = EventPublisher & EventConsumer & QueueInspector & DeadLetterReader
+public typealias Broker = EventPublisher & EventConsumer & QueueInspector & DeadLetterReader & DeadLetterEraser
 
 public protocol EventPublisher: Sendable {
     /// Publishes persistent messages and waits for the broker's word on each.

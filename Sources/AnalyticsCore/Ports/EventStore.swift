@@ -28,4 +28,6 @@ public enum InsertOutcome: Sendable, Equatable {
     case refused(String)
     /// Its time is closed: it is not stored, or not counted. No store answers so, only ``RetentionGate``.
     case expired(before: Timestamp)
+    /// It was erased before it came, or while it was stored: it is not there. No store answers so, only ``ErasureGate``.
+    case erased
 }

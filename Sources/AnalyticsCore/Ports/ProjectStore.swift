@@ -55,10 +55,13 @@ public struct ProjectRecord: Sendable, Equatable {
     public var closedBefore: Timestamp?
     /// The first moment whose events are all there; `nil` while all events are. Never later than `closedBefore`.
     public var watermark: Timestamp?
+    /// Raised whenever the project's erasures have come to cover more events; 0 while it has none.
+    public var erasures: Int64
 
     public init(
         project: ProjectID, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil,
-        watermark: Timestamp? = nil, timeZone: ZoneName? = nil, properties: [PropertyPath] = [], hasVisitorIds: Bool = false
+        watermark: Timestamp? = nil, timeZone: ZoneName? = nil, properties: [PropertyPath] = [], hasVisitorIds: Bool = false,
+        erasures: Int64 = 0
     ) {
         self.project = project
         self.retentionDays = retentionDays
@@ -68,12 +71,13 @@ public struct ProjectRecord: Sendable, Equatable {
         self.timeZone = timeZone
         self.properties = properties
         self.hasVisitorIds = hasVisitorIds
+        self.erasures = erasures
     }
 
     /// Whether it is one that this service can have written; else the store is damaged.
     public var isValid: Bool {
         [changedAt, closedBefore, watermark].allSatisfy { $0?.isValid ?? true }
-            && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0) && properties.count <= Self.maximumProperties
+            && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0) && properties.count <= Self.maximumProperties && erasures >= 0
     }
 
     public static let maximumProperties = 20

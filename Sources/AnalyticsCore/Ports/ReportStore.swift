@@ -18,22 +18,28 @@ public struct DeliveryReport: Sendable, Equatable {
     public var duplicates: Int
     /// The store will never take them: they are in the dead letters.
     public var refused: Int
+    /// They were erased before they came.
+    public var erased: Int
     public var at: Timestamp
 
-    public init(project: ProjectID, request: String, first: Int, stored: Int = 0, duplicates: Int = 0, refused: Int = 0, at: Timestamp) {
+    public init(
+        project: ProjectID, request: String, first: Int, stored: Int = 0, duplicates: Int = 0, refused: Int = 0, erased: Int = 0,
+        at: Timestamp
+    ) {
         self.project = project
         self.request = request
         self.first = first
         self.stored = stored
         self.duplicates = duplicates
         self.refused = refused
+        self.erased = erased
         self.at = at
     }
 
-    public var events: Int { stored + duplicates + refused }
+    public var events: Int { stored + duplicates + refused + erased }
 
     /// Whether its numbers are those of a delivery. A store that was damaged may say anything.
     var isPlausible: Bool {
-        [first, stored, duplicates, refused].allSatisfy { (0...Int(EnvelopeDecoder.positions.upperBound)).contains($0) }
+        [first, stored, duplicates, refused, erased].allSatisfy { (0...Int(EnvelopeDecoder.positions.upperBound)).contains($0) }
     }
 }

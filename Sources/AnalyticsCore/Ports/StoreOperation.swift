@@ -36,6 +36,12 @@ public enum StoreOperation: String, PortOperation {
     case close
     case raiseWatermark = "raise_watermark"
     case deleteExpired = "delete_expired"
+    case erasures
+    case newestErasures = "newest_erasures"
+    case writeErasure = "write_erasure"
+    case announceErasure = "announce_erasure"
+    case remove
+    case overwriteDeleted = "overwrite_deleted"
     case beginAttempt = "begin_attempt"
     case forgetAttempts = "forget_attempts"
 

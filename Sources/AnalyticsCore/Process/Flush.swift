@@ -2,7 +2,7 @@ internal import CoreMetrics
 internal import Logging
 internal import Metrics
 
-/// Writes deliveries: insert the events → mark their buckets → publish what cannot be stored to the dead letters → acknowledge, and
+/// Writes deliveries: insert the events → mark their buckets → delete what was erased meanwhile → publish what cannot be stored to the dead letters → acknowledge, and
 /// tell the requests that wait.
 ///
 /// Each step can be repeated, and nothing is acknowledged before all that comes before it is durable; so a crash between any two
@@ -12,6 +12,7 @@ struct Flush: Sendable {
 
     let store: any ProcessorStore
     let gate: RetentionGate
+    let erasures: ErasureGate
     let publisher: any EventPublisher
     let session: DeliverySession
     let clock: WallClock
@@ -31,12 +32,13 @@ struct Flush: Sendable {
         try Task.checkCancellation()
         let start = ContinuousClock.now
         let events = entries.flatMap(\.events)
-        let admission = try await untilDone("admit") { () throws(StoreError) in try await gate.admit(events) }
+        let admission = try await untilDone("admit") { () throws(StoreError) in try await admit(events) }
         let inserted = try await insert(admission.open)
         var outcomes = admission.outcomes(inserted)
         var marks = BucketMarks()
         for (stored, outcome) in zip(events, outcomes) { marks.touch(stored, outcome) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
+        outcomes = try await untilDone("erase") { [outcomes] () throws(StoreError) in try await erasures.confirm(events, outcomes) }
         outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await gate.confirm(events, outcomes) }
         let results = Self.results(of: entries, outcomes)
         try await deadLetterFailures(results)
@@ -57,6 +59,12 @@ struct Flush: Sendable {
     }
 
     // MARK: Steps
+
+    private func admit(_ events: [StoredEvent]) async throws(StoreError) -> Admission {
+        var admission = try await gate.admit(events)
+        admission.withhold(try await erasures.covered(events, by: admission.records))
+        return admission
+    }
 
     /// Follows an ``InsertPlan`` until each event is settled. Throws only when cancelled.
     private func insert(_ events: [StoredEvent]) async throws -> [InsertOutcome] {
@@ -88,7 +96,7 @@ struct Flush: Sendable {
             for (stored, outcome) in zip(entry.events, outcomes) {
                 let (reason, error): (DeadLetterReason, String)
                 switch outcome {
-                case .stored, .duplicate, .redelivered: continue
+                case .stored, .duplicate, .redelivered, .erased: continue
                 case .conflict: (reason, error) = (.conflict, "The id is taken by an event with other content.")
                 case .refused(let message): (reason, error) = (.refused, message)
                 case .expired(let time): (reason, error) = (.expired, "Events before \(time.rfc3339) are not stored any more.")
@@ -149,6 +157,7 @@ struct Flush: Sendable {
                 case .stored, .redelivered: report.stored += 1
                 case .duplicate, .conflict: report.duplicates += 1
                 case .refused, .expired: report.refused += 1
+                case .erased: report.erased += 1
                 }
             }
             reports.append(report)
@@ -166,6 +175,7 @@ struct Flush: Sendable {
         var duplicate = 0
         var conflicting = 0
         var redelivered = 0
+        var erased = 0
         var kinds: [StoredEventLabels.Kind: Int] = [:]
         for (entry, outcomes) in results {
             for (event, outcome) in zip(entry.events, outcomes) {
@@ -177,6 +187,7 @@ struct Flush: Sendable {
                 case .stored, .redelivered:
                     stored += 1
                     kinds[.init(project: event.event.project.name, type: BytewiseString(event.event.type)), default: 0] += 1
+                case .erased: erased += 1
                 case .refused, .expired: break
                 }
             }
@@ -186,6 +197,7 @@ struct Flush: Sendable {
         EventMetrics.duplicate.increment(by: duplicate)
         EventMetrics.conflicting.increment(by: conflicting)
         EventMetrics.redelivered.increment(by: redelivered)
+        EventMetrics.erased.increment(by: erased)
         Self.size.record(results.reduce(0) { $0 + $1.outcomes.count })
         Self.duration.recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         let now = clock.now()

@@ -36,6 +36,7 @@ public final class Processor: Service {
     private let processId: String
     private let successes = InsertSuccesses()
     private let gate: RetentionGate
+    private let erasures: ErasureGate
 
     /// `firstRetentionDays`: what a project that is new is given.
     public init(
@@ -51,6 +52,7 @@ public final class Processor: Service {
         self.logger = logger
         processId = makeID.next()
         gate = RetentionGate(store: store, firstRetentionDays: firstRetentionDays, clock: clock, elapsed: elapsed)
+        erasures = ErasureGate(store: store, clock: clock)
         EventMetrics.prepareProcessor()
     }
 
@@ -70,8 +72,8 @@ public final class Processor: Service {
         SessionPipeline(
             session: session,
             flush: Flush(
-                store: store, gate: gate, publisher: broker, session: session, clock: clock, elapsed: elapsed, logger: logger,
-                processId: processId, successes: successes),
+                store: store, gate: gate, erasures: erasures, publisher: broker, session: session, clock: clock, elapsed: elapsed,
+                logger: logger, processId: processId, successes: successes),
             enrichments: enrichments, settings: settings, clock: clock, elapsed: elapsed, logger: logger)
     }
 }

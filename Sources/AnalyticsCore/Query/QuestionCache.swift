@@ -8,7 +8,7 @@ struct QuestionCache: Sendable {
     private let inFlight = SingleFlight<Flight, any Sendable>()
 
     /// An answer is found again only while its generation stands; this only bounds what old generations take up.
-    private static let timeToLive: Duration = .seconds(600)
+    static let timeToLive: Duration = .seconds(600)
 
     private struct Flight: Hashable {
         /// The type of the question, which says of what type the answer is.

@@ -6,13 +6,16 @@ public struct StorageWaiter: Sendable {
         public var duplicates = 0
         /// The store will never take them: they are in the dead letters.
         public var refused = 0
+        /// They were erased before they came.
+        public var erased = 0
         /// Not to be seen yet when the time was up.
         public var pending = 0
 
-        public init(stored: Int = 0, duplicates: Int = 0, refused: Int = 0, pending: Int = 0) {
+        public init(stored: Int = 0, duplicates: Int = 0, refused: Int = 0, erased: Int = 0, pending: Int = 0) {
             self.stored = stored
             self.duplicates = duplicates
             self.refused = refused
+            self.erased = erased
             self.pending = pending
         }
     }
@@ -54,6 +57,7 @@ extension StorageWaiter.Outcome {
         stored += report.stored
         duplicates += report.duplicates
         refused += report.refused
+        erased += report.erased
         pending -= report.events
     }
 }

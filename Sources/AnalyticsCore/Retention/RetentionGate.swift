@@ -82,18 +82,33 @@ struct RetentionGate: Sendable {
 struct Admission: Sendable {
     /// What may be inserted, in its order.
     private(set) var open: [StoredEvent] = []
+    let records: ProjectRecords
+    private let events: [StoredEvent]
+    private var erased: Set<Int> = []
     /// For each event the moment before which its project takes none; `nil` for those that are open.
     private var closed: [Timestamp?]
 
     init(_ events: [StoredEvent], _ records: ProjectRecords) {
+        self.events = events
+        self.records = records
         closed = events.map { $0.isClosed(by: records) ? records[$0.event.project]?.closedBefore : nil }
         open = zip(events, closed).filter { $1 == nil }.map(\.0)
+    }
+
+    /// Holds back the events at these places, which are erased.
+    mutating func withhold(_ places: Set<Int>) {
+        guard !places.isEmpty else { return }
+        erased = places
+        open = events.indices.filter { closed[$0] == nil && !erased.contains($0) }.map { events[$0] }
     }
 
     /// The outcomes of all events, given those of the open ones.
     func outcomes(_ inserted: [InsertOutcome]) -> [InsertOutcome] {
         var inserted = inserted[...]
-        return closed.map { $0.map { .expired(before: $0) } ?? inserted.removeFirst() }
+        return closed.enumerated().map { place, closed in
+            if erased.contains(place) { return .erased }
+            return closed.map { .expired(before: $0) } ?? inserted.removeFirst()
+        }
     }
 }
 
@@ -110,7 +125,7 @@ extension InsertOutcome {
     fileprivate var isWritten: Bool {
         switch self {
         case .stored, .redelivered: true
-        case .duplicate, .conflict, .refused, .expired: false
+        case .duplicate, .conflict, .refused, .expired, .erased: false
         }
     }
 }

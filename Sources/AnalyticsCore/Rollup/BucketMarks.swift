@@ -30,7 +30,7 @@ struct BucketMarks {
                 type: event.type, source: event.source, quarters: SIMD4(1, 0, 0, 0), bots: SIMD4(stored.isBot ? 1 : 0, 0, 0, 0))
         case .duplicate(let heldAt), .conflict(let heldAt):
             touch(BucketKey(project: event.project, index: heldAt.minute))
-        case .redelivered, .refused, .expired:
+        case .redelivered, .refused, .expired, .erased:
             touch(BucketKey(project: event.project, index: event.timestamp.minute))
         }
     }

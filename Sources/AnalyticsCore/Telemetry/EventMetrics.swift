@@ -12,6 +12,7 @@ enum EventMetrics {
     static let duplicate = MetricCatalogue.metrics.eventsDuplicate.make()
     static let conflicting = MetricCatalogue.metrics.eventsConflicting.make()
     static let redelivered = MetricCatalogue.metrics.eventsRedelivered.make()
+    static let erased = MetricCatalogue.metrics.eventsErased.make()
 
     private static let rejected = byReason(RejectionCode.allCases, MetricCatalogue.metrics.eventsRejected)
     private static let deadLettered = byReason(DeadLetterReason.allCases, MetricCatalogue.metrics.eventsDeadLettered)
@@ -31,7 +32,7 @@ enum EventMetrics {
 
     /// The same for the processor's.
     static func prepareProcessor() {
-        _ = (stored, duplicate, conflicting, redelivered, deadLettered)
+        _ = (stored, duplicate, conflicting, redelivered, erased, deadLettered)
     }
 
     private static func byReason<Reason: Hashable & RawRepresentable<String>>(

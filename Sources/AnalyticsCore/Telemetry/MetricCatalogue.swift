@@ -34,6 +34,8 @@ public struct MetricCatalogue: Sendable {
         "analytics_events_conflicting_total", "Events whose id was stored already with other content; they are in the dead letters.")
     package let eventsRedelivered = CounterMetric(
         "analytics_events_redelivered_total", "Events that the broker delivered again after they were stored.")
+    package let eventsErased = CounterMetric(
+        "analytics_events_erased_total", "Events that came after they were erased; they are not stored.")
     package let eventsDeadLettered = CounterMetric(
         "analytics_events_dead_lettered_total", "Events, or deliveries, that processing gave up on, by reason.", labels: "reason")
     package let eventProcessingDuration = HistogramMetric(
@@ -77,6 +79,9 @@ public struct MetricCatalogue: Sendable {
         "analytics_rollup_expired_total", "Marked minutes below the watermark, which keep the count that they have.")
 
     package let retentionDeletedEvents = CounterMetric("analytics_retention_deleted_events_total", "Events deleted below a watermark.")
+
+    package let erasureDeletedEvents = CounterMetric("analytics_erasure_deleted_events_total", "Events deleted by erasures.")
+    package let erasuresOpen = GaugeMetric("analytics_erasures_open", "Erasures that are not done yet, as this process has last seen them.")
 
     package let flushEvents = HistogramMetric("analytics_flush_events", Self.sizes, "Events written by a flush.")
     package let flushDuration = HistogramMetric(

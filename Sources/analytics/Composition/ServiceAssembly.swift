@@ -50,6 +50,8 @@ struct ServiceAssembly: Sendable {
         [
             Roller(store: backends.store, logger: logger),
             SegmentBuilder(store: backends.store, clock: .system, logger: logger),
+            ErasureWorker(
+                store: backends.store, letters: backends.broker, clock: .system, makeID: .uuid7(clock: .system), logger: logger),
             RetentionSweeper(store: backends.store, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
             Processor(
                 broker: backends.broker, store: backends.store,
@@ -82,7 +84,9 @@ struct ServiceAssembly: Sendable {
                         ids: .uuid7(clock: .system)),
                     reader: EventReader(store: questions, gate: gate),
                     engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
-                    storedWait: StorageWaiter(store: backends.store), clock: .system, authenticator: AnonymousAccess(),
+                    storedWait: StorageWaiter(store: backends.store),
+                    erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
+                    authenticator: AnonymousAccess(),
                     readiness: readiness,
                     metrics: metrics)
             } ?? APIServices(readiness: readiness, metrics: metrics)

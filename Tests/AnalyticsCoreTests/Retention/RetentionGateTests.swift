@@ -122,8 +122,8 @@ struct RetentionGateTests {
         store.beforeInsert { if once.claim() { try? await store.close(Project.default, before: Self.next) } }
         let reads = Counting()
         store.beforeRead { name in
-            // Admission, confirmation, and then the first look's: the minute was read as marked a moment ago.
-            guard name == "newestRecords", reads.next() == 3 else { return }
+            // Admission, the look for erasures, confirmation, and then the first look's: the minute was read as marked a moment ago.
+            guard name == "newestRecords", reads.next() == 4 else { return }
             store.beforeRead(nil)
             try? await roller(store).finish()
             try? await store.raiseWatermark(of: Project.default, to: Self.next)

@@ -1,0 +1,63 @@
+/// The tombstones of a project, by whom they name.
+struct ErasureFilter: Sendable {
+    fileprivate struct Group {
+        var users: [SaltedDigest: [Int]] = [:]
+        var identified: [SaltedDigest: [Int]] = [:]
+        var anonymous: [SaltedDigest: [Int]] = [:]
+        /// Tried on every event.
+        var general: [Int] = []
+    }
+
+    private let tombstones: [Tombstone]
+    private var groups: [Salt: Group] = [:]
+
+    init(_ tombstones: [Tombstone]) {
+        self.tombstones = tombstones
+        for (place, tombstone) in tombstones.enumerated() {
+            var group = groups[tombstone.salt] ?? Group()
+            for user in tombstone.users { group.users[user, default: []].append(place) }
+            for id in tombstone.identified { group.identified[id, default: []].append(place) }
+            // Who has users is found by them.
+            if tombstone.users.isEmpty { for id in tombstone.anonymous { group.anonymous[id, default: []].append(place) } }
+            if tombstone.isGeneral { group.general.append(place) }
+            groups[tombstone.salt] = group
+        }
+    }
+
+    /// The places of those events that are covered.
+    func covered(_ events: [Event]) -> [Int] {
+        guard !groups.isEmpty else { return [] }
+        var readers: [Int: PropertyReader] = [:]
+        return events.indices.filter { covers(events[$0], &readers) }
+    }
+
+    func covers(_ event: Event) -> Bool {
+        var readers: [Int: PropertyReader] = [:]
+        return covers(event, &readers)
+    }
+
+    private func covers(_ event: Event, _ readers: inout [Int: PropertyReader]) -> Bool {
+        for (salt, group) in groups {
+            for place in group.candidates(for: event, salt) {
+                let tombstone = tombstones[place]
+                if !tombstone.data.isEmpty, readers[place] == nil { readers[place] = PropertyReader(tombstone.paths) }
+                if tombstone.covers(event, reading: readers[place]) { return true }
+            }
+        }
+        return false
+    }
+}
+
+extension ErasureFilter.Group {
+    fileprivate func candidates(for event: Event, _ salt: Salt) -> [Int] {
+        var candidates = general
+        if let user = event.userId {
+            if !users.isEmpty { candidates += users[SaltedDigest(salt, .user, user)] ?? [] }
+            if let id = event.anonymousId, !anonymous.isEmpty { candidates += anonymous[SaltedDigest(salt, .anonymous, id)] ?? [] }
+        } else if let id = event.anonymousId, !(identified.isEmpty && anonymous.isEmpty) {
+            let digest = SaltedDigest(salt, .anonymous, id)
+            candidates += (identified[digest] ?? []) + (anonymous[digest] ?? [])
+        }
+        return candidates
+    }
+}

@@ -1,0 +1,83 @@
+internal import Synchronization
+
+/// Keeps a flush from storing what was erased.
+///
+/// An erasure is announced before anything is deleted; a flush stores its events before it looks again. One of the two sees the other, so
+/// nothing that is covered is acknowledged and stays (docs/decisions/erasure.md).
+final class ErasureGate: Sendable {
+    typealias Store = ErasureStore & RollupStore & SegmentStore & ProjectStore
+
+    private struct Known {
+        var version: Int64
+        var filter: ErasureFilter
+    }
+
+    private let store: any Store
+    private let clock: WallClock
+    private let known = Mutex<[ProjectID: Known]>([:])
+
+    init(store: any Store, clock: WallClock) {
+        self.store = store
+        self.clock = clock
+    }
+
+    /// The places of those that are covered. `records` are the newest.
+    func covered(_ events: [StoredEvent], by records: ProjectRecords) async throws(StoreError) -> Set<Int> {
+        var covered: Set<Int> = []
+        for (project, places) in Dictionary(grouping: events.indices, by: { events[$0].event.project }) {
+            guard let version = records[project]?.erasures, version > 0 else { continue }
+            let own = places.map { events[$0].event }
+            let found = try await filter(of: project, version).covered(own)
+            guard !found.isEmpty else { continue }
+            // What is newest may still be undone, and an event that is dropped by it would be lost.
+            let durable = Set(try ErasureFilter(Erasure.tombstones(await store.erasures(of: project))).covered(own))
+            guard durable.isSuperset(of: found) else {
+                throw StoreError(.unavailable, operation: "erasures", "an erasure is not durable yet")
+            }
+            covered.formUnion(found.map { places[$0] })
+        }
+        return covered
+    }
+
+    /// To be called after the marks: deletes what is covered, whether this flush has stored it or an earlier attempt, and makes
+    /// ``InsertOutcome/erased`` of it.
+    func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
+        let projects = Array(Set(events.map(\.event.project)))
+        let covered = try await covered(events, by: ProjectRecords(try await store.newestRecords(of: projects)))
+        guard !covered.isEmpty else { return outcomes }
+        let removal = EventRemoval(store: store)
+        let own = covered.sorted().map { events[$0].event }
+        _ = try await removal.remove(own)
+        for (project, events) in Dictionary(grouping: own, by: \.project) {
+            try await removal.discard(project, days: Set(events.map(\.timestamp.day)), at: clock.now())
+        }
+        var outcomes = outcomes
+        for place in covered { outcomes[place] = .erased }
+        return outcomes
+    }
+
+    private func filter(of project: ProjectID, _ version: Int64) async throws(StoreError) -> ErasureFilter {
+        if let known = known.withLock({ $0[project] }), known.version == version { return known.filter }
+        // Read after the version, and so at least as new.
+        let filter = ErasureFilter(try Erasure.tombstones(await store.newestErasures(of: project)))
+        known.withLock { $0[project] = Known(version: version, filter: filter) }
+        return filter
+    }
+}
+
+extension Erasure {
+    /// Throws where one cannot be read: nobody then knows what is not to be stored.
+    static func tombstones(_ stored: [StoredErasure]) throws(StoreError) -> [Tombstone] {
+        var tombstones: [Tombstone] = []
+        for erasure in stored { tombstones.append(try Erasure(erasure).tombstone) }
+        return tombstones
+    }
+
+    init(_ stored: StoredErasure) throws(StoreError) {
+        do throws(GroupTable.Unreadable) {
+            try self.init(project: stored.project, id: stored.id, encoded: stored.bytes)
+        } catch {
+            throw StoreError(.misconfigured, operation: "erasures", "the erasure \(stored.id) of '\(stored.project)' cannot be read")
+        }
+    }
+}

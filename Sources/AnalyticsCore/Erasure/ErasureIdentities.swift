@@ -1,0 +1,55 @@
+/// Finds the anonymous ids that belong to users, by the events that say so.
+struct ErasureIdentities: Sendable {
+    let store: any EventScanner & ProjectStore
+
+    /// Anonymous ids that the users of one erasure may have.
+    static let limit = 100_000
+
+    /// `nil` where there are too many. The definition is that of questions: ``IdentityMap``.
+    func anonymousIds(of users: [String], in project: ProjectID) async throws(StoreError) -> [String]? {
+        let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
+        let range = Timestamp(minute: max(first, Timestamp.earliest.minute))..<Range.always.upperBound
+        var selection = Selection(project: project, types: [IdentityLink.eventType], userIds: users)
+        let candidates = try await store.scanEvents(selection, in: [range], reading: [], into: Candidates())
+        guard candidates.ids.count <= Self.limit else { return nil }
+        guard !candidates.ids.isEmpty else { return [] }
+        // An anonymous id belongs to the user of its earliest link, which may be another one.
+        selection.userIds = []
+        let links = try await store.scanEvents(
+            selection, in: [range], reading: [], into: LinksOf(ids: candidates.ids))
+        let own = Set(users.map { ActorKey(.user, $0) })
+        let map = links.map
+        return candidates.ids.map(\.text).filter { id in
+            map.users[ActorKey(.anonymous, id)].map { own.contains($0) } ?? false
+        }
+    }
+}
+
+private struct Candidates: EventScanReducer {
+    private(set) var ids: Set<BytewiseString> = []
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        if let id = event.anonymousId { ids.insert(BytewiseString(id)) }
+        return ids.count <= ErasureIdentities.limit
+    }
+}
+
+/// The links of some anonymous ids.
+private struct LinksOf: EventScanReducer {
+    let ids: Set<BytewiseString>
+    private var first: [ActorKey: (day: Int64, link: IdentityLink)] = [:]
+
+    init(ids: Set<BytewiseString>) {
+        self.ids = ids
+    }
+
+    var map: IdentityMap { IdentityMap(first.values.map { ($0.day, [$0.link]) }) }
+
+    mutating func add(_ event: ScannedEvent) -> Bool {
+        guard let id = event.anonymousId, ids.contains(BytewiseString(id)), let link = IdentityLink(event) else { return true }
+        let day = event.timestamp.day
+        if let before = first[link.anonymous], before.day < day || (before.day == day && !link.precedes(before.link)) { return true }
+        first[link.anonymous] = (day, link)
+        return true
+    }
+}

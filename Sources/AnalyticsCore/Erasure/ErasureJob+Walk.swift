@@ -1,0 +1,93 @@
+internal import CoreMetrics
+
+extension ErasureJob {
+    private static let shortest: Duration = .seconds(60)
+
+    /// Goes through what may be covered, the newest first, and deletes what is. Goes on where the one before has stopped.
+    mutating func walk() async throws {
+        let lists = erasure.selections
+        var step: Duration?
+        if let slice = erasure.walk.slice { try await repair(slice) }
+        while erasure.walk.list < lists.count {
+            let list = lists[erasure.walk.list]
+            while let slice = try await nextSlice(of: list, &step) {
+                // Written down before anything of it is deleted.
+                erasure.walk.slice = slice
+                try await write()
+                try await erase(slice, of: list)
+            }
+            erasure.walk.list += 1
+            erasure.walk.end = nil
+            try await write()
+        }
+    }
+
+    /// A range that ends with the newest event which is still to be looked at: at most its UTC day. `step`: how much of time the store can look through.
+    private mutating func nextSlice(of list: Selection, _ step: inout Duration?) async throws -> Range<Timestamp>? {
+        guard let extent = try await store.extent(project: erasure.project) else { return nil }
+        let bottom = max(list.from ?? extent.lowerBound, extent.lowerBound)
+        var top = [list.to, erasure.walk.end, extent.upperBound].compactMap(\.self).min() ?? bottom
+        while top > bottom {
+            var part = list
+            part.from = step.map { max(bottom, top - $0) } ?? bottom
+            part.to = top
+            let start = part.from ?? bottom
+            try await hold()
+            do throws(StoreError) {
+                let newest = try await store.events(matching: part, after: nil, limit: 1, byteLimit: 1).first?.event.timestamp
+                if let newest { return max(start, Timestamp(day: newest.day))..<newest + .milliseconds(1) }
+                top = start
+                step = step.map { $0 * 2 }
+            } catch {
+                guard error.code == .timedOut, top - start > Self.shortest else { throw error }
+                step = max((top - start) / 2, Self.shortest)
+            }
+        }
+        return nil
+    }
+
+    /// Deletes what of a slice is covered, and marks it.
+    private mutating func erase(_ slice: Range<Timestamp>, of list: Selection) async throws {
+        let removal = EventRemoval(store: store)
+        let filter = ErasureFilter([erasure.tombstone])
+        var part = list
+        (part.from, part.to) = (slice.lowerBound, slice.upperBound)
+        var position: EventPosition?
+        var isTouched = false
+        while true {
+            try await hold()
+            let page = try await store.events(matching: part, after: position, limit: settings.page, byteLimit: 8 << 20).map(\.event)
+            guard let last = page.last else { break }
+            position = EventPosition(timestamp: last.timestamp, id: last.id)
+            let covered = page.filter { filter.covers($0) }
+            guard !covered.isEmpty else { continue }
+            isTouched = true
+            try await hold()
+            let count = try await Deadline.within(Self.deletion) { () async throws(StoreError) in try await removal.remove(covered) }
+            ErasureMetrics.deleted.increment(by: count)
+            erasure.deletedEvents += Int64(count)
+            erasure.walk.found += Int64(count)
+            try await elapsed.sleep(settings.pause)
+        }
+        if isTouched { try await discard(slice) }
+        erasure.walk.end = slice.lowerBound
+        erasure.walk.slice = nil
+    }
+
+    /// Somebody may have deleted events of the slice, and not marked their minutes.
+    private mutating func repair(_ slice: Range<Timestamp>) async throws {
+        try await hold()
+        try await EventRemoval(store: store).mark(erasure.project, minutesOf: slice)
+        try await discard(slice)
+        erasure.walk.found += 1
+        erasure.walk.slice = nil
+    }
+
+    private mutating func discard(_ slice: Range<Timestamp>) async throws {
+        let (now, day) = (clock.now(), slice.lowerBound.day)
+        try await hold()
+        try await EventRemoval(store: store).discard(erasure.project, days: [day], at: now)
+        erasure.touch(day)
+        erasure.erasedAt = max(erasure.erasedAt ?? now, now)
+    }
+}

@@ -1,0 +1,149 @@
+internal import CoreMetrics
+internal import Logging
+
+/// One erasure in the hands of one worker.
+struct ErasureJob {
+    let store: any ErasureWorker.Store
+    let letters: any DeadLetterEraser
+    let settings: ErasureWorker.Settings
+    let clock: WallClock
+    let elapsed: ElapsedClock
+    let logger: Logger
+    var erasure: Erasure
+    /// Of the record as it was read or written last.
+    var revision: Int64
+    let owner: String
+
+    /// How long one deletion may take. A worker begins none that its lease does not cover with its adapter's own limit behind it.
+    static let deletion: Duration = .seconds(30)
+    /// What has to be left of the lease at the beginning of a step.
+    static let least: Duration = .seconds(80)
+    /// Until it is asked again whether what is waited for is there.
+    private static let recheck: Duration = .seconds(30)
+
+    /// Does what can be done now. Returns when there is more to do; `nil` when it is over.
+    mutating func work() async throws -> Timestamp? {
+        do {
+            guard try await take() else { return erasure.lease?.until }
+            while erasure.isOpen {
+                if let later = try await step() { return later }
+                try Task.checkCancellation()
+            }
+            return nil
+        } catch is LostErasure {
+            // Another worker has it, or somebody has asked for it once more.
+            return clock.now() + settings.interval
+        }
+    }
+
+    /// Goes on to the next state. Returns when to come back, where that has to wait.
+    private mutating func step() async throws -> Timestamp? {
+        switch erasure.state {
+        case .requested: try await identify()
+        case .erasing:
+            // Writers have to see the tombstone before anything is deleted.
+            try await store.announceErasure(of: erasure.project)
+            try await walk()
+            try await settle()
+        case .settling:
+            let end = (erasure.erasedAt ?? clock.now()) + settings.settling
+            guard clock.now() >= end else { return end }
+            erasure.walk.restart()
+            try await move(to: .verifying)
+        case .verifying:
+            try await walk()
+            if erasure.walk.found > 0 {
+                try await settle()
+            } else {
+                return try await finish()
+            }
+        case .cleaning:
+            try await store.overwriteDeleted()
+            try await letters.overwriteDeleted()
+            erasure.doneAt = clock.now()
+            erasure.days = []
+            try await move(to: .done)
+            logger.info(
+                "Erasure done",
+                metadata: ["project": "\(erasure.project)", "erasure": "\(erasure.id)", "events": "\(erasure.deletedEvents)"])
+        case .done, .failed: break
+        }
+        return nil
+    }
+
+    // MARK: Steps
+
+    private mutating func identify() async throws {
+        if let users = erasure.selection?.userIds, !users.isEmpty {
+            guard let ids = try await ErasureIdentities(store: store).anonymousIds(of: users, in: erasure.project) else {
+                erasure.failure = "The users have more than \(ErasureIdentities.limit) anonymous ids. Name these, in several erasures."
+                erasure.forget()
+                return try await move(to: .failed)
+            }
+            erasure.identify(ids)
+        }
+        erasure.walk.restart()
+        try await move(to: .erasing)
+    }
+
+    private mutating func settle() async throws {
+        erasure.erasedAt = clock.now()
+        try await move(to: .settling)
+    }
+
+    /// After a pass that has found nothing. Returns when to come back where something is still to be waited for.
+    private mutating func finish() async throws -> Timestamp? {
+        guard try await segmentsAreClean() else { return clock.now() + Self.recheck }
+        let filter = ErasureFilter([erasure.tombstone])
+        let found = try await letters.eraseDeadLetters { letter in
+            (try? EnvelopeDecoder().decode(letter.original))?.events.contains { filter.covers($0) } ?? false
+        }
+        erasure.deletedDeadLetters += Int64(found.erased)
+        erasure.unreadDeadLetters = Int64(found.unread)
+        erasure.forget()
+        try await move(to: .cleaning)
+        return nil
+    }
+
+    /// Whether no run is left that was there when events were deleted.
+    private func segmentsAreClean() async throws -> Bool {
+        guard let erasedAt = erasure.erasedAt, !erasure.days.isEmpty else { return true }
+        for days in slices(erasure.days, length: 400) {
+            for stored in try await store.segmentHeads(of: erasure.project, days: days) {
+                guard let head = try? SegmentHead(day: stored.day, encoded: stored.bytes) else { return false }
+                guard head.leftovers.allSatisfy({ $0.since > erasedAt }) else { return false }
+            }
+        }
+        return true
+    }
+
+    // MARK: The record
+
+    private mutating func take() async throws -> Bool {
+        let now = clock.now()
+        if let lease = erasure.lease, lease.owner != owner, lease.until > now { return false }
+        try await write()
+        return true
+    }
+
+    /// Sees to it that the lease covers what comes next.
+    mutating func hold() async throws {
+        if let lease = erasure.lease, lease.until - clock.now() >= Self.least { return }
+        try await write()
+    }
+
+    mutating func write() async throws {
+        erasure.lease = Erasure.Lease(owner: owner, until: clock.now() + settings.lease)
+        let next = StoredErasure(project: erasure.project, id: erasure.id, revision: revision + 1, bytes: erasure.encoded)
+        guard try await store.writeErasure(next, replacing: revision) else { throw LostErasure() }
+        revision += 1
+    }
+
+    private mutating func move(to state: Erasure.State) async throws {
+        erasure.state = state
+        try await write()
+    }
+}
+
+/// The record is not as this worker has read it.
+struct LostErasure: Error {}

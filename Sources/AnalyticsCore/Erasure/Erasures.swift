@@ -1,0 +1,160 @@
+/// Takes requests to erase, and says how far they are done. The work is a processor's (``ErasureWorker``).
+public struct Erasures: Sendable {
+    private let store: any ErasureStore & ProjectStore
+    private let clock: WallClock
+    private let ids: IDGenerator
+
+    /// Of a project.
+    static let limit = 10_000
+    /// Of these, those that name neither users nor anonymous ids.
+    static let generalLimit = 1_000
+    /// Values of a kind that one may name.
+    public static let maximumValues = 1_000
+    private static let attempts = 20
+
+    public init(store: any ErasureStore & ProjectStore, clock: WallClock, ids: IDGenerator) {
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+    }
+
+    /// Requests that the selected events which were received until now are erased. One that is under way for the same selection is moved to now.
+    /// Returns when it is durable.
+    public func request(_ selection: Selection) async throws -> Erasure {
+        guard !selection.selectsEverything else { throw ErasureError.everything }
+        let now = clock.now()
+        for _ in 0..<Self.attempts {
+            let known = try await all(of: selection.project)
+            let open = known.first { $0.value.isOpen && $0.value.selection.map { $0.isSame(selection) } ?? false }
+            if let open {
+                var erasure = open.value
+                erasure.restart(until: now)
+                if try await write(erasure, replacing: open.revision) { return erasure }
+                continue
+            }
+            let general = known.count { $0.value.tombstone.isGeneral }
+            let salt = known.first?.value.tombstone.salt ?? .random()
+            let tombstone = Tombstone(selection, salt: salt, until: now)
+            guard known.count < Self.limit, !tombstone.isGeneral || general < Self.generalLimit else { throw ErasureError.tooMany }
+            let erasure = Erasure(project: selection.project, id: ids.next(), tombstone: tombstone, selection: selection)
+            if try await write(erasure, replacing: 0) { return erasure }
+        }
+        throw StoreError(.unavailable, operation: "erasures", "they change faster than they can be written")
+    }
+
+    /// The newest first.
+    public func list(of project: ProjectID) async throws(StoreError) -> [Erasure] {
+        try await all(of: project).map(\.value).sorted { ($0.requestedAt, BytewiseString($0.id)) > ($1.requestedAt, BytewiseString($1.id)) }
+    }
+
+    public func erasure(_ id: String, of project: ProjectID) async throws(StoreError) -> Erasure? {
+        try await all(of: project).first { $0.value.id.equalsUTF8(id) }?.value
+    }
+
+    /// Runs one once more, after older events were restored; what was received until it was requested is erased. `nil` where there is none.
+    public func again(_ id: String, of project: ProjectID) async throws(StoreError) -> Erasure? {
+        for _ in 0..<Self.attempts {
+            guard let known = try await all(of: project).first(where: { $0.value.id.equalsUTF8(id) }) else { return nil }
+            var erasure = known.value
+            erasure.restart(until: erasure.requestedAt)
+            if try await write(erasure, replacing: known.revision) { return erasure }
+        }
+        throw StoreError(.unavailable, operation: "erasures", "it changes faster than it can be written")
+    }
+
+    /// Puts back a tombstone that a store has lost, or runs the one that it has once more.
+    public func restore(_ exported: ExportedErasure) async throws(StoreError) -> Erasure {
+        if let known = try await again(exported.id, of: exported.project) { return known }
+        var erasure = Erasure(project: exported.project, id: exported.id, tombstone: exported.tombstone, selection: nil)
+        erasure.restart(until: erasure.requestedAt)
+        guard try await write(erasure, replacing: 0) else {
+            throw StoreError(.unavailable, operation: "erasures", "another process has written it")
+        }
+        return erasure
+    }
+
+    private func all(of project: ProjectID) async throws(StoreError) -> [(value: Erasure, revision: Int64)] {
+        var all: [(value: Erasure, revision: Int64)] = []
+        for stored in try await store.erasures(of: project) { all.append((try Erasure(stored), stored.revision)) }
+        return all
+    }
+
+    /// Writers and workers look once it is announced.
+    private func write(_ erasure: Erasure, replacing revision: Int64) async throws(StoreError) -> Bool {
+        let stored = StoredErasure(project: erasure.project, id: erasure.id, revision: revision + 1, bytes: erasure.encoded)
+        guard try await store.writeErasure(stored, replacing: revision) else { return false }
+        try await store.announceErasure(of: erasure.project)
+        return true
+    }
+}
+
+/// Why a request to erase is refused.
+public enum ErasureError: Error, Equatable {
+    /// It would cover every event of the project.
+    case everything
+    /// The project has as many erasures as it may have.
+    case tooMany
+}
+
+/// A tombstone as a line of text, to be kept beside backups.
+public struct ExportedErasure: Sendable, Equatable {
+    public let project: ProjectID
+    public let id: String
+    let tombstone: Tombstone
+
+    public init(_ erasure: Erasure) {
+        project = erasure.project
+        id = erasure.id
+        tombstone = erasure.tombstone
+    }
+
+    /// `project id bytes`, the bytes as hexadecimal digits.
+    public var text: String {
+        var writer = TableWriter()
+        writer.number(1)
+        writer.write(tombstone)
+        let digits = SegmentSeal.sealed(writer.bytes).map { byte in
+            (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return "\(project) \(id) \(digits.joined())"
+    }
+
+    /// `nil` for what ``text`` cannot have written.
+    public init?(_ text: String) {
+        let parts = text.splitUTF8(" ")
+        guard parts.count == 3, let project = ProjectID(parts[0]), FieldRules.hasLength(String(parts[1]), limit: FieldRules.idLength) else {
+            return nil
+        }
+        let digits = Array(parts[2].utf8)
+        guard digits.count.isMultiple(of: 2) else { return nil }
+        var bytes: [UInt8] = []
+        for place in stride(from: 0, to: digits.count, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[place...place + 1], as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(byte)
+        }
+        let tombstone: Tombstone? = try? SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+            var cursor = TableCursor(buffer)
+            guard try cursor.number() == 1 else { throw .damaged }
+            let tombstone = try cursor.tombstone()
+            guard cursor.isAtEnd else { throw .damaged }
+            return tombstone
+        }
+        guard let tombstone else { return nil }
+        self.project = project
+        id = String(parts[1])
+        self.tombstone = tombstone
+    }
+}
+
+extension Selection {
+    /// Whether it names nothing but a project.
+    fileprivate var selectsEverything: Bool {
+        isToldByRollups && types.isEmpty && sources.isEmpty && from == nil && to == nil
+    }
+
+    /// Byte by byte.
+    fileprivate func isSame(_ other: Selection) -> Bool {
+        project == other.project && from == other.from && to == other.to
+            && Digest.hexadecimal(of: keyParts).equalsUTF8(Digest.hexadecimal(of: other.keyParts))
+    }
+}

@@ -1,0 +1,50 @@
+internal import AnalyticsJSON
+internal import Crypto
+
+/// Stands for an id, a type or a value without saying it: 128 bits of SHA-256 over a salt, what it is, and its text.
+struct SaltedDigest: Sendable, Hashable, Comparable {
+    var high: UInt64
+    var low: UInt64
+
+    enum Kind: String {
+        case user, anonymous, type, source, correlation
+        case string, number, boolean, null
+    }
+
+    init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    init(_ salt: Salt, _ kind: Kind, _ text: String) {
+        (high, low) = digest128 { hash in
+            withUnsafeBytes(of: (salt.high.littleEndian, salt.low.littleEndian)) { hash.update(field: $0) }
+            hash.update(field: kind.rawValue)
+            hash.update(field: text)
+        }
+    }
+
+    /// The same for values that are equal: `42` and `42.0` are.
+    init(_ salt: Salt, _ scalar: JSONScalar) {
+        switch scalar {
+        case .string(let text): self.init(salt, .string, text)
+        case .integer(let integer): self.init(salt, .number, String(integer))
+        case .double(let double): self.init(salt, .number, Int64(exactly: double).map { String($0) } ?? "\(double)")
+        case .boolean(let boolean): self.init(salt, .boolean, boolean ? "true" : "false")
+        case .null: self.init(salt, .null, "")
+        }
+    }
+
+    static func < (a: Self, b: Self) -> Bool { a.high != b.high ? a.high < b.high : a.low < b.low }
+
+    /// The digest is as good as random, and need not be hashed again.
+    func hash(into hasher: inout Hasher) { hasher.combine(low) }
+}
+
+/// The same for all erasures of a project, so that a writer makes one digest of an id, however many there are.
+struct Salt: Sendable, Hashable {
+    var high: UInt64
+    var low: UInt64
+
+    static func random() -> Salt { Salt(high: .random(in: .min ... .max), low: .random(in: .min ... .max)) }
+}

@@ -1,0 +1,224 @@
+internal import AnalyticsAPI
+internal import AnalyticsCore
+internal import AnalyticsJSON
+internal import ArgumentParser
+internal import Foundation
+
+struct Erase: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Delete events for good, and see how far that is done.",
+        discussion: """
+            An erasure concerns the events that were received until it is requested. A running processor carries it out; it is done about \
+            an hour later, when nothing shows the events any more. Events that come again meanwhile, or later, are not stored.
+            """,
+        subcommands: [
+            RequestErasure.self, ShowErasures.self, EraseAgain.self, ExportErasures.self, ImportErasures.self,
+        ],
+        defaultSubcommand: RequestErasure.self)
+}
+
+struct RequestErasure: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "request",
+        abstract: "Request that events are deleted. Several conditions must all hold.",
+        discussion: """
+            A user's events are those with the user id, and those without one whose anonymous id belongs to the user.
+            """)
+
+    @Option(help: "A user id. May be given several times, as all of these.")
+    var user: [String] = []
+
+    @Option(help: "An anonymous id.")
+    var anonymous: [String] = []
+
+    @Option(help: "A type.")
+    var type: [String] = []
+
+    @Option(help: "A source.")
+    var source: [String] = []
+
+    @Option(help: "A property and its value, such as email=ann@example.com for data.email.")
+    var data: [String] = []
+
+    @Option(help: "The first moment, such as 2026-03-01T00:00:00Z.")
+    var from: String?
+
+    @Option(help: "The first moment that is not erased.")
+    var to: String?
+
+    @Option(help: "The project.")
+    var project = AnonymousAccess.project
+
+    @Flag(help: "Print one JSON document.")
+    var json = false
+
+    func validate() throws { _ = try selection() }
+
+    func selection() throws -> Selection {
+        var selection = Selection(
+            project: project, types: type, sources: source, userIds: user, anonymousIds: anonymous, from: try Self.time(from, "--from"),
+            to: try Self.time(to, "--to"))
+        for text in data {
+            guard let (name, value) = text.cutUTF8(atFirst: "="), let path = try? PropertyPath(.data, name) else {
+                throw ValidationError("--data must be PATH=VALUE, with keys joined by dots")
+            }
+            if let place = selection.data.firstIndex(where: { $0.path == path.keys }) {
+                selection.data[place].values.append(String(value))
+            } else {
+                selection.data.append(DataCondition(path: path.keys, values: [String(value)]))
+            }
+        }
+        let lists = [user, anonymous, type, source] + selection.data.map(\.values)
+        guard lists.allSatisfy({ $0.count <= Erasures.maximumValues && !$0.contains(where: \.isEmpty) }) else {
+            throw ValidationError("a condition has at most \(Erasures.maximumValues) values, none of them empty")
+        }
+        guard lists.contains(where: { !$0.isEmpty }) || from != nil || to != nil else {
+            throw ValidationError("name what is to be erased: --user, --anonymous, --type, --source, --data, --from or --to")
+        }
+        if let from = selection.from, let to = selection.to, from >= to { throw ValidationError("--to must be later than --from") }
+        return selection
+    }
+
+    private static func time(_ text: String?, _ name: String) throws -> Timestamp? {
+        guard let text else { return nil }
+        guard let time = Timestamp(rfc3339: text) else {
+            throw ValidationError("\(name) must be an RFC 3339 date-time such as 2026-03-01T12:34:56Z")
+        }
+        return time
+    }
+
+    func run() async throws {
+        let selection = try selection()
+        try await Erase.withErasures { erasures in
+            do {
+                ErasureList.print([try await erasures.request(selection)], json: json)
+            } catch ErasureError.tooMany {
+                throw CommandFailure("the project has as many erasures as it may have: name several users in one")
+            }
+        }
+    }
+}
+
+struct ShowErasures: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "Show how far erasures are done, the newest first.")
+
+    @Argument(help: "The id of one.")
+    var id: String?
+
+    @Option(help: "The project.")
+    var project = AnonymousAccess.project
+
+    @Flag(help: "Print one JSON document.")
+    var json = false
+
+    func run() async throws {
+        try await Erase.withErasures { erasures in
+            guard let id else { return ErasureList.print(try await erasures.list(of: project), json: json) }
+            guard let erasure = try await erasures.erasure(id, of: project) else { throw Erase.unknown(id, project) }
+            ErasureList.print([erasure], json: json)
+        }
+    }
+}
+
+struct EraseAgain: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "again", abstract: "Run an erasure once more, after older events were restored.")
+
+    @Argument(help: "The erasure's id.")
+    var id: String
+
+    @Option(help: "The project.")
+    var project = AnonymousAccess.project
+
+    func run() async throws {
+        try await Erase.withErasures { erasures in
+            guard let erasure = try await erasures.again(id, of: project) else { throw Erase.unknown(id, project) }
+            ErasureList.print([erasure], json: false)
+        }
+    }
+}
+
+struct ExportErasures: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Print the tombstones of all projects, a line each, to be kept beside backups.",
+        discussion: "They hold digests, and no ids.")
+
+    func run() async throws {
+        try await CommandSettings.withStore { store, _, _ in
+            let erasures = Erasures(store: store, clock: .system, ids: .uuid7(clock: .system))
+            for record in try await store.projectRecords().sorted(by: { $0.project < $1.project }) {
+                for erasure in try await erasures.list(of: record.project).reversed() { print(ExportedErasure(erasure).text) }
+            }
+        }
+    }
+}
+
+struct ImportErasures: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import", abstract: "Put exported tombstones back, after a backup was restored, and run each once more.")
+
+    @Argument(help: "The file that `analytics erase export` was written to.")
+    var file: String
+
+    func run() async throws {
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else { throw CommandFailure("\(file) cannot be read") }
+        var exported: [ExportedErasure] = []
+        for (number, line) in text.splitUTF8("\n").enumerated() {
+            guard let erasure = ExportedErasure(String(line)) else {
+                throw CommandFailure("\(file): line \(number + 1) is no exported erasure; nothing was imported")
+            }
+            exported.append(erasure)
+        }
+        try await Erase.withErasures { erasures in
+            for erasure in exported { _ = try await erasures.restore(erasure) }
+            print("\(exported.count) erasures are put back and run once more: analytics erase status")
+        }
+    }
+}
+
+extension Erase {
+    static func withErasures(_ body: (Erasures) async throws -> Void) async throws {
+        try await CommandSettings.withStore { store, _, _ in
+            try await body(Erasures(store: store, clock: .system, ids: .uuid7(clock: .system)))
+        }
+    }
+
+    static func unknown(_ id: String, _ project: ProjectID) -> CommandFailure {
+        CommandFailure("the project \(project) has no erasure \(TerminalText.printable(id))")
+    }
+}
+
+/// Erasures as commands print them.
+enum ErasureList {
+    static func print(_ erasures: [Erasure], json: Bool) {
+        Swift.print(json ? Self.json(erasures) : erasures.isEmpty ? "No erasure." : erasures.map(line).joined(separator: "\n"))
+    }
+
+    static func json(_ erasures: [Erasure]) -> String {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("erasures")
+        writer.beginArray()
+        for erasure in erasures {
+            writer.beginObject()
+            writer.members(of: erasure)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        return writer.text
+    }
+
+    static func line(_ erasure: Erasure) -> String {
+        let parts: [String?] = [
+            "\(erasure.deletedEvents) events deleted",
+            erasure.deletedDeadLetters > 0 ? "\(erasure.deletedDeadLetters) dead letters deleted" : nil,
+            erasure.unreadDeadLetters > 0 ? "\(erasure.unreadDeadLetters) dead letters not looked into" : nil,
+            erasure.state == .erasing ? erasure.position.map { "down to \($0.rfc3339)" } : nil,
+            erasure.doneAt.map { "done at \($0.rfc3339)" }, erasure.failure,
+        ]
+        let state = "\(erasure.id) \(erasure.state.rawValue), requested at \(erasure.requestedAt.rfc3339)"
+        return state + ": " + parts.compactMap(\.self).joined(separator: ", ")
+    }
+}
