@@ -31,7 +31,7 @@ struct ErasureRouteTests {
             let again = try await client.delete("/api/v1/users/ann%2F%C3%A9")
             #expect(again.status == .accepted && again.json["id"] as? String == id)
             let shown = try await client.get("/api/v1/erasures/\(id)")
-            #expect(shown.status == .ok && shown.json["requestedAt"] as? String == "2026-03-01T12:00:00Z", "\(shown.text)")
+            #expect(shown.status == .ok && shown.json["requestedAt"] as? String == "2026-03-01T12:00:00.000Z", "\(shown.text)")
             let selection = shown.json["selection"] as? [String: Any]
             #expect(selection?["userId"] as? [String] == ["ann/\u{E9}"] && shown.json["deletedEvents"] as? Int == 0)
             let list = try await client.get("/api/v1/erasures?limit=5")
@@ -50,7 +50,7 @@ struct ErasureRouteTests {
             #expect(accepted.status == .accepted, "\(accepted.text)")
             let selection = accepted.json["selection"] as? [String: Any]
             #expect(selection?["type"] as? [String] == ["a", "b"] && selection?["data.k.l"] as? [String] == ["5"])
-            #expect(selection?["from"] as? String == "2026-01-01T00:00:00Z" && selection?["anonymousId"] as? [String] == ["d"])
+            #expect(selection?["from"] as? String == "2026-01-01T00:00:00.000Z" && selection?["anonymousId"] as? [String] == ["d"])
             let some = try await client.delete("/api/v1/users/ann?type=a")
             #expect((some.json["selection"] as? [String: Any])?["type"] as? [String] == ["a"])
         }

@@ -171,7 +171,7 @@ struct DeadLetterContractTests {
             #expect(try await subject.broker.eraseDeadLetters { _ in true } == DeadLetterErasure())
             let letters = (0..<700).map { $0.isMultiple(of: 7) ? Self.letter("\($0)") : Self.refused("\($0)") }
             #expect(await subject.broker.publish(letters.map(message), to: .deadLetters).allSatisfy { $0 == .confirmed })
-            func isErased(_ id: String?) -> Bool { id.flatMap { Int($0) }.map { $0 % 3 == 0 } ?? false }
+            @Sendable func isErased(_ id: String?) -> Bool { id.flatMap { Int($0) }.map { $0 % 3 == 0 } ?? false }
             // Whole deliveries are not looked into.
             let kept = letters.indices.filter { $0.isMultiple(of: 7) || !$0.isMultiple(of: 3) }
             let erasure = try await subject.broker.eraseDeadLetters { isErased($0.eventId) }

@@ -1,5 +1,5 @@
 import AnalyticsEmbedded
-import AnalyticsRabbitMQ
+import AnalyticsJSON
 import AnalyticsRedis
 import Foundation
 import Synchronization

@@ -1,4 +1,6 @@
 package import AnalyticsCore
+internal import AnalyticsJSON
+internal import Synchronization
 
 extension MemoryStore {
     package func erasures(of project: ProjectID) async throws(StoreError) -> [StoredErasure] {

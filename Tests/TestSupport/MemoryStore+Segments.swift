@@ -18,7 +18,7 @@ extension MemoryStore {
 
     package func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool {
         if let hook = hooks.withLock({ $0.beforeHead }) { await hook() }
-        try write(.segment) { state in
+        return try write(.segment) { state in
             let key = BucketKey(project: head.project, index: head.day)
             guard state.segmentHeads[key]?.revision ?? 0 == revision else { return false }
             state.segmentHeads[key] = head

@@ -54,7 +54,7 @@ extension Erasure {
         walk.end = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in try cursor.time() }
         walk.slice = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in
             let (start, end) = (try cursor.time(), try cursor.time())
-            guard start < end, end.milliseconds - start.milliseconds <= RollupTier.day.milliseconds else { throw .damaged }
+            guard start < end, end - start <= .milliseconds(RollupTier.day.milliseconds) else { throw .damaged }
             return start..<end
         }
         walk.found = try cursor.number()
@@ -128,7 +128,10 @@ extension TableCursor {
     fileprivate mutating func string() throws(GroupTable.Unreadable) -> String { try GroupTable.string(text()) }
 
     fileprivate mutating func time() throws(GroupTable.Unreadable) -> Timestamp {
-        Timestamp(milliseconds: Int64(bitPattern: try word()))
+        let time = Timestamp(milliseconds: Int64(bitPattern: try word()))
+        // A range may end a moment after the last that there is.
+        guard time >= .earliest, time <= .latest + .seconds(60) else { throw .damaged }
+        return time
     }
 
     fileprivate mutating func optional<Value>(

@@ -19,7 +19,7 @@ struct ErasureJob {
     /// What has to be left of the lease at the beginning of a step.
     static let least: Duration = .seconds(80)
     /// Until it is asked again whether what is waited for is there.
-    private static let recheck: Duration = .seconds(30)
+    static let recheck: Duration = .seconds(30)
 
     /// Does what can be done now. Returns when there is more to do; `nil` when it is over.
     mutating func work() async throws -> Timestamp? {

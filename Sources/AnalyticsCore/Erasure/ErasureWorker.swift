@@ -87,16 +87,29 @@ public actor ErasureWorker: Service {
     private func look(at record: ProjectRecord) async throws -> Known {
         var known = Known(version: record.erasures, due: nil, open: 0)
         for stored in try await store.erasures(of: record.project) {
-            let erasure = try Erasure(stored)
-            guard erasure.isOpen else { continue }
-            var job = ErasureJob(
-                store: store, letters: letters, settings: settings, clock: clock, elapsed: elapsed, logger: logger, erasure: erasure,
-                revision: stored.revision, owner: owner)
-            guard let next = try await job.work() else { continue }
+            guard let next = await work(on: stored) else { continue }
             known.open += 1
             known.due = min(known.due ?? next, next)
         }
         return known
+    }
+
+    /// Returns when there is more to do; `nil` when it is done. One that fails keeps no other one waiting.
+    private func work(on stored: StoredErasure) async -> Timestamp? {
+        do {
+            let erasure = try Erasure(stored)
+            guard erasure.isOpen else { return nil }
+            var job = ErasureJob(
+                store: store, letters: letters, settings: settings, clock: clock, elapsed: elapsed, logger: logger, erasure: erasure,
+                revision: stored.revision, owner: owner)
+            return try await job.work()
+        } catch {
+            if !Task.isCancelled {
+                logger.warning(
+                    "An erasure waits", metadata: ["project": "\(stored.project)", "erasure": "\(stored.id)", "error": "\(error)"])
+            }
+            return clock.now() + ErasureJob.recheck
+        }
     }
 }
 
