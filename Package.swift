@@ -209,10 +209,13 @@ let package = Package(
         .testTarget(
             name: "ContractTests",
             dependencies: [
-                "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "AnalyticsRedis",
-                "TestSupport",
+                "AnalyticsAPI", "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ",
+                "AnalyticsRedis", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict
         ),

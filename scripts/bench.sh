@@ -12,12 +12,16 @@ usage() {
     cat <<'USAGE'
 usage: scripts/bench.sh [embedded|real...]
        scripts/bench.sh growth [embedded|real]
+       scripts/bench.sh reads
 
 With none named, both; growth takes real. Needs `make build`. BENCH_PORT: where the service listens (4200). BENCH_BINARY: the service.
 BENCH_SECONDS: for each kind of request (10). BENCH_SKIP: parts to leave out, of "requests ranges questions".
 BENCH_EVENTS: events of the long ranges (2000000), and of the questions (5000000).
 BENCH_LIVE: seconds of questions while 5,000 events/s come in (300). BENCH_STRICT=1: end with 1 where a bound of a question is not held.
 BENCH_QUESTIONS: more options of scripts/bench/questions.py.
+
+reads asks MongoDB's profiler what each kind of question reads at 5 million events (BENCH_EVENTS), while more come in, and ends with 1 where
+one reads more than its range needs.
 
 growth fills a service with 50 million events in ten steps and measures after each (BENCH_GROWTH: options of scripts/bench/growth.py).
 Killed and started again it goes on. It keeps everything in .stack/growth; remove that to begin anew.
@@ -202,6 +206,14 @@ python="$(python_with duckdb==2.0.1 pymongo==4.20.1)"
 if [[ "${1:-}" == growth ]]; then
     [[ "${2:-real}" =~ ^(embedded|real)$ ]] || die "unknown: $2 (embedded or real)"
     growth "${2:-real}"
+    exit
+fi
+if [[ "${1:-}" == reads ]]; then
+    start_stack "${STACK_PORT_OFFSET:-2200}"
+    serve
+    set_properties
+    "$python" scripts/bench/reads.py --port "$port" --pid "$pid" --work "$work" "${stores[@]}" --events "${BENCH_EVENTS:-5000000}"
+    stop
     exit
 fi
 [[ $# -gt 0 ]] || set -- embedded real

@@ -8,6 +8,7 @@ struct TimeLimits: Sendable {
     var socket: Int32 = 30_000
     /// How often ``serverTime`` fits into what the queries of one operation may take together.
     var serverTimes: Int32 = 4
+    var isForQuestions = false
 
     /// For health checks: the answer has to come while somebody still waits for it.
     static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
@@ -17,6 +18,7 @@ struct TimeLimits: Sendable {
         var limits = self
         limits.socket = Int32(clamping: Int64(timeout.seconds * 1000) * 6 / 5 + 1)
         limits.serverTimes = 1
+        limits.isForQuestions = true
         return limits
     }
 
@@ -80,7 +82,8 @@ final class ConnectionSettings {
             throw ServerError(error).storeError(in: "connect")
         }
         mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2)
-        mongoc_client_pool_set_appname(pool, "analytics")
+        // The server's log and profiler then tell questions from writes.
+        mongoc_client_pool_set_appname(pool, limits.isForQuestions ? "analytics questions" : "analytics")
         mongoc_client_pool_max_size(pool, UInt32(size))
         return pool
     }
