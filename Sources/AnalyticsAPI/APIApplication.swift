@@ -73,7 +73,10 @@ extension RouteTable {
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
                 ).routes
             let answers = budget("answer", settings.maximumAnswerBytesInMemory)
-            routes += QueryRoutes(reader: events.reader, engine: events.engine, answers: answers).routes
+            routes +=
+                QueryRoutes(
+                    reader: events.reader, engine: events.engine, zones: events.zones, clock: events.clock, answers: answers
+                ).routes
             routes += AnalyticsRoutes(engine: events.engine, zones: events.zones, clock: events.clock, answers: answers).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes

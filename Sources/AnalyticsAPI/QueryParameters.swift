@@ -39,6 +39,13 @@ struct QueryParameters {
         return "'\(name.clipped)' is no parameter of this route. Known here: \(known)."
     }
 
+    /// Its parameters in the order of their names and values, but for some, and with others in the place of those of the same name.
+    func query(without left: [String], with settled: [(name: String, value: String)] = []) -> String {
+        let kept = items.filter { item in !(left + settled.map(\.name)).contains { $0.utf8.elementsEqual(item.name.utf8) } }
+        return (kept + settled).map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }
+            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.joined(separator: "&")
+    }
+
     /// A parameter that may stand once.
     func single(_ name: String) throws(Problem) -> String? {
         let values = items.filter { $0.name.equalsUTF8(name) }

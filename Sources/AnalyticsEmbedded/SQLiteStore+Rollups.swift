@@ -8,14 +8,16 @@ extension SQLiteStore {
         try await write(.mark) { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)
-                    ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1
+                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups, events, causes)
+                    VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)
+                    ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1, causes = causes | (excluded.causes >> 8)
                     """)
             for mark in marks {
                 let (isCounted, version) = (mark.table != nil, tier.firstVersion)
                 try statement.execute(arguments: [
                     tier.number, SQLiteText(mark.key.project.name), mark.key.index, version, isCounted ? version : 0, !isCounted,
-                    Data(mark.table?.bytes ?? []),
+                    Data(mark.table?.bytes ?? []), mark.events,
+                    mark.causes.rawValue * BucketCauses.createdFactor,
                 ])
             }
         }
@@ -84,6 +86,10 @@ extension SQLiteStore {
                     """)
             var applied = 0
             for bucket in buckets {
+                if bucket.at != nil {
+                    if try Self.rollMinute(db, bucket) { applied += 1 }
+                    continue
+                }
                 try statement.execute(arguments: [
                     Data(bucket.table.bytes), bucket.version, tier.number, SQLiteText(bucket.key.project.name),
                     bucket.key.index,
@@ -130,6 +136,55 @@ extension SQLiteStore {
                 statement, arguments: [RollupTier.day.number, SQLiteText(project.name), days.lowerBound, days.upperBound])
                 ?? 0
         }
+    }
+}
+
+// MARK: - Histories
+
+extension SQLiteStore {
+    public func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory] {
+        try await read(.histories) { db in
+            var histories: [BucketHistory] = []
+            for range in minutes.inOrderAndMerged() {
+                let rows = try Row.fetchCursor(
+                    db.cachedStatement(sql: Self.history + "bucket >= ? AND bucket < ? ORDER BY bucket"),
+                    arguments: [SQLiteText(project.name), range.lowerBound, range.upperBound])
+                while let row = try rows.next() { histories.append(try BucketHistory(row, project)) }
+            }
+            return histories
+        }
+    }
+
+    private static let history = """
+        SELECT bucket, version, done, events, causes, journal FROM buckets WHERE tier = 0 AND project = CAST(? AS TEXT) AND
+        """ + " "
+
+    private static func rollMinute(_ db: Database, _ bucket: RolledBucket) throws -> Bool {
+        let project = SQLiteText(bucket.key.project.name)
+        let row = try Row.fetchOne(db.cachedStatement(sql: history + "bucket = ?"), arguments: [project, bucket.key.index])
+        guard var history = try row.map({ try BucketHistory($0, bucket.key.project) }), history.done < bucket.version else { return false }
+        history.roll(bucket)
+        try db.cachedStatement(
+            sql: """
+                UPDATE buckets SET groups = ?, done = ?, dirty = (version <> ?), events = ?, causes = ?, journal = ?
+                WHERE tier = 0 AND project = CAST(? AS TEXT) AND bucket = ?
+                """
+        ).execute(arguments: [
+            Data(bucket.table.bytes), history.done, history.done, history.events, history.storedCauses,
+            history.changes.isEmpty ? nil : Data(BucketHistory.encoded(history.changes)), project, bucket.key.index,
+        ])
+        return true
+    }
+}
+
+extension BucketHistory {
+    fileprivate init(_ row: Row, _ project: ProjectID) throws {
+        let journal = try row.withUnsafeData(atIndex: 5) { $0.map { Array($0) } ?? [] }
+        let (created, causes) = Self.causes(stored: row[4])
+        self.init(
+            key: BucketKey(project: project, index: row[0]), version: row[1], done: row[2], events: row[3], created: created,
+            causes: causes,
+            changes: Self.changes(encoded: journal))
     }
 }
 

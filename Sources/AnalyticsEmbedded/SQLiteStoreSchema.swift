@@ -20,6 +20,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version9) },
         { try $0.execute(sql: version10) },
         { try $0.execute(sql: version11) },
+        { try $0.execute(sql: version12) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -211,6 +212,13 @@ extension SQLiteStoreSchema {
         ) STRICT;
         ALTER TABLE projects ADD COLUMN erasures INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE reports ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;
+        """
+
+    /// Journals of minutes. An earlier count does not say how many events it holds.
+    private static let version12 = """
+        ALTER TABLE buckets ADD COLUMN events INTEGER;
+        ALTER TABLE buckets ADD COLUMN causes INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE buckets ADD COLUMN journal BLOB;
         """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass

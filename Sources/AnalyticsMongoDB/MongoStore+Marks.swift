@@ -5,10 +5,10 @@ extension MongoStore {
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         guard !marks.isEmpty else { return }
         // Of two marks of one bucket neither counts all.
-        let tables = Dictionary(marks.map { ($0.key, $0.table) }) { _, _ in nil }
+        let marks = Dictionary(marks.map { ($0.key, $0) }) { BucketMark(key: $0.key, causes: $0.causes.union($1.causes)) }
         try await run(.mark) { session throws(StoreError) in
             // Sorted, so that writers at the same time meet one another in the same order.
-            for chunk in tables.keys.sorted().chunks(ofCount: 2000) { try session.mark(tier, Array(chunk), tables) }
+            for chunk in marks.keys.sorted().chunks(ofCount: 2000) { try session.mark(tier, Array(chunk), marks) }
         }
     }
 }
@@ -20,7 +20,7 @@ extension Session {
     /// new ones and 24,000 old ones.
     ///
     /// Marking once too often (a retry, a write that comes late) only makes somebody count again.
-    fileprivate func mark(_ tier: RollupTier, _ keys: [BucketKey], _ tables: [BucketKey: GroupTable?]) throws(StoreError) {
+    fileprivate func mark(_ tier: RollupTier, _ keys: [BucketKey], _ marks: [BucketKey: BucketMark]) throws(StoreError) {
         let kind = BucketKind(tier)
         var present: Set<BucketKey> = []
         let ids = keys.map { Key.bucket(kind, $0) }
@@ -29,24 +29,27 @@ extension Session {
             if let key = row["_id"]?.document.flatMap(kind.key) { present.insert(key) }
         }
         let missing = keys.filter { !present.contains($0) }
-        present.formUnion(try insert(tier, missing, tables))
-        try update(kind, Array(present))
+        present.formUnion(try insert(tier, missing, marks))
+        // Mostly one statement: events in time have no cause.
+        for (causes, keys) in Dictionary(grouping: present, by: { marks[$0]?.causes ?? [] }) { try update(kind, keys, causes) }
     }
 
     /// Returns those that somebody else has inserted meanwhile.
     private func insert(
-        _ tier: RollupTier, _ keys: [BucketKey], _ tables: [BucketKey: GroupTable?]
+        _ tier: RollupTier, _ keys: [BucketKey], _ marks: [BucketKey: BucketMark]
     ) throws(StoreError) -> [BucketKey] {
         guard !keys.isEmpty else { return [] }
         let kind = BucketKind(tier)
         let reply = try bulk(kind.collection) { bulk throws(StoreError) in
             for key in keys {
-                let (table, version) = (tables[key] ?? nil, tier.firstVersion)
+                let (mark, version) = (marks[key], tier.firstVersion)
+                let table = mark?.table
                 try bulk.insert(
-                    encode([
-                        ("_id", Key.bucket(kind, key)), ("v", .integer(version)), ("done", .integer(table == nil ? 0 : version)),
-                        ("dirty", .boolean(table == nil)), ("groups", .binary(table?.bytes ?? [])),
-                    ]))
+                    encode(
+                        [
+                            ("_id", Key.bucket(kind, key)), ("v", .integer(version)), ("done", .integer(table == nil ? 0 : version)),
+                            ("dirty", .boolean(table == nil)), ("groups", .binary(table?.bytes ?? [])),
+                        ] + History.first(mark)))
             }
         }
         var taken: [BucketKey] = []
@@ -57,10 +60,10 @@ extension Session {
         return taken
     }
 
-    private func update(_ kind: BucketKind, _ keys: [BucketKey]) throws(StoreError) {
+    private func update(_ kind: BucketKind, _ keys: [BucketKey], _ causes: BucketCauses) throws(StoreError) {
         guard !keys.isEmpty else { return }
         let filter = try encode([("_id", ["$in": .array(keys.map { Key.bucket(kind, $0) })])])
-        let update = try encode([("$inc", ["v": 1]), ("$set", ["dirty": true])])
+        let update = try encode([("$inc", ["v": 1]), ("$set", ["dirty": true])] + History.more(causes))
         let reply = try bulk(kind.collection) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
         // One that another's insert had taken may have been rolled back with it, and is not there after all.

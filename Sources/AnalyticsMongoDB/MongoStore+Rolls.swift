@@ -75,7 +75,10 @@ enum Rolling {
 
     static func statement(_ kind: BucketKind, _ buckets: ArraySlice<RolledBucket>) -> (filter: [(String, BSON)], update: [BSON]) {
         let ids = BSON.array(buckets.map { Key.bucket(kind, $0.key) })
-        let rolls = BSON.array(buckets.map { ["v": .integer($0.version), "groups": .binary($0.table.bytes)] })
+        let rolls = BSON.array(
+            buckets.map { bucket in
+                .document([("v", .integer(bucket.version)), ("groups", .binary(bucket.table.bytes))] + History.members(bucket))
+            })
         // Literals: a type that starts with "$" is no expression.
         let mine: BSON = ["$arrayElemAt": [["$literal": rolls], ["$indexOfArray": [["$literal": ids], "$_id"]]]]
         let isNewer: BSON = ["$lt": ["$done", "$roll.v"]]
@@ -85,10 +88,11 @@ enum Rolling {
             [
                 ["$set": ["roll": mine]],
                 [
-                    "$set": [
-                        "groups": set("$roll.groups", else: "$groups"), "done": set("$roll.v", else: "$done"),
-                        "dirty": set(["$ne": ["$v", "$roll.v"]], else: "$dirty"),
-                    ]
+                    "$set": .document(
+                        [
+                            ("groups", set("$roll.groups", else: "$groups")), ("done", set("$roll.v", else: "$done")),
+                            ("dirty", set(["$ne": ["$v", "$roll.v"]], else: "$dirty")),
+                        ] + (kind == .minute ? History.roll(isNewer: isNewer) : []))
                 ],
                 ["$unset": "roll"],
             ]

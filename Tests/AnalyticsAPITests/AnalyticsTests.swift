@@ -127,6 +127,23 @@ import Testing
         #expect(messages.allSatisfy { !String(decoding: $0.body, as: UTF8.self).contains("198.51.100.7") })
     }
 
+    @Test func `a proof is of an answer that is computed for it, and only known routes have one`() async throws {
+        try await store(Self.log)
+        try await service.run { client in
+            let uri = "\(Self.timeseries)?\(Self.range)"
+            _ = try await client.get(uri)
+            let plain = try await client.get(uri)
+            let proved = try await client.get(uri + "&explain=proof")
+            #expect(plain.headers[.init("X-Cache")!] == "HIT" && proved.headers[.init("X-Cache")!] == "MISS")
+            #expect(proved.text.hasPrefix(plain.text.dropLast() + #","proof":{"format":1,"project":"default","question":"#))
+            #expect(try await client.get(uri + "&explain=all").code == "invalid_parameter")
+            #expect(try await client.get("/api/v1/schema?explain=proof").code == "unknown_parameter")
+            let long = "&" + (0..<90).map { "type=\($0)\(String(repeating: "x", count: 50))" }.joined(separator: "&")
+            #expect(try await client.get(uri + long).status == .ok)
+            #expect(try await client.get(uri + long + "&explain=proof").code == "invalid_parameter")
+        }
+    }
+
     @Test func `an answer about users may be some seconds old, and says of when it is`() async throws {
         try await store(Self.log)
         try await service.run { client in

@@ -221,7 +221,7 @@ extension MongoStore {
 }
 
 /// Minutes with a count each that three of cannot be added up, as no adapter gives them.
-private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentStore {
+private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentStore, ProofStore {
     var count: Int64
 
     func rollups(
@@ -254,6 +254,8 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
     func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
     func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] { [:] }
+    func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory] { [] }
+    func proofKey(orElse draft: [UInt8]) async throws(StoreError) -> [UInt8] { draft }
     func segmentHeads(of project: ProjectID, days: [Range<Int64>]) async throws(StoreError) -> [StoredSegmentHead] { [] }
     func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64] { [:] }
     func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool { false }

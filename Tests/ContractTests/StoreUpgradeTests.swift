@@ -151,6 +151,8 @@ struct StoreUpgradeTests {
             // The retention was raised, and one event of a deleted minute came in: the oldest event, in a minute that agrees with it.
             let first = try #require(fixture.expected.stored.filter { $0.projectID == "default" }.map(\.minute).min())
             let late = stored("late", project: "default", at: Timestamp(minute: first))
+            let bucket = try #require(try await store.rollup(.minute, key(first, "default")))
+            let one = [RollupGroup(type: "view", source: "web", count: 1)]
             if let store = store as? SQLiteStore {
                 // As version 1 did: the table does not have the columns of later versions yet.
                 try await store.write(.insert) { db in
@@ -159,14 +161,17 @@ struct StoreUpgradeTests {
                             INSERT INTO events (project, id, type, source, timestamp, receivedAt, receipt, processedAt, fingerprint)
                             VALUES ('default', 'late', 'view', 'web', ?1, ?1, 'r-late', ?1, 1)
                             """, arguments: [late.event.timestamp.milliseconds])
+                    try db.execute(
+                        sql: """
+                            UPDATE buckets SET version = version + 1, done = version + 1, groups = ?
+                            WHERE tier = 0 AND project = 'default' AND bucket = ?
+                            """, arguments: [Data(GroupTable(one).bytes), first])
                 }
             } else {
                 try await store.add([late])
+                try await store.mark(.minute, [bucket.key])
+                _ = try await store.roll(.minute, [RolledBucket(key: bucket.key, version: bucket.version + 1, groups: one)])
             }
-            let bucket = try #require(try await store.rollup(.minute, key(first, "default")))
-            try await store.mark(.minute, [bucket.key])
-            let one = [RollupGroup(type: "view", source: "web", count: 1)]
-            _ = try await store.roll(.minute, [RolledBucket(key: bucket.key, version: bucket.version + 1, groups: one)])
             try await store.prepare()
             #expect(try await store.newestRecords(of: ["default"]).first?.watermark == fixture.watermark(of: "default"))
         }

@@ -58,6 +58,38 @@ struct CommandTests {
         #expect(!json.output.contains("other than before") && !json.output.contains("127.0.0"), "\(json.output)")
     }
 
+    @Test("An answer with a proof is verified, and a late event explains why it has changed")
+    func verify() async throws {
+        let backends = try TestBackends.embedded()
+        let service = try await ServiceProcess.serve(backends)
+        func store(_ id: String) async throws {
+            _ = try await service.post(
+                "/api/v1/events?wait=stored&timeout=20",
+                #"{"id":"\#(id)","type":"a","source":"s","timestamp":"2026-01-02T03:04:05Z","userId":"u-\#(id)","data":1}"#)
+        }
+        try await store("one")
+        let answer = try await service.get("/api/v1/analytics/uniques?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&explain=proof")
+        let file = backends.directory.appending(path: "answer.json")
+        func result(_ text: String) async throws -> (status: Int32, output: String, errors: String) {
+            try text.write(to: file, atomically: true, encoding: .utf8)
+            let result = try await Command.analytics(["verify", file.path()], backends)
+            return (result.status, result.output, result.errors)
+        }
+        let held = try await result(answer.text)
+        #expect(held.status == 0 && held.output.hasPrefix("holds: /api/v1/analytics/uniques?"), "\(held)")
+        try await store("two")
+        let changed = try await result(answer.text)
+        #expect(changed.status == 1 && changed.output.contains("total 1, now 2\n"), "\(changed)")
+        #expect(changed.output.contains("minute 2026-01-02T03:04:00") && changed.output.contains(": late events"), "\(changed)")
+        let forged = try await result(answer.text.replacing(#""total":1"#, with: #""total":2"#))
+        #expect(forged.status == 2 && forged.errors.contains("forged") && forged.output.isEmpty, "\(forged)")
+        let unreadable = try await result("{}")
+        #expect(unreadable.status == 2 && unreadable.errors.contains("unreadable"), "\(unreadable)")
+        let missing = try await Command.analytics(["verify", file.path() + ".no"], backends)
+        #expect(missing.status == 3 && missing.errors.contains("cannot be"), "\(missing)")
+        service.terminate()
+    }
+
     @Test("Rollups are rebuilt from the events")
     func rebuild() async throws {
         let backends = try TestBackends.embedded()

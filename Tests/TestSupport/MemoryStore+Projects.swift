@@ -62,6 +62,14 @@ extension MemoryStore {
         }
     }
 
+    package func proofKey(orElse draft: [UInt8]) async throws(StoreError) -> [UInt8] {
+        try write(.record) { state in
+            let key = state.proofKey ?? draft
+            state.proofKey = key
+            return key
+        }
+    }
+
     private func edit(_ project: ProjectID, _ body: (inout ProjectRecord) -> Void) throws(StoreError) {
         try write(.record) { body(&$0.records[project, default: ProjectRecord(project: project)]) }
     }

@@ -5,6 +5,7 @@ extension MemoryStore {
         let steps: [RollupTier: Faults.Step] = [.minute: .markMinute, .hour: .markHour, .day: .markDay]
         try write(steps[tier]!) { state in
             for mark in marks {
+                if tier == .minute { Self.markHistory(mark, &state) }
                 if state.tiers[tier]![mark.key] != nil {
                     state.tiers[tier]![mark.key]!.version += 1
                     state.tiers[tier]![mark.key]!.dirty = true
@@ -15,6 +16,24 @@ extension MemoryStore {
                         table: mark.table ?? .empty)
                 }
             }
+        }
+    }
+
+    private static func markHistory(_ mark: BucketMark, _ state: inout State) {
+        if state.histories[mark.key] == nil {
+            state.histories[mark.key] = BucketHistory(
+                key: mark.key, version: 1, done: mark.table == nil ? 0 : 1, events: mark.events, created: mark.causes)
+        } else {
+            state.histories[mark.key]!.version += 1
+            state.histories[mark.key]!.causes.formUnion(mark.causes)
+        }
+    }
+
+    package func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory] {
+        try await read("histories") { state in
+            state.histories.values
+                .filter { history in history.key.project == project && minutes.contains { $0.contains(history.key.index) } }
+                .sorted { $0.key < $1.key }
         }
     }
 
@@ -67,6 +86,7 @@ extension MemoryStore {
                 guard var present = state.tiers[tier]![bucket.key], present.done < bucket.version else { continue }
                 present.table = bucket.table
                 present.done = bucket.version
+                if tier == .minute { state.histories[bucket.key]?.roll(bucket) }
                 present.dirty = present.version != bucket.version
                 state.tiers[tier]![bucket.key] = present
                 applied += 1

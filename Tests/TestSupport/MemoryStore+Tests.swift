@@ -46,6 +46,7 @@ extension MemoryStore {
     package var storedHeads: [StoredSegmentHead] { state.withLock { $0 }.segmentHeads.values.sorted { $0.day < $1.day } }
     package var blobKeys: [SegmentBlob.Key] { state.withLock { Array($0.segmentBlobs.keys) } }
     package func editBlob(_ key: SegmentBlob.Key, _ body: (inout [UInt8]) -> Void) { state.withLock { body(&$0.segmentBlobs[key]!) } }
+    package func removeEvent(_ project: ProjectID, _ id: String) { state.withLock { $0.events[Key(project, id)] = nil } }
     package func removeBlob(_ key: SegmentBlob.Key) { state.withLock { $0.segmentBlobs[key] = nil } }
     package func editHeads(_ body: (inout [UInt8]) -> Void) {
         state.withLock { state in for key in state.segmentHeads.keys { body(&state.segmentHeads[key]!.bytes) } }

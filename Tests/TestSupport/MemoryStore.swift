@@ -23,6 +23,9 @@ package final class MemoryStore: Store {
     struct State: Sendable {
         var events: [Key: StoredEvent] = [:]
         var tiers: [RollupTier: [BucketKey: Rollup]] = [.minute: [:], .hour: [:], .day: [:]]
+        var proofKey: [UInt8]?
+        /// Of minutes.
+        var histories: [BucketKey: BucketHistory] = [:]
         var reports: [DeliveryReport] = []
         var records: [ProjectID: ProjectRecord] = [:]
         /// Processes that began, for each delivery.

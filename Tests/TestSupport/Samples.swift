@@ -12,6 +12,13 @@ extension WallClock {
     package static func fixed(_ now: Timestamp) -> WallClock { WallClock { now } }
 }
 
+extension Roller {
+    /// One whose journals say noon.
+    package init(store: any RollupStore & ProjectStore, logger: Logger) {
+        self.init(store: store, clock: .fixed(noon), logger: logger)
+    }
+}
+
 extension IDGenerator {
     /// `prefix0`, `prefix1`, …
     package static func counting(_ prefix: String = "id") -> IDGenerator {

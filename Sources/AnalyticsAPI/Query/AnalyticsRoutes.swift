@@ -11,31 +11,32 @@ struct AnalyticsRoutes: Sendable {
     /// Of what answers hold until they are written.
     let answers: ByteBudget
 
+    static let timeseriesPath = "/api/v1/analytics/timeseries"
+    static let topnPath = "/api/v1/analytics/topn"
+    static let uniquesPath = "/api/v1/analytics/uniques"
+
     var routes: [Route] {
-        [
-            Route(.get, "/api/v1/analytics/timeseries", .read, timeseries),
-            Route(.get, "/api/v1/analytics/topn", .read, topn),
-            Route(.get, "/api/v1/analytics/uniques", .read, uniques),
-            Route(.get, "/analytics/timeseries", .read, timeseries),
-            Route(.get, "/analytics/topn", .read, topn),
+        let responder = QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers)
+        return [
+            responder.route(Self.timeseriesPath, timeseries),
+            responder.route(Self.topnPath, topn),
+            responder.route(Self.uniquesPath, uniques),
+            responder.route("/analytics/timeseries", as: Self.timeseriesPath, timeseries),
+            responder.route("/analytics/topn", as: Self.topnPath, topn),
             Route(.get, "/stats", .read, stats),
         ]
     }
 
-    private func question(
-        _ request: Request, _ principal: Principal, _ allowed: [String], now: Timestamp, hasInterval: Bool = true
-    ) async throws -> QuestionParameters {
+    private func question(_ asked: AskedQuestion, _ allowed: [String], hasInterval: Bool = true) async throws -> QuestionParameters {
         try await QuestionParameters(
-            request, allowed: allowed, project: principal.project, zones: zones, now: now, hasInterval: hasInterval,
-            projectZone: { try await engine.timeZone(of: principal.project) })
+            asked.query, allowed: allowed + ["explain"], project: asked.project, zones: zones, now: asked.now, hasInterval: hasInterval,
+            projectZone: { try await asked.engine.timeZone(of: asked.project) })
     }
 
     // MARK: Time series
 
-    private func timeseries(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let now = clock.now()
-        let question = try await question(
-            request, principal, ["metric", "groupBy", "limit", "compare", "compareFrom", "compareTo"], now: now)
+    func timeseries(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let question = try await question(asked, ["metric", "groupBy", "limit", "compare", "compareFrom", "compareTo"])
         let metric = try question.metric()
         let dimension = try question.dimension("groupBy")
         let limit = try question.parameters.limit(in: TimeseriesQuery.limits)
@@ -44,8 +45,8 @@ struct AnalyticsRoutes: Sendable {
         var query = TimeseriesQuery(
             question.selection, metric: metric, by: dimension, limit: limit ?? TimeseriesQuery.defaultLimit, starts: question.range.starts)
         try Self.checkSize(query)
-        let age = try question.age(metric, now: now)
-        let answered = try await engine.timeseries(query, age, for: context.asker)
+        let age = try question.age(metric, now: asked.now)
+        let answered = try await asked.engine.timeseries(query, age, for: asked.asker)
         var response = TimeseriesResponse(
             range: question.range, metric: metric, asOf: answered.asOf, answer: answered.answer, isCached: answered.isCached)
         if let earlier {
@@ -53,14 +54,12 @@ struct AnalyticsRoutes: Sendable {
                 question.selection.within(earlier), metric: metric, by: dimension, limit: query.limit,
                 keys: dimension == nil ? nil : answered.answer.series.compactMap(\.key), starts: earlier.starts)
             try Self.checkSize(query)
-            let compared = try await engine.timeseries(query, age, for: context.asker)
+            let compared = try await asked.engine.timeseries(query, age, for: asked.asker)
             response.earlier = (earlier, compared.answer)
             response.isCached = answered.isCached && compared.isCached
             response.asOf = min(answered.asOf, compared.asOf)
         }
-        let lease = answers.lease()
-        try lease.hold(response.size)
-        return response.response(zones: zones, holding: lease)
+        return response.answer(to: question, zones: zones)
     }
 
     private static func checkSize(_ query: TimeseriesQuery) throws(Problem) {
@@ -99,9 +98,8 @@ struct AnalyticsRoutes: Sendable {
 
     // MARK: Tops
 
-    private func topn(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let now = clock.now()
-        let question = try await question(request, principal, ["metric", "dimension", "n"], now: now, hasInterval: false)
+    func topn(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let question = try await question(asked, ["metric", "dimension", "n"], hasInterval: false)
         guard let dimension = try question.dimension("dimension") else {
             throw QueryParameters.invalid("dimension", "is missing: it names what is counted by, such as type, userId or data.plan.")
         }
@@ -109,24 +107,17 @@ struct AnalyticsRoutes: Sendable {
         let query = TopQuery(
             question.selection, by: dimension, metric: metric,
             limit: try question.parameters.integer("n", in: TopQuery.limits) ?? TopQuery.defaultLimit)
-        let answered = try await engine.top(query, question.age(metric, now: now), for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(answered.answer.size)
-        return TopResponse.response(
-            answered.answer, question.range, asOf: answered.asOf, isCached: answered.isCached, zones: zones, holding: lease)
+        let answered = try await asked.engine.top(query, question.age(metric, now: asked.now), for: asked.asker)
+        return TopResponse.answer(answered.answer, to: question, asOf: answered.asOf, isCached: answered.isCached, zones: zones)
     }
 
     // MARK: Uniques
 
-    private func uniques(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let now = clock.now()
-        let question = try await question(request, principal, [], now: now)
+    func uniques(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let question = try await question(asked, [])
         let query = TimeseriesQuery(question.selection, metric: .users, starts: question.range.starts)
-        let answered = try await engine.timeseries(query, question.age(.users, now: now), for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(answered.answer.size)
-        return UniquesResponse.response(
-            answered.answer, question.range, asOf: answered.asOf, isCached: answered.isCached, zones: zones, holding: lease)
+        let answered = try await asked.engine.timeseries(query, question.age(.users, now: asked.now), for: asked.asker)
+        return UniquesResponse.answer(answered.answer, to: question, asOf: answered.asOf, isCached: answered.isCached, zones: zones)
     }
 }
 

@@ -16,7 +16,7 @@ enum QueryResponse {
     }
 
     /// The named groups, largest first, and the sum of the others.
-    static func counts(_ counts: Counts, _ query: CountQuery, isCached: Bool, holding lease: ByteBudget.Lease) -> Response {
+    static func counts(_ counts: Counts, _ query: CountQuery, isCached: Bool, settled: String) -> QuestionAnswer {
         let begin = JSONPart.once { writer in
             writer.key("from")
             writer.timestamp(query.from)
@@ -34,8 +34,9 @@ enum QueryResponse {
             writer.endObject()
             writer.member("other", counts.other)
         }
-        return .json(
-            headers: [.xCache: isCached ? "HIT" : "MISS"], capacity: 128 + counts.groups.count * 32, holding: lease, [begin, groups, end])
+        return QuestionAnswer(
+            headers: [.xCache: isCached ? "HIT" : "MISS"], size: counts.size, capacity: 128 + counts.groups.count * 32,
+            parts: [begin, groups, end], settled: settled)
     }
 }
 

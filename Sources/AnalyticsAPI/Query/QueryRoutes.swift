@@ -7,15 +7,18 @@ internal import Hummingbird
 struct QueryRoutes: Sendable {
     let reader: EventReader
     let engine: QueryEngine
+    let zones: ZoneDatabase
+    let clock: WallClock
     /// Of what answers hold until they are written.
     let answers: ByteBudget
 
     static let maximumLimit = 1000
+    static let countsPath = "/api/v1/events/counts"
 
     var routes: [Route] {
         [
             Route(.get, "/api/v1/events", .read, list),
-            Route(.get, "/api/v1/events/counts", .read, counts),
+            QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers).route(Self.countsPath, Self.counts),
             Route(.get, "/api/v1/events/{id}", .read, event),
         ]
     }
@@ -42,18 +45,16 @@ struct QueryRoutes: Sendable {
         return .json(capacity: 1024, holding: lease, [.once { $0.members(of: event) }])
     }
 
-    private func counts(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let parameters = try QueryParameters(request, allowed: ["type", "source", "from", "to", "groupBy", "limit"])
+    static func counts(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let parameters = try QueryParameters([asked.query], allowed: ["type", "source", "from", "to", "groupBy", "limit", "explain"])
         let grouping = try parameters.single("groupBy")
         guard let grouping = CountQuery.Grouping(rawValue: grouping ?? "type") else {
             throw QueryParameters.invalid("groupBy", "may be \(CountQuery.Grouping.allCases.map(\.rawValue).joined(separator: " or ")).")
         }
         let query = CountQuery(
-            try parameters.selection(of: principal.project), grouping: grouping,
+            try parameters.selection(of: asked.project), grouping: grouping,
             limit: try parameters.limit(in: CountQuery.limits) ?? CountQuery.defaultLimit)
-        let (counts, isCached) = try await engine.counts(query, for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(counts.size)
-        return QueryResponse.counts(counts, query, isCached: isCached, holding: lease)
+        let (counts, isCached) = try await asked.engine.counts(query, for: asked.asker)
+        return QueryResponse.counts(counts, query, isCached: isCached, settled: parameters.query(without: ["explain"]))
     }
 }

@@ -12,11 +12,11 @@ struct QuestionParameters {
 
     /// - Parameter projectZone: Asked for where the request names no zone.
     init(
-        _ request: Request, allowed: [String], project: ProjectID, zones: ZoneDatabase, now: Timestamp, hasInterval: Bool = true,
+        _ query: String, allowed: [String], project: ProjectID, zones: ZoneDatabase, now: Timestamp, hasInterval: Bool = true,
         projectZone: () async throws -> ZoneName?
     ) async throws {
         let names = hasInterval ? Self.names : Self.names.filter { !$0.equalsUTF8("interval") }
-        parameters = try QueryParameters(request, allowed: names + allowed, prefix: "data.")
+        parameters = try QueryParameters([query], allowed: names + allowed, prefix: "data.")
         selection = try parameters.filters(of: project)
         selection.includesBots = try parameters.includesBots()
         let interval = try parameters.choice("interval", of: CalendarInterval.self) ?? .day
@@ -59,6 +59,12 @@ struct QuestionParameters {
     static func tooManyBuckets(_ name: String) -> Problem {
         QueryParameters.invalid(
             name, "gives more than \(QuestionRange.maximumBuckets) buckets. Ask for a shorter range, or for a longer 'interval'.")
+    }
+
+    /// The question with its range and zone filled in, as a query.
+    var settled: String {
+        parameters.query(
+            without: ["explain", "maxAge"], with: [("from", range.from.rfc3339), ("to", range.to.rfc3339), ("tz", range.zone.text)])
     }
 
     /// The metric; events where nothing is said.

@@ -41,7 +41,7 @@ struct TimeseriesResponse {
     /// About the bytes that it takes in memory.
     var size: Int { answer.size + (earlier?.answer.size ?? 0) + range.starts.count * 8 }
 
-    func response(zones: ZoneDatabase, holding lease: ByteBudget.Lease) -> Response {
+    func answer(to question: QuestionParameters, zones: ZoneDatabase) -> QuestionAnswer {
         let begin = JSONPart.once { [range, metric, asOf] writer in
             QuestionResponse.common(range, asOf: asOf, to: &writer)
             writer.member("interval", range.interval.rawValue)
@@ -57,7 +57,9 @@ struct TimeseriesResponse {
             }
             parts += [begin] + Self.parts(earlier.range, earlier.answer) + [.once { $0.endObject() }]
         }
-        return .json(headers: QuestionResponse.headers(isCached: isCached, zones: zones), capacity: size, holding: lease, parts)
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: isCached, zones: zones), size: size, capacity: size, parts: parts,
+            settled: question.settled)
     }
 
     private static func parts(_ range: QuestionRange, _ answer: Timeseries) -> [JSONPart] {
@@ -85,9 +87,10 @@ struct TimeseriesResponse {
 }
 
 enum TopResponse {
-    static func response(
-        _ top: Top, _ range: QuestionRange, asOf: Timestamp, isCached: Bool, zones: ZoneDatabase, holding lease: ByteBudget.Lease
-    ) -> Response {
+    static func answer(
+        _ top: Top, to question: QuestionParameters, asOf: Timestamp, isCached: Bool, zones: ZoneDatabase
+    ) -> QuestionAnswer {
+        let range = question.range
         let begin = JSONPart.once { QuestionResponse.common(range, asOf: asOf, hasBuckets: false, to: &$0) }
         let items = JSONPart.list("items", of: top.items) { item, writer in
             writer.beginObject()
@@ -105,16 +108,17 @@ enum TopResponse {
             writer.key("other")
             writer.metricValue(top.other)
         }
-        return .json(
-            headers: QuestionResponse.headers(isCached: isCached, zones: zones), capacity: 256 + top.items.count * 48, holding: lease,
-            [begin] + items + [end])
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: isCached, zones: zones), size: top.size, capacity: 256 + top.items.count * 48,
+            parts: [begin] + items + [end], settled: question.settled)
     }
 }
 
 enum UniquesResponse {
-    static func response(
-        _ answer: Timeseries, _ range: QuestionRange, asOf: Timestamp, isCached: Bool, zones: ZoneDatabase, holding lease: ByteBudget.Lease
-    ) -> Response {
+    static func answer(
+        _ answer: Timeseries, to question: QuestionParameters, asOf: Timestamp, isCached: Bool, zones: ZoneDatabase
+    ) -> QuestionAnswer {
+        let range = question.range
         let begin = JSONPart.once { writer in
             QuestionResponse.common(range, asOf: asOf, to: &writer)
             writer.member("interval", range.interval.rawValue)
@@ -122,9 +126,9 @@ enum UniquesResponse {
             writer.metricValue(answer.total)
         }
         let values = JSONPart.list("values", of: answer.series.first?.values ?? []) { value, writer in writer.metricValue(value) }
-        return .json(
-            headers: QuestionResponse.headers(isCached: isCached, zones: zones), capacity: 256 + answer.size, holding: lease,
-            [begin] + QuestionResponse.buckets(range) + values)
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: isCached, zones: zones), size: answer.size, capacity: 256 + answer.size,
+            parts: [begin] + QuestionResponse.buckets(range) + values, settled: question.settled)
     }
 }
 

@@ -17,7 +17,7 @@ struct EventRemoval: Sendable {
     func mark(_ minutes: [BucketKey]) async throws(StoreError) {
         let records = ProjectRecords(try await store.newestRecords(of: Array(Set(minutes.map(\.project)))))
         var marks = BucketMarks()
-        for minute in minutes where minute.index >= records.firstWholeMinute(of: minute.project) { marks.touch(minute) }
+        for minute in minutes where minute.index >= records.firstWholeMinute(of: minute.project) { marks.touch(minute, causes: .erasure) }
         if !marks.isEmpty { try await marks.write(to: store) }
     }
 

@@ -7,6 +7,8 @@ internal import CoreMetrics
 actor IdentityIndex {
     private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     private let gate: QueryGate
+    /// Whether segments are passed over.
+    private let isFromEvents: Bool
     private let inFlight = SingleFlight<State, Known>()
     private var projects: [ProjectID: Known] = [:]
 
@@ -41,9 +43,10 @@ actor IdentityIndex {
     /// Days whose heads are read together.
     private static let daysAtATime: Int64 = 400
 
-    init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore, gate: QueryGate) {
+    init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore, gate: QueryGate, isFromEvents: Bool = false) {
         self.store = store
         self.gate = gate
+        self.isFromEvents = isFromEvents
     }
 
     /// Throws a ``QueryTooLargeError`` where there are too many links, and what the gate throws.
@@ -104,13 +107,14 @@ actor IdentityIndex {
         var unreadable: Set<Int64> = []
         for _ in 0..<8 {
             var plan = SegmentPlan(range, fields: [], unreadable: unreadable)
-            try await plan.add(versions, of: state.project, from: store)
+            if !isFromEvents { try await plan.add(versions, of: state.project, from: store) }
+            let scans = isFromEvents ? [range] : plan.scans
             do {
                 var links = LinkCollector()
                 for (day, told) in try await store.links(of: state.project, plan.sources) { links.add(told, of: day) }
-                if !plan.scans.isEmpty {
+                if !scans.isEmpty {
                     let selection = Selection(project: state.project, types: [IdentityLink.eventType])
-                    links = try await store.scanEvents(selection, in: plan.scans, reading: [], into: links)
+                    links = try await store.scanEvents(selection, in: scans, reading: [], into: links)
                 }
                 return try links.days()
             } catch let failure as UnreadableRun {

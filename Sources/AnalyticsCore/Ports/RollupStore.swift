@@ -1,6 +1,6 @@
 /// Keeps marks and counts of buckets, and counts events.
 public protocol RollupStore: Sendable {
-    /// Marks buckets: for each `v += 1, dirty = true`. One that is missing is created: marked, or, where the mark brings a table, with
+    /// Marks buckets: for each `v += 1, dirty = true`, and its causes beside those that are there. One that is missing is created: marked, or, where the mark brings a table, with
     /// this as the count of its first version. Returns when that is durable.
     ///
     /// A bucket's first version is ``RollupTier/firstVersion``. That of a day is drawn at random, so that a store that was emptied, or another
@@ -29,13 +29,17 @@ public protocol RollupStore: Sendable {
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer
 
-    /// For each: where `done < version`, sets the table, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket.
+    /// For each: where `done < version`, sets the table, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket; of
+    /// minutes the history too, as ``BucketHistory/roll(_:)`` does.
     /// Returns how many applied. One that does not apply is no error: a newer count is there already.
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int
 
     /// Clears the marks of buckets that are still at these versions; their tables and `done` stay as they are. For minutes whose events may
     /// be deleted.
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError)
+
+    /// How minutes came to what they count, in the order of their indexes; those alone that are there. Ranges of a few days at the most.
+    func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory]
 
     /// The smallest and the largest index of a tier's buckets or, for minutes, of the stored events too; `nil` when there are none.
     /// Held to the times that an event can have. For commands that walk everything.

@@ -3,10 +3,10 @@
 /// Two adapters, one contract: MongoDB, and SQLite for the service in one process. Every operation can be repeated, and does no
 /// harm when it takes effect late, after its caller has given up on it.
 public typealias Store = StoreLifecycle & EventStore & EventScanner & RollupStore & SegmentStore & ReportStore & ProjectStore & AttemptStore
-    & VisitorSecretStore & ErasureStore
+    & VisitorSecretStore & ErasureStore & ProofStore
 
 /// What questions are answered from.
-public typealias QuestionStore = EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore
+public typealias QuestionStore = EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore & ProofStore
 
 /// What a processor writes to.
 public typealias ProcessorStore = EventStore & RollupStore & SegmentStore & ReportStore & ProjectStore & AttemptStore & ErasureStore

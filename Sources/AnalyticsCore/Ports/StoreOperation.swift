@@ -3,6 +3,7 @@ public enum StoreOperation: String, PortOperation {
     case prepare
     case checkHealth = "check_health"
     case identity
+    case proofKey = "proof_key"
     case insert
     case event
     case events
@@ -20,6 +21,7 @@ public enum StoreOperation: String, PortOperation {
     case generation
     case dirtyBuckets = "dirty_buckets"
     case rollups
+    case histories
     case countEvents = "count_events"
     case roll
     case unmark

@@ -58,7 +58,7 @@ extension Flush {
 
     private func mark(_ salvage: EnvelopeSalvage) async throws {
         var marks = BucketMarks()
-        for minute in salvage.buckets { marks.touch(minute) }
+        for minute in salvage.buckets { marks.touch(minute, causes: .redelivery) }
         guard !marks.isEmpty else { return }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
     }

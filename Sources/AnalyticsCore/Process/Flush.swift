@@ -35,7 +35,7 @@ struct Flush: Sendable {
         let admission = try await untilDone("admit") { () throws(StoreError) in try await admit(events) }
         let inserted = try await insert(admission.open)
         var outcomes = admission.outcomes(inserted)
-        var marks = BucketMarks()
+        var marks = BucketMarks(at: clock.now())
         for (stored, outcome) in zip(events, outcomes) { marks.touch(stored, outcome) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
         outcomes = try await untilDone("erase") { [outcomes] () throws(StoreError) in try await erasures.confirm(events, outcomes) }

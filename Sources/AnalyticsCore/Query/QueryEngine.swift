@@ -1,19 +1,22 @@
 /// Answers questions: from the cache where the generation of the range still stands, else from what is stored.
 public struct QueryEngine: Sendable {
-    private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
+    private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore
     private let cache: QuestionCache
+    private let gate: QueryGate
     private let dirtyMinutes: DirtyMinuteCache
-    private let identities: IdentityIndex
+    private var identities: IdentityIndex
     private let recent = RecentAnswers()
+    private var source = AnswerSource.stored
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
     private static let longestAsAsked: Int64 = 500
     /// 1972-01-01. Before, offsets of zones may cut minutes, and each costs queries of its own: only where there are events.
     private static let wholeQuarters = Timestamp(day: 730)
 
-    public init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore, cache: any CountCache, gate: QueryGate) {
+    public init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate) {
         self.store = store
         self.cache = QuestionCache(store: store, cache: cache, gate: gate)
+        self.gate = gate
         dirtyMinutes = DirtyMinuteCache(store: store)
         identities = IdentityIndex(store: store, gate: gate)
         RollupMetrics.prepare()
@@ -26,8 +29,8 @@ public struct QueryEngine: Sendable {
         guard let range = try await range(of: question.selection) else {
             return (try question.reducer(over: .nothing).answer(), false)
         }
-        return try await cache.answer(to: question, over: range, for: asker) {
-            var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range))
+        return try await answer(to: question, over: range, for: asker) {
+            var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range), from: source)
             try await reader.read(range)
             return try reader.reducer.answer()
         }
@@ -41,12 +44,28 @@ public struct QueryEngine: Sendable {
         let reducer = question.reducer(over: range)
         // Events outside of the range may join users, so answers are cached under what they say.
         let identities = reducer.isByActor ? try await identities.map(of: question.selection.project, for: asker) : .empty
-        return try await cache.answer(to: question, over: range, under: identities.digest, for: asker) {
-            let reader = RowReader(store: store, selection: question.selection, range: range, identities: identities)
+        if reducer.isByActor { source.record?.add(identities: identities.digest) }
+        return try await answer(to: question, over: range, under: identities.digest, for: asker) {
+            let reader = RowReader(store: store, selection: question.selection, range: range, identities: identities, source: source)
             let reducer = try await reader.read(into: reducer)
             try await store.checkUncut(question.selection.project, from: range.lowerBound)
             return try reducer.answer()
         }
+    }
+
+    private func answer<Q: Question>(
+        to question: Q, over range: Range<Timestamp>, under digest: Int64 = 0, for asker: Asker,
+        _ compute: @escaping @Sendable () async throws -> Q.Answer
+    ) async throws -> (answer: Q.Answer, cached: Bool) {
+        if case .stored = source { return try await cache.answer(to: question, over: range, under: digest, for: asker, compute) }
+        let answer = try await asker.whileWaiting {
+            try await gate {
+                try await source.record?.begin(range, of: question.selection.project, in: store)
+                if case .events(let record) = source { record?.add(range) }
+                return try await compute()
+            }
+        }
+        return (answer, false)
     }
 
     /// One that may be some seconds old.
@@ -54,6 +73,10 @@ public struct QueryEngine: Sendable {
         _ selection: Selection, _ keyParts: [String], _ age: AnswerAge, for asker: Asker, size: @escaping @Sendable (Answer) -> Int,
         _ compute: @escaping @Sendable () async throws -> (answer: Answer, cached: Bool)
     ) async throws -> Answered<Answer> {
+        guard case .stored = source else {
+            let (answer, _) = try await compute()
+            return Answered(answer: answer, isCached: false, asOf: age.now)
+        }
         let range = [selection.from, selection.to].map { $0.map { String($0.milliseconds) } ?? "" }
         let key = Digest.hexadecimal(of: [selection.project.name] + range + selection.keyParts + keyParts)
         return try await recent.answer(key, age, for: asker, size: size, compute)
@@ -86,4 +109,51 @@ extension Range<Timestamp> {
 
     /// The UTC days that it touches.
     var days: Range<Int64> { lowerBound.day..<Timestamp(milliseconds: upperBound.milliseconds - 1).day + 1 }
+}
+
+/// What answers are computed from.
+enum AnswerSource: Sendable {
+    case stored
+    /// The same, but never the cache of answers, and written down.
+    case recorded(ReadingRecord)
+    /// Nothing but the events; rollups only of minutes whose events are deleted.
+    case events(ReadingRecord?)
+
+    var record: ReadingRecord? { if case .recorded(let record) = self { record } else { nil } }
+    var isEvents: Bool { if case .events = self { true } else { false } }
+}
+
+// MARK: - Proofs
+
+extension QueryEngine {
+    /// One that computes each answer, and writes down what it reads.
+    public func recording(_ record: ReadingRecord) -> QueryEngine {
+        var engine = self
+        engine.source = .recorded(record)
+        return engine
+    }
+
+    /// One that counts from the events. The record gets the ranges that it counts.
+    public func recounting(_ record: ReadingRecord? = nil) -> QueryEngine {
+        var engine = self
+        engine.source = .events(record)
+        engine.identities = IdentityIndex(store: store, gate: gate, isFromEvents: true)
+        return engine
+    }
+
+    /// What changes when it becomes known, or is not known any more, who is who.
+    public func identities(of project: ProjectID) async throws -> Int64 {
+        try await identities.map(of: project, for: .staying).digest
+    }
+
+    /// The sealed proof of an answer that was computed with this record.
+    public func proof(
+        of question: String, project: ProjectID, asOf: Timestamp, answer: String, zones: String?, _ record: ReadingRecord
+    ) async throws -> [UInt8] {
+        let watermark = try await store.newestRecords(of: [project]).first?.watermark
+        let key = try await store.proofKey(orElse: Proof.newKey())
+        let proof = Proof(
+            of: question, project: project, asOf: asOf, answer: answer, watermark: watermark, zones: zones, record)
+        return proof.text(record, key: key)
+    }
 }

@@ -1,6 +1,7 @@
 extension RollupReader {
     /// A part of a minute, which only its events can tell.
     mutating func addEdge(_ edge: Range<Timestamp>) async throws {
+        source.record?.add(events: [edge])
         let counted = try await count([edge], from: edge.lowerBound)
         // Read after the events: whatever was deleted before they were counted lies below it.
         let record = try await store.newestRecords(of: [selection.project]).first
@@ -11,28 +12,43 @@ extension RollupReader {
         guard page.rollups.allSatisfy({ $0.table.size == 0 }) else { throw ExpiredRangeError(reason: .cutMinute, watermark: watermark) }
     }
 
+    /// Counts whole minutes from their events alone.
+    mutating func recount(_ minutes: [Range<Int64>]) async throws {
+        var rest = minutes[...]
+        var step = Self.minutesAtATime
+        while let slice = rest.popSlice(length: step) {
+            let hasEvents = try await addEvents(of: slice)
+            try reducer.check()
+            step = hasEvents ? Self.minutesAtATime : min(step * 2, Self.longestStep * 1_440)
+        }
+    }
+
     /// Counts whole minutes from those of their events that are asked for. Minutes below the watermark as their rollups say, which were
-    /// complete when it rose past them.
-    mutating func addEvents(of minutes: [Range<Int64>]) async throws {
-        guard !minutes.isEmpty else { return }
-        var (whole, counted, first) = (minutes, reducer.emptied, Int64.min)
+    /// complete when it rose past them. Returns whether there were events.
+    @discardableResult
+    mutating func addEvents(of minutes: [Range<Int64>]) async throws -> Bool {
+        guard !minutes.isEmpty else { return false }
+        var (whole, first) = (minutes, Int64.min)
+        var counted = CountedRows(reducer: reducer.emptied, start: nil)
         repeat {
             whole = whole.from(first)
-            counted = try await count(whole.map(\.times)).reducer
+            counted = try await count(whole.map(\.times))
             // Read after the events: whatever was deleted before they were counted lies below it.
             first = try await store.newestRecords(of: [selection.project]).first?.firstWholeMinute ?? .min
         } while whole.from(first) != whole
-        reducer.merge(counted)
+        reducer.merge(counted.reducer)
         // As they are now: what was read before may be older than the watermark.
         try await store.eachRollupPage(.minute, project: selection.project, in: minutes.before(first)) { page in
             for rollup in page where !add(rollup.table, .minute, rollup.key.index) {
                 throw QueryTooLargeError(.uncounted(minute: Timestamp(minute: rollup.key.index)))
             }
         }
+        return !counted.isEmpty
     }
 
     /// Counts everything from the events, for a selection that rollups do not tell. So none of the range may lie below the watermark.
     mutating func addEvents(of parts: RangeDecomposition, from start: Timestamp) async throws {
+        source.record?.add(events: parts.wholeMinutes.map(\.times) + parts.edges)
         var rest = parts.wholeMinutes[...]
         var step = Self.minutesAtATime
         while let slice = rest.popSlice(length: step) {

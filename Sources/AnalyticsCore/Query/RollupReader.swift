@@ -9,6 +9,7 @@ struct RollupReader<Reducer: GroupReducer> {
     let dirtyMinutes: DirtyMinuteCache
     let selection: Selection
     var reducer: Reducer
+    let source: AnswerSource
     private let hasBoundaries: Bool
 
     /// Days, or hours, read at a time. Where there are none the step doubles, up to ``longestStep``: one event with a clock of the year 1 must
@@ -18,7 +19,11 @@ struct RollupReader<Reducer: GroupReducer> {
     /// Minutes read, or counted from their events, at a time.
     static var minutesAtATime: Int64 { 2_000 }
 
-    init(_ store: any RollupStore & ProjectStore, _ dirtyMinutes: DirtyMinuteCache, _ selection: Selection, _ reducer: Reducer) {
+    init(
+        _ store: any RollupStore & ProjectStore, _ dirtyMinutes: DirtyMinuteCache, _ selection: Selection, _ reducer: Reducer,
+        from source: AnswerSource = .stored
+    ) {
+        self.source = source
         self.store = store
         self.dirtyMinutes = dirtyMinutes
         self.selection = selection
@@ -29,9 +34,13 @@ struct RollupReader<Reducer: GroupReducer> {
     mutating func read(_ range: Range<Timestamp>) async throws {
         let parts = RangeDecomposition(range, boundaries: reducer.boundaries)
         guard selection.isToldByRollups else { return try await addEvents(of: parts, from: range.lowerBound) }
-        try await addBuckets(.day, parts.days)
-        try await addBuckets(.hour, parts.hours)
-        try await addMinutes(parts.minutes)
+        if source.isEvents {
+            try await recount(parts.wholeMinutes)
+        } else {
+            try await addBuckets(.day, parts.days)
+            try await addBuckets(.hour, parts.hours)
+            try await addMinutes(parts.minutes)
+        }
         for edge in parts.edges { try await addEdge(edge) }
         try reducer.check()
     }
@@ -63,7 +72,11 @@ struct RollupReader<Reducer: GroupReducer> {
     /// tables do not tell.
     private mutating func add(_ rollups: [Rollup], _ tier: RollupTier) -> [Rollup] {
         var finer: [Rollup] = []
-        for rollup in rollups where rollup.dirty || !add(rollup.table, tier, rollup.key.index) { finer.append(rollup) }
+        for rollup in rollups {
+            let isTold = !rollup.dirty && add(rollup.table, tier, rollup.key.index)
+            if !isTold { finer.append(rollup) }
+            if isTold || tier != .minute { source.record?.add(rollup, tier, isTold ? .rollup : .finer) }
+        }
         return finer
     }
 
@@ -85,7 +98,9 @@ struct RollupReader<Reducer: GroupReducer> {
         var unknown: [Rollup] = []
         for rollup in minutes {
             let table = rollup.dirty ? await dirtyMinutes.remembered(rollup) : nil
-            if table.map({ add($0, .minute, rollup.key.index) }) != true { unknown.append(rollup) }
+            let isRemembered = table.map { add($0, .minute, rollup.key.index) } ?? false
+            if !isRemembered { unknown.append(rollup) }
+            source.record?.add(rollup, .minute, isRemembered ? .cache : .events)
         }
         if unknown.count <= DirtyMinuteCache.sharedAtATime {
             var beyond: [Rollup] = []

@@ -72,10 +72,16 @@ public struct BucketMark: Sendable, Equatable {
     /// The count of the events that this mark stands for, where every one of them is known to be new: they are then the first version of
     /// a bucket that nobody has marked before.
     public var table: GroupTable?
+    /// How many events the table counts. Of minutes.
+    public var events: Int64?
+    /// Of minutes: kept until the next count, whose entry in the journal names them.
+    public var causes: BucketCauses
 
-    public init(key: BucketKey, table: GroupTable? = nil) {
+    public init(key: BucketKey, table: GroupTable? = nil, events: Int64? = nil, causes: BucketCauses = []) {
         self.key = key
         self.table = table
+        self.events = events
+        self.causes = causes
     }
 }
 
@@ -157,11 +163,16 @@ public struct RolledBucket: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
     public var table: GroupTable
+    /// How many events the table counts, and when they were counted. Of minutes, which keep a journal.
+    public var events: Int64?
+    public var at: Timestamp?
 
-    public init(key: BucketKey, version: Int64, table: GroupTable) {
+    public init(key: BucketKey, version: Int64, table: GroupTable, events: Int64? = nil, at: Timestamp? = nil) {
         self.key = key
         self.version = version
         self.table = table
+        self.events = events
+        self.at = at
     }
 }
 

@@ -1,17 +1,24 @@
 /// The buckets that a set of events touches.
 struct BucketMarks {
-    private struct Minute {
+    fileprivate struct Minute {
         var sums = GroupSums(hasQuarters: false)
         /// Whether every event that touched it is new, and counted here.
         var isWhole = true
+        var events: Int64 = 0
+        var causes: BucketCauses = []
 
         var table: GroupTable? { isWhole ? sums.table : nil }
     }
 
     private var marks: [BucketKey: Minute] = [:]
     private var otherHours: Set<BucketKey> = []
+    /// The last minute whose events are late now.
+    private let lastLate: Int64
 
-    init() {}
+    /// - Parameter now: By which events are late; `nil` where none is.
+    init(at now: Timestamp? = nil) {
+        lastLate = now.map { ($0 - BucketCauses.lateAfter).minute - 1 } ?? .min
+    }
 
     var minutes: some Collection<BucketKey> { marks.keys }
     var hours: Set<BucketKey> { otherHours.union(minutes.map(\.hour)) }
@@ -26,17 +33,19 @@ struct BucketMarks {
         switch outcome {
         case .stored:
             let key = BucketKey(project: event.project, index: event.timestamp.minute)
-            marks[key, default: Minute()].sums.add(
-                type: event.type, source: event.source, quarters: SIMD4(1, 0, 0, 0), bots: SIMD4(stored.isBot ? 1 : 0, 0, 0, 0))
+            marks[key, default: Minute()].add(stored, isLate: key.index <= lastLate)
         case .duplicate(let heldAt), .conflict(let heldAt):
-            touch(BucketKey(project: event.project, index: heldAt.minute))
-        case .redelivered, .refused, .expired, .erased:
-            touch(BucketKey(project: event.project, index: event.timestamp.minute))
+            touch(BucketKey(project: event.project, index: heldAt.minute), causes: .duplicate)
+        case .redelivered, .refused, .expired:
+            touch(BucketKey(project: event.project, index: event.timestamp.minute), causes: .redelivery)
+        case .erased:
+            touch(BucketKey(project: event.project, index: event.timestamp.minute), causes: .erasure)
         }
     }
 
-    mutating func touch(_ minute: BucketKey) {
+    mutating func touch(_ minute: BucketKey, causes: BucketCauses = []) {
         marks[minute, default: Minute()].isWhole = false
+        marks[minute, default: Minute()].causes.formUnion(causes)
     }
 
     /// An hour of which no minute is known.
@@ -54,9 +63,24 @@ struct BucketMarks {
     /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
-        try await store.mark(.minute, minutes.sorted().map { BucketMark(key: $0, table: marks[$0]?.table) })
+        try await store.mark(.minute, minutes.sorted().map { mark($0) })
         try await store.mark(.hour, hours.sorted())
         try await store.mark(.day, days.sorted())
+    }
+
+    private func mark(_ key: BucketKey) -> BucketMark {
+        guard let minute = marks[key] else { return BucketMark(key: key) }
+        return BucketMark(key: key, table: minute.table, events: minute.isWhole ? minute.events : nil, causes: minute.causes)
+    }
+}
+
+extension BucketMarks.Minute {
+    fileprivate mutating func add(_ stored: StoredEvent, isLate: Bool) {
+        sums.add(
+            type: stored.event.type, source: stored.event.source, quarters: SIMD4(1, 0, 0, 0),
+            bots: SIMD4(stored.isBot ? 1 : 0, 0, 0, 0))
+        events += 1
+        if isLate { causes.insert(.late) }
     }
 }
 

@@ -1,6 +1,8 @@
 /// Makes tables of minutes that a store counts from its events. Holds ``byteLimit`` bytes of them, and then takes no more minutes.
 struct MinuteTables: CountReducer {
     private(set) var tables: [Int64: GroupTable] = [:]
+    /// Events that each table counts.
+    private(set) var events: [Int64: Int64] = [:]
     /// The first minute that was not counted any more; `nil` when all were.
     private(set) var next: Int64?
 
@@ -9,6 +11,7 @@ struct MinuteTables: CountReducer {
     private var bytes = 0
     private var minute: Int64?
     private var sums = GroupSums(hasQuarters: false)
+    private var sum: Int64 = 0
 
     static let byteLimit = 4 << 20
 
@@ -29,6 +32,7 @@ struct MinuteTables: CountReducer {
         }
         guard wanted?.contains(row.minute) ?? true else { return true }
         sums.add(type: row.type, source: row.source, quarters: SIMD4(row.count, 0, 0, 0), bots: SIMD4(row.bots, 0, 0, 0))
+        sum &+= row.count
         return true
     }
 
@@ -40,8 +44,10 @@ struct MinuteTables: CountReducer {
         guard wanted?.contains(minute) ?? true else { return }
         let table = sums.table
         tables[minute] = table
+        events[minute] = sum
         bytes += table.size + 32
         sums = GroupSums(hasQuarters: false)
+        sum = 0
     }
 }
 

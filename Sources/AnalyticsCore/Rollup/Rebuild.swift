@@ -42,14 +42,16 @@ public struct Rebuild: Sendable {
         var marks = BucketMarks()
         try await store.eachRollupPage(.minute, project: project, in: [minutes]) { page in
             for rollup in page {
-                if rollup.key.index >= oldest { marks.touch(rollup.key) } else { marks.touch(hour: rollup.key.hour) }
+                if rollup.key.index >= oldest { marks.touch(rollup.key, causes: .rebuild) } else { marks.touch(hour: rollup.key.hour) }
             }
         }
         try await store.eachRollupPage(.hour, project: project, in: [days.lowerBound * 24..<days.upperBound * 24]) { page in
             for rollup in page { marks.touch(hour: rollup.key) }
         }
         let counted = try await store.countEvents(Selection(project: project), in: [minutes.times], into: MinutesWithEvents())
-        for minute in counted.minutes where minute >= oldest { marks.touch(BucketKey(project: project, index: minute)) }
+        for minute in counted.minutes where minute >= oldest {
+            marks.touch(BucketKey(project: project, index: minute), causes: .rebuild)
+        }
         return marks
     }
 }

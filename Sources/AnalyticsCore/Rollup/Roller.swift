@@ -9,6 +9,7 @@ public import ServiceLifecycle
 /// slower roller, a write that arrives late or a crash can put nothing wrong in place, and what was missed is still marked.
 public actor Roller: Service {
     private let store: any RollupStore & ProjectStore
+    private let clock: WallClock
     private let elapsed: ElapsedClock
     private let logger: Logger
     private var planners: [RollupTier: RollPlanner] = [:]
@@ -31,8 +32,11 @@ public actor Roller: Service {
 
     private static let expired = MetricCatalogue.metrics.rollupExpired.make()
 
-    public init(store: any RollupStore & ProjectStore, elapsed: ElapsedClock = .system, logger: Logger) {
+    public init(
+        store: any RollupStore & ProjectStore, clock: WallClock, elapsed: ElapsedClock = .system, logger: Logger
+    ) {
         self.store = store
+        self.clock = clock
         self.elapsed = elapsed
         lastPass = elapsed.now()
         self.logger = logger
@@ -165,9 +169,12 @@ public actor Roller: Service {
             // Read after the events: whatever was deleted before they were counted lies below it.
             let records = ProjectRecords(try await store.newestRecords(of: [slice.project]))
             let first = records.firstWholeMinute(of: slice.project)
+            let now = clock.now()
             // Every other marked minute is written, one without events too.
             let rolled = buckets.prefix { $0.key.index < next }.filter { $0.key.index >= first }.map {
-                RolledBucket(key: $0.key, version: $0.version, table: counted.tables[$0.key.index] ?? .empty)
+                RolledBucket(
+                    key: $0.key, version: $0.version, table: counted.tables[$0.key.index] ?? .empty,
+                    events: counted.events[$0.key.index] ?? 0, at: now)
             }
             try await write(.minute, rolled)
             ranges = ranges.from(next)

@@ -12,6 +12,7 @@ struct RowReader: Sendable {
     let range: Range<Timestamp>
     /// For reducers by actor.
     let identities: IdentityMap
+    var source = AnswerSource.stored
 
     /// Days whose versions and heads are read at a time.
     private static let daysAtATime: Int64 = 400
@@ -19,6 +20,7 @@ struct RowReader: Sendable {
     private static let attempts = 8
 
     func read<Reducer: RowReducer>(into reducer: Reducer) async throws -> Reducer {
+        if source.isEvents { return try await recount(into: reducer) }
         var unreadable: Set<Int64> = []
         var missing: Set<Int64> = []
         for _ in 0..<Self.attempts {
@@ -36,6 +38,7 @@ struct RowReader: Sendable {
 
     private func read<Reducer: RowReducer>(_ unreadable: Set<Int64>, into reducer: Reducer) async throws -> Reducer {
         guard let filter = RowFilter(selection), !reducer.fields.contains(.anonymousId) else {
+            source.record?.add(events: [range])
             return try await scan([range], into: reducer)
         }
         let plan = try await plan(fields: reducer.fields + filter.fields, unreadable)
@@ -47,6 +50,8 @@ struct RowReader: Sendable {
         } else {
             try await merge.readAll(plan.sources)
         }
+        for run in plan.sources { source.record?.add(run) }
+        source.record?.add(events: plan.scans)
         return merge.reducer
     }
 
@@ -65,8 +70,10 @@ struct RowReader: Sendable {
     // MARK: Events
 
     /// Gives what is scanned to the reducer; by actor only together with what segments hold, so it is kept.
-    private func scan<Reducer: RowReducer>(_ ranges: [Range<Timestamp>], into reducer: Reducer) async throws -> ScannedRows<Reducer> {
-        let collector = ScannedRows(reducer)
+    private func scan<Reducer: RowReducer>(
+        _ ranges: [Range<Timestamp>], of share: ActorShare? = nil, into reducer: Reducer
+    ) async throws -> ScannedRows<Reducer> {
+        let collector = ScannedRows(reducer, of: share)
         guard !ranges.isEmpty else { return collector }
         var scanned = try await store.scanEvents(
             selection, in: ranges, reading: reducer.fields.compactMap(\.path), into: collector)
@@ -74,13 +81,51 @@ struct RowReader: Sendable {
         return scanned
     }
 
-    private func scan<Reducer: RowReducer>(_ ranges: [Range<Timestamp>], into reducer: Reducer) async throws -> Reducer {
+    private func scan<Reducer: RowReducer>(
+        _ ranges: [Range<Timestamp>], of share: ActorShare? = nil, into reducer: Reducer
+    ) async throws -> Reducer {
         var merge = RowMerge(
             store: store, project: selection.project, filter: .everything, identities: identities,
-            reducer: try await scan(ranges, into: reducer)
+            reducer: try await scan(ranges, of: share, into: reducer)
         )
         if reducer.isByActor { try await merge.readByActor([]) }
         return merge.reducer
+    }
+
+    /// From the events alone, however many there are: by actor in as many passes as it takes, each over a share of the actors.
+    func recount<Reducer: RowReducer>(into reducer: Reducer, shares: UInt64 = 1) async throws -> Reducer {
+        guard reducer.isByActor else { return try await scan([range], into: reducer) }
+        var shares = shares
+        while true {
+            do {
+                var current = reducer
+                for share in 0..<shares {
+                    let share = shares == 1 ? nil : ActorShare(number: share, of: shares, identities: identities)
+                    current = try await scan([range], of: share, into: current)
+                }
+                return current
+            } catch let error as QueryTooLargeError where error.reason == .tooManyEvents && shares < Self.longestRecount {
+                shares *= 4
+            }
+        }
+    }
+
+    /// Passes of a recount.
+    private static let longestRecount: UInt64 = 1_024
+}
+
+/// Some of the actors; those that are one are in the same share.
+struct ActorShare: Sendable {
+    private let number: UInt64
+    private let count: UInt64
+    private let identities: IdentityMap
+
+    init(number: UInt64, of count: UInt64, identities: IdentityMap) {
+        (self.number, self.count, self.identities) = (number, count, identities)
+    }
+
+    func holds(_ event: ScannedEvent) -> Bool {
+        identities.actor(ActorName(event)?.key ?? .none).low % count == number
     }
 }
 
@@ -131,6 +176,8 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     private var day: Int64?
     private var bytes = 0
     private var failure: (any Error)?
+    /// The actors whose events are taken; all when `nil`.
+    private let share: ActorShare?
 
     /// Rows given on at a time.
     private static var rowsAtATime: Int { 16_384 }
@@ -138,11 +185,13 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     /// Bytes of rows that are kept.
     static var byteLimit: Int { 64 << 20 }
 
-    init(_ reducer: Reducer) {
+    init(_ reducer: Reducer, of share: ActorShare? = nil) {
         self.reducer = reducer
+        self.share = share
     }
 
     mutating func add(_ event: ScannedEvent) -> Bool {
+        if let share, !share.holds(event) { return true }
         if event.timestamp.day != day || (!reducer.isByActor && builder?.count ?? 0 >= Self.rowsAtATime) { close() }
         if builder == nil {
             day = event.timestamp.day

@@ -70,7 +70,7 @@ struct RebuildRollups: AsyncParsableCommand {
         let end = to ?? Range.always.upperBound
         guard start < end else { throw ValidationError("--from must lie before --to") }
         try await CommandSettings.withStore { store, _, logger in
-            let rebuild = Rebuild(store: store, roller: Roller(store: store, logger: logger))
+            let rebuild = Rebuild(store: store, roller: Roller(store: store, clock: .system, logger: logger))
             let minutes = try await rebuild.run(project: project, range: start..<end)
             try await SegmentBuilder(store: store, clock: .system, logger: logger).finish()
             print("\(minutes) minutes counted anew")

@@ -48,7 +48,7 @@ struct ServiceAssembly: Sendable {
 
     private func processing() -> [any Service] {
         [
-            Roller(store: backends.store, logger: logger),
+            Roller(store: backends.store, clock: .system, logger: logger),
             SegmentBuilder(store: backends.store, clock: .system, logger: logger),
             ErasureWorker(
                 store: backends.store, letters: backends.broker, clock: .system, makeID: .uuid7(clock: .system), logger: logger),

@@ -1,0 +1,79 @@
+public import AnalyticsCore
+internal import AnalyticsJSON
+
+/// Counts answers with a proof again, from the events alone.
+public struct ProofVerifier: Sendable {
+    private let store: any QuestionStore
+    private let zones: ZoneDatabase
+    private let gate: QueryGate
+
+    public init(store: any QuestionStore, zones: ZoneDatabase = .system, gate: QueryGate) {
+        self.store = store
+        self.zones = zones
+        self.gate = gate
+    }
+
+    /// - Parameter text: The answer of a route, with its member `proof`.
+    ///
+    /// Throws a ``ProofFault`` for what is no proof of this store, and whatever a question can throw: then nothing is known.
+    public func verify(_ text: [UInt8]) async throws -> ProofVerdict {
+        guard let (digest, found) = Proof.digest(ofAnswer: text), let found else { throw ProofFault.unreadable }
+        let proof = try Proof(text: found, key: await store.proofKey(orElse: Proof.newKey()))
+        guard digest.utf8.elementsEqual(proof.answer.utf8) else { throw ProofFault.otherAnswer }
+        let recount = ReadingRecord()
+        let engine = QueryEngine(store: store, cache: NoCache(), gate: gate).recounting(recount)
+        let counted = try await answer(to: proof, engine).text
+        // After the events: what is counted is then marked in what is compared, or is not marked at all.
+        let comparison = try await ProofComparison(proof, recount, in: store)
+        var haveIdentitiesChanged = false
+        if let identities = proof.identities { haveIdentitiesChanged = try await engine.identities(of: proof.project) != identities }
+        return ProofVerdict(
+            proof: proof, holds: Proof.digest(ofAnswer: counted)?.digest.utf8.elementsEqual(proof.answer.utf8) == true,
+            totals: (Self.total(text), Self.total(counted)), comparison: comparison,
+            watermark: try await store.newestRecords(of: [proof.project]).first?.watermark,
+            haveIdentitiesChanged: haveIdentitiesChanged, zones: zones.version)
+    }
+
+    /// The route's own answer, at the moment of the proof, read from the events.
+    private func answer(to proof: Proof, _ engine: QueryEngine) async throws -> QuestionAnswer {
+        guard let (path, query) = proof.question.cutUTF8(atFirst: "?") else { throw ProofFault.unreadable }
+        let asked = AskedQuestion(query: String(query), project: proof.project, now: proof.asOf, engine: engine)
+        let asOf = proof.asOf
+        let routes = AnalyticsRoutes(engine: engine, zones: zones, clock: WallClock { asOf }, answers: ByteBudget(limit: .max))
+        switch String(path) {
+        case AnalyticsRoutes.timeseriesPath: return try await routes.timeseries(asked)
+        case AnalyticsRoutes.topnPath: return try await routes.topn(asked)
+        case AnalyticsRoutes.uniquesPath: return try await routes.uniques(asked)
+        case QueryRoutes.countsPath: return try await QueryRoutes.counts(asked)
+        default: throw ProofFault.unknownFormat
+        }
+    }
+
+    private static func total(_ text: [UInt8]) -> String? {
+        var parser = JSONParser()
+        let text = PaddedBytes(text)
+        return try? parser.withMembers(of: text, at: text.all, maximumDepth: 12) { members in
+            members.with("total") { $0.json.text }
+        }
+    }
+}
+
+/// What came of counting an answer again.
+public struct ProofVerdict: Sendable {
+    public var proof: Proof
+    /// Whether the answer is the same, to the last digit.
+    public var holds: Bool
+    /// The answer's total then and now, where it has one.
+    public var totals: (then: String?, now: String?)
+    public var comparison: ProofComparison
+    /// Now.
+    public var watermark: Timestamp?
+    public var haveIdentitiesChanged: Bool
+    public var zones: String?
+}
+
+private struct NoCache: CountCache {
+    func value(for key: String) async -> CacheLookup { .miss }
+    func store(_ value: [UInt8], for key: String, timeToLive: Duration) async {}
+    func health() async -> Health { .down("none") }
+}
