@@ -6,6 +6,7 @@ public struct QueryEngine: Sendable {
     private let dirtyMinutes: DirtyMinuteCache
     private var identities: IdentityIndex
     private let recent = RecentAnswers()
+    private let dayTallies = DayTallies()
     private var source = AnswerSource.stored
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
@@ -32,6 +33,18 @@ public struct QueryEngine: Sendable {
         return try await answer(to: question, over: range, for: asker) {
             var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range), from: source)
             try await reader.read(range)
+            return try reader.reducer.answer()
+        }
+    }
+
+    /// The same for a series, of whose days that have not changed nothing is read again.
+    func answer(to question: RolledTimeseries, for asker: Asker = .staying) async throws -> (answer: Timeseries, cached: Bool) {
+        guard let range = try await range(of: question.selection) else {
+            return (try question.reducer(over: .nothing).answer(), false)
+        }
+        return try await answer(to: question, over: range, for: asker) {
+            var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range), from: source)
+            if case .stored = source { try await reader.read(range, keeping: dayTallies) } else { try await reader.read(range) }
             return try reader.reducer.answer()
         }
     }

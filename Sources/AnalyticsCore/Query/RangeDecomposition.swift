@@ -17,6 +17,24 @@ struct RangeDecomposition: Equatable {
         edges = Self.cut(rest, at: boundaries).flatMap(Self.cutAtMinutes)
     }
 
+    /// Takes the whole UTC days out of the hours, and returns them.
+    mutating func takeDaysOfHours() -> [Range<Int64>] {
+        let length = RollupTier.day.parts
+        var (days, left): ([Range<Int64>], [Range<Int64>]) = ([], [])
+        for range in hours {
+            let first = floorDivide(range.lowerBound + length - 1, by: length)
+            let end = floorDivide(range.upperBound, by: length)
+            guard first < end else {
+                left.append(range)
+                continue
+            }
+            days.append(first..<end)
+            left += [range.lowerBound..<first * length, end * length..<range.upperBound].filter { !$0.isEmpty }
+        }
+        hours = left
+        return days
+    }
+
     /// All of it but the edges, as minutes.
     var wholeMinutes: [Range<Int64>] {
         let all = days.scaled(by: RollupTier.day.parts * RollupTier.hour.parts) + hours.scaled(by: RollupTier.hour.parts) + minutes

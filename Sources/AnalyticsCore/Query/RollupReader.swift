@@ -34,6 +34,11 @@ struct RollupReader<Reducer: GroupReducer> {
     mutating func read(_ range: Range<Timestamp>) async throws {
         let parts = RangeDecomposition(range, boundaries: reducer.boundaries)
         guard selection.isToldByRollups else { return try await addEvents(of: parts, from: range.lowerBound) }
+        try await read(parts)
+    }
+
+    /// What rollups tell.
+    mutating func read(_ parts: RangeDecomposition) async throws {
         if source.isEvents {
             try await recount(parts.wholeMinutes)
         } else {

@@ -82,6 +82,48 @@ struct TimeseriesTests {
         }
     }
 
+    /// What is kept of a day is of one version of it.
+    @Test(arguments: 0..<10 as Range<UInt64>)
+    func daysThatHaveChangedAreReadAgain(seed: UInt64) async throws {
+        var random = Seeded(seed)
+        let base = Timestamp(rfc3339: "2026-03-26T20:00:00Z")!
+        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        var events: [Event] = []
+        for round in 0..<6 {
+            let new = (0..<1 + random.below(20)).map { index in
+                sample(
+                    "\(round).\(index)", type: ["é", "e\u{301}", "t1"].randomElement(using: &random)!, source: "s\(random.below(3))",
+                    at: base + .milliseconds(random.below(6 * 86_400_000)))
+            }
+            events += new
+            try await write(new, to: store)
+            if random.chance(50) { try await roller(store).finish() }
+            for _ in 0..<6 {
+                let query = try query(&random, events)
+                #expect(try await engine.timeseries(query).answer == brute(query, events), "seed \(seed), round \(round)")
+            }
+        }
+    }
+
+    @Test func whatDaysAreKeptIsBoundedInBytes() async {
+        let kept = DayTallies()
+        let query = TimeseriesQuery(Selection(project: Project.default), by: .type, starts: [noon])
+        func tally(_ groups: Int, _ day: Int64) -> TimeseriesTally {
+            var tally = TimeseriesTally(query).ofDay(day)
+            for group in 0..<groups {
+                _ = tally.add(EventCount(minute: day * 1_440, type: "t\(group)", source: "s", count: 1), from: Timestamp(day: day))
+            }
+            return tally
+        }
+        await kept.keep(tally(5_000, 0), "q", day: 0, version: 1)
+        guard case .tooLarge = await kept.find("q", day: 0, version: 1) else { return #expect(Bool(false), "5,000 groups are kept") }
+        guard case .unknown = await kept.find("q", day: 0, version: 2) else { return #expect(Bool(false), "of another version") }
+        for day in 1...200 as ClosedRange<Int64> { await kept.keep(tally(300, day), "q", day: day, version: day) }
+        var found = 0
+        for day in 1...200 as ClosedRange<Int64> { if case .tally = await kept.find("q", day: day, version: day) { found += 1 } }
+        #expect(found > 30 && found * tally(300, 1).size <= DayTallies.byteLimit)
+    }
+
     @Test func aCachedAnswerOfAnotherShapeIsComputedAgain() async throws {
         func one(_ values: [Int64]) -> Timeseries.Series {
             .init(key: nil, values: values.map { .integer($0) }, total: .integer(values.reduce(0, +)))

@@ -23,6 +23,14 @@ struct TimeseriesTally: GroupReducer {
             blocks = Array(repeating: nil, count: (buckets + Self.length - 1) / Self.length)
         }
 
+        /// Gives each sum that is not zero, with the number of its bucket.
+        func each(_ body: (_ bucket: Int, _ sum: Int64) -> Void) {
+            for (number, block) in blocks.enumerated() {
+                guard let block else { continue }
+                for (index, value) in block.enumerated() where value != 0 { body(number * Self.length + index, value) }
+            }
+        }
+
         func values(count: Int) -> [Int64] {
             Array(blocks.flatMap { $0 ?? Array(repeating: 0, count: Self.length) }.prefix(count))
         }
@@ -35,6 +43,21 @@ struct TimeseriesTally: GroupReducer {
     }
 
     var emptied: TimeseriesTally { TimeseriesTally(query) }
+
+    /// One that adds up a UTC day by quarters of an hour, under the same selection and groups.
+    func ofDay(_ day: Int64) -> TimeseriesTally {
+        let begin = Timestamp(day: day)
+        let starts = (0..<96).map { begin + .milliseconds($0 * Int(BucketSpan.quarter)) }
+        return TimeseriesTally(TimeseriesQuery(query.selection, by: query.dimension, starts: starts))
+    }
+
+    /// Says what ``ofDay(_:)`` depends on, beside the day.
+    var keyOfDays: String {
+        Digest.hexadecimal(of: [query.selection.project.name, query.dimension?.text ?? ""] + query.selection.keyParts)
+    }
+
+    /// About the bytes that it takes in memory.
+    var size: Int { bytes }
 
     var boundaries: [Timestamp] { Array(query.starts.dropFirst()) }
 
@@ -53,10 +76,17 @@ struct TimeseriesTally: GroupReducer {
         failure = failure ?? other.failure
         for (name, row) in zip(other.names, other.rows) {
             let place = place(of: name)
-            for (number, block) in row.blocks.enumerated() {
-                guard let block else { continue }
-                for (index, value) in block.enumerated() where value != 0 { add(value, to: place, number * Row.length + index) }
-            }
+            row.each { add($1, to: place, $0) }
+        }
+    }
+
+    /// Adds what ``ofDay(_:)`` has added up.
+    mutating func add(day: TimeseriesTally) {
+        let buckets = day.query.starts.map(bucket)
+        failure = failure ?? day.failure
+        for (name, row) in zip(day.names, day.rows) {
+            let place = place(of: name)
+            row.each { add($1, to: place, buckets[$0]) }
         }
     }
 
@@ -167,11 +197,8 @@ struct TimeseriesTally: GroupReducer {
     private func sum(_ groups: [Group]) -> Timeseries.Series {
         var values = Array(repeating: Int64(0), count: query.starts.count)
         for group in groups {
-            for (number, block) in (group.row?.blocks ?? []).enumerated() {
-                guard let block else { continue }
-                // None overflows: all of them together do not, and none is negative.
-                for (index, value) in block.enumerated() where value != 0 { values[number * Row.length + index] &+= value }
-            }
+            // None overflows: all of them together do not, and none is negative.
+            group.row?.each { values[$0] &+= $1 }
         }
         return .init(key: nil, values: values.map { .integer($0) }, total: .integer(groups.reduce(0) { $0 + $1.total }))
     }
