@@ -19,7 +19,8 @@ struct Asked {
                 publisher: MemoryBroker(), limits: EventLimits(),
                 horizons: IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet), clock: clock, ids: .counting()),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
-            storedWait: StorageWaiter(store: store), clock: clock, authenticator: AnonymousAccess(), readiness: { Readiness([]) },
+            storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: clock, ids: .counting()), clock: clock,
+            authenticator: AnonymousAccess(), readiness: { Readiness([]) },
             metrics: nil)
         return try await makeApplication(services: services, settings: APISettings(), logger: quiet).test(.router) { client in
             let response = try await client.executeRequest(uri: uri, method: .get, headers: [:], body: nil)

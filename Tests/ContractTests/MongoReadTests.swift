@@ -138,7 +138,7 @@ struct MongoReadTests {
 
     private func write(_ events: [StoredEvent], to store: MongoStore) async throws {
         var marks = BucketMarks()
-        for (event, outcome) in zip(events, try await store.insert(events)) { marks.touch(event.event, outcome) }
+        for (event, outcome) in zip(events, try await store.insert(events)) { marks.touch(event, outcome) }
         try await marks.write(to: store)
     }
 

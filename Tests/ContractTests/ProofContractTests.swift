@@ -29,7 +29,7 @@ struct ProofContractTests {
         func write(_ events: [StoredEvent], at time: Timestamp = ProofContractTests.now) async throws -> [InsertOutcome] {
             let outcomes = try await store.insert(events)
             var marks = BucketMarks(at: time)
-            for (event, outcome) in zip(events, outcomes) { marks.touch(event.event, outcome) }
+            for (event, outcome) in zip(events, outcomes) { marks.touch(event, outcome) }
             try await marks.write(to: store)
             return outcomes
         }
@@ -166,7 +166,7 @@ struct ProofContractTests {
                 // What segments are read for is decided by then.
                 _ = try await store.insert([late])
                 var marks = BucketMarks()
-                marks.touch(late.event, .stored)
+                marks.touch(late, .stored)
                 try await marks.write(to: store)
             }
             let text = try await desk.prove("/api/v1/analytics/uniques?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z")

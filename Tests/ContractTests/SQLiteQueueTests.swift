@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Foundation
 import Logging
+import Synchronization
 import TestSupport
 import Testing
 
@@ -89,6 +90,28 @@ struct SQLiteQueueTests {
             try await queue.checkHealth()
             try await consumer.first(confirmed + 1)
             #expect(consumer.bodies.allSatisfy { $0 == large.body })
+            await queue.shutdown()
+        }
+    }
+
+    /// It would wait for the write, and the disk may hang for ever.
+    @Test("Behind a write that hangs nothing is read, and both calls say why at once")
+    func refusesToReadBehindAHangingWrite() async throws {
+        try await withQueueFolder { folder in
+            let queue = try open(folder)
+            _ = await queue.publish([message(body(1))], to: .deadLetters)
+            try await eventually("nothing is written") { queue.state.withLock { !$0.isWriting } }
+            // As the worker does when it begins a write, and its watchdog when that does not end.
+            queue.state.withLock { state in
+                state.shrunk(more: true)
+                _ = state.nextStep(handoutLimit: 1, settles: true)
+                _ = state.health.failed(.append, "no commit", at: .now)
+            }
+            let error = await #expect(throws: BrokerError.self) { try await queue.deadLetters(after: nil, limit: DeadLetterLimit()) }
+            #expect(error?.code == .unavailable && error?.message == "no commit")
+            await #expect(throws: BrokerError.self) { try await queue.checkHealth() }
+            queue.state.withLock { _ = $0.health.succeeded(.append) }
+            #expect(try await queue.deadLetters(after: nil, limit: DeadLetterLimit()).letters.map(\.body) == [body(1)])
             await queue.shutdown()
         }
     }

@@ -100,7 +100,7 @@ struct TimeseriesTests {
             if random.chance(50) { try await roller(store).finish() }
             for _ in 0..<6 {
                 let query = try query(&random, events)
-                #expect(try await engine.timeseries(query).answer == brute(query, events), "seed \(seed), round \(round)")
+                #expect(try await engine.timeseries(query).answer == brute(query, events, bots: []), "seed \(seed), round \(round)")
             }
         }
     }
