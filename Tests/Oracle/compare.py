@@ -7,7 +7,7 @@
   --seed N          what is sent and asked (1)
   --logs N          logs; the service keeps the earlier ones, and so does the oracle (5)
   --queries N       questions for each log (200)
-  --only A,B        of timeseries,topn,uniques
+  --only A,B        of timeseries,topn,uniques,sessions,funnels,retention
   --metrics A,B     ask with these metrics only
   --types N         one more log, with N events and as many types at most (try 50000)
   --no-anonymous    events and questions without anonymousId, and so no identities, for a service that does not take it
@@ -84,7 +84,7 @@ class Comparison:
 
     def _draw(self, questions):
         route, parameters = questions.draw()
-        if self.options.no_anonymous:
+        if self.options.no_anonymous and isinstance(parameters, list):
             parameters = [pair for pair in parameters if pair[0] != "anonymousId"]
             parameters = [(name, "userId" if value == "anonymousId" else value) for name, value in parameters]
         return route, parameters
@@ -245,16 +245,19 @@ class Comparison:
         self.asked = asked
         path, got, expected = wrong
         return (
-            f"difference: seed {self.options.seed}, log {log.name} ({log.zone}), after {asked} answers\n  GET {path_of(route, parameters)}\n"
+            f"difference: seed {self.options.seed}, log {log.name} ({log.zone}), after {asked} answers\n  {'POST' if isinstance(parameters, dict) else 'GET'} {path_of(route, parameters)}\n"
             f"  as text:  {parameters}\n  at:       {path}\n  got:      {shown(got)}\n  expected: {shown(expected)}\n"
             f"  again:    compare.py {shlex.join(self.options.arguments)} --seed {self.options.seed}")
 
     def _shortened(self, oracle, route, parameters, wrong):
         """Without what it is wrong without."""
         for parameter in list(parameters):
-            if parameter[0] in ("from", "to"):
+            if parameter in ("from", "to", "steps") or parameter[0] in ("from", "to"):
                 continue
-            fewer = [other for other in parameters if other is not parameter]
+            if isinstance(parameters, dict):
+                fewer = {name: value for name, value in parameters.items() if name != parameter}
+            else:
+                fewer = [other for other in parameters if other is not parameter]
             with contextlib.suppress(Exception):
                 still = self._wrong(oracle, route, fewer)
                 if still and not still[0].startswith("status"):
@@ -267,7 +270,8 @@ class Comparison:
         """Numbers of events only grow, so each lies between what was stored before the question and what was sent before the answer.
         More identities make fewer users."""
         sender = Sender(self.service, log, self.options.live_seconds)
-        questions = Questions(log, self.options.seed, self.options.only, ["events"], now_ms())
+        counting = [route for route in self.options.only if route in ("timeseries", "topn", "uniques")]
+        questions = Questions(log, self.options.seed, counting or ["timeseries"], ["events"], now_ms())
         earlier = list(self.events)
         sender.start()
         try:
@@ -355,7 +359,7 @@ def fits_identify(event):
 
 
 def is_about_users(route, parameters):
-    return route == "uniques" or ("metric", "users") in parameters
+    return route in ("uniques", "sessions", "funnels", "retention") or {("metric", "users"), ("metric", "sessions")} & set(parameters)
 
 
 def outside(got, low, high):

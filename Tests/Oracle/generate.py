@@ -3,7 +3,7 @@
 import json
 import random
 
-from oracle import MEASURE
+from oracle import FILTER_LISTS, MEASURE, POSTED
 from zone import DAY, HOUR, MINUTE, SECOND, moment, zone
 
 # Windows of some days in which the zone's clocks or dates do something.
@@ -94,6 +94,8 @@ class Log:
         # Of their own, so that a seed goes on making the same log.
         self.agents = random.Random(f"{seed}/agents/{number}")
         self.agents_share = self.agents.choice([0, 0.2, 0.5])
+        # Of all users, none, or of each some; in some logs none has a session id.
+        self.sessions = self.random.choice([[], ["s1"], ["s1", "s2", "é", "e\u0301"]])
         self.hot = self._hot_times()
         self.events = []
         for _ in range(size or types or self.random.choice([1, 5, 30, 80, 150])):
@@ -121,9 +123,10 @@ class Log:
         draw = self.random.random()
         if draw < 0.35:
             return self.random.choice(self.hot) + self.random.choice([-1, 0, 0, 1, -MINUTE, MINUTE])
-        if draw < 0.5 and self.events:
-            # A tie.
-            return moment(self.random.choice(self.events)["timestamp"])
+        if draw < 0.65 and self.events:
+            # A tie, or as long after another event as a pause in a session may be.
+            pause = self.random.choice([0, 0, 0, 30 * MINUTE, 30 * MINUTE + 1, self.random.randrange(2 * HOUR), DAY, DAY + 1])
+            return min(moment(self.random.choice(self.events)["timestamp"]) + pause, self.end - 1)
         return self.random.randrange(self.begin, self.end)
 
     def _event(self):
@@ -141,6 +144,8 @@ class Log:
             event["correlationId"] = self.random.choice(self.ids)
         if self.agents.random() < self.agents_share:
             event["metadata"] = {"userAgent": self.agents.choice([*BOTS, *BOTS, *OTHERS])}
+        if self.sessions and self.random.random() < 0.5:
+            event["sessionId"] = self.random.choice(self.sessions)
         return event
 
     def _written(self, time):
@@ -244,12 +249,16 @@ class Questions:
     def draw(self):
         """(route, parameters)"""
         route = self.random.choice(self.routes)
+        if route in POSTED:
+            return route, self._funnel() if route == "funnels" else self._retention()
         place = self.random.choice([self.log.zone, self.log.zone, self.random.choice(ZONES)])
         interval = self.random.choice(["minute", "hour", "hour", "day", "day", "day", "week", "month"])
         question = self._range(place, interval)
         question += [("tz", place)] if self.random.random() < 0.9 else []
         question += self._filters()
-        if route != "uniques":
+        if route == "sessions":
+            question += self._visits()
+        elif route != "uniques":
             question += self._metric()
         if route == "topn":
             question.append(("dimension", self._dimension()))
@@ -265,6 +274,72 @@ class Questions:
         question += [("bots", self.bots.choice(["exclude", "include", "include"]))] if self.bots.random() < 0.5 else []
         return route, question
 
+    def _body(self, interval):
+        place = self.random.choice([self.log.zone, self.log.zone, self.random.choice(ZONES)])
+        body = {**dict(self._range(place, interval)), "tz": place}
+        filters = {}
+        for name, value in self._filters():
+            if name.startswith("data."):
+                filters.setdefault("data", {}).setdefault(name[5:], []).append(value)
+            else:
+                lists = {one: other for other, one in FILTER_LISTS.items()}
+                filters.setdefault(lists[name], []).append(value)
+        return {**body, **({"filters": filters} if filters else {})}
+
+    def _pattern(self, fewest=1):
+        pool = self.log.types * 3 + ["$identify"]
+        pattern = {"types": self.random.sample(pool, self.random.choice([fewest, 1, 2, 4]))}
+        if self.random.random() < 0.1:
+            pattern["sources"] = self.random.sample(self.log.sources, 2)
+        if self.random.random() < 0.15:
+            path, values = self.random.choice([
+                ("page", ["view", "order"]), ("flag", True), ("flag", [False, 0, None]), ("tags", ["a", "b", "c"]), ("deep.a.b", [1, 2, 3])])
+            pattern["data"] = {path: values}
+        return pattern
+
+    def _funnel(self):
+        body = {**self._body("day"), "steps": [self._pattern() for _ in range(self.random.choice([2, 2, 3, 4]))]}
+        order = self.random.choice([None, "ordered", "ordered", "strict", "any"])
+        body.update({"order": order} if order else {})
+        if self.random.random() < 0.9:
+            body["windowSeconds"] = self.random.choice([1, 60, 1_800, 1_801, 3_600, 86_400, 4 * 86_400, 400_000, 31_622_400])
+        if order != "strict" and self.random.random() < 0.4:
+            body["exclusions"] = [self._exclusion(len(body["steps"])) for _ in range(self.random.choice([1, 2]))]
+        if self.random.random() < 0.5:
+            body["groupBy"] = self._dimension()
+            body.update({"limit": self.random.choice([1, 2, 5])} if self.random.random() < 0.7 else {})
+        return body
+
+    def _exclusion(self, steps):
+        exclusion = self._pattern(fewest=0)
+        if self.random.random() < 0.6:
+            exclusion["afterStep"] = self.random.randrange(1, steps)
+            if self.random.random() < 0.5:
+                exclusion["beforeStep"] = self.random.randrange(exclusion["afterStep"] + 1, steps + 1)
+        return exclusion
+
+    def _retention(self):
+        interval = self.random.choice(["day", "day", "day", "week", "month"])
+        body = self._body(interval)
+        if interval != "day" or self.random.random() < 0.5:
+            body["interval"] = interval
+        for name in ("first", "returning"):
+            body.update({name: self._pattern(fewest=0)} if self.random.random() < 0.8 else {})
+        body.update({"firstEver": self.random.random() < 0.7} if self.random.random() < 0.8 else {})
+        body.update({"periods": self.random.choice([1, 2, 3, 8, 20])} if self.random.random() < 0.8 else {})
+        body.update({"mode": self.random.choice(["on", "on_or_after", "unbounded"])} if self.random.random() < 0.8 else {})
+        return body
+
+    def _visits(self):
+        question = []
+        if self.random.random() < 0.5:
+            question.append(("gapMinutes", str(self.random.choice([1, 29, 30, 31, 60, 1440]))))
+        if self.random.random() < 0.8:
+            question.append(("page", self.random.choice([*PATHS[:3], "data.items.sku", *self.paths])))
+        if self.random.random() < 0.5:
+            question.append(("limit", str(self.random.choice([1, 2, 5]))))
+        return question
+
     def _dimension(self):
         return self.random.choice(["type", "type", "source", "userId", "anonymousId", *PATHS, *self.paths])
 
@@ -275,7 +350,7 @@ class Questions:
         if draw < 0.3:
             return []
         if draw < 0.6:
-            return [("metric", self.random.choice(["events", "users", "users"]))]
+            return [("metric", self.random.choice(["events", "users", "users", "sessions", "sessions"]))]
         metric = f"{self.random.choice(['sum', 'sum', 'sum', 'avg', 'min', 'max', 'p50', 'p90', 'p99'])}({self.random.choice([*NUMERIC, *self.paths])})"
         assert MEASURE.fullmatch(metric)
         return [("metric", metric)]

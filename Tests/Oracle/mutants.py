@@ -261,12 +261,12 @@ class EventsAreInTheBucketThatTheyEnd(Oracle):
 
 
 class DefaultRangeHasOneBucketMore(Oracle):
-    def default_from(self, place, interval, end):
-        return self.bounds(place, interval, super().default_from(place, interval, end) - 1, end)[0]
+    def default_from(self, place, interval, end, count):
+        return self.bounds(place, interval, super().default_from(place, interval, end, count) - 1, end)[0]
 
 
 class DefaultRangeIsAbsolute(Oracle):
-    def default_from(self, place, interval, end):
+    def default_from(self, place, interval, end, count):
         return end - {"minute": HOUR, "hour": DAY, "day": 30 * DAY, "week": 84 * DAY, "month": 365 * DAY}[interval]
 
 
@@ -502,6 +502,409 @@ class UserIDsAsADimensionMerge(Oracle):
 class AnonymousIDsAsADimensionMerge(Oracle):
     def keys(self, event, dimension):
         return [(NULL, None)] if dimension == "anonymousId" and event.get(dimension) in self.belongs_to else super().keys(event, dimension)
+
+
+class SessionsKnowTheRangeAlone(Oracle):
+    def made_of(self, question, begin, end):
+        return [event for event in super().made_of(question, begin, end) if self.is_inside(event["timestamp"], begin, end)]
+
+
+class SessionsForgetWhatWasBefore(Oracle):
+    def made_of(self, question, begin, end):
+        return [event for event in super().made_of(question, begin, end) if event["timestamp"] >= begin]
+
+
+class SessionsLookBackAnHour(Oracle):
+    def made_of(self, question, begin, end):
+        return [event for event in super().made_of(question, begin, end) if event["timestamp"] >= begin - HOUR]
+
+
+class SessionsEndWithTheRange(Oracle):
+    def measured(self, visit, end):
+        return [event for event in super().measured(visit, end) if event["timestamp"] < end]
+
+
+class SessionsAreNeverTooLong(Oracle):
+    def measured(self, visit, end):
+        return visit
+
+
+class SessionsAreMeasuredBelowADay(Oracle):
+    def measured(self, visit, end):
+        return [event for event in visit if event["timestamp"] - visit[0]["timestamp"] < DAY]
+
+
+class AGapIsAtLeastItsLength(Oracle):
+    def ends(self, visit, event, gap):
+        return event["timestamp"] - visit[-1]["timestamp"] >= self.pause(event, gap)
+
+
+class GapsFromTheStart(Oracle):
+    def ends(self, visit, event, gap):
+        return event["timestamp"] - visit[0]["timestamp"] > self.pause(event, gap)
+
+
+class GapsAreOfHalfAnHour(Oracle):
+    def gap(self, question):
+        return 30 * MINUTE
+
+
+class SessionIDsEndAfterTheGap(Oracle):
+    def pause(self, event, gap):
+        return gap
+
+
+class SessionIDsNeverEnd(Oracle):
+    def pause(self, event, gap):
+        return gap if event.get("sessionId") is None else 10_000 * DAY
+
+
+class SessionIDsAreNothing(Oracle):
+    def chain(self, event):
+        return self.actor(event)
+
+    def pause(self, event, gap):
+        return gap
+
+
+class SessionIDsAreOfNobody(Oracle):
+    def chain(self, event):
+        return None if event.get("sessionId") else self.actor(event), event.get("sessionId")
+
+
+class SessionIDsNormalise(Oracle):
+    def chain(self, event):
+        return self.actor(event), unicodedata.normalize("NFC", event.get("sessionId") or "")
+
+
+class EventsWithoutASessionIDJoin(Oracle):
+    """Those that lie within a session of a client's."""
+
+    def made_of(self, question, begin, end):
+        events = sorted(super().made_of(question, begin, end), key=lambda event: event["timestamp"])
+        last, joined = {}, []
+        for event in events:
+            actor = self.actor(event)
+            if event.get("sessionId"):
+                last[actor] = event["timestamp"], event["sessionId"]
+            elif actor in last and event["timestamp"] - last[actor][0] <= self.gap(question):
+                event = {**event, "sessionId": last[actor][1]}
+            joined.append(event)
+        return joined
+
+
+class EventsWithoutAUserHaveSessions(Oracle):
+    def made_of(self, question, begin, end):
+        return [event for event in self.events if self.is_selected(event, question.filters)]
+
+
+class FiltersSelectSessions(Oracle):
+    def visits(self, question, begin, end, gap):
+        filters, question.filters = question.filters, {}
+        visits = super().visits(question, begin, end, gap)
+        question.filters = filters
+        return [visit for visit in visits if any(self.is_selected(event, filters) for event in visit)]
+
+
+class SessionsBelongToTheirEnd(Oracle):
+    def placed(self, visit):
+        return visit[-1]["timestamp"]
+
+
+class StartsAreOneEvent(Oracle):
+    def first_moment(self, visit):
+        return visit[:1]
+
+
+class StartsAreAllOfASession(Oracle):
+    def first_moment(self, visit):
+        return visit
+
+
+class LengthsInSeconds(Oracle):
+    def length(self, visit):
+        return super().length(visit) // 1_000 * 1_000
+
+
+class BouncesAreShort(Oracle):
+    def is_bounce(self, visit):
+        return self.length(visit) == 0
+
+
+class SessionUsersAreSessions(Oracle):
+    def users_of(self, visits):
+        return len(visits)
+
+
+class PagesOfTheFirstEventAlone(Oracle):
+    def page(self, visit, path):
+        return super().page(visit[:1], path)
+
+
+class PagesTieByTheLargest(Oracle):
+    def rank(self, key):
+        kind, value = super().rank(key)
+        return (-kind, value)
+
+    def ranked(self, groups, metric):
+        rank, self.rank = self.rank, super().rank
+        try:
+            return super().ranked(groups, metric)
+        finally:
+            self.rank = rank
+
+
+class ExitPagesAreEntryPages(Oracle):
+    def exit_page(self, visit, path):
+        return self.page(visit, path)
+
+
+class PageSharesOfSessionsWithAPage(Oracle):
+    def page_share(self, count, counts, visits):
+        return count / sum(counts.values())
+
+
+class WindowsEndBefore(Oracle):
+    def is_within(self, time, entry, window):
+        return time - entry < window
+
+
+class WindowsAreCutAfterwards(Oracle):
+    def is_within(self, time, entry, window):
+        return True
+
+    def in_time(self, way, window):
+        return [time for time in way if time - way[0] <= window]
+
+
+class WindowsFromStepToStep(Oracle):
+    def is_within(self, time, entry, window):
+        return True
+
+    def in_time(self, way, window):
+        return way[:next((index for index in range(1, len(way)) if way[index] - way[index - 1] > window), len(way))]
+
+
+class EntriesAreAnywhere(Oracle):
+    def enters(self, entry, begin, end):
+        return True
+
+
+class WaysEndWithTheRange(Oracle):
+    def seen(self, events, body, end):
+        return [event for event in events if event["timestamp"] < end]
+
+
+class TheFirstEntryCounts(Oracle):
+    def best(self, ways):
+        return ways[0] if ways else None
+
+
+class TheLastOfTheBestCounts(Oracle):
+    def best(self, ways):
+        return super().best(ways[::-1])
+
+
+class TheFastestOfTheBestCounts(Oracle):
+    def best(self, ways):
+        return max(ways, key=lambda way: (len(way[0]), way[0][:1], way[0][0] - way[0][-1]), default=None)
+
+
+class EventsServeSeveralSteps(Oracle):
+    def may_follow(self, events, index, time, used):
+        return events[index]["timestamp"] >= time
+
+
+class StepsAreLater(Oracle):
+    def may_follow(self, events, index, time, used):
+        return events[index]["timestamp"] > time
+
+
+class StepsInTheOrderOfArrival(Oracle):
+    def may_follow(self, events, index, time, used):
+        return super().may_follow(events, index, time, used) and index > max(used)
+
+
+class StrictIsOrdered(Oracle):
+    way_strict = Oracle.way_ordered
+
+
+class StrictIgnoresWhatIsNoStep(Oracle):
+    def way_strict(self, events, fits, count, entry):
+        kept = [index for index, own in enumerate(fits) if any(own)]
+        return super().way_strict([events[index] for index in kept], [fits[index] for index in kept], count, entry)
+
+
+class StrictIsLaterAtEachStep(Oracle):
+    def way_strict(self, events, fits, count, entry):
+        times = super().way_strict(events, fits, count, entry)
+        return [time for index, time in enumerate(times) if time not in times[:index]]
+
+
+class AnyIsOrdered(Oracle):
+    def way_any(self, events, fits, count, entry):
+        return self.way_ordered(events, fits, count, entry)
+
+
+class AnyEventsServeAllTheirSteps(Oracle):
+    def way_any(self, events, fits, count, entry):
+        times, served = [], set()
+        for event, own in zip(events, fits):
+            if event["timestamp"] >= entry:
+                more = {step for step in range(count) if own[step]} - served
+                served |= more
+                times += [event["timestamp"]] * len(more)
+        return times
+
+
+class AnyEntersWithTheFirstStep(Oracle):
+    def is_entry(self, fits, order):
+        return fits[0]
+
+
+class AnyEventsServeTheirFirstFreeStep(Oracle):
+    def way_any(self, events, fits, count, entry):
+        times, served = [], set()
+        for event, own in zip(events, fits):
+            free = [step for step in range(count) if own[step] and step not in served]
+            if event["timestamp"] >= entry and free:
+                served.add(free[0])
+                times.append(event["timestamp"])
+        return times
+
+
+class ExclusionsExcludeNothing(Oracle):
+    def excludes(self, exclusion, step, last):
+        return False
+
+
+class ExclusionsAreBetweenAllSteps(Oracle):
+    def excludes(self, exclusion, step, last):
+        return True
+
+
+class ExclusionsGoOneStepFurther(Oracle):
+    def excludes(self, exclusion, step, last):
+        return exclusion.get("afterStep", 1) <= step <= exclusion.get("beforeStep", last)
+
+
+class ExclusionsHoldAtTheMomentsOfSteps(Oracle):
+    def is_between(self, time, before, after):
+        return before <= time <= after
+
+
+class ExclusionsExcludeTheWay(Oracle):
+    def included(self, way, body, events):
+        return way if super().included(way, body, events) == way else way[:1]
+
+
+class SharesOfPreviousAreOfTheFirst(Oracle):
+    def previous(self, step):
+        return 0
+
+
+class StepTimesFromTheEntry(Oracle):
+    def step_time(self, times, step):
+        return times[step] - times[0]
+
+
+class GroupsOfTheFirstEventAlone(Oracle):
+    def grouped_by(self, way):
+        return way[1][:1]
+
+
+class PatternsIgnoreData(Oracle):
+    def fits(self, event, pattern):
+        return super().fits(event, {name: value for name, value in pattern.items() if name != "data"})
+
+
+class PatternsIgnoreSources(Oracle):
+    def fits(self, event, pattern):
+        return super().fits(event, {name: value for name, value in pattern.items() if name != "sources"})
+
+
+class FunnelsWithoutFilters(Oracle):
+    def histories(self, question):
+        question.filters = {}
+        return super().histories(question)
+
+
+class FirstEverIsFirstInTheRange(Oracle):
+    def cohorts_of(self, question, events, edges, begin, end):
+        return super().cohorts_of(question, [event for event in events if self.is_inside(event["timestamp"], begin, end)], edges, begin, end)
+
+
+class FirstsAreAlwaysTheFirst(Oracle):
+    def firsts(self, question, events):
+        return super().firsts(question, events)[:1]
+
+
+class FirstsAreNeverTheFirst(Oracle):
+    def firsts(self, question, events):
+        return [event["timestamp"] for event in events if self.fits(event, question.body.get("first", {}))]
+
+
+class CohortsAreWholeBuckets(Oracle):
+    def cohorts_of(self, question, events, edges, begin, end):
+        bounds = [edge for edge in edges if edge >= end]
+        return super().cohorts_of(question, events, edges, edges[0], bounds[0])
+
+
+class ReturnsAreLater(Oracle):
+    def returns(self, question, events, edges, begin, end):
+        first = min(self.firsts(question, events), default=0)
+        return super().returns(question, [event for event in events if event["timestamp"] > first], edges, begin, end)
+
+
+class ReturnsBeginWithTheRange(Oracle):
+    def returns(self, question, events, edges, begin, end):
+        return super().returns(question, [event for event in events if event["timestamp"] >= begin], edges, begin, end)
+
+
+class ReturnsEndWithTheRange(Oracle):
+    def returns(self, question, events, edges, begin, end):
+        return super().returns(question, [event for event in events if event["timestamp"] < end], edges, begin, end)
+
+
+class PeriodsAreDaysOf24Hours(Oracle):
+    def edges(self, place, interval, bounds, periods):
+        edges = super().edges(place, interval, bounds, periods)
+        return edges if interval != "day" else [edges[0] + index * DAY for index in range(len(edges))]
+
+
+class OnIsOnOrAfter(Oracle):
+    def is_back(self, returns, cohort, period, periods, mode):
+        return super().is_back(returns, cohort, period, periods, "on_or_after" if mode == "on" else mode)
+
+
+class OnOrAfterIsUnbounded(Oracle):
+    def is_back(self, returns, cohort, period, periods, mode):
+        return super().is_back(returns, cohort, period, periods, "unbounded" if mode == "on_or_after" else mode)
+
+
+class UnboundedEndsWithThePeriods(Oracle):
+    def is_back(self, returns, cohort, period, periods, mode):
+        return super().is_back(returns, cohort, period, periods, "on_or_after" if mode == "unbounded" else mode)
+
+
+class UnboundedEndsWithTheLastPeriodOfAll(Oracle):
+    def returns(self, question, events, edges, begin, end):
+        return super().returns(question, [event for event in events if event["timestamp"] < edges[-1]], edges, begin, end)
+
+
+class PeriodsBeginAfterTheCohort(Oracle):
+    def is_back(self, returns, cohort, period, periods, mode):
+        return super().is_back(returns, cohort + 1, period, periods, mode)
+
+
+class CohortsWithoutFromAsMany(Oracle):
+    def usual_count(self, question):
+        return {"minute": 60, "hour": 24, "day": 30, "week": 12, "month": 12}[question.interval]
+
+
+class PeriodsAreIncompleteByTheirCohort(Oracle):
+    def incomplete_from(self, place, bounds, end, now):
+        return super().incomplete_from(place, [bound for bound in bounds if bound < end] + [end], end, now)
 
 
 class SumsRoundAtEachStep(Oracle):

@@ -4,14 +4,20 @@ Slow and plain on purpose. Each definition is a method of its own, so that defin
 
 import collections
 import fractions
+import json
 import math
 import re
 
-from zone import DAY, HOUR, MINUTE, date_of, day_of, moment, zone
+from zone import DAY, HOUR, MINUTE, SECOND, date_of, day_of, moment, zone
 
-ROUTES = ["timeseries", "topn", "uniques"]
+ROUTES = ["timeseries", "topn", "uniques", "sessions", "funnels", "retention"]
+# Those whose questions are JSON objects.
+POSTED = ["funnels", "retention"]
+FILTER_LISTS = {"types": "type", "sources": "source", "userIds": "userId", "anonymousIds": "anonymousId", "correlationIds": "correlationId"}
 FILTERS = ["type", "source", "userId", "anonymousId", "correlationId"]
-PARAMETERS = ["from", "to", "tz", "interval", "bots", "metric", "groupBy", "limit", "dimension", "n", "compare", "compareFrom", "compareTo"]
+PARAMETERS = [
+    "from", "to", "tz", "interval", "bots", "metric", "groupBy", "limit", "dimension", "n", "compare", "compareFrom", "compareTo", "gapMinutes",
+    "page"]
 INTERVALS = {"minute": 60, "hour": 24, "day": 30, "week": 12, "month": 12}
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 MEASURE = re.compile(r"(sum|avg|min|max|p50|p90|p99)\(((?:data|context)\..+)\)")
@@ -41,8 +47,25 @@ class Question:
     def moment(self, name):
         return moment(self.given[name]) if name in self.given else None
 
-    def number(self, name):
-        return int(self.given.get(name, 10))
+    def number(self, name, usual=10):
+        return int(self.given.get(name, usual))
+
+
+class Body(Question):
+    """The JSON object of a POST."""
+
+    def __init__(self, body):
+        super().__init__([(name, body[name]) for name in ("from", "to", "tz", "interval", "bots") if name in body])
+        self.body, self.filters = body, filters_of(body.get("filters", {}))
+
+
+def filters_of(lists):
+    """Lists of values, as a query writes them."""
+    filters = {FILTER_LISTS[name]: values for name, values in lists.items() if name != "data" and values}
+    for path, values in lists.get("data", {}).items():
+        values = values if isinstance(values, list) else [values]
+        filters["data." + path] = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    return filters
 
 
 class Oracle:
@@ -55,18 +78,21 @@ class Oracle:
         self.events = self.stored([{**event, "timestamp": moment(event["timestamp"])} for event in events])
 
     def ask(self, route, parameters, now):
-        """The answer of `GET /api/v1/analytics/<route>`; `now` is its `asOf`."""
+        """The answer of `/api/v1/analytics/<route>`; `now` is its `asOf`. Of a POST the parameters are its body."""
         if route not in ROUTES:
             raise Refused(f"unknown route {route}")
-        question = Question(parameters)
+        question = Body(parameters) if route in POSTED else Question(parameters)
         place = self.zone(question)
         begin, end = self.range(question, place, now)
         self.belongs_to = self.owners(self.identifying(question, begin, end))
-        bounds = [] if route == "topn" else self.bounds(place, question.interval, begin, end)
+        bounds = [] if route in ("topn", "funnels") else self.bounds(place, question.interval, begin, end)
         common = {
             "from": place.text(begin), "to": place.text(end), "tz": place.name, "asOf": zone("UTC").text(now),
             "incompleteFrom": self.incomplete_from(place, bounds, end, now)}
-        return {**common, **getattr(self, route)(question, place, begin, end, bounds)}
+        answer = {**common, **getattr(self, route)(question, place, begin, end, bounds)}
+        if route == "retention":
+            answer["incompleteFrom"] = self.incomplete_from(place, answer.pop("edges"), end, now)
+        return answer
 
     # ---- Stored events
 
@@ -116,14 +142,18 @@ class Oracle:
         if end is None:
             end = self.bounds(place, question.interval, now, now + 1)[-1]
         if begin is None:
-            begin = self.default_from(place, question.interval, end)
+            begin = self.default_from(place, question.interval, end, self.usual_count(question))
         if begin >= end:
             raise Refused("from is not before to")
         return begin, end
 
-    def default_from(self, place, interval, end):
+    def usual_count(self, question):
+        """Buckets of a range without `from`: cohorts are as many as their periods."""
+        is_retention = isinstance(question, Body) and "steps" not in question.body
+        return question.body.get("periods", 8) if is_retention else INTERVALS[question.interval]
+
+    def default_from(self, place, interval, end, count):
         """So many buckets, the one that `end` ends or cuts being the last."""
-        count = INTERVALS[interval]
         step = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 31 * DAY}[interval]
         return self.bounds(place, interval, end - (count + 3) * step, end)[:-1][-count]
 
@@ -287,10 +317,295 @@ class Oracle:
         """An event without a user is in no question about users."""
         return [event for event in events if self.actor(event)] if metric == "users" else events
 
+    def asked(self, question, begin, end):
+        """What the metric counts: events, or one for each session, at its start."""
+        if question.metric != "sessions":
+            return self.counted(self.selected(question, begin, end), question.metric)
+        visits = self.visits(question, begin, end, self.gap(question))
+        return [{"timestamp": self.placed(visit), "start": self.first_moment(visit)} for visit in visits]
+
+    # ---- Sessions
+
+    def gap(self, question):
+        return question.number("gapMinutes", 30) * MINUTE
+
+    def visits(self, question, begin, end, gap):
+        """The events of each session that starts in the range, as it is measured."""
+        chains = collections.defaultdict(list)
+        for event in self.made_of(question, begin, end):
+            chains[self.chain(event)].append(event)
+        found = [visit for chain in chains.values() for visit in self.cut(sorted(chain, key=lambda event: event["timestamp"]), gap)]
+        return [self.measured(visit, end) for visit in found if self.is_inside(visit[0]["timestamp"], begin, end)]
+
+    def made_of(self, question, begin, end):
+        """Selected events of users, also outside of the range."""
+        return [event for event in self.events if self.is_selected(event, question.filters) and self.actor(event)]
+
+    def chain(self, event):
+        """What events of one session have in common."""
+        return self.actor(event), event.get("sessionId")
+
+    def cut(self, events, gap):
+        visits = []
+        for event in events:
+            if visits and not self.ends(visits[-1], event, gap):
+                visits[-1].append(event)
+            else:
+                visits.append([event])
+        return visits
+
+    def ends(self, visit, event, gap):
+        return event["timestamp"] - visit[-1]["timestamp"] > self.pause(event, gap)
+
+    def pause(self, event, gap):
+        return gap if event.get("sessionId") is None else DAY
+
+    def measured(self, visit, end):
+        return [event for event in visit if event["timestamp"] - visit[0]["timestamp"] <= DAY]
+
+    def placed(self, visit):
+        """The moment whose bucket a session belongs to."""
+        return visit[0]["timestamp"]
+
+    def first_moment(self, visit):
+        return [event for event in visit if event["timestamp"] == visit[0]["timestamp"]]
+
+    def length(self, visit):
+        return visit[-1]["timestamp"] - visit[0]["timestamp"]
+
+    def is_bounce(self, visit):
+        return len(visit) == 1
+
+    def figures(self, visits):
+        lengths = sorted(self.length(visit) for visit in visits)
+        count = len(visits)
+        return {
+            "users": self.users_of(visits),
+            "medianSeconds": self.quantile(lengths, 0.5) / SECOND if count else None,
+            "p90Seconds": self.quantile(lengths, 0.9) / SECOND if count else None,
+            "eventsPerSession": sum(map(len, visits)) / count if count else None,
+            "bounceRate": sum(map(self.is_bounce, visits)) / count if count else None}
+
+    def users_of(self, visits):
+        return len({self.actor(visit[0]) for visit in visits})
+
+    def page(self, visit, path):
+        """The smallest key of the first moment at which there is one; None without."""
+        with_keys = [(event["timestamp"], self.real_keys(event, path)) for event in visit]
+        with_keys = [(time, keys) for time, keys in with_keys if keys]
+        return min((key for time, keys in with_keys if time == with_keys[0][0] for key in keys), key=self.rank) if with_keys else None
+
+    def real_keys(self, event, path):
+        return [key for key in self.keys(event, path) if key[0] != NULL]
+
+    def exit_page(self, visit, path):
+        return self.page(visit[::-1], path)
+
+    def pages(self, pages, visits, limit):
+        counts = collections.Counter(page for page in pages if page)
+        listed = sorted(counts.items(), key=lambda item: (-item[1], self.rank(item[0])))[:limit]
+        return [{"page": self.shown(key), "sessions": count, "share": self.page_share(count, counts, visits)} for key, count in listed]
+
+    def page_share(self, count, counts, visits):
+        return count / len(visits)
+
+    # ---- Funnels
+
+    def histories(self, question):
+        """Of each user the selected events, also outside of the range, in the order of time."""
+        found = collections.defaultdict(list)
+        for event in sorted(self.events, key=lambda event: event["timestamp"]):
+            if self.actor(event) and self.is_selected(event, question.filters):
+                found[self.actor(event)].append(event)
+        return list(found.values())
+
+    def fits(self, event, pattern):
+        return self.is_selected(event, filters_of({name: pattern[name] for name in ("types", "sources", "data") if name in pattern}))
+
+    def best_way(self, body, events, begin, end):
+        """(moments of the steps, events at the entry) of the entry that counts; None without one."""
+        steps, order = body["steps"], body.get("order", "ordered")
+        events = self.seen(events, body, end)
+        fits = [[self.fits(event, step) for step in steps] for event in events]
+        found = []
+        for entry in sorted({event["timestamp"] for event in events}):
+            first = [event for event, own in zip(events, fits) if event["timestamp"] == entry and self.is_entry(own, order)]
+            if first and self.enters(entry, begin, end):
+                window = body.get("windowSeconds", 604_800) * SECOND
+                near = [index for index, event in enumerate(events) if self.is_within(event["timestamp"], entry, window)]
+                way = getattr(self, "way_" + order)([events[index] for index in near], [fits[index] for index in near], len(steps), entry)
+                way = self.in_time(way, window)
+                found.append((self.included(way, body, events), first))
+        return self.best(found)
+
+    def seen(self, events, body, end):
+        return events
+
+    def is_entry(self, fits, order):
+        return any(fits) if order == "any" else fits[0]
+
+    def enters(self, entry, begin, end):
+        return self.is_inside(entry, begin, end)
+
+    def is_within(self, time, entry, window):
+        """Nothing that is later counts from this entry."""
+        return time - entry <= window
+
+    def in_time(self, way, window):
+        return way
+
+    def best(self, ways):
+        """Most steps, then the earliest entry."""
+        return max(ways, key=lambda way: len(way[0]), default=None)
+
+    def way_ordered(self, events, fits, count, entry):
+        """The earliest moment of each step, of all ways to serve the steps before."""
+        states = {(entry, frozenset([index])) for index, event in enumerate(events) if event["timestamp"] == entry and fits[index][0]}
+        times = []
+        while states:
+            times.append(min(time for time, _ in states))
+            if len(times) == count:
+                break
+            states = {
+                (event["timestamp"], (used if event["timestamp"] == time else frozenset()) | {index})
+                for time, used in states for index, event in enumerate(events)
+                if fits[index][len(times)] and self.may_follow(events, index, time, used)}
+        return times
+
+    def may_follow(self, events, index, time, used):
+        return events[index]["timestamp"] >= time and index not in used
+
+    def way_strict(self, events, fits, count, entry):
+        """All ways in which no event lies between; the longest, then the earliest."""
+        moments = collections.defaultdict(list)
+        for index, event in enumerate(events):
+            moments[event["timestamp"]].append(index)
+        order, found = sorted(moments), []
+
+        def go(place, used, times):
+            found.append(times)
+            if len(times) == count:
+                return
+            for index in moments[order[place]]:
+                if index not in used and fits[index][len(times)]:
+                    go(place, used | {index}, [*times, order[place]])
+            if place + 1 < len(order) and times and (order[place] == entry or len(used) == len(moments[order[place]])):
+                for index in moments[order[place + 1]]:
+                    if fits[index][len(times)]:
+                        go(place + 1, {index}, [*times, order[place + 1]])
+
+        go(order.index(entry), set(), [])
+        return min(found, key=lambda times: (-len(times), times))
+
+    def way_any(self, events, fits, count, entry):
+        """When how many steps can be served."""
+        served, times = {frozenset()}, []
+        for index, event in enumerate(events):
+            if event["timestamp"] >= entry:
+                served |= {steps | {step} for steps in served for step in range(count) if fits[index][step] and step not in steps}
+                times += [event["timestamp"]] * (max(map(len, served)) - len(times))
+        return times
+
+    def included(self, way, body, events):
+        for step in range(1, len(way)):
+            if any(self.excludes(exclusion, step, len(body["steps"])) and any(
+                self.fits(event, exclusion) and self.is_between(event["timestamp"], way[step - 1], way[step]) for event in events)
+                for exclusion in body.get("exclusions", [])):
+                return way[:step]
+        return way
+
+    def excludes(self, exclusion, step, last):
+        return exclusion.get("afterStep", 1) <= step < exclusion.get("beforeStep", last)
+
+    def is_between(self, time, before, after):
+        return before < time < after
+
+    def steps_of(self, ways, count):
+        users = [sum(len(times) > step for times, _ in ways) for step in range(count)]
+        answer = []
+        for step in range(count):
+            lengths = sorted(self.step_time(times, step) for times, _ in ways if len(times) > step > 0)
+            answer.append({
+                "users": users[step], "shareOfFirst": self.share(users[step], users[0]),
+                "shareOfPrevious": self.share(users[step], users[self.previous(step)]),
+                "medianSeconds": self.quantile(lengths, 0.5) / SECOND if lengths else None,
+                "p90Seconds": self.quantile(lengths, 0.9) / SECOND if lengths else None})
+        return answer
+
+    def previous(self, step):
+        return max(0, step - 1)
+
+    def step_time(self, times, step):
+        return times[step] - times[step - 1]
+
+    def funnels(self, question, place, begin, end, bounds):
+        body, count = question.body, len(question.body["steps"])
+        ways = [way for way in (self.best_way(body, events, begin, end) for events in self.histories(question)) if way]
+        answer = {"order": body.get("order", "ordered"), "windowSeconds": body.get("windowSeconds", 604_800), "steps": self.steps_of(ways, count)}
+        if "groupBy" not in body:
+            return answer
+        keys = [set(self.keys({"start": self.grouped_by(way)}, body["groupBy"])) for way in ways]
+        counts = collections.Counter(key for own in keys for key in own)
+        listed = sorted(counts, key=lambda key: (-counts[key], self.rank(key)))[: body.get("limit", 10)]
+        others = [way for way, own in zip(ways, keys) if not own <= set(listed)]
+        groups = [(key, [way for way, own in zip(ways, keys) if key in own]) for key in listed]
+        return {
+            **answer, "groups": [{"key": self.shown(key), "steps": self.steps_of(group, count)} for key, group in groups],
+            "other": {"steps": self.steps_of(others, count)} if others else None}
+
+    def grouped_by(self, way):
+        return way[1]
+
+    # ---- Retention
+
+    def retention(self, question, place, begin, end, bounds):
+        body = question.body
+        periods, mode = body.get("periods", 8), body.get("mode", "on")
+        cohorts = len(bounds) - 1
+        edges = self.edges(place, question.interval, bounds, periods)
+        sizes, values = [0] * cohorts, [[0] * periods for _ in range(cohorts)]
+        for events in self.histories(question):
+            returns = self.returns(question, events, edges, begin, end)
+            for cohort in self.cohorts_of(question, events, edges, begin, end):
+                sizes[cohort] += 1
+                for period in range(periods):
+                    values[cohort][period] += self.is_back(returns, cohort, period, periods, mode)
+        return {
+            "interval": question.interval, "mode": mode, "incompleteFrom": None, "edges": edges,
+            "cohorts": [{"start": place.text(bounds[index]), "size": sizes[index], "values": values[index]} for index in range(cohorts)]}
+
+    def edges(self, place, interval, bounds, periods):
+        """The starts of all periods, and the end of the last."""
+        edges = list(bounds)
+        while len(edges) < len(bounds) + periods - 1:
+            edges.append(self.bounds(place, interval, edges[-1], edges[-1] + 1)[-1])
+        return edges
+
+    def firsts(self, question, events):
+        first = [event["timestamp"] for event in events if self.fits(event, question.body.get("first", {}))]
+        return first[:1] if question.body.get("firstEver") else first
+
+    def cohorts_of(self, question, events, edges, begin, end):
+        return {self.period(time, edges) for time in self.firsts(question, events) if self.is_inside(time, begin, end)}
+
+    def returns(self, question, events, edges, begin, end):
+        """Numbers of periods from the first cohort's, and of those behind the last one."""
+        times = [event["timestamp"] for event in events if self.fits(event, question.body.get("returning", {}))]
+        return {self.period(time, edges) for time in times if time >= edges[0]}
+
+    def period(self, time, edges):
+        return len(edges) - 1 if time >= edges[-1] else self.bucket(time, edges)
+
+    def is_back(self, returns, cohort, period, periods, mode):
+        if mode == "on":
+            return cohort + period in returns
+        last = cohort + periods if mode == "on_or_after" else math.inf
+        return any(cohort + period <= one < last for one in returns)
+
     # ---- Metrics
 
     def value(self, metric, events):
-        if metric == "events":
+        if metric in ("events", "sessions"):
             return len(events)
         if metric == "users":
             return len({self.actor(event) for event in events})
@@ -340,12 +655,12 @@ class Oracle:
 
     def keys(self, event, dimension):
         """(kind, value), each once. A kind keeps true from being 1, and text is its bytes."""
-        if dimension in FILTERS:
-            found = [event.get(dimension)]
-        else:
-            found = self.at(event, dimension)
+        found = [value for one in event.get("start", [event]) for value in self.found(one, dimension)]
         keys = [key for key in map(self.key, found) if key]
         return list(dict.fromkeys(keys)) or [(NULL, None)]
+
+    def found(self, event, dimension):
+        return [event.get(dimension)] if dimension in FILTERS else self.at(event, dimension)
 
     def key(self, value):
         if isinstance(value, bool):
@@ -374,7 +689,7 @@ class Oracle:
         return sorted(found, key=lambda item: (-item[1], self.rank(item[0])))
 
     def has_value(self, events, metric):
-        if metric in ("events", "users"):
+        if metric in ("events", "users", "sessions"):
             return True
         return any(self.values(event, self.measure(metric)[1]) for event in events)
 
@@ -385,11 +700,11 @@ class Oracle:
     def keys_set(self, event, dimension):
         return set(self.keys(event, dimension))
 
-    # ---- The three routes
+    # ---- The routes
 
     def timeseries(self, question, place, begin, end, bounds):
         metric, dimension = question.metric, question.given.get("groupBy")
-        events = self.counted(self.selected(question, begin, end), metric)
+        events = self.asked(question, begin, end)
         names = None
         if dimension:
             names = [key for key, _ in self.ranked(self.groups(events, dimension), metric)][: question.number("limit")]
@@ -398,7 +713,7 @@ class Oracle:
         if earlier:
             begin, end = earlier
             bounds = self.bounds(place, question.interval, begin, end)
-            events = self.counted(self.selected(question, begin, end), metric)
+            events = self.asked(question, begin, end)
             names = self.compared_names(names, events, question)
             answer["compare"] = {
                 "from": place.text(begin), "to": place.text(end), **self.lines(question, place, begin, bounds, events, names)}
@@ -463,7 +778,7 @@ class Oracle:
         metric, dimension = question.metric, question.given.get("dimension")
         if not dimension:
             raise Refused("dimension is missing")
-        events = self.counted(self.selected(question, begin, end), metric)
+        events = self.asked(question, begin, end)
         total = self.value(metric, events)
         items = self.ranked(self.groups(events, dimension), metric)[: question.number("n")]
         listed = {key for key, _ in items}
@@ -482,3 +797,16 @@ class Oracle:
         events = self.counted(self.selected(question, begin, end), "users")
         line = self.line(events, "users", bounds)
         return {"interval": question.interval, "total": line["total"], "buckets": self.named(place, bounds, begin), "values": line["values"]}
+
+    def sessions(self, question, place, begin, end, bounds):
+        visits = self.visits(question, begin, end, self.gap(question))
+        parts = [[] for _ in bounds[1:]]
+        for visit in visits:
+            parts[self.bucket(self.placed(visit), bounds)].append(visit)
+        path, limit = question.given.get("page", "context.page.path"), question.number("limit")
+        total, series = self.figures(visits), [self.figures(part) for part in parts]
+        return {
+            "interval": question.interval, "sessions": len(visits), **total, "buckets": self.named(place, bounds, begin),
+            "values": [len(part) for part in parts], "series": {name: [figures[name] for figures in series] for name in total},
+            "entryPages": self.pages([self.page(visit, path) for visit in visits], visits, limit),
+            "exitPages": self.pages([self.exit_page(visit, path) for visit in visits], visits, limit)}

@@ -119,10 +119,14 @@ class Service:
 
     def ask(self, route, parameters):
         # Answers about users may else be some seconds old.
+        if isinstance(parameters, dict):
+            return self.request("POST", f"/api/v1/analytics/{route}", json.dumps({**parameters, "maxAge": 0}))
         return self.request("GET", path_of(route, [*parameters, ("maxAge", "0")]))
 
 
 def path_of(route, parameters):
+    if isinstance(parameters, dict):
+        return f"/api/v1/analytics/{route} {json.dumps(parameters, ensure_ascii=False)}"
     query = "&".join(f"{name}={urllib.parse.quote(value, safe='')}" for name, value in parameters)
     return f"/api/v1/analytics/{route}?{query}"
 
