@@ -77,7 +77,11 @@ extension RouteTable {
                 QueryRoutes(
                     reader: events.reader, engine: events.engine, zones: events.zones, clock: events.clock, answers: answers
                 ).routes
-            routes += AnalyticsRoutes(engine: events.engine, zones: events.zones, clock: events.clock, answers: answers).routes
+            routes +=
+                AnalyticsRoutes(
+                    engine: events.engine, zones: events.zones, clock: events.clock,
+                    body: BodyReader(limit: BodyNode.maximumBytes, budget: bodies), answers: answers
+                ).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes
             routes +=

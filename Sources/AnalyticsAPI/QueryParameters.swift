@@ -134,7 +134,7 @@ struct QueryParameters {
         return selection
     }
 
-    private enum Bots: String, CaseIterable {
+    enum Bots: String, CaseIterable {
         case exclude
         case include
     }

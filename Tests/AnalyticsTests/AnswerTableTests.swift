@@ -22,6 +22,36 @@ struct AnswerTableTests {
                 """)
     }
 
+    @Test func sessionsHaveAColumnForEachFigure() throws {
+        #expect(
+            try table(
+                #"{"sessions":3,"buckets":["2026-03-01","2026-03-02"],"values":[1,2],"series":{"users":[1,1],"medianSeconds":[null,1.5],"#
+                    + #""p90Seconds":[null,2],"eventsPerSession":[1,2],"bounceRate":[1,0.5]}}"#
+            ).text(.csv)
+                == "bucket,sessions,users,medianSeconds,p90Seconds,eventsPerSession,bounceRate\r\n2026-03-01,1,1,,,1,1\r\n2026-03-02,2,1,1.5,2,2,0.5"
+        )
+    }
+
+    @Test func funnelsHaveARowForEachStepAndRetentionOneForEachCohort() throws {
+        let step = #"{"users":3,"shareOfFirst":1,"shareOfPrevious":1,"medianSeconds":null,"p90Seconds":null}"#
+        #expect(
+            try table(#"{"steps":[\#(step)],"groups":[{"key":null,"steps":[\#(step)]}],"other":{"steps":[\#(step)]}}"#).text(.csv)
+                == "group,step,users,shareOfFirst,shareOfPrevious,medianSeconds,p90Seconds\r\n(all),1,3,1,1,,\r\n(none),1,3,1,1,,\r\n(other),1,3,1,1,,"
+        )
+        #expect(
+            try table(#"{"cohorts":[{"start":"2026-03-01","size":3,"values":[3,1]},{"start":"2026-03-02","size":1,"values":[0,0]}]}"#).text(
+                .csv)
+                == "cohort,size,period 0,period 1\r\n2026-03-01,3,3,1\r\n2026-03-02,1,0,0")
+    }
+
+    @Test func aBodyGoesWithTheQuestionsThatHaveOne() throws {
+        let command = try #require(try Analytics.parseAsRoot(["query", "funnels", "--body", "{}"]) as? Query)
+        #expect(command.question.hasBody && command.body == "{}")
+        for wrong in [["funnels"], ["funnels", "from=x", "--body", "{}"], ["topn", "--body", "{}"]] {
+            #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["query"] + wrong) }
+        }
+    }
+
     @Test func topsAndCountsEndWithWhatIsNotListed() throws {
         #expect(
             try table(#"{"items":[{"key":"a\"b","value":3,"share":0.75}],"total":4,"other":1}"#).text(.csv)

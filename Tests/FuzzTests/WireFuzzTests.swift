@@ -71,6 +71,28 @@ struct WireFuzzTests {
             return true
         }
     }
+
+    @Test("A cached answer about sessions, a funnel or retention is refused, or is written as it was read")
+    func answersAboutUsers() throws {
+        let figures = Sessions.Figures(sessions: 2, users: 1, events: 5, bounces: 1, medianSeconds: 0.5, p90Seconds: 7)
+        let sessions = Sessions(
+            total: figures, buckets: [figures, .init()], entryPages: [.init(page: GroupKey("/é"), sessions: 2)], exitPages: [])
+        let steps: [Funnel.Step] = [.init(users: 3), .init(users: 2, medianSeconds: 0, p90Seconds: 1.5)]
+        let funnel = Funnel(steps: steps, groups: [.init(key: .null, steps: steps)], other: steps)
+        let retention = UserRetention(cohorts: [.init(size: 3, values: [3, 0]), .init(size: 0, values: [0, 0])])
+        try fuzz("sessions", SessionsCodec.self, sessions)
+        try fuzz("funnel", FunnelCodec.self, funnel)
+        try fuzz("retention", RetentionCodec.self, retention)
+    }
+
+    private func fuzz<Codec: AnswerCodec>(_ name: String, _ codec: Codec.Type, _ answer: Codec.Answer) throws
+    where Codec.Answer: Equatable {
+        try Fuzzer(name, corpus: [Codec.encode(answer)]).run { input in
+            guard let answer = try? Codec.decode(input) else { return false }
+            try Wrong.unless((try? Codec.decode(Codec.encode(answer))) == answer, "what is read back is something else")
+            return true
+        }
+    }
 }
 
 extension EventEnvelope {

@@ -277,6 +277,8 @@ class Questions:
     def _body(self, interval):
         place = self.random.choice([self.log.zone, self.log.zone, self.random.choice(ZONES)])
         body = {**dict(self._range(place, interval)), "tz": place}
+        if self.bots.random() < 0.5:
+            body["bots"] = self.bots.choice(["exclude", "include", "include"])
         filters = {}
         for name, value in self._filters():
             if name.startswith("data."):

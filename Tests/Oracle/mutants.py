@@ -5,7 +5,7 @@ import datetime
 import fractions
 import unicodedata
 
-from oracle import BOOLEAN, NULL, NUMBER, QUANTILES, STRING, Oracle
+from oracle import BOOLEAN, NULL, NUMBER, QUANTILES, STRING, Body, Oracle
 from zone import DAY, HOUR, MINUTE, date_of, zone
 
 
@@ -133,6 +133,13 @@ class EveryContextIsABots(Oracle):
 class BotsIdentifyNobody(Oracle):
     def identifying(self, question, begin, end):
         return [event for event in self.events if not (self.leaves_out_bots(question) and self.is_of_a_bot(event))]
+
+
+class BotsTakeSteps(Oracle):
+    """In funnels and retention."""
+
+    def leaves_out_bots(self, question):
+        return super().leaves_out_bots(question) and not isinstance(question, Body)
 
 
 class BotsAreUsers(Oracle):
@@ -595,7 +602,7 @@ class EventsWithoutASessionIDJoin(Oracle):
 
 class EventsWithoutAUserHaveSessions(Oracle):
     def made_of(self, question, begin, end):
-        return [event for event in self.events if self.is_selected(event, question.filters)]
+        return [event for event in self.events if self.is_asked_about(event, question)]
 
 
 class FiltersSelectSessions(Oracle):

@@ -162,8 +162,10 @@ class Oracle:
 
     def selected(self, question, begin, end):
         return [
-            event for event in self.events if self.is_inside(event["timestamp"], begin, end) and self.is_selected(event, question.filters)
-            and not (self.leaves_out_bots(question) and self.is_of_a_bot(event))]
+            event for event in self.events if self.is_inside(event["timestamp"], begin, end) and self.is_asked_about(event, question)]
+
+    def is_asked_about(self, event, question):
+        return self.is_selected(event, question.filters) and not (self.leaves_out_bots(question) and self.is_of_a_bot(event))
 
     def leaves_out_bots(self, question):
         return question.given.get("bots", "exclude") == "exclude"
@@ -339,7 +341,7 @@ class Oracle:
 
     def made_of(self, question, begin, end):
         """Selected events of users, also outside of the range."""
-        return [event for event in self.events if self.is_selected(event, question.filters) and self.actor(event)]
+        return [event for event in self.events if self.actor(event) and self.is_asked_about(event, question)]
 
     def chain(self, event):
         """What events of one session have in common."""
@@ -415,7 +417,7 @@ class Oracle:
         """Of each user the selected events, also outside of the range, in the order of time."""
         found = collections.defaultdict(list)
         for event in sorted(self.events, key=lambda event: event["timestamp"]):
-            if self.actor(event) and self.is_selected(event, question.filters):
+            if self.actor(event) and self.is_asked_about(event, question):
                 found[self.actor(event)].append(event)
         return list(found.values())
 

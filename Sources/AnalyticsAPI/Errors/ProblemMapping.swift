@@ -34,6 +34,8 @@ extension Problem {
         let kept =
             switch error.reason {
             case .cutMinute: "their counts are kept by the minute: 'from' and 'to' before it must be whole minutes."
+            case .untoldBefore:
+                "this question reads what is before 'from' too, of sessions 24 hours, of retention the whole first period: ask for what is later, with 'from'."
             case .untoldSelection: "their counts are kept by type and source alone: ask for what is later, with 'from'."
             }
         self.init(.expiredRange, "Events before \(watermark) are deleted and \(kept)") { $0.member("watermark", watermark) }

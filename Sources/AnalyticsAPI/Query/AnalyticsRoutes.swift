@@ -8,6 +8,8 @@ struct AnalyticsRoutes: Sendable {
     let engine: QueryEngine
     let zones: ZoneDatabase
     let clock: WallClock
+    /// Reads questions that are sent as a body.
+    let body: BodyReader
     /// Of what answers hold until they are written.
     let answers: ByteBudget
 
@@ -21,10 +23,23 @@ struct AnalyticsRoutes: Sendable {
             responder.route(Self.timeseriesPath, timeseries),
             responder.route(Self.topnPath, topn),
             responder.route(Self.uniquesPath, uniques),
+            Route(.get, "/api/v1/analytics/sessions", .read, sessions),
+            Route(.post, "/api/v1/analytics/funnels", .read, funnels),
+            Route(.post, "/api/v1/analytics/retention", .read, retention),
             responder.route("/analytics/timeseries", as: Self.timeseriesPath, timeseries),
             responder.route("/analytics/topn", as: Self.topnPath, topn),
             Route(.get, "/stats", .read, stats),
+            Route(.get, "/api/trends", .read, trends),
         ]
+    }
+
+    /// Of a question that has no proof.
+    func question(
+        _ request: Request, _ principal: Principal, _ allowed: [String], now: Timestamp
+    ) async throws -> QuestionParameters {
+        try await QuestionParameters(
+            request.uri.query ?? "", allowed: allowed, project: principal.project, zones: zones, now: now,
+            projectZone: { try await engine.timeZone(of: principal.project) })
     }
 
     private func question(_ asked: AskedQuestion, _ allowed: [String], hasInterval: Bool = true) async throws -> QuestionParameters {
@@ -62,7 +77,7 @@ struct AnalyticsRoutes: Sendable {
         return response.answer(to: question, zones: zones)
     }
 
-    private static func checkSize(_ query: TimeseriesQuery) throws(Problem) {
+    static func checkSize(_ query: TimeseriesQuery) throws(Problem) {
         let groups = query.dimension == nil ? 1 : query.limit
         guard groups * query.starts.count <= TimeseriesQuery.maximumValues else {
             throw QueryParameters.invalid(

@@ -39,7 +39,9 @@ public struct ProofVerifier: Sendable {
         guard let (path, query) = proof.question.cutUTF8(atFirst: "?") else { throw ProofFault.unreadable }
         let asked = AskedQuestion(query: String(query), project: proof.project, now: proof.asOf, engine: engine)
         let asOf = proof.asOf
-        let routes = AnalyticsRoutes(engine: engine, zones: zones, clock: WallClock { asOf }, answers: ByteBudget(limit: .max))
+        let budget = ByteBudget(limit: .max)
+        let routes = AnalyticsRoutes(
+            engine: engine, zones: zones, clock: WallClock { asOf }, body: BodyReader(limit: 0, budget: budget), answers: budget)
         switch String(path) {
         case AnalyticsRoutes.timeseriesPath: return try await routes.timeseries(asked)
         case AnalyticsRoutes.topnPath: return try await routes.topn(asked)

@@ -39,7 +39,13 @@ struct QuestionParameters {
     static func zone(
         _ parameters: QueryParameters, _ zones: ZoneDatabase, _ projectZone: () async throws -> ZoneName?
     ) async throws -> (ZoneName, ZoneRules) {
-        guard let text = try parameters.single("tz") else {
+        try await zone(named: try parameters.single("tz"), zones, projectZone)
+    }
+
+    static func zone(
+        named text: String?, _ zones: ZoneDatabase, _ projectZone: () async throws -> ZoneName?
+    ) async throws -> (ZoneName, ZoneRules) {
+        guard let text else {
             let name = try await projectZone() ?? .utc
             // One that was known when it was set, on a machine with other data.
             guard let rules = zones.rules(of: name) else {
@@ -73,7 +79,7 @@ struct QuestionParameters {
         guard let metric = Metric(text) else {
             throw QueryParameters.invalid(
                 "metric",
-                "may be events, users, or \(Metric.Measure.allCases.map(\.rawValue).joined(separator: ", ")) of a property, such as sum(data.amount)."
+                "may be events, users, sessions, or \(Metric.Measure.allCases.map(\.rawValue).joined(separator: ", ")) of a property, such as sum(data.amount)."
             )
         }
         return metric
@@ -82,12 +88,16 @@ struct QuestionParameters {
     /// How old the answer may be; for questions about users some seconds where nothing is said.
     func age(_ metric: Metric, now: Timestamp) throws(Problem) -> AnswerAge {
         let seconds = try parameters.integer("maxAge", in: AnswerAge.limits)
-        return AnswerAge(now: now, limit: seconds.map { .seconds($0) } ?? (metric == .users ? AnswerAge.ofUsers : .zero))
+        return AnswerAge(now: now, limit: seconds.map { .seconds($0) } ?? (metric.isAboutUsers ? AnswerAge.ofUsers : .zero))
     }
 
     /// What is grouped by; `nil` where nothing is said.
     func dimension(_ name: String) throws(Problem) -> Dimension? {
-        guard let text = try parameters.single(name) else { return nil }
+        try Self.dimension(try parameters.single(name), name)
+    }
+
+    static func dimension(_ text: String?, _ name: String) throws(Problem) -> Dimension? {
+        guard let text else { return nil }
         guard let dimension = Dimension(text) else {
             if text.starts(withUTF8: "data.") || text.starts(withUTF8: "context.") {
                 do throws(PropertyPathError) {

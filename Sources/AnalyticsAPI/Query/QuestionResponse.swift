@@ -10,13 +10,21 @@ enum QuestionResponse {
     }
 
     /// `from`, `to`, `tz`, `asOf` and `incompleteFrom`.
-    static func common(_ range: QuestionRange, asOf: Timestamp, hasBuckets: Bool = true, to writer: inout JSONWriter) {
+    ///
+    /// - Parameter incompleteFrom: Of a question that has other buckets than those of its range.
+    static func common(
+        _ range: QuestionRange, asOf: Timestamp, hasBuckets: Bool = true, incompleteFrom: Timestamp? = nil, to writer: inout JSONWriter
+    ) {
         writer.member("from", range.text(range.from))
         writer.member("to", range.text(range.to))
         writer.member("tz", range.zone.text)
         writer.member("asOf", range.text(asOf))
         writer.key("incompleteFrom")
-        if hasBuckets, let start = range.incompleteFrom(at: asOf) { writer.string(range.text(start)) } else { writer.json("null".utf8) }
+        if let start = hasBuckets ? range.incompleteFrom(at: asOf) : incompleteFrom {
+            writer.string(range.text(start))
+        } else {
+            writer.json("null".utf8)
+        }
     }
 
     static func buckets(_ range: QuestionRange) -> [JSONPart] {

@@ -5,6 +5,8 @@ public struct ExpiredRangeError: Error, Sendable {
         case cutMinute
         /// The range begins below the watermark, and rollups do not tell what is selected.
         case untoldSelection
+        /// The question reads what lies before its range, and that begins below the watermark.
+        case untoldBefore
     }
 
     public var reason: Reason

@@ -11,6 +11,8 @@ public struct QueryEngine: Sendable {
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
     private static let longestAsAsked: Int64 = 500
+    /// How often the beginning of what is stored is looked up again, where it has moved while it was read.
+    private static let readings = 2
     /// 1972-01-01. Before, offsets of zones may cut minutes, and each costs queries of its own: only where there are events.
     private static let wholeQuarters = Timestamp(day: 730)
 
@@ -58,27 +60,58 @@ public struct QueryEngine: Sendable {
         // Events outside of the range may join users, so answers are cached under what they say.
         let identities = reducer.isByActor ? try await identities.map(of: question.selection.project, for: asker) : .empty
         if reducer.isByActor { source.record?.add(identities: identities.digest) }
-        return try await answer(to: question, over: range, under: identities.digest, for: asker) {
-            let reader = RowReader(store: store, selection: question.selection, range: range, identities: identities, source: source)
+        for _ in 0..<Self.readings {
+            do {
+                return try await answer(to: question, over: range, reducer, identities, for: asker)
+            } catch let error as ExpiredRangeError where error.reason == .untoldBefore && question.reading(over: range).from == nil {
+                // What was the first event is deleted by now.
+                continue
+            }
+        }
+        return try await answer(to: question, over: range, reducer, identities, for: asker)
+    }
+
+    private func answer<Q: RowQuestion>(
+        to question: Q, over range: Range<Timestamp>, _ reducer: Q.Reducer, _ identities: IdentityMap, for asker: Asker
+    ) async throws -> (answer: Q.Answer, cached: Bool) {
+        let reading = try await bounds(of: question.reading(over: range), question.selection.project)
+        return try await answer(to: question, over: range, reading: reading, under: identities.digest, for: asker) {
+            let reader = RowReader(store: store, selection: question.selection, range: reading, identities: identities, source: source)
             let reducer = try await reader.read(into: reducer)
-            try await store.checkUncut(question.selection.project, from: range.lowerBound)
+            try await store.checkUncut(question.selection.project, from: range.lowerBound, reading: reading.lowerBound)
             return try reducer.answer()
         }
     }
 
+    /// - Parameter reading: As ``QuestionCache`` has it.
     private func answer<Q: Question>(
-        to question: Q, over range: Range<Timestamp>, under digest: Int64 = 0, for asker: Asker,
+        to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, under digest: Int64 = 0, for asker: Asker,
         _ compute: @escaping @Sendable () async throws -> Q.Answer
     ) async throws -> (answer: Q.Answer, cached: Bool) {
-        if case .stored = source { return try await cache.answer(to: question, over: range, under: digest, for: asker, compute) }
+        if case .stored = source {
+            return try await cache.answer(to: question, over: range, reading: reading, under: digest, for: asker, compute)
+        }
         let answer = try await asker.whileWaiting {
             try await gate {
-                try await source.record?.begin(range, of: question.selection.project, in: store)
-                if case .events(let record) = source { record?.add(range) }
+                try await source.record?.begin(reading ?? range, of: question.selection.project, in: store)
+                if case .events(let record) = source { record?.add(reading ?? range) }
                 return try await compute()
             }
         }
         return (answer, false)
+    }
+
+    /// Held to the times that an event can have, and where it is open to those at which there are some.
+    private func bounds(of reading: Reading, _ project: ProjectID) async throws -> Range<Timestamp> {
+        var (from, to) = (reading.from, reading.to)
+        if from == nil || to == nil {
+            let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
+            let days = try await store.extent(project: project)?.days ?? 0..<1
+            from = from ?? max(Timestamp(day: days.lowerBound), Timestamp(minute: max(first, Timestamp.earliest.minute)))
+            to = to ?? Timestamp(day: days.upperBound)
+        }
+        let start = min(max(from ?? .earliest, .earliest), .latest)
+        return start..<max(start + .milliseconds(1), min(to ?? .latest, .latest + .milliseconds(1)))
     }
 
     /// One that may be some seconds old.

@@ -23,14 +23,19 @@ struct QuestionCache: Sendable {
         CacheMetrics.prepare()
     }
 
-    /// The answer, and whether it was cached. `digest` stands for what an answer depends on beside the events of the range. `compute` runs when it is its turn, and may be cancelled.
+    /// The answer, and whether it was cached. `compute` runs when it is its turn, and may be cancelled.
+    ///
+    /// - Parameters:
+    ///   - reading: The times of all events that the answer depends on, where that is more than the range.
+    ///   - digest: Stands for what an answer depends on beside these events.
     func answer<Q: Question>(
-        to question: Q, over range: Range<Timestamp>, under digest: Int64 = 0, for asker: Asker,
+        to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, under digest: Int64 = 0, for asker: Asker,
         _ compute: @escaping @Sendable () async throws -> Q.Answer
     ) async throws -> (answer: Q.Answer, cached: Bool) {
         // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
-        let generation = try await store.generation(project: question.selection.project, days: range.days)
-        let key = Self.key(question, range, generation: generation, digest)
+        let reading = reading ?? range
+        let generation = try await store.generation(project: question.selection.project, days: reading.days)
+        let key = Self.key(question, [range, reading], generation: generation, digest)
         if let cached = await cached(question, key) { return (cached, true) }
         let answer = try await asker.whileWaiting {
             try await inFlight.value(for: Flight(question: ObjectIdentifier(Q.self), key: key)) {
@@ -63,11 +68,11 @@ struct QuestionCache: Sendable {
     /// Of the range that is computed, not of the one that was asked for: where that is open, events outside of what there was when the
     /// range was decided may be marked before the generation is read, and no longer change it afterwards.
     private static func key<Q: Question>(
-        _ question: Q, _ range: Range<Timestamp>, generation: Int64, _ digest: Int64
+        _ question: Q, _ ranges: [Range<Timestamp>], generation: Int64, _ digest: Int64
     ) -> String {
         let parts: [String] =
             [Q.name, String(Q.Codec.format), question.selection.project.name, String(generation), String(digest)]
-            + [String(range.lowerBound.milliseconds), String(range.upperBound.milliseconds)] + question.selection.keyParts
+            + ranges.flatMap { [String($0.lowerBound.milliseconds), String($0.upperBound.milliseconds)] } + question.selection.keyParts
             + question.keyParts
         return "\(Q.name):" + Digest.hexadecimal(of: parts)
     }

@@ -17,14 +17,15 @@ public struct QuestionRange: Sendable {
     ///   - from: Without one, the start of the bucket from which it is ``CalendarInterval/usualCount`` buckets to the end.
     ///   - to: Without one, the end of the bucket in which `now` lies.
     ///   - hasBuckets: Whether the question divides its range; else ``starts`` is empty.
+    ///   - usualCount: How many buckets a range without `from` has, where it is not the interval's.
     public init(
         zone: ZoneName, rules: ZoneRules, interval: CalendarInterval, from: Timestamp?, to: Timestamp?, now: Timestamp,
-        hasBuckets: Bool = true
+        hasBuckets: Bool = true, usualCount: Int? = nil
     ) throws(TooManyBuckets) {
         let calendar = BucketCalendar(interval: interval, rules: rules)
         let to = to ?? calendar.next(after: now)
         let last = calendar.start(of: to - .milliseconds(1))
-        let from = from ?? max(.earliest, calendar.start(interval.usualCount - 1, before: last))
+        let from = from ?? max(.earliest, calendar.start((usualCount ?? interval.usualCount) - 1, before: last))
         try self.init(zone: zone, calendar: calendar, from: from, to: to, hasBuckets: hasBuckets)
     }
 
@@ -42,6 +43,13 @@ public struct QuestionRange: Sendable {
     public func incompleteFrom(at time: Timestamp) -> Timestamp? {
         guard time < to, let last = starts.last else { return nil }
         return zip(starts, starts.dropFirst()).first { $1 > time }?.0 ?? last
+    }
+
+    /// The starts of the buckets behind the last one.
+    public func following(_ count: Int) -> [Timestamp] {
+        var starts: [Timestamp] = []
+        while starts.count < count, let last = starts.last ?? self.starts.last { starts.append(calendar.next(after: last)) }
+        return starts
     }
 
     /// An earlier range with the same weekdays, or days of the month.

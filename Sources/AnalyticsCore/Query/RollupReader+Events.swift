@@ -71,11 +71,13 @@ extension RollupReader {
 extension ProjectStore {
     /// Throws where events from a moment on may be deleted. To be called after they were read: whatever was deleted before lies below the
     /// watermark that this sees.
-    func checkUncut(_ project: ProjectID, from start: Timestamp) async throws {
+    ///
+    /// - Parameter reading: What is read besides, before that moment.
+    func checkUncut(_ project: ProjectID, from start: Timestamp, reading first: Timestamp? = nil) async throws {
         let record = try await newestRecords(of: [project]).first
-        if let record, let watermark = record.watermark, start.minute < record.firstWholeMinute {
-            throw ExpiredRangeError(reason: .untoldSelection, watermark: watermark)
-        }
+        guard let record, let watermark = record.watermark, min(first ?? start, start).minute < record.firstWholeMinute else { return }
+        throw ExpiredRangeError(
+            reason: start.minute < record.firstWholeMinute ? .untoldSelection : .untoldBefore, watermark: watermark)
     }
 }
 

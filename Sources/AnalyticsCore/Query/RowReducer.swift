@@ -3,7 +3,7 @@ internal import Algorithms
 /// Reduces events as rows: ``RowReader`` feeds it.
 ///
 /// The same rows give the same answer, in whatever order and pieces they come, except that those of one actor come together where
-/// ``isByActor`` says so.
+/// ``isByActor`` says so. They come in the order of time within a source, and a day may have several.
 protocol RowReducer: AnswerReducer {
     /// What the columns of its rows hold, in their order.
     var fields: [RowField] { get }
@@ -34,7 +34,20 @@ extension RowReducer {
 }
 
 /// A question that is answered from rows.
-protocol RowQuestion: Question where Reducer: RowReducer {}
+protocol RowQuestion: Question where Reducer: RowReducer {
+    /// What is read to answer over a range.
+    func reading(over range: Range<Timestamp>) -> Reading
+}
+
+extension RowQuestion {
+    func reading(over range: Range<Timestamp>) -> Reading { Reading(from: range.lowerBound, to: range.upperBound) }
+}
+
+/// The events that an answer depends on, by their times. It may be more than the question's range; `nil` is as far as events are stored.
+struct Reading: Sendable {
+    var from: Timestamp?
+    var to: Timestamp?
+}
 
 /// The buckets in which the moments of a day lie.
 struct DayBuckets: Sendable {

@@ -9,7 +9,9 @@ internal import NIOHTTP1
 struct Query: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask a running service what happened.",
-        usage: "analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--format table|json|csv] [--url <url>]",
+        usage: """
+            analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>]
+            """,
         discussion: """
             QUESTION is the last part of a route under /api/v1/analytics, or `counts`; parameters are those of the route (/docs lists them). \
             Examples:
@@ -18,13 +20,22 @@ struct Query: AsyncParsableCommand {
               analytics query timeseries groupBy=type compare=previous --format csv
               analytics query topn dimension=data.plan metric=users n=20 from=2026-03-01T00:00:00Z
               analytics query uniques interval=week --bots include
+              analytics query sessions interval=day gapMinutes=15
+              analytics query funnels --body '{"steps":[{"types":["view"]},{"types":["order"]}]}'
+              analytics query retention --body @retention.json --format csv
             """)
 
     enum Question: String, CaseIterable, ExpressibleByArgument {
         case timeseries
         case topn
         case uniques
+        case sessions
+        case funnels
+        case retention
         case counts
+
+        /// Whether it is sent as a JSON object, and not as parameters.
+        var hasBody: Bool { self == .funnels || self == .retention }
 
         var path: String {
             self == .counts ? "/api/v1/events/counts" : "/api/v1/analytics/\(rawValue)"
@@ -50,6 +61,8 @@ struct Query: AsyncParsableCommand {
 
     @Option(help: "Whether events of known bots count; without it they do not, except in `counts`, which always has them.")
     var bots: Bots?
+    @Option(help: "Of funnels and retention: the question as a JSON object, or @ and the name of a file with it.")
+    var body: String?
 
     @Option(help: "How to print the answer.")
     var format = Format.table
@@ -62,6 +75,12 @@ struct Query: AsyncParsableCommand {
             throw ValidationError("'\(parameter)' is no parameter: write NAME=VALUE, such as interval=hour")
         }
         if bots == .exclude, question == .counts { throw ValidationError("'counts' always has the events of bots") }
+        guard question.hasBody == (body != nil), body == nil || (parameters.isEmpty && bots == nil) else {
+            throw ValidationError(
+                question.hasBody
+                    ? "\(question.rawValue) takes --body, a JSON object, and nothing else"
+                    : "\(question.rawValue) takes NAME=VALUE, and no --body")
+        }
     }
 
     func run() async throws {
@@ -69,6 +88,11 @@ struct Query: AsyncParsableCommand {
         let base = url ?? "http://127.0.0.1:\(settings.server.port)"
         var request = HTTPClientRequest(url: base + question.path + Self.query(parameters + botParameter))
         request.headers.add(name: "accept", value: "application/json")
+        if let body {
+            request.method = .POST
+            request.headers.add(name: "content-type", value: "application/json")
+            request.body = .bytes(ByteBuffer(string: try Self.text(of: body)))
+        }
         let response: HTTPClientResponse
         do {
             response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
@@ -84,6 +108,14 @@ struct Query: AsyncParsableCommand {
     private var botParameter: [String] {
         guard let bots, question != .counts else { return [] }
         return ["bots=\(bots.rawValue)"]
+    }
+
+    private static func text(of body: String) throws -> String {
+        guard body.starts(withUTF8: "@") else { return body }
+        let name = body.trimmingUTF8(first: 1)
+        do { return try String(contentsOfFile: name, encoding: .utf8) } catch {
+            throw CommandFailure("\(name) cannot be read: \(error.localizedDescription)")
+        }
     }
 
     private static func query(_ parameters: [String]) -> String {
@@ -115,7 +147,16 @@ struct AnswerTable {
         guard let object = try JSONSerialization.jsonObject(with: answer) as? [String: Any] else {
             throw CommandFailure("the service's answer is no JSON object")
         }
-        if let buckets = object["buckets"] as? [String] {
+        if let steps = object["steps"] as? [[String: Any]] {
+            self.init(funnel: object, steps)
+        } else if let cohorts = object["cohorts"] as? [[String: Any]] {
+            let periods = (cohorts.first?["values"] as? [Any])?.count ?? 0
+            self.init(
+                columns: ["cohort", "size"] + (0..<periods).map { "period \($0)" },
+                rows: cohorts.map { cohort in
+                    [Self.text(cohort["start"]), Self.text(cohort["size"])] + (cohort["values"] as? [Any] ?? []).map { Self.text($0) }
+                })
+        } else if let buckets = object["buckets"] as? [String] {
             var columns: [(String, [Any])] = []
             func add(_ part: [String: Any], _ suffix: String) {
                 for series in part["series"] as? [[String: Any]] ?? [] {
@@ -124,7 +165,12 @@ struct AnswerTable {
                 if let other = part["other"] as? [String: Any] { columns.append(("(other)\(suffix)", other["values"] as? [Any] ?? [])) }
             }
             add(object, "")
-            if let values = object["values"] as? [Any] { columns.append(("users", values)) }
+            if let values = object["values"] as? [Any] { columns.append((object["sessions"] == nil ? "users" : "sessions", values)) }
+            if let more = object["series"] as? [String: [Any]] {
+                for name in ["users", "medianSeconds", "p90Seconds", "eventsPerSession", "bounceRate"] {
+                    columns.append((name, more[name] ?? []))
+                }
+            }
             if let earlier = object["compare"] as? [String: Any] {
                 columns.append(("compared bucket", earlier["buckets"] as? [Any] ?? []))
                 add(earlier, " (compared)")
@@ -148,6 +194,21 @@ struct AnswerTable {
         } else {
             throw CommandFailure("this answer has no table; ask with --format json")
         }
+    }
+
+    /// A row for each step, of all users and then of each group.
+    private init(funnel answer: [String: Any], _ steps: [[String: Any]]) {
+        var groups: [(name: String, steps: [[String: Any]])] = [("(all)", steps)]
+        for group in answer["groups"] as? [[String: Any]] ?? [] {
+            groups.append((Self.name(group["key"]), group["steps"] as? [[String: Any]] ?? []))
+        }
+        if let other = answer["other"] as? [String: Any] { groups.append(("(other)", other["steps"] as? [[String: Any]] ?? [])) }
+        let members = ["users", "shareOfFirst", "shareOfPrevious", "medianSeconds", "p90Seconds"]
+        self.init(
+            columns: ["group", "step"] + members,
+            rows: groups.flatMap { name, steps in
+                steps.enumerated().map { number, step in [name, "\(number + 1)"] + members.map { Self.text(step[$0]) } }
+            })
     }
 
     private static func name(_ value: Any?) -> String { value is NSNull ? "(none)" : text(value) }

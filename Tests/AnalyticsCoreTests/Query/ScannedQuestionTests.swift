@@ -81,7 +81,7 @@ struct ScannedQuestionTests {
     private func value(_ metric: Metric, _ facts: [Facts]) -> MetricValue {
         let numbers = facts.flatMap(\.numbers)
         switch metric {
-        case .events: return .integer(Int64(facts.count))
+        case .events, .sessions: return .integer(Int64(facts.count))
         case .users: return .integer(Int64(Set(facts.compactMap(\.user).map(BytewiseString.init)).count))
         case .measure(.sum, _), .measure(.avg, _):
             var sum = ExactSum()
@@ -104,7 +104,7 @@ struct ScannedQuestionTests {
 
     private func hasValue(_ metric: Metric, _ facts: [Facts]) -> Bool {
         switch metric {
-        case .events: !facts.isEmpty
+        case .events, .sessions: !facts.isEmpty
         case .users: facts.contains { $0.user != nil }
         case .measure: facts.contains { !$0.numbers.isEmpty }
         }

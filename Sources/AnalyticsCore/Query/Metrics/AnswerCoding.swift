@@ -70,7 +70,12 @@ extension TableCursor {
         }
     }
 
-    mutating func key() throws(GroupTable.Unreadable) -> GroupKey { GroupKey(try scalar()) }
+    mutating func key() throws(GroupTable.Unreadable) -> GroupKey {
+        let scalar = try scalar()
+        // JSON has no such number, and no key equals it.
+        if case .double(let value) = scalar, value.isNaN { throw .damaged }
+        return GroupKey(scalar)
+    }
 
     mutating func scalar() throws(GroupTable.Unreadable) -> JSONScalar {
         switch try number() {

@@ -2,6 +2,8 @@
 public enum Metric: Sendable, Equatable {
     case events
     case users
+    /// Those that start.
+    case sessions
     case measure(Measure, PropertyPath)
 
     public enum Measure: String, Sendable, CaseIterable {
@@ -14,12 +16,14 @@ public enum Metric: Sendable, Equatable {
         case p99
     }
 
-    /// `events`, `users`, or a measure of a property such as `sum(data.amount)`.
+    /// `events`, `users`, `sessions`, or a measure of a property such as `sum(data.amount)`.
     public init?(_ text: String) {
         if text.equalsUTF8("events") {
             self = .events
         } else if text.equalsUTF8("users") {
             self = .users
+        } else if text.equalsUTF8("sessions") {
+            self = .sessions
         } else if text.ends(withUTF8: ")"), let (name, rest) = text.cutUTF8(atFirst: "("),
             let measure = Measure.allCases.first(where: { $0.rawValue.equalsUTF8(name) }),
             let path = try? PropertyPath(rest.trimmingUTF8(last: 1))
@@ -30,11 +34,15 @@ public enum Metric: Sendable, Equatable {
         }
     }
 
+    /// Whether it needs to be known who did what.
+    public var isAboutUsers: Bool { self == .users || self == .sessions }
+
     /// As ``init(_:)`` reads it.
     public var text: String {
         switch self {
         case .events: "events"
         case .users: "users"
+        case .sessions: "sessions"
         case .measure(let measure, let path): "\(measure.rawValue)(\(path.text))"
         }
     }

@@ -80,22 +80,14 @@ struct MetricAccumulator: Sendable {
         }
     }
 
-    /// With linear interpolation between ranks, in the arithmetic of numpy's default (`_lerp` in numpy/lib/function_base.py).
     private func quantile(_ sorted: [Double]) -> MetricValue {
-        guard case .measure(let measure, _) = metric, let last = sorted.last else { return .none }
+        guard case .measure(let measure, _) = metric else { return .none }
         let share =
             switch measure {
             case .p50: 0.5
             case .p90: 0.9
             default: 0.99
             }
-        let rank = Double(sorted.count - 1) * share
-        let index = Int(rank)
-        guard index + 1 < sorted.count else { return .double(last) }
-        let (low, high, part) = (sorted[index], sorted[index + 1], rank - Double(index))
-        // Beyond what a double holds the difference is no number; at a rank it is not needed.
-        if part == 0 { return .double(low) }
-        guard (high - low).isFinite else { return .double(low * (1 - part) + high * part) }
-        return .double(part < 0.5 ? low + (high - low) * part : high - (high - low) * (1 - part))
+        return Quantile.value(share, count: sorted.count) { sorted[$0] }.map { .double($0) } ?? .none
     }
 }

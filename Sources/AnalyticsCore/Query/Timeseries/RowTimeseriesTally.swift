@@ -108,6 +108,8 @@ struct RowTimeseriesTally: RowReducer {
         case .measure:
             guard let numbers = slot.numbers else { return }
             each(slot, range) { tally, group, bucket, row in tally.measure(group * tally.width + bucket, numbers, row: row) }
+        // A question of its own: ``SessionTimeseries``.
+        case .sessions: return
         }
     }
 
@@ -182,7 +184,7 @@ struct RowTimeseriesTally: RowReducer {
         let buckets = group * width..<group * width + width - 1
         switch query.metric {
         case .users: return (.integer(counts[buckets.upperBound]), counts[buckets.upperBound] > 0)
-        case .events:
+        case .events, .sessions:
             let sum = counts[buckets].reduce(0, +)
             return (.integer(sum), sum > 0)
         case .measure:

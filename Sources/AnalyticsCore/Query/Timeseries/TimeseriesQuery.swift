@@ -64,12 +64,12 @@ struct RowTimeseries: RowQuestion {
 }
 
 extension TimeseriesQuery {
-    fileprivate var keyParts: [String] {
+    var keyParts: [String] {
         [metric.text, dimension?.text ?? "", String(limit), String(starts.count)] + starts.map { String($0.milliseconds) }
             + (keys.map { [String($0.count)] + $0.map(\.keyPart) } ?? [])
     }
 
-    fileprivate func accepts(_ answer: Timeseries) -> Bool {
+    func accepts(_ answer: Timeseries) -> Bool {
         guard (answer.series + [answer.other].compactMap(\.self)).allSatisfy({ $0.values.count == starts.count }) else { return false }
         if dimension == nil { return answer.series.count == 1 && answer.series[0].key == nil && answer.other == nil }
         return keys.map { $0 == answer.series.map(\.key) } ?? (answer.series.count <= limit && answer.series.allSatisfy { $0.key != nil })
@@ -88,6 +88,10 @@ extension QueryEngine {
     public func timeseries(_ query: TimeseriesQuery, for asker: Asker = .staying) async throws -> (answer: Timeseries, cached: Bool) {
         if query.isToldByRollups {
             let (answer, isCached) = try await answer(to: RolledTimeseries(query: query), for: asker)
+            return (answer, isCached)
+        }
+        if query.metric == .sessions {
+            let (answer, isCached) = try await answer(to: SessionTimeseries(query: query), for: asker)
             return (answer, isCached)
         }
         var query = query

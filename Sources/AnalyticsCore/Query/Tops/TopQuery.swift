@@ -37,6 +37,12 @@ extension QueryEngine {
 
     /// The largest keys, and whether they came from the cache.
     public func top(_ query: TopQuery, for asker: Asker = .staying) async throws -> (answer: Top, cached: Bool) {
+        if query.metric == .sessions {
+            let series = TimeseriesQuery(
+                query.selection, metric: .sessions, by: query.dimension, limit: query.limit, starts: [query.selection.from ?? .earliest])
+            let (answer, isCached) = try await answer(to: SessionTimeseries(query: series), for: asker)
+            return (Top(answer), isCached)
+        }
         guard query.metric == .events, let grouping = query.dimension.rolledUp, query.selection.isToldByRollups else {
             let (answer, isCached) = try await answer(to: query, for: asker)
             return (answer, isCached)
@@ -44,5 +50,14 @@ extension QueryEngine {
         let (counts, isCached) = try await counts(CountQuery(query.selection, grouping: grouping, limit: query.limit), for: asker)
         let items = counts.groups.map { Top.Item(key: GroupKey($0.name), value: .integer($0.count)) }
         return (Top(items: items, total: .integer(counts.total), other: .integer(counts.other)), isCached)
+    }
+}
+
+extension Top {
+    /// Of series over one bucket.
+    fileprivate init(_ series: Timeseries) {
+        self.init(
+            items: series.series.compactMap { one in one.key.map { Item(key: $0, value: one.total) } }, total: series.total,
+            other: series.other?.total ?? .integer(0))
     }
 }

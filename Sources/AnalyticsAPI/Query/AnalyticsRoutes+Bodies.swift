@@ -1,0 +1,190 @@
+internal import AnalyticsCore
+internal import AnalyticsJSON
+internal import Hummingbird
+
+/// Questions that are sent as a JSON object.
+extension AnalyticsRoutes {
+    private func questionBody(
+        _ request: Request, _ principal: Principal, _ allowed: [String], now: Timestamp
+    ) async throws -> QuestionBody {
+        try await QuestionBody(
+            request, body, allowed: allowed, project: principal.project, zones: zones, now: now,
+            projectZone: { try await engine.timeZone(of: principal.project) })
+    }
+
+    // MARK: Funnels
+
+    func funnels(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        let question = try await questionBody(
+            request, principal, ["steps", "order", "windowSeconds", "exclusions", "groupBy", "limit"], now: clock.now())
+        let (range, selection) = try question.range(nil)
+        let query = try Self.funnel(question.members, selection)
+        let answered = try await engine.funnel(query, question.age(), for: context.asker)
+        let lease = answers.lease()
+        try lease.hold(answered.answer.size)
+        return FunnelResponse.response(answered, query, range, zones: zones, holding: lease)
+    }
+
+    private static func funnel(_ members: BodyObject, _ selection: Selection) throws(Problem) -> FunnelQuery {
+        guard let nodes = try members["steps"]?.elements(FunnelQuery.stepCounts, "steps") else {
+            throw members.missing("steps", "an array of 2 to 10 steps, such as {\"types\":[\"page_view\"]}.")
+        }
+        var query = FunnelQuery(selection, steps: [])
+        for node in nodes {
+            query.steps.append(try node.pattern())
+            guard query.steps.last?.types.isEmpty == false else {
+                throw QueryParameters.invalid("\(node.path).types", "must name one type or more.")
+            }
+        }
+        query.order = try members["order"]?.choice(of: FunnelQuery.Order.self) ?? .ordered
+        query.windowSeconds = try members["windowSeconds"]?.integer(in: FunnelQuery.windows) ?? FunnelQuery.defaultWindow
+        query.exclusions = try exclusions(members, query)
+        query.dimension = try QuestionParameters.dimension(try members["groupBy"]?.text(), "groupBy")
+        if let limit = members["limit"] {
+            guard query.dimension != nil else { throw limit.invalid("goes with 'groupBy'.") }
+            query.limit = try limit.integer(in: FunnelQuery.limits)
+        }
+        return query
+    }
+
+    private static func exclusions(_ members: BodyObject, _ query: FunnelQuery) throws(Problem) -> [FunnelQuery.Exclusion] {
+        guard let member = members["exclusions"] else { return [] }
+        let nodes = try member.elements(0...FunnelQuery.exclusionLimit, "exclusions")
+        guard nodes.isEmpty || query.order != .strict else {
+            throw member.invalid("cannot go with the order 'strict', which nothing may come between.")
+        }
+        var exclusions: [FunnelQuery.Exclusion] = []
+        let last = query.steps.count
+        for node in nodes {
+            let own = try node.object(BodyNode.patternNames + ["afterStep", "beforeStep"])
+            let after = try own["afterStep"]?.integer(in: 1...last - 1) ?? 1
+            let before = try own["beforeStep"]?.integer(in: after + 1...last) ?? last
+            exclusions.append(FunnelQuery.Exclusion(try node.pattern(others: ["afterStep", "beforeStep"]), between: after...before))
+        }
+        return exclusions
+    }
+
+    // MARK: Retention
+
+    private enum RetentionInterval: String, CaseIterable {
+        case day, week, month
+
+        var interval: CalendarInterval {
+            switch self {
+            case .day: .day
+            case .week: .week
+            case .month: .month
+            }
+        }
+    }
+
+    func retention(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        let question = try await questionBody(
+            request, principal, ["first", "firstEver", "returning", "interval", "periods", "mode"], now: clock.now())
+        let members = question.members
+        let interval = try members["interval"]?.choice(of: RetentionInterval.self) ?? .day
+        let periods = try members["periods"]?.integer(in: RetentionQuery.periodCounts) ?? RetentionQuery.defaultPeriods
+        let (range, selection) = try question.range(interval.interval, usualCount: periods)
+        guard range.starts.count <= RetentionQuery.cohortLimit else {
+            throw QueryParameters.invalid(
+                "interval", "gives more than \(RetentionQuery.cohortLimit) cohorts. Ask for a shorter range, or for a longer 'interval'.")
+        }
+        let query = RetentionQuery(
+            selection, first: try members["first"]?.pattern() ?? EventPattern(), firstEver: try members["firstEver"]?.boolean() ?? false,
+            returning: try members["returning"]?.pattern() ?? EventPattern(),
+            mode: try members["mode"]?.choice(of: RetentionQuery.Mode.self) ?? .on, periods: periods,
+            starts: range.starts + range.following(periods))
+        let answered = try await engine.retention(query, question.age(), for: context.asker)
+        let lease = answers.lease()
+        try lease.hold(answered.answer.size)
+        return RetentionResponse.response(answered, query, range, zones: zones, holding: lease)
+    }
+}
+
+// MARK: - Answers
+
+enum FunnelResponse {
+    static func response(
+        _ answered: Answered<Funnel>, _ query: FunnelQuery, _ range: QuestionRange, zones: ZoneDatabase, holding lease: ByteBudget.Lease
+    ) -> Response {
+        let answer = answered.answer
+        let begin = JSONPart.once { writer in
+            QuestionResponse.common(range, asOf: answered.asOf, hasBuckets: false, to: &writer)
+            writer.member("order", query.order.rawValue)
+            writer.member("windowSeconds", Int64(query.windowSeconds))
+            writer.steps(answer.steps)
+        }
+        var parts = [begin]
+        if query.dimension != nil {
+            parts += JSONPart.list("groups", of: answer.groups) { group, writer in
+                writer.beginObject()
+                writer.key("key")
+                writer.groupKey(group.key)
+                writer.steps(group.steps)
+                writer.endObject()
+            }
+            parts.append(
+                .once { writer in
+                    writer.key("other")
+                    guard let other = answer.other else { return writer.json("null".utf8) }
+                    writer.beginObject()
+                    writer.steps(other)
+                    writer.endObject()
+                })
+        }
+        return .json(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: answer.size * 3, holding: lease, parts)
+    }
+}
+
+enum RetentionResponse {
+    static func response(
+        _ answered: Answered<UserRetention>, _ query: RetentionQuery, _ range: QuestionRange, zones: ZoneDatabase,
+        holding lease: ByteBudget.Lease
+    ) -> Response {
+        let begin = JSONPart.once { writer in
+            QuestionResponse.common(
+                range, asOf: answered.asOf, hasBuckets: false, incompleteFrom: incomplete(query, answered.asOf), to: &writer)
+            writer.member("interval", range.interval.rawValue)
+            writer.member("mode", query.mode.rawValue)
+        }
+        let cohorts = JSONPart.list("cohorts", of: Array(zip(range.starts, answered.answer.cohorts))) { cohort, writer in
+            writer.beginObject()
+            writer.member("start", range.text(cohort.0))
+            writer.member("size", cohort.1.size)
+            writer.key("values")
+            writer.beginArray()
+            for value in cohort.1.values { writer.integer(value) }
+            writer.endArray()
+            writer.endObject()
+        }
+        return .json(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: answered.answer.size, holding: lease,
+            [begin] + cohorts)
+    }
+
+    /// The start of the first period of any cohort that is not over.
+    private static func incomplete(_ query: RetentionQuery, _ asOf: Timestamp) -> Timestamp? {
+        zip(query.starts, query.starts.dropFirst()).first { $1 > asOf }?.0
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func steps(_ steps: [Funnel.Step]) {
+        key("steps")
+        beginArray()
+        for (index, step) in steps.enumerated() {
+            beginObject()
+            member("users", step.users)
+            for (name, value) in [
+                ("shareOfFirst", Funnel.shareOfFirst(steps, index)), ("shareOfPrevious", Funnel.shareOfPrevious(steps, index)),
+                ("medianSeconds", step.medianSeconds), ("p90Seconds", step.p90Seconds),
+            ] as [(StaticString, Double?)] {
+                key(name)
+                if let value { double(value) } else { json("null".utf8) }
+            }
+            endObject()
+        }
+        endArray()
+    }
+}

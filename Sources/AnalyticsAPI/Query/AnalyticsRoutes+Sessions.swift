@@ -1,0 +1,52 @@
+internal import AnalyticsCore
+internal import Hummingbird
+
+extension AnalyticsRoutes {
+    func sessions(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        let now = clock.now()
+        let question = try await question(request, principal, ["gapMinutes", "page", "limit"], now: now)
+        let query = SessionsQuery(
+            question.selection, gapMinutes: try question.parameters.integer("gapMinutes", in: SessionsQuery.gaps),
+            page: try Self.page(question.parameters),
+            limit: try question.parameters.limit(in: SessionsQuery.limits) ?? SessionsQuery.defaultLimit, starts: question.range.starts)
+        let answered = try await engine.sessions(query, question.age(.sessions, now: now), for: context.asker)
+        let lease = answers.lease()
+        try lease.hold(answered.answer.size)
+        return SessionsResponse.response(answered, question.range, zones: zones, holding: lease)
+    }
+
+    private static func page(_ parameters: QueryParameters) throws(Problem) -> PropertyPath {
+        let text = try parameters.single("page") ?? SessionsQuery.defaultPage
+        do throws(PropertyPathError) {
+            return try PropertyPath(text)
+        } catch {
+            throw QueryParameters.invalid("page", error.message)
+        }
+    }
+}
+
+// MARK: - Trends
+
+extension AnalyticsRoutes {
+    /// Types that are given where none is named.
+    private static let usualTrends = 10
+
+    func trends(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        let now = clock.now()
+        let question = try await question(request, principal, ["event"], now: now)
+        guard question.selection.types.isEmpty else { throw QueryParameters.invalid("type", "is called 'event' here.") }
+        let events = try question.parameters.all("event")
+        var keys: [GroupKey] = []
+        for event in events where !keys.contains(GroupKey(event)) { keys.append(GroupKey(event)) }
+        var selection = question.selection
+        selection.types = events
+        let query = TimeseriesQuery(
+            selection, by: .type, limit: keys.isEmpty ? Self.usualTrends : keys.count, keys: keys.isEmpty ? nil : keys,
+            starts: question.range.starts)
+        try Self.checkSize(query)
+        let answered = try await engine.timeseries(query, question.age(.events, now: now), for: context.asker)
+        let lease = answers.lease()
+        try lease.hold(answered.answer.size)
+        return TrendsResponse.response(answered, question.range, zones: zones, holding: lease)
+    }
+}

@@ -1,0 +1,202 @@
+internal import AnalyticsCore
+internal import AnalyticsJSON
+
+/// A value in the JSON body of a question, with where it stands: what is wrong is told by that.
+struct BodyNode {
+    indirect enum Value {
+        case scalar(JSONScalar)
+        case array([Value])
+        case object([(name: String, value: Value)])
+    }
+
+    let value: Value
+    /// As in `steps[0].types`; empty for the body.
+    let path: String
+
+    /// Bytes of a body.
+    static let maximumBytes = 64 * 1024
+    private static let maximumDepth = 8
+
+    init(value: Value, path: String) {
+        self.value = value
+        self.path = path
+    }
+
+    init(_ body: PaddedBytes) throws(Problem) {
+        var parser = JSONParser()
+        let fault: (JSONFault) -> Problem = { fault in
+            let what =
+                switch fault.code {
+                case .depth: "is nested too deeply"
+                case .duplicateKey: "has a member twice"
+                case .utf8: "is not UTF-8"
+                default: "cannot be read as JSON"
+                }
+            return Problem(.invalidJSON, "The body \(what). Send one JSON object; /docs has an example.")
+        }
+        // All of it is checked before any of it is cut.
+        try parser.withMembers(of: body, at: body.all, maximumDepth: Self.maximumDepth) { (_) throws(Problem) in
+        } fault: {
+            fault($0)
+        }
+        do throws(JSONFault) {
+            self.init(value: try Self.value(body, body.all, &parser), path: "")
+        } catch {
+            throw fault(error)
+        }
+    }
+
+    private static func value(_ text: PaddedBytes, _ place: Range<Int>, _ parser: inout JSONParser) throws(JSONFault) -> Value {
+        if var members = JSONRawMembers(text, at: place) {
+            var object: [(name: String, value: Value)] = []
+            while let (key, value) = try members.next() {
+                guard case .string(let name) = try scalar(text, key.lowerBound - 1..<key.upperBound + 1, &parser) else {
+                    throw JSONFault(code: .syntax)
+                }
+                object.append((name, try self.value(text, value, &parser)))
+            }
+            return .object(object)
+        }
+        if var elements = JSONElements(text, at: place) {
+            var array: [Value] = []
+            while let element = try elements.next() { array.append(try value(text, element, &parser)) }
+            return .array(array)
+        }
+        return .scalar(try scalar(text, place, &parser))
+    }
+
+    private static func scalar(_ text: PaddedBytes, _ place: Range<Int>, _ parser: inout JSONParser) throws(JSONFault) -> JSONScalar {
+        let scalar = try parser.withValue(of: text, at: place, maximumDepth: 1) { (value) throws(JSONFault) in
+            value.scalar
+        } fault: {
+            $0
+        }
+        guard let scalar else { throw JSONFault(code: .syntax) }
+        return scalar
+    }
+
+    // MARK: Reading
+
+    func invalid(_ why: String) -> Problem { QueryParameters.invalid(path, why) }
+
+    /// The members of an object, which may have these names only.
+    func object(_ names: [String]) throws(Problem) -> BodyObject {
+        guard case .object(let members) = value else {
+            throw path.isEmpty
+                ? Problem(.invalidJSON, "The body must be a JSON object with \(names.joined(separator: ", ")).")
+                : invalid("must be an object with \(names.joined(separator: ", ")).")
+        }
+        for (name, _) in members where !names.contains(where: { $0.equalsUTF8(name) }) {
+            let place = (path.isEmpty ? "" : path + ".") + name.clipped
+            throw Problem(.unknownParameter, "'\(place)' is not known. Known here: \(names.joined(separator: ", ")).") {
+                $0.member("parameter", place)
+            }
+        }
+        return BodyObject(node: self, members: members)
+    }
+
+    func elements(_ counts: ClosedRange<Int>, _ what: String) throws(Problem) -> [BodyNode] {
+        guard case .array(let values) = value, counts.contains(values.count) else {
+            throw invalid("must be an array of \(counts.lowerBound) to \(counts.upperBound) \(what).")
+        }
+        return values.enumerated().map { BodyNode(value: $1, path: "\(path)[\($0)]") }
+    }
+
+    func text() throws(Problem) -> String {
+        guard case .scalar(.string(let text)) = value, !text.isEmpty, !text.utf8.contains(0) else {
+            throw invalid("must be a string that is not empty, without NUL.")
+        }
+        return text
+    }
+
+    func texts() throws(Problem) -> [String] {
+        var texts: [String] = []
+        for element in try elements(0...QueryParameters.maximumValues, "strings") { texts.append(try element.text()) }
+        return texts
+    }
+
+    func integer(in limits: ClosedRange<Int>) throws(Problem) -> Int {
+        guard case .scalar(.integer(let value)) = value, let value = Int(exactly: value), limits.contains(value) else {
+            throw invalid("must be an integer from \(limits.lowerBound) to \(limits.upperBound).")
+        }
+        return value
+    }
+
+    func boolean() throws(Problem) -> Bool {
+        guard case .scalar(.boolean(let value)) = value else { throw invalid("must be true or false.") }
+        return value
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(of choices: Choice.Type) throws(Problem) -> Choice
+    where Choice.RawValue == String {
+        guard case .scalar(.string(let text)) = value, let choice = choices.allCases.first(where: { $0.rawValue.equalsUTF8(text) }) else {
+            throw invalid("may be \(choices.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        return choice
+    }
+
+    func timestamp() throws(Problem) -> Timestamp {
+        guard case .scalar(.string(let text)) = value, let time = Timestamp(rfc3339: text) else {
+            throw invalid("must be an RFC 3339 date-time such as 2026-03-01T12:34:56Z.")
+        }
+        return time
+    }
+
+    /// Conditions on `data`: for each path a value, or several of which one must be there.
+    func conditions() throws(Problem) -> [DataCondition] {
+        guard case .object(let members) = value, members.count <= 20 else {
+            throw invalid("must be an object of at most 20 paths, each with a value or an array of values.")
+        }
+        var conditions: [DataCondition] = []
+        for (name, value) in members {
+            let node = BodyNode(value: value, path: "\(path).\(name.clipped)")
+            do throws(PropertyPathError) {
+                conditions.append(DataCondition(path: try PropertyPath(.data, name).keys, values: []))
+            } catch {
+                throw node.invalid(error.message)
+            }
+            conditions[conditions.count - 1].values = try node.values()
+        }
+        return conditions
+    }
+
+    /// Scalars as a query writes them.
+    private func values() throws(Problem) -> [String] {
+        var nodes = [self]
+        if case .array = value { nodes = try elements(1...QueryParameters.maximumValues, "values") }
+        var values: [String] = []
+        for node in nodes {
+            guard case .scalar(let scalar) = node.value else { throw node.invalid("must be a string, a number, true, false or null.") }
+            switch scalar {
+            case .string: values.append(try node.text())
+            case .boolean(let value): values.append(value ? "true" : "false")
+            case .null: values.append("null")
+            case .integer(let value): values.append(String(value))
+            case .double(let value): values.append(Self.json(value))
+            }
+        }
+        return values
+    }
+
+    private static func json(_ number: Double) -> String {
+        var writer = JSONWriter()
+        writer.double(number)
+        return writer.text
+    }
+}
+
+/// The members of an object in a question's body.
+struct BodyObject {
+    let node: BodyNode
+    fileprivate let members: [(name: String, value: BodyNode.Value)]
+
+    /// `nil` where it is not there.
+    subscript(name: String) -> BodyNode? {
+        guard let member = members.first(where: { $0.name.equalsUTF8(name) }) else { return nil }
+        return BodyNode(value: member.value, path: (node.path.isEmpty ? "" : node.path + ".") + name)
+    }
+
+    func missing(_ name: String, _ what: String) -> Problem {
+        QueryParameters.invalid((node.path.isEmpty ? "" : node.path + ".") + name, "is missing: \(what)")
+    }
+}

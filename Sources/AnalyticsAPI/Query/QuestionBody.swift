@@ -1,0 +1,86 @@
+internal import AnalyticsCore
+internal import AnalyticsJSON
+internal import HTTPTypes
+internal import Hummingbird
+
+/// What all questions that are sent as a JSON object share: `from`, `to`, `tz`, `bots`, `maxAge` and `filters`, checked.
+struct QuestionBody {
+    let members: BodyObject
+    private let zone: ZoneName
+    private let rules: ZoneRules
+    private let now: Timestamp
+    private var selection: Selection
+
+    private static let names = ["from", "to", "tz", "bots", "maxAge", "filters"]
+
+    /// - Parameter projectZone: Asked for where the body names no zone.
+    init(
+        _ request: Request, _ reader: BodyReader, allowed: [String], project: ProjectID, zones: ZoneDatabase, now: Timestamp,
+        projectZone: () async throws -> ZoneName?
+    ) async throws {
+        _ = try QueryParameters(request, allowed: [])
+        guard MediaType.json.contains(try MediaType.essence(request.headers)) else {
+            throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
+        }
+        let lease = reader.budget.lease()
+        members = try BodyNode(try await reader.read(request, lease)).object(allowed + Self.names)
+        (zone, rules) = try await QuestionParameters.zone(named: try members["tz"]?.text(), zones, projectZone)
+        self.now = now
+        selection = Selection(project: project, from: try members["from"]?.timestamp(), to: try members["to"]?.timestamp())
+        selection.includesBots = try members["bots"]?.choice(of: QueryParameters.Bots.self) == .include
+        if let from = selection.from, let to = selection.to, from >= to {
+            throw QueryParameters.invalid("to", "must be later than 'from': the range is empty.")
+        }
+        if let filters = try members["filters"]?.object(["types", "sources", "userIds", "anonymousIds", "correlationIds", "data"]) {
+            selection.types = try filters["types"]?.texts() ?? []
+            selection.sources = try filters["sources"]?.texts() ?? []
+            selection.userIds = try filters["userIds"]?.texts() ?? []
+            selection.anonymousIds = try filters["anonymousIds"]?.texts() ?? []
+            selection.correlationIds = try filters["correlationIds"]?.texts() ?? []
+            selection.data = try filters["data"]?.conditions() ?? []
+        }
+    }
+
+    /// The range as it is understood, and what is selected in it.
+    ///
+    /// - Parameters:
+    ///   - interval: That of the buckets; `nil` for a question that does not divide its range.
+    ///   - usualCount: How many buckets a range without `from` has.
+    func range(_ interval: CalendarInterval?, usualCount: Int? = nil) throws(Problem) -> (range: QuestionRange, selection: Selection) {
+        let range: QuestionRange
+        do {
+            range = try QuestionRange(
+                zone: zone, rules: rules, interval: interval ?? .day, from: selection.from, to: selection.to, now: now,
+                hasBuckets: interval != nil, usualCount: usualCount)
+        } catch {
+            throw QuestionParameters.tooManyBuckets("interval")
+        }
+        guard range.from < range.to else {
+            throw QueryParameters.invalid(
+                "from", "must be earlier than 'to', which is the end of the present bucket where it is not given.")
+        }
+        var selection = selection
+        (selection.from, selection.to) = (range.from, range.to)
+        return (range, selection)
+    }
+
+    /// How old the answer may be.
+    func age() throws(Problem) -> AnswerAge {
+        let seconds = try members["maxAge"]?.integer(in: AnswerAge.limits)
+        return AnswerAge(now: now, limit: seconds.map { .seconds($0) } ?? AnswerAge.ofUsers)
+    }
+}
+
+extension BodyNode {
+    static let patternNames = ["types", "sources", "data"]
+
+    /// What an event must be.
+    ///
+    /// - Parameter others: Members that it may have besides.
+    func pattern(others: [String] = []) throws(Problem) -> EventPattern {
+        let members = try object(Self.patternNames + others)
+        return EventPattern(
+            types: try members["types"]?.texts() ?? [], sources: try members["sources"]?.texts() ?? [],
+            data: try members["data"]?.conditions() ?? [])
+    }
+}

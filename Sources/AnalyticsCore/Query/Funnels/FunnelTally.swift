@@ -1,0 +1,169 @@
+/// Counts users by the steps of a funnel that they reach, and keeps how long each step took them.
+struct FunnelTally: RowReducer {
+    private final class Slot: Sendable {
+        let begin: Int64
+        let times: [UInt32]
+        let masks: RowMasks
+        /// What is grouped by, and the combination of keys of each of its entries.
+        let marked: RowColumn?
+        let marks: [Int32]
+
+        init(_ rows: EventRows, _ masks: RowMasks, _ marked: RowColumn?, _ marks: [Int32]) {
+            begin = rows.day * RollupTier.day.milliseconds
+            times = rows.times
+            self.masks = masks
+            self.marked = marked
+            self.marks = marks
+        }
+    }
+
+    private let query: FunnelQuery
+    private let matcher: EventMatcher
+    /// Behind the bits of the steps a bit for each exclusion: behind how many steps it ends a way.
+    private let exclusions: [UInt16]
+    private let stepBits: UInt32
+    private var walk: FunnelWalk
+    private var slots: [Slot?] = []
+    private var keys = KeyCombinations()
+    private var events: [FunnelEvent] = []
+    private var isUser = false
+    /// By step.
+    private var users: [Int64]
+    /// By step, and in the order of the users: milliseconds from the step before, and the combination of keys.
+    private var lengths: [[Int64]]
+    private var owners: [[Int32]]
+    private var bytes = 0
+
+    /// Bytes of times and keys, and of one user's events.
+    static let byteLimit = 96 << 20
+
+    init(_ query: FunnelQuery, _ range: Range<Timestamp>) {
+        self.query = query
+        matcher = EventMatcher(query.steps + query.exclusions.map(\.pattern))
+        exclusions = query.exclusions.map { exclusion in
+            exclusion.between.dropLast().reduce(into: UInt16(0)) { $0 |= 1 << UInt16($1) }
+        }
+        stepBits = 1 << UInt32(query.steps.count) - 1
+        walk = FunnelWalk(
+            steps: query.steps.count, window: Int64(query.windowSeconds) * 1_000, order: query.order,
+            range: range.lowerBound.milliseconds..<range.upperBound.milliseconds)
+        users = Array(repeating: 0, count: query.steps.count)
+        lengths = Array(repeating: [], count: query.steps.count)
+        owners = lengths.map { _ in [] }
+    }
+
+    var fields: [RowField] { matcher.fields + [query.dimension?.field].compactMap(\.self) }
+    var isByActor: Bool { true }
+    var needsTimes: Bool { true }
+
+    // MARK: Adding
+
+    mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable) {
+        while slots.count <= slot { slots.append(nil) }
+        let masks = try matcher.masks(rows.columns[..<matcher.fields.count])
+        var marks: [Int32] = []
+        let marked = query.dimension == nil ? nil : rows.columns[matcher.fields.count]
+        if let marked {
+            for index in 0..<marked.entries.count {
+                marks.append(keys.combination(of: EventMeasurement.keys(try marked.entries.scalars(index))))
+            }
+        }
+        slots[slot] = Slot(rows, masks, marked, marks)
+    }
+
+    mutating func begin(isUser: Bool) { self.isUser = isUser }
+
+    mutating func add(slot: Int, _ rows: Range<Int>) {
+        guard isUser, let slot = slots[slot], !isTooLarge else { return }
+        for row in rows {
+            let mask = slot.masks[row]
+            // What is no step lies between steps all the same.
+            guard mask != 0 || query.order == .strict else { continue }
+            var excluded: UInt16 = 0
+            if mask > stepBits {
+                for (number, bits) in exclusions.enumerated() where mask >> UInt32(query.steps.count + number) & 1 != 0 { excluded |= bits }
+            }
+            events.append(
+                FunnelEvent(
+                    time: slot.begin + Int64(slot.times[row]), steps: UInt16(truncatingIfNeeded: mask & stepBits), exclusions: excluded,
+                    mark: slot.marked.map { slot.marks[$0.code(of: row)] } ?? -1))
+        }
+    }
+
+    mutating func end() {
+        guard !events.isEmpty else { return }
+        var own = events
+        // Not two owners: it would be copied.
+        events = []
+        if walk.walk(&own) { count(own[walk.entry]) }
+        own.removeAll(keepingCapacity: true)
+        events = own
+    }
+
+    /// - Parameter entry: The events of the moment at which the user enters.
+    private mutating func count(_ entry: ArraySlice<FunnelEvent>) {
+        let times = walk.times
+        for step in times.indices {
+            users[step] += 1
+            if step > 0 { lengths[step].append(times[step] - times[step - 1]) }
+        }
+        bytes += (times.count - 1) * 8
+        guard query.dimension != nil else { return }
+        var combination: Int32?
+        for event in entry where query.order == .any ? event.steps != 0 : event.steps & 1 != 0 {
+            combination = combination.map { $0 == event.mark ? $0 : keys.union($0, event.mark) } ?? event.mark
+        }
+        guard let combination else { return }
+        for step in times.indices { owners[step].append(combination) }
+        bytes += times.count * 4
+    }
+
+    private var isTooLarge: Bool {
+        // Once more of the times while they are sorted.
+        bytes * 2 + keys.bytes > Self.byteLimit || events.count * MemoryLayout<FunnelEvent>.stride > Self.byteLimit
+    }
+
+    func check() throws {
+        if isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
+    }
+
+    // MARK: The answer
+
+    func answer() throws -> Funnel {
+        try check()
+        let steps = query.steps.indices.map { Self.step($0, users[$0], lengths[$0]) }
+        guard query.dimension != nil else { return Funnel(steps: steps, groups: [], other: nil) }
+        let listed = listed()
+        let groups = listed.enumerated().map { place, key in
+            Funnel.Group(key: keys.keys[Int(key)], steps: self.steps { $0.contains(key) })
+        }
+        let isListed = Set(listed)
+        let other = self.steps { combination in combination.contains { !isListed.contains($0) } }
+        return Funnel(steps: steps, groups: groups, other: other[0].users == 0 ? nil : other)
+    }
+
+    /// The keys with most users of the first step.
+    private func listed() -> [Int32] {
+        var counts = [Int64](repeating: 0, count: keys.keys.count)
+        for combination in owners[0] {
+            for key in keys.combinations[Int(combination)] { counts[Int(key)] += 1 }
+        }
+        return counts.indices.filter { counts[$0] > 0 }
+            .sorted { counts[$0] != counts[$1] ? counts[$0] > counts[$1] : keys.keys[$0] < keys.keys[$1] }
+            .prefix(query.limit).map { Int32($0) }
+    }
+
+    /// Of the users whose keys are wanted.
+    private func steps(_ isWanted: ([Int32]) -> Bool) -> [Funnel.Step] {
+        let wanted = keys.combinations.map(isWanted)
+        return query.steps.indices.map { step in
+            let places = owners[step].indices.filter { wanted[Int(owners[step][$0])] }
+            return Self.step(step, Int64(places.count), step == 0 ? [] : places.map { lengths[step][$0] })
+        }
+    }
+
+    private static func step(_ step: Int, _ users: Int64, _ lengths: [Int64]) -> Funnel.Step {
+        let sorted = lengths.sorted()
+        return Funnel.Step(users: users, medianSeconds: Quantile.seconds(0.5, of: sorted), p90Seconds: Quantile.seconds(0.9, of: sorted))
+    }
+}

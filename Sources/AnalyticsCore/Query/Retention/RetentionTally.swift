@@ -1,0 +1,140 @@
+internal import Algorithms
+
+/// Counts users by the periods in which they did the first and the returning event.
+struct RetentionTally: RowReducer {
+    private final class Slot: Sendable {
+        let begin: Int64
+        let times: [UInt32]
+        let masks: RowMasks
+        /// Of each row; empty where all are in ``bucket``.
+        let buckets: [Int32]
+        let bucket: Int
+
+        init(_ rows: EventRows, _ masks: RowMasks, _ buckets: DayBuckets) {
+            begin = rows.day * RollupTier.day.milliseconds
+            times = rows.times
+            self.masks = masks
+            bucket = buckets.only ?? 0
+            self.buckets = buckets.only == nil ? rows.times.map { Int32(buckets[$0]) } : []
+        }
+    }
+
+    private let query: RetentionQuery
+    private let range: Range<Int64>
+    private let matcher: EventMatcher
+    /// Where buckets begin: 0 is before all cohorts, then come theirs and those of later periods, and last what is behind all periods.
+    private let starts: [Timestamp]
+    private var slots: [Slot?] = []
+    private var days: [Int64: DayBuckets] = [:]
+    private var isUser = false
+
+    /// Of the present user: the buckets with a first event in the range, those with a returning one, and the last of these.
+    private var firsts: [Bool]
+    private var returns: [Bool]
+    private var touched: [Int] = []
+    private var lastReturn = 0
+    /// When the first of all first events was.
+    private var earliest = Int64.max
+
+    private var sizes: [Int64]
+    private var values: [Int64]
+
+    private static let first: UInt32 = 1
+    private static let returning: UInt32 = 2
+
+    init(_ query: RetentionQuery, _ range: Range<Timestamp>) {
+        self.query = query
+        self.range = range.lowerBound.milliseconds..<range.upperBound.milliseconds
+        matcher = EventMatcher([query.first, query.returning])
+        starts = [Timestamp(milliseconds: .min)] + query.starts
+        firsts = Array(repeating: false, count: starts.count)
+        returns = firsts
+        sizes = Array(repeating: 0, count: query.cohorts)
+        values = Array(repeating: 0, count: query.cohorts * query.periods)
+    }
+
+    var fields: [RowField] { matcher.fields }
+    var isByActor: Bool { true }
+    var needsTimes: Bool { true }
+
+    // MARK: Adding
+
+    mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable) {
+        while slots.count <= slot { slots.append(nil) }
+        let buckets = days[rows.day] ?? DayBuckets(day: rows.day, starts: starts)
+        days[rows.day] = buckets
+        slots[slot] = Slot(rows, try matcher.masks(rows.columns[...]), buckets)
+    }
+
+    mutating func begin(isUser: Bool) { self.isUser = isUser }
+
+    mutating func add(slot: Int, _ rows: Range<Int>) {
+        guard isUser, let slot = slots[slot] else { return }
+        for row in rows {
+            let mask = slot.masks[row]
+            guard mask != 0 else { continue }
+            let bucket = slot.buckets.isEmpty ? slot.bucket : Int(slot.buckets[row])
+            if mask & Self.first != 0 {
+                let time = slot.begin + Int64(slot.times[row])
+                earliest = min(earliest, time)
+                if !query.firstEver, range.contains(time), !firsts[bucket] {
+                    firsts[bucket] = true
+                    touched.append(bucket)
+                }
+            }
+            if mask & Self.returning != 0 {
+                lastReturn = max(lastReturn, bucket)
+                if !returns[bucket] {
+                    returns[bucket] = true
+                    touched.append(bucket)
+                }
+            }
+        }
+    }
+
+    mutating func end() {
+        guard earliest != .max || !touched.isEmpty else { return }
+        if query.firstEver {
+            if range.contains(earliest) { count(starts.partitioningIndex { $0.milliseconds > earliest } - 2) }
+        } else {
+            // A bucket may have been touched twice, as a first and as a returning one.
+            for bucket in touched where firsts[bucket] {
+                firsts[bucket] = false
+                count(bucket - 1)
+            }
+        }
+        for bucket in touched { returns[bucket] = false }
+        touched.removeAll(keepingCapacity: true)
+        (lastReturn, earliest) = (0, .max)
+    }
+
+    /// Counts the user in a cohort.
+    private mutating func count(_ cohort: Int) {
+        guard sizes.indices.contains(cohort) else { return }
+        sizes[cohort] += 1
+        // The bucket of period 0.
+        let own = cohort + 1
+        let row = cohort * query.periods
+        switch query.mode {
+        case .on:
+            for period in 0..<query.periods where returns[own + period] { values[row + period] += 1 }
+        case .onOrAfter:
+            let last = (own..<own + query.periods).last { returns[$0] } ?? 0
+            for period in 0..<max(0, last - own + 1) { values[row + period] += 1 }
+        case .unbounded:
+            for period in 0..<max(0, min(query.periods, lastReturn - own + 1)) { values[row + period] += 1 }
+        }
+    }
+
+    /// What it holds does not grow.
+    func check() throws {}
+
+    // MARK: The answer
+
+    func answer() throws -> UserRetention {
+        UserRetention(
+            cohorts: sizes.indices.map { cohort in
+                .init(size: sizes[cohort], values: Array(values[cohort * query.periods..<(cohort + 1) * query.periods]))
+            })
+    }
+}
