@@ -12,16 +12,8 @@ actor DayTallies {
 
     private struct Entry {
         var version: Int64
-        /// `nil` where the day has more groups than are kept.
-        var tally: TimeseriesTally?
-        var size: Int
+        var tally: TimeseriesTally
         var lastUse: UInt64
-    }
-
-    enum Found {
-        case tally(TimeseriesTally)
-        case tooLarge
-        case unknown
     }
 
     private var entries: [Key: Entry] = [:]
@@ -33,61 +25,69 @@ actor DayTallies {
     /// Bytes of one day.
     static let dayLimit = 1 << 20
 
-    func find(_ question: String, day: Int64, version: Int64) -> Found {
+    func find(_ question: String, day: Int64, version: Int64) -> TimeseriesTally? {
         let key = Key(question: question, day: day)
-        guard let entry = entries[key], entry.version == version else { return .unknown }
+        guard let entry = entries[key], entry.version == version else { return nil }
         uses += 1
         entries[key]?.lastUse = uses
-        return entry.tally.map(Found.tally) ?? .tooLarge
+        return entry.tally
     }
 
-    func keep(_ tally: TimeseriesTally?, _ question: String, day: Int64, version: Int64) {
-        let key = Key(question: question, day: day)
-        let tally = tally.flatMap { $0.size <= Self.dayLimit ? $0 : nil }
+    /// Whether so many days like this one are worth keeping: those that push each other out are never found again.
+    static func mayKeep(_ tally: TimeseriesTally, days: Int) -> Bool { tally.size <= dayLimit && tally.size * days <= byteLimit / 2 }
+
+    func keep(_ tally: TimeseriesTally, _ question: String, day: Int64, version: Int64) {
+        let tally = tally.bare
         uses += 1
-        let entry = Entry(version: version, tally: tally, size: (tally?.size ?? 0) + 256, lastUse: uses)
-        bytes += entry.size - (entries.updateValue(entry, forKey: key)?.size ?? 0)
+        let entry = Entry(version: version, tally: tally, lastUse: uses)
+        bytes += tally.size - (entries.updateValue(entry, forKey: Key(question: question, day: day))?.tally.size ?? 0)
         guard bytes > Self.byteLimit else { return }
         for (key, entry) in entries.sorted(by: { $0.value.lastUse < $1.value.lastUse }).prefix((entries.count + 1) / 2) {
             entries[key] = nil
-            bytes -= entry.size
+            bytes -= entry.tally.size
         }
     }
 }
 
 extension RollupReader<TimeseriesTally> {
+    /// Days that are read one by one for being kept.
+    private static var daysToKeep: Int { 100 }
+
     /// As ``read(_:)``, with whole days that have to be read by hours from those that are kept.
-    mutating func read(_ range: Range<Timestamp>, keeping days: DayTallies) async throws {
+    mutating func read(_ range: Range<Timestamp>, keeping kept: DayTallies) async throws {
         var parts = RangeDecomposition(range, boundaries: reducer.boundaries)
         let whole = parts.takeDaysOfHours()
-        try await read(parts)
-        guard !whole.isEmpty else { return }
+        guard !whole.isEmpty else { return try await read(parts) }
         let question = reducer.keyOfDays
         // Read before anything of the days. A day without a version has no event that was acknowledged.
-        let versions = try await store.versions(.day, project: selection.project, in: whole)
-        for (day, version) in versions.sorted(by: { $0.key < $1.key }) {
-            let range = Timestamp(day: day)..<Timestamp(day: day + 1)
-            switch await days.find(question, day: day, version: version) {
-            case .tally(let tally): reducer.add(day: tally)
-            case .tooLarge: try await read(RangeDecomposition(range, boundaries: reducer.boundaries))
-            case .unknown:
-                if let tally = try await tally(of: day, range) {
-                    await days.keep(tally, question, day: day, version: version)
-                    reducer.add(day: tally)
-                } else {
-                    await days.keep(nil, question, day: day, version: version)
-                    try await read(RangeDecomposition(range, boundaries: reducer.boundaries))
-                }
+        let versions = try await store.versions(.day, project: selection.project, in: whole).sorted { $0.key < $1.key }
+        var unknown: [(day: Int64, version: Int64)] = []
+        for (day, version) in versions {
+            guard let tally = await kept.find(question, day: day, version: version) else {
+                unknown.append((day, version))
+                continue
             }
+            reducer.add(day: tally)
             try reducer.check()
         }
+        var rest = unknown[...]
+        while rest.count <= Self.daysToKeep, let (day, version) = rest.first, let tally = try await tally(of: day) {
+            reducer.add(day: tally)
+            try reducer.check()
+            rest.removeFirst()
+            guard DayTallies.mayKeep(tally, days: versions.count) else { break }
+            await kept.keep(tally, question, day: day, version: version)
+        }
+        // Those that are not worth it, many at a time.
+        parts.hours = (parts.hours + coalesce(rest.map(\.day)).scaled(by: RollupTier.day.parts)).sorted { $0.lowerBound < $1.lowerBound }
+        try await read(parts)
     }
 
-    /// `nil` where that takes more memory than the question itself may.
-    private func tally(of day: Int64, _ range: Range<Timestamp>) async throws -> TimeseriesTally? {
+    /// `nil` where that takes more memory than a question may.
+    private func tally(of day: Int64) async throws -> TimeseriesTally? {
         var reader = RollupReader(store, dirtyMinutes, selection, reducer.ofDay(day))
         do {
-            try await reader.read(range)
+            try await reader.read(Timestamp(day: day)..<Timestamp(day: day + 1))
         } catch let error as QueryTooLargeError where error.reason == .tooManyGroups {
             return nil
         }

@@ -56,8 +56,15 @@ struct TimeseriesTally: GroupReducer {
         Digest.hexadecimal(of: [query.selection.project.name, query.dimension?.text ?? ""] + query.selection.keyParts)
     }
 
-    /// About the bytes that it takes in memory.
-    var size: Int { bytes }
+    /// Without what it knows of the tables that it has read.
+    var bare: TimeseriesTally {
+        var bare = self
+        bare.groups = SelectedGroups(query.selection)
+        return bare
+    }
+
+    /// About the bytes that it takes in memory, if it is ``bare``.
+    var size: Int { bytes + query.starts.count * 8 + 1_024 }
 
     var boundaries: [Timestamp] { Array(query.starts.dropFirst()) }
 
