@@ -257,6 +257,8 @@ struct RowMerge<Reducer: RowReducer> {
         } catch {
             throw UnreadableRun(run: run)
         }
+        // What chunks bring along may be more than what is read of them.
+        try reducer.check()
     }
 
     /// The selected rows of chunks, in their order, with the reducer's columns.

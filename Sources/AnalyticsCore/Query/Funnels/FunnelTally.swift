@@ -26,6 +26,8 @@ struct FunnelTally: RowReducer {
     private var slots: [Slot?] = []
     private var keys = KeyCombinations()
     private var events: [FunnelEvent] = []
+    /// Events of a user were left out.
+    private var isCut = false
     private var isUser = false
     /// By step.
     private var users: [Int64]
@@ -74,7 +76,11 @@ struct FunnelTally: RowReducer {
     mutating func begin(isUser: Bool) { self.isUser = isUser }
 
     mutating func add(slot: Int, _ rows: Range<Int>) {
-        guard isUser, let slot = slots[slot], !isTooLarge else { return }
+        guard isUser, let slot = slots[slot] else { return }
+        guard !isTooLarge else {
+            isCut = true
+            return
+        }
         for row in rows {
             let mask = slot.masks[row]
             // What is no step lies between steps all the same.
@@ -109,22 +115,27 @@ struct FunnelTally: RowReducer {
         }
         bytes += (times.count - 1) * 8
         guard query.dimension != nil else { return }
-        var combination: Int32?
-        for event in entry where query.order == .any ? event.steps != 0 : event.steps & 1 != 0 {
-            combination = combination.map { $0 == event.mark ? $0 : keys.union($0, event.mark) } ?? event.mark
-        }
-        guard let combination else { return }
+        let isFirst: (FunnelEvent) -> Bool = query.order == .any ? { $0.steps != 0 } : { $0.steps & 1 != 0 }
+        let marks = Set(entry.filter(isFirst).map(\.mark))
+        guard !marks.isEmpty else { return }
+        let combination = keys.union(marks)
         for step in times.indices { owners[step].append(combination) }
         bytes += times.count * 4
     }
 
+    /// What an event takes at the most while a user's way is looked for: itself, its moment, and its place in the lists of exclusions.
+    private var eventBytes: Int {
+        let lists = query.order == .any && !query.exclusions.isEmpty ? query.steps.count - 1 : 0
+        return MemoryLayout<FunnelEvent>.stride + 32 + lists * 8
+    }
+
     private var isTooLarge: Bool {
         // Once more of the times while they are sorted.
-        bytes * 2 + keys.bytes > Self.byteLimit || events.count * MemoryLayout<FunnelEvent>.stride > Self.byteLimit
+        bytes * 2 + keys.bytes > Self.byteLimit || events.count * eventBytes > Self.byteLimit
     }
 
     func check() throws {
-        if isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
+        if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
     // MARK: The answer

@@ -27,6 +27,8 @@ struct SessionTimeseriesTally: RowReducer {
     private var slots: [SessionSlot?] = []
     private var keys = KeyCombinations()
     private var events: [SessionCutter.Event] = []
+    /// Events of a user were left out.
+    private var isCut = false
     private var isUser = false
     /// Of each bucket.
     private var totals: [Int64]
@@ -67,7 +69,11 @@ struct SessionTimeseriesTally: RowReducer {
     mutating func begin(isUser: Bool) { self.isUser = isUser }
 
     mutating func add(slot: Int, _ rows: Range<Int>) {
-        guard isUser, let slot = slots[slot], !isTooLarge else { return }
+        guard isUser, let slot = slots[slot] else { return }
+        guard !isTooLarge else {
+            isCut = true
+            return
+        }
         slot.append(rows, to: &events)
     }
 
@@ -86,12 +92,8 @@ struct SessionTimeseriesTally: RowReducer {
         let bucket = max(0, query.starts.partitioningIndex { $0.milliseconds > start } - 1)
         totals[bucket] += 1
         guard query.dimension != nil else { return }
-        var combination = session[0].mark
-        for event in session.dropFirst() {
-            guard event.time == start else { break }
-            if event.mark != combination { combination = keys.union(combination, event.mark) }
-        }
-        let place = Place(combination: combination, bucket: Int32(bucket))
+        let marks = Set(session.prefix { $0.time == start }.lazy.map(\.mark))
+        let place = Place(combination: keys.union(marks), bucket: Int32(bucket))
         if counts.updateValue((counts[place] ?? 0) + 1, forKey: place) == nil { bytes += 48 }
     }
 
@@ -100,7 +102,7 @@ struct SessionTimeseriesTally: RowReducer {
     }
 
     func check() throws {
-        if isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
+        if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
     // MARK: The answer
@@ -163,9 +165,10 @@ struct KeyCombinations: Sendable {
 
     mutating func combination(of keys: [GroupKey]) -> Int32 { combination(keys.map { number(of: $0) }.sorted()) }
 
-    /// Of two events that are taken as one: null is a key only of what has no other.
-    mutating func union(_ a: Int32, _ b: Int32) -> Int32 {
-        let all = Set(combinations[Int(a)]).union(combinations[Int(b)])
+    /// Of events that are taken as one: null is a key only of what has no other. All at once: each combination on the way would be kept.
+    mutating func union(_ marks: Set<Int32>) -> Int32 {
+        if marks.count == 1, let mark = marks.first { return mark }
+        let all = Set(marks.flatMap { combinations[Int($0)] })
         let real = all.filter { keys[Int($0)] != .null }
         return combination((real.isEmpty ? all : real).sorted())
     }

@@ -12,6 +12,8 @@ struct SessionsTally: RowReducer {
     private var entries: [Int64] = []
     private var exits: [Int64] = []
     private var events: [SessionCutter.Event] = []
+    /// Events of a user were left out.
+    private var isCut = false
     private var isUser = false
     private var actor: Int32 = 0
     /// Of each bucket, and of all behind them: figures, and the last actor that was counted.
@@ -63,7 +65,11 @@ struct SessionsTally: RowReducer {
     }
 
     mutating func add(slot: Int, _ rows: Range<Int>) {
-        guard isUser, let slot = slots[slot], !isTooLarge else { return }
+        guard isUser, let slot = slots[slot] else { return }
+        guard !isTooLarge else {
+            isCut = true
+            return
+        }
         slot.append(rows, to: &events)
     }
 
@@ -111,7 +117,7 @@ struct SessionsTally: RowReducer {
     }
 
     func check() throws {
-        if isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
+        if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
     // MARK: The answer
