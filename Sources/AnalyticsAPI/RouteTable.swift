@@ -45,8 +45,19 @@ struct Route: Sendable {
             guard principal.scopes.contains(scope) else {
                 throw Problem(.insufficientScope, "This needs the scope '\(scope.rawValue)'. Use a key that has it.").closingConnection()
             }
+            guard scope != .admin || Self.isOfNoOtherSite(request) else {
+                throw Problem(.insufficientScope, "Pages of other sites may not do this: 'Origin' does not name this service.")
+                    .closingConnection()
+            }
             return try await handle(request, context, principal)
         }
+    }
+
+    /// Browsers say from which page a request that changes something comes (Fetch, 3.2). Who may reach the service need not be who wrote that
+    /// page.
+    private static func isOfNoOtherSite(_ request: Request) -> Bool {
+        guard let origin = request.headers[.origin] else { return true }
+        return ["http://", "https://"].contains { origin.equalsUTF8($0 + (request.head.authority ?? "")) }
     }
 }
 

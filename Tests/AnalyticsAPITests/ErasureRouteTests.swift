@@ -71,6 +71,18 @@ struct ErasureRouteTests {
         #expect(try await service.store.erasures(of: "default").isEmpty)
     }
 
+    /// A browser sends it without asking first: it has no body and no type.
+    @Test func `a page of another site erases nothing`() async throws {
+        let service = TestService()
+        try await service.run { client in
+            for origin in ["https://example.com", "null", "http://localhost.example.com"] {
+                let refused = try await client.post("/api/v1/erasures?userId=a", "", [.origin: origin])
+                #expect(refused.status == .forbidden && refused.code == "insufficient_scope", "\(refused.text)")
+            }
+            #expect(try await client.post("/api/v1/erasures?userId=a", "").status == .accepted)
+        }
+    }
+
     @Test func `only administrators erase, and only in their project`() async throws {
         var service = TestService()
         service.authenticator = ScopedAccess(scopes: [.read, .write])

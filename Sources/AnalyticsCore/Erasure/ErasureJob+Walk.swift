@@ -56,7 +56,16 @@ extension ErasureJob {
         var isTouched = false
         while true {
             try await hold()
-            let page = try await store.events(matching: part, after: position, limit: settings.page, byteLimit: 8 << 20).map(\.event)
+            let page: [Event]
+            do throws(StoreError) {
+                page = try await store.events(matching: part, after: position, limit: settings.page, byteLimit: 8 << 20).map(\.event)
+            } catch {
+                // Less of the day: the rest is a slice of its own.
+                let (from, top) = (part.from ?? slice.lowerBound, position?.timestamp ?? slice.upperBound)
+                guard error.code == .timedOut, top - from > Self.shortest else { throw error }
+                part.from = top - max((top - from) / 2, Self.shortest)
+                continue
+            }
             guard let last = page.last else { break }
             position = EventPosition(timestamp: last.timestamp, id: last.id)
             let covered = page.filter { filter.covers($0) }
@@ -70,7 +79,7 @@ extension ErasureJob {
             try await elapsed.sleep(settings.pause)
         }
         if isTouched { try await discard(slice) }
-        erasure.walk.end = slice.lowerBound
+        erasure.walk.end = part.from ?? slice.lowerBound
         erasure.walk.slice = nil
     }
 

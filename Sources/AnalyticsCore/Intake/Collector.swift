@@ -88,6 +88,6 @@ private final class VisitorIds {
         let hints = ClientHints(event, origin: request.origin, parser: &parser)
         event.visitorId = visitors.id(
             project: event.project, address: hints.isOfRequest ? request.clientAddress : hints.ip.flatMap { ClientAddress($0) },
-            userAgent: hints.userAgent, source: event.source, at: event.receivedAt)
+            isNamed: !hints.isOfRequest, userAgent: hints.userAgent, source: event.source, at: event.receivedAt)
     }
 }

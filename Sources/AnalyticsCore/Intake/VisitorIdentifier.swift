@@ -70,9 +70,14 @@ public final class VisitorIdentifier: Service {
     func isOn(for project: ProjectID) -> Bool { state.withLock { $0.projects.contains(project) } }
 
     /// 128 bits as 32 hexadecimal digits; `nil` where the address is not known, or no secret could be read for the day.
-    func id(project: ProjectID, address: ClientAddress?, userAgent: String?, source: String, at time: Timestamp) -> String? {
+    ///
+    /// - Parameter isNamed: The event says the address. Such an id is another one than that of a request from this address: a client that may name
+    ///   addresses could else try all, and see whose a visitor's is.
+    func id(
+        project: ProjectID, address: ClientAddress?, isNamed: Bool, userAgent: String?, source: String, at time: Timestamp
+    ) -> String? {
         guard let address, let secret = state.withLock({ $0.projects.contains(project) ? $0.secrets[time.day] : nil }) else { return nil }
-        var message: [UInt8] = []
+        var message: [UInt8] = [isNamed ? 1 : 0]
         for field in [Array(project.name.utf8), address.networkBytes, userAgent.map { Array($0.utf8) }, Array(source.utf8)] {
             // Length first, so that no two lists of fields run together to the same bytes.
             withUnsafeBytes(of: Int64(field?.count ?? -1).littleEndian) { message.append(contentsOf: $0) }

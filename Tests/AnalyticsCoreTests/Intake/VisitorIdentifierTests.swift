@@ -25,9 +25,10 @@ struct VisitorIdentifierTests {
 
     private func id(
         _ visitors: VisitorIdentifier, project: ProjectID = "p", address: String? = "192.0.2.7", agent: String? = "a", source: String = "s",
-        at time: Timestamp = noon
+        isNamed: Bool = false, at time: Timestamp = noon
     ) -> String? {
-        visitors.id(project: project, address: address.flatMap { ClientAddress($0) }, userAgent: agent, source: source, at: time)
+        visitors.id(
+            project: project, address: address.flatMap { ClientAddress($0) }, isNamed: isNamed, userAgent: agent, source: source, at: time)
     }
 
     @Test func everyPartOfAVisitCounts() async throws {
@@ -39,7 +40,7 @@ struct VisitorIdentifierTests {
         let others = [
             id(visitors, project: "q"), id(visitors, address: "192.0.2.8"), id(visitors, address: "2001:db8::7"), id(visitors, agent: nil),
             id(visitors, agent: ""), id(visitors, agent: "as", source: ""), id(visitors, agent: "", source: "as"),
-            id(visitors, source: "t"),
+            id(visitors, source: "t"), id(visitors, isNamed: true),
         ]
         #expect(Set(others.compactMap(\.self) + [first]).count == others.count + 1)
         #expect(id(visitors, address: nil) == nil)
