@@ -61,6 +61,35 @@ struct ErasureScanTests {
         }
     }
 
+    /// Debian builds SQLite so that it overwrites what it deletes; others do not, and what was copied from page to page nobody overwrites.
+    @Test("the embedded files are written anew: what was deleted takes no room, and the logs are empty")
+    func overwriting() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "erasure-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func size(_ name: String) throws -> Int { try Data(contentsOf: folder.appending(path: name)).count }
+        let filling = String(repeating: "x", count: 4_000)
+        let store = try SQLiteStore(path: folder.appending(path: "events.sqlite").path, logger: quiet)
+        try await store.prepare()
+        let events = (0..<500).map { stored("\($0)", data: #"{"f":"\#(filling)"}"#) }
+        try await store.add(events)
+        #expect(try await store.remove(events.map(\.event)) == 500)
+        try await store.overwriteDeleted()
+        #expect(try size("events.sqlite") < 500_000 && size("events.sqlite-wal") == 0)
+
+        let queue = try SQLiteQueue(path: folder.appending(path: "queue.sqlite").path, logger: quiet)
+        let letters = (0..<500).map { number in
+            DeadLetter(
+                reason: .refused, error: filling, attempts: 1, at: noon, project: "p", eventId: "\(number)", original: Array("{}".utf8)
+            ).message()
+        }
+        #expect(await queue.publish(letters, to: .deadLetters).allSatisfy { $0 == .confirmed })
+        #expect(try await queue.eraseDeadLetters { _ in true } == DeadLetterErasure(erased: 500))
+        try await queue.overwriteDeleted()
+        #expect(try size("queue.sqlite") < 500_000 && size("queue.sqlite-wal") == 0)
+        await queue.shutdown()
+    }
+
     @Test("what is still shown has ended before the second pass")
     func graces() {
         let settling = ErasureWorker.Settings().settling
