@@ -41,9 +41,12 @@ final class ErasureGate: Sendable {
 
     /// To be called after the marks: deletes what is covered, whether this flush has stored it or an earlier attempt, and makes
     /// ``InsertOutcome/erased`` of it.
-    func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
-        let projects = Array(Set(events.map(\.event.project)))
-        let covered = try await covered(events, by: ProjectRecords(try await store.newestRecords(of: projects)))
+    ///
+    /// - Parameter records: Read after the marks.
+    func confirm(
+        _ events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
+    ) async throws(StoreError) -> [InsertOutcome] {
+        let covered = try await covered(events, by: records)
         guard !covered.isEmpty else { return outcomes }
         let removal = EventRemoval(store: store)
         let own = covered.sorted().map { events[$0].event }

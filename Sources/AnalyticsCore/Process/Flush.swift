@@ -38,8 +38,7 @@ struct Flush: Sendable {
         var marks = BucketMarks(at: clock.now())
         for (stored, outcome) in zip(events, outcomes) { marks.touch(stored, outcome) }
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
-        outcomes = try await untilDone("erase") { [outcomes] () throws(StoreError) in try await erasures.confirm(events, outcomes) }
-        outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await gate.confirm(events, outcomes) }
+        outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await confirm(events, outcomes) }
         let results = Self.results(of: entries, outcomes)
         try await deadLetterFailures(results)
         session.acknowledge(entries.map(\.handle))
@@ -64,6 +63,13 @@ struct Flush: Sendable {
         var admission = try await gate.admit(events)
         admission.withhold(try await erasures.covered(events, by: admission.records))
         return admission
+    }
+
+    /// Looks again, after the marks, for what was erased and closed since the first look.
+    private func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
+        let records = ProjectRecords(try await store.newestRecords(of: Array(Set(events.map(\.event.project)))))
+        let kept = try await erasures.confirm(events, outcomes, by: records)
+        return try await gate.confirm(events, kept, by: records)
     }
 
     /// Follows an ``InsertPlan`` until each event is settled. Throws only when cancelled.

@@ -21,10 +21,13 @@ struct RetentionGate: Sendable {
 
     /// To be asked after the marks: makes ``InsertOutcome/expired(before:)`` of what is stored in a minute that was closed meanwhile and
     /// will not be counted. Waits until each such minute is counted or below the watermark.
-    func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
-        var outcomes = outcomes
+    ///
+    /// - Parameter records: Read after the marks.
+    func confirm(
+        _ events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
+    ) async throws(StoreError) -> [InsertOutcome] {
+        var (outcomes, records) = (outcomes, records)
         let projects = Array(Set(events.map(\.event.project)))
-        var records = ProjectRecords(try await store.newestRecords(of: projects))
         var pending = events.indices.filter { outcomes[$0].isWritten && events[$0].isClosed(by: records) }
         var backoff = Backoff()
         while !pending.isEmpty {

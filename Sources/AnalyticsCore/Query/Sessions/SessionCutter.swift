@@ -84,3 +84,36 @@ final class SessionSlot: Sendable {
         }
     }
 }
+
+/// The events of one user, of which sessions are made.
+struct SessionEvents: Sendable {
+    private let limit: Int
+    private var slots: [SessionSlot?] = []
+    private var events: [SessionCutter.Event] = []
+    /// Whether the user has more of them than are held; it stays so.
+    private(set) var areTooMany = false
+    var isUser = false
+
+    /// - Parameter byteLimit: Of one user's events.
+    init(byteLimit: Int) {
+        limit = byteLimit / MemoryLayout<SessionCutter.Event>.stride
+    }
+
+    mutating func load(_ rows: SessionSlot, slot: Int) {
+        while slots.count <= slot { slots.append(nil) }
+        slots[slot] = rows
+    }
+
+    mutating func add(slot: Int, _ rows: Range<Int>) {
+        guard isUser, !areTooMany, let slot = slots[slot] else { return }
+        slot.append(rows, to: &events)
+        areTooMany = events.count > limit
+    }
+
+    /// Gives the sessions, as ``SessionCutter/cut(_:gap:starting:_:)`` does, and lets the events go.
+    mutating func cut(gap: Int64, starting range: Range<Int64>, _ body: (UnsafeBufferPointer<SessionCutter.Event>) -> Void) {
+        guard !events.isEmpty else { return }
+        SessionCutter.cut(&events, gap: gap, starting: range, body)
+        events.removeAll(keepingCapacity: true)
+    }
+}

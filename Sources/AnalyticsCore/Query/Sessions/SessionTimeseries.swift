@@ -24,12 +24,8 @@ struct SessionTimeseries: RowQuestion {
 struct SessionTimeseriesTally: RowReducer {
     private let query: TimeseriesQuery
     private let range: Range<Int64>
-    private var slots: [SessionSlot?] = []
     private var keys = KeyCombinations()
-    private var events: [SessionCutter.Event] = []
-    /// Events of a user were left out.
-    private var isCut = false
-    private var isUser = false
+    private var events = SessionEvents(byteLimit: Self.byteLimit)
     /// Of each bucket.
     private var totals: [Int64]
     private var counts: [Place: Int64] = [:]
@@ -54,7 +50,6 @@ struct SessionTimeseriesTally: RowReducer {
     var needsTimes: Bool { true }
 
     mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable) {
-        while slots.count <= slot { slots.append(nil) }
         let marked = query.dimension == nil ? RowColumn.empty : rows.columns[1]
         var marks: [Int32] = [-1]
         if query.dimension != nil {
@@ -63,27 +58,18 @@ struct SessionTimeseriesTally: RowReducer {
                 marks.append(keys.combination(of: EventMeasurement.keys(try marked.entries.scalars(index))))
             }
         }
-        slots[slot] = SessionSlot(rows, sessionIds: rows.columns[0], marked: marked, marks: marks)
+        events.load(SessionSlot(rows, sessionIds: rows.columns[0], marked: marked, marks: marks), slot: slot)
     }
 
-    mutating func begin(isUser: Bool) { self.isUser = isUser }
+    mutating func begin(isUser: Bool) { events.isUser = isUser }
 
-    mutating func add(slot: Int, _ rows: Range<Int>) {
-        guard isUser, let slot = slots[slot] else { return }
-        guard !isTooLarge else {
-            isCut = true
-            return
-        }
-        slot.append(rows, to: &events)
-    }
+    mutating func add(slot: Int, _ rows: Range<Int>) { events.add(slot: slot, rows) }
 
     mutating func end() {
-        guard !events.isEmpty else { return }
-        var own = events
         // Not two owners: it would be copied.
-        events = []
-        SessionCutter.cut(&own, gap: Int64(SessionCutter.defaultGap) * 60_000, starting: range) { count($0) }
-        own.removeAll(keepingCapacity: true)
+        var own = events
+        events = SessionEvents(byteLimit: 0)
+        own.cut(gap: Int64(SessionCutter.defaultGap) * 60_000, starting: range) { count($0) }
         events = own
     }
 
@@ -98,11 +84,11 @@ struct SessionTimeseriesTally: RowReducer {
     }
 
     private var isTooLarge: Bool {
-        bytes + keys.bytes > Self.byteLimit || events.count * MemoryLayout<SessionCutter.Event>.stride > Self.byteLimit
+        bytes + keys.bytes > Self.byteLimit
     }
 
     func check() throws {
-        if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
+        if events.areTooMany || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
     // MARK: The answer

@@ -5,16 +5,12 @@ internal import AnalyticsJSON
 struct SessionsTally: RowReducer {
     private let query: SessionsQuery
     private let range: Range<Int64>
-    private var slots: [SessionSlot?] = []
     private var pages: [GroupKey] = []
     private var pageNumbers: [GroupKey: Int32] = [:]
     /// Sessions by page.
     private var entries: [Int64] = []
     private var exits: [Int64] = []
-    private var events: [SessionCutter.Event] = []
-    /// Events of a user were left out.
-    private var isCut = false
-    private var isUser = false
+    private var events = SessionEvents(byteLimit: Self.byteLimit)
     private var actor: Int32 = 0
     /// Of each bucket, and of all behind them: figures, and the last actor that was counted.
     private var figures: [Sessions.Figures]
@@ -38,12 +34,11 @@ struct SessionsTally: RowReducer {
     var needsTimes: Bool { true }
 
     mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable) {
-        while slots.count <= slot { slots.append(nil) }
         let column = rows.columns[1]
         var marks: [Int32] = []
         marks.reserveCapacity(column.entries.count)
         for index in 0..<column.entries.count { marks.append(page(try column.entries.scalars(index))) }
-        slots[slot] = SessionSlot(rows, sessionIds: rows.columns[0], marked: column, marks: marks)
+        events.load(SessionSlot(rows, sessionIds: rows.columns[0], marked: column, marks: marks), slot: slot)
     }
 
     /// The number of the smallest key; -1 where there is none.
@@ -61,25 +56,16 @@ struct SessionsTally: RowReducer {
 
     mutating func begin(isUser: Bool) {
         actor += 1
-        self.isUser = isUser
+        events.isUser = isUser
     }
 
-    mutating func add(slot: Int, _ rows: Range<Int>) {
-        guard isUser, let slot = slots[slot] else { return }
-        guard !isTooLarge else {
-            isCut = true
-            return
-        }
-        slot.append(rows, to: &events)
-    }
+    mutating func add(slot: Int, _ rows: Range<Int>) { events.add(slot: slot, rows) }
 
     mutating func end() {
-        guard !events.isEmpty else { return }
-        var own = events
         // Not two owners: it would be copied.
-        events = []
-        SessionCutter.cut(&own, gap: Int64(query.gapMinutes) * 60_000, starting: range) { measure($0) }
-        own.removeAll(keepingCapacity: true)
+        var own = events
+        events = SessionEvents(byteLimit: 0)
+        own.cut(gap: Int64(query.gapMinutes) * 60_000, starting: range) { measure($0) }
         events = own
     }
 
@@ -113,11 +99,11 @@ struct SessionsTally: RowReducer {
     }
 
     private var isTooLarge: Bool {
-        pageBytes + lengths.count * 24 > Self.byteLimit || events.count * MemoryLayout<SessionCutter.Event>.stride > Self.byteLimit
+        pageBytes + lengths.count * 24 > Self.byteLimit
     }
 
     func check() throws {
-        if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
+        if events.areTooMany || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
     // MARK: The answer
