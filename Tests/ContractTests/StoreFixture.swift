@@ -57,6 +57,12 @@ struct StoreFixture {
 
     var projects: Set<ProjectID> { Set(expected.stored.map(\.projectID)) }
 
+    /// The number of a project's events that were not deleted.
+    func kept(of project: ProjectID) -> Int64 {
+        let deleted = Timestamp(milliseconds: expected.deletedBefore).minute
+        return expected.stored.lazy.filter { $0.projectID == project && $0.minute >= deleted }.map(\.count).reduce(0, +)
+    }
+
     /// The first minute after the last of a project that lost its events.
     func watermark(of project: ProjectID) -> Timestamp? {
         let deleted = Timestamp(milliseconds: expected.deletedBefore).minute
