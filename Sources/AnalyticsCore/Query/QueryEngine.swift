@@ -7,6 +7,7 @@ public struct QueryEngine: Sendable {
     private var identities: IdentityIndex
     private let recent = RecentAnswers()
     private let dayTallies = DayTallies()
+    private let keptDays = KeptDays()
     private var source = AnswerSource.stored
 
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
@@ -33,7 +34,7 @@ public struct QueryEngine: Sendable {
             return (try question.reducer(over: .nothing).answer(), false)
         }
         return try await answer(to: question, over: range, for: asker) {
-            var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range), from: source)
+            var reader = RollupReader(store, dirtyMinutes, keptDays, question.selection, question.reducer(over: range), from: source)
             try await reader.read(range)
             return try reader.reducer.answer()
         }
@@ -45,7 +46,7 @@ public struct QueryEngine: Sendable {
             return (try question.reducer(over: .nothing).answer(), false)
         }
         return try await answer(to: question, over: range, for: asker) {
-            var reader = RollupReader(store, dirtyMinutes, question.selection, question.reducer(over: range), from: source)
+            var reader = RollupReader(store, dirtyMinutes, keptDays, question.selection, question.reducer(over: range), from: source)
             if case .stored = source { try await reader.read(range, keeping: dayTallies) } else { try await reader.read(range) }
             return try reader.reducer.answer()
         }

@@ -7,6 +7,7 @@ internal import CoreMetrics
 struct RollupReader<Reducer: GroupReducer> {
     let store: any RollupStore & ProjectStore
     let dirtyMinutes: DirtyMinuteCache
+    let keptDays: KeptDays
     let selection: Selection
     var reducer: Reducer
     let source: AnswerSource
@@ -20,10 +21,11 @@ struct RollupReader<Reducer: GroupReducer> {
     static var minutesAtATime: Int64 { 2_000 }
 
     init(
-        _ store: any RollupStore & ProjectStore, _ dirtyMinutes: DirtyMinuteCache, _ selection: Selection, _ reducer: Reducer,
-        from source: AnswerSource = .stored
+        _ store: any RollupStore & ProjectStore, _ dirtyMinutes: DirtyMinuteCache, _ keptDays: KeptDays, _ selection: Selection,
+        _ reducer: Reducer, from source: AnswerSource = .stored
     ) {
         self.source = source
+        self.keptDays = keptDays
         self.store = store
         self.dirtyMinutes = dirtyMinutes
         self.selection = selection
@@ -42,12 +44,27 @@ struct RollupReader<Reducer: GroupReducer> {
         if source.isEvents {
             try await recount(parts.wholeMinutes)
         } else {
-            try await addBuckets(.day, parts.days)
+            try await addDays(parts.days)
             try await addBuckets(.hour, parts.hours)
             try await addMinutes(parts.minutes)
         }
         for edge in parts.edges { try await addEdge(edge) }
         try reducer.check()
+    }
+
+    /// Days that are kept, and the others from the store.
+    private mutating func addDays(_ days: [Range<Int64>]) async throws {
+        guard case .stored = source, !days.isEmpty else { return try await addBuckets(.day, days) }
+        // Read before anything of the days. A day without a version has no event that was acknowledged.
+        let versions = try await store.versions(.day, project: selection.project, in: days)
+        let (kept, others) = await keptDays.find(versions, of: selection.project)
+        // What a table does not tell is finer than it, whether the table is kept or not.
+        let untold = add(kept, .day).map(\.key.index)
+        try reducer.check()
+        let rest = coalesce((others + untold).sorted(), acrossGapsOf: 30) { day in
+            versions[day] == nil && days.contains { $0.contains(day) }
+        }
+        try await addBuckets(.day, rest)
     }
 
     private mutating func addBuckets(_ tier: RollupTier, _ ranges: [Range<Int64>]) async throws {
@@ -57,6 +74,7 @@ struct RollupReader<Reducer: GroupReducer> {
         while let slice = rest.popSlice(length: step) {
             let page = try await store.rollups(tier, project: selection.project, in: slice, byteLimit: RollupPage.byteLimit)
             let below = coalesce(add(page.rollups, tier).map(\.key.index))
+            if tier == .day, case .stored = source { await keptDays.keep(page.rollups) }
             try await addBuckets(finer, below.scaled(by: tier.parts))
             try reducer.check()
             step = page.rollups.isEmpty ? min(step * 2, Self.longestStep) : Self.bucketsAtATime

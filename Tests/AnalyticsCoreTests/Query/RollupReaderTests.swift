@@ -87,6 +87,55 @@ struct RollupReaderTests {
         #expect(store.countedRanges.count == 1)
     }
 
+    @Test func onlyDaysThatHaveChangedAreReadAgain() async throws {
+        let day = Duration.seconds(86_400)
+        try await write((0..<10).map { sample("e\($0)", at: noon - day * $0) }, to: store)
+        try await roller(store).finish()
+        let engine = engine
+        let read = Counting()
+        store.beforeRead { if $0 == "rollups day" { _ = read.next() } }
+        let first = Timestamp(day: noon.day - 20)
+        /// Each time of another range, whose whole days are the same.
+        func total(_ hour: Int) async throws -> Int64 {
+            try await engine.counts(CountQuery(project: Project.default, from: first - .seconds(hour * 3_600), to: noon + day)).counts.total
+        }
+        #expect(try await total(1) == 10)
+        let before = read.value
+        #expect(before > 0)
+        #expect(try await total(2) == 10 && read.value == before)
+        try await write([sample("late", at: noon - day * 5)], to: store)
+        #expect(try await total(3) == 11 && read.value > before, "marked")
+        try await roller(store).finish()
+        #expect(try await total(4) == 11, "rolled")
+        let after = read.value
+        #expect(try await total(5) == 11 && read.value == after)
+    }
+
+    @Test(arguments: 0..<10 as Range<UInt64>)
+    func keptDaysGiveTheAnswersOfTheEvents(seed: UInt64) async throws {
+        var random = Seeded(seed)
+        let engine = engine
+        var events: [Event] = []
+        for round in 0..<12 {
+            let more = (0..<20).map { index in
+                let at = noon - .seconds(random.below(random.chance(70) ? 40 : 400) * 86_400 + random.below(86_400))
+                let project = random.chance(10) ? "another" : Project.default
+                return sample("e\(round) \(index)", type: "t\(random.below(4))", source: "s\(random.below(3))", at: at, project: project)
+            }
+            events += more
+            try await write(more, to: store)
+            if random.chance(60) { try await roller(store).finish() }
+            if random.chance(20) { store.spoil(&random) }
+            for _ in 0..<6 {
+                var query = CountQuery(project: Project.default, grouping: random.chance(50) ? .type : .source)
+                if random.chance(50) { query.types = ["t1", "unknown"] }
+                query.from = noon - .seconds(random.below(450) * 86_400 + random.below(86_400))
+                query.to = noon + .seconds(random.below(86_400))
+                #expect(try await engine.counts(query).counts == brute(query, events), "seed \(seed), \(query)")
+            }
+        }
+    }
+
     @Test func aRangeOfTenThousandYearsCostsNoMoreThanWhatIsInIt() async throws {
         try await write([sample("a"), sample("b", at: noon - .seconds(86_400))], to: store)
         let before = store.queries

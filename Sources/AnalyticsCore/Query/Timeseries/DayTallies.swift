@@ -1,51 +1,28 @@
 /// Keeps what whole days add to series, for as long as nothing in them changes: a series of hours over a month then reads the days that have
 /// changed, and not 720 hours.
-///
-/// An entry is of a version of the day's bucket that was read before anything of the day was, so it holds at least every event that this
-/// version stands for (docs/decisions/cache-generations.md).
-actor DayTallies {
+struct DayTallies: Sendable {
     private struct Key: Hashable {
         /// ``TimeseriesTally/keyOfDays``.
         var question: String
         var day: Int64
     }
 
-    private struct Entry {
-        var version: Int64
-        var tally: TimeseriesTally
-        var lastUse: UInt64
-    }
+    private let kept = VersionedCache<Key, TimeseriesTally>(byteLimit: Self.byteLimit)
 
-    private var entries: [Key: Entry] = [:]
-    private var bytes = 0
-    private var uses: UInt64 = 0
-
-    /// Bytes of all entries, about; beyond, the half that was not used for longest goes.
     static let byteLimit = 16 << 20
     /// Bytes of one day.
     static let dayLimit = 1 << 20
 
-    func find(_ question: String, day: Int64, version: Int64) -> TimeseriesTally? {
-        let key = Key(question: question, day: day)
-        guard let entry = entries[key], entry.version == version else { return nil }
-        uses += 1
-        entries[key]?.lastUse = uses
-        return entry.tally
+    func find(_ question: String, day: Int64, version: Int64) async -> TimeseriesTally? {
+        await kept.find(Key(question: question, day: day), version: version)
     }
 
     /// Whether so many days like this one are worth keeping: those that push each other out are never found again.
     static func mayKeep(_ tally: TimeseriesTally, days: Int) -> Bool { tally.size <= dayLimit && tally.size * days <= byteLimit / 2 }
 
-    func keep(_ tally: TimeseriesTally, _ question: String, day: Int64, version: Int64) {
+    func keep(_ tally: TimeseriesTally, _ question: String, day: Int64, version: Int64) async {
         let tally = tally.bare
-        uses += 1
-        let entry = Entry(version: version, tally: tally, lastUse: uses)
-        bytes += tally.size - (entries.updateValue(entry, forKey: Key(question: question, day: day))?.tally.size ?? 0)
-        guard bytes > Self.byteLimit else { return }
-        for (key, entry) in entries.sorted(by: { $0.value.lastUse < $1.value.lastUse }).prefix((entries.count + 1) / 2) {
-            entries[key] = nil
-            bytes -= entry.tally.size
-        }
+        await kept.keep(tally, size: tally.size, Key(question: question, day: day), version: version)
     }
 }
 
@@ -85,7 +62,7 @@ extension RollupReader<TimeseriesTally> {
 
     /// `nil` where that takes more memory than a question may.
     private func tally(of day: Int64) async throws -> TimeseriesTally? {
-        var reader = RollupReader(store, dirtyMinutes, selection, reducer.ofDay(day))
+        var reader = RollupReader(store, dirtyMinutes, keptDays, selection, reducer.ofDay(day))
         do {
             try await reader.read(Timestamp(day: day)..<Timestamp(day: day + 1))
         } catch let error as QueryTooLargeError where error.reason == .tooManyGroups {

@@ -1,0 +1,46 @@
+/// Keeps what was read, or worked out, of buckets for as long as nothing in them changes.
+///
+/// An entry is of a version of its bucket that was read before anything else of the bucket was, so it holds at least every event that this
+/// version stands for (docs/decisions/cache-generations.md).
+actor VersionedCache<Key: Hashable & Sendable, Value: Sendable> {
+    private struct Entry {
+        var version: Int64
+        var value: Value
+        var size: Int
+        var lastUse: UInt64
+    }
+
+    private var entries: [Key: Entry] = [:]
+    private var bytes = 0
+    private var uses: UInt64 = 0
+    private let byteLimit: Int
+
+    /// - Parameter byteLimit: Bytes of all entries, about; beyond, the half that was not used for longest goes.
+    init(byteLimit: Int) {
+        self.byteLimit = byteLimit
+    }
+
+    func find(_ key: Key, version: Int64) -> Value? {
+        guard let entry = entries[key], entry.version == version else { return nil }
+        uses += 1
+        entries[key]?.lastUse = uses
+        return entry.value
+    }
+
+    /// Those that are kept at these versions.
+    func find(_ versions: [(key: Key, version: Int64)]) -> [Value?] {
+        versions.map { find($0.key, version: $0.version) }
+    }
+
+    func keep(_ value: Value, size: Int, _ key: Key, version: Int64) {
+        guard size <= byteLimit / 2 else { return }
+        uses += 1
+        let entry = Entry(version: version, value: value, size: size, lastUse: uses)
+        bytes += size - (entries.updateValue(entry, forKey: key)?.size ?? 0)
+        guard bytes > byteLimit else { return }
+        for (key, entry) in entries.sorted(by: { $0.value.lastUse < $1.value.lastUse }).prefix((entries.count + 1) / 2) {
+            entries[key] = nil
+            bytes -= entry.size
+        }
+    }
+}
