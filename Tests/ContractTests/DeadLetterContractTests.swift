@@ -58,6 +58,20 @@ struct DeadLetterContractTests {
         }
     }
 
+    @Test("All letters are back in the queue when a reading returns, however many it took", arguments: BrokerBackend.available)
+    func returnsAllOfMany(_ backend: BrokerBackend) async throws {
+        try await withBroker(backend) { subject in
+            let bodies = (0..<480).map { Self.letter("\($0)" + String(repeating: "x", count: 2_000)) }
+            #expect(await subject.broker.publish(bodies.map(message), to: .deadLetters).allSatisfy { $0 == .confirmed })
+            // So that the question below costs no new connection.
+            _ = try await subject.broker.depths()
+            for _ in 0..<10 {
+                _ = try await subject.broker.deadLetters(after: nil, limit: DeadLetterLimit(letters: 500))
+                #expect(try await subject.broker.depths().dead == bodies.count)
+            }
+        }
+    }
+
     @Test("A page is bounded in bytes; a letter larger than a page is listed with its size", arguments: BrokerBackend.available)
     func isBoundedInBytes(_ backend: BrokerBackend) async throws {
         try await withBroker(backend) { subject in
