@@ -52,9 +52,9 @@ actor IdentityIndex {
     /// Throws a ``QueryTooLargeError`` where there are too many links, and what the gate throws.
     func map(of project: ProjectID, for asker: Asker) async throws -> IdentityMap {
         // What was marked before the question is in these, and so in the map.
-        let generation = try await store.generation(project: project, days: RollupTier.day.allIndexes)
-        let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
-        let state = State(project: project, generation: generation, firstWholeMinute: first)
+        async let generation = store.generation(project: project, days: RollupTier.day.allIndexes)
+        async let record = store.newestRecords(of: [project]).first
+        let state = State(project: project, generation: try await generation, firstWholeMinute: try await record?.firstWholeMinute ?? .min)
         if let known = projects[project], known.state == state { return try known.told }
         let known = try await asker.whileWaiting { [self] in
             try await inFlight.value(for: state) { [self] in try await gate { [self] in try await read(state) } }

@@ -19,7 +19,7 @@ public struct QueryEngine: Sendable {
 
     public init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate) {
         self.store = store
-        self.cache = QuestionCache(store: store, cache: cache, gate: gate)
+        self.cache = QuestionCache(cache: cache, gate: gate)
         self.gate = gate
         dirtyMinutes = DirtyMinuteCache(store: store)
         identities = IdentityIndex(store: store, gate: gate)
@@ -57,40 +57,50 @@ public struct QueryEngine: Sendable {
         guard let range = try await range(of: question.selection) else {
             return (try question.reducer(over: .nothing).answer(), false)
         }
-        let reducer = question.reducer(over: range)
-        // Events outside of the range may join users, so answers are cached under what they say.
-        let identities = reducer.isByActor ? try await identities.map(of: question.selection.project, for: asker) : .empty
-        if reducer.isByActor { source.record?.add(identities: identities.digest) }
         for _ in 0..<Self.readings {
             do {
-                return try await answer(to: question, over: range, reducer, identities, for: asker)
+                return try await answer(to: question, reading: range, for: asker)
             } catch let error as ExpiredRangeError where error.reason == .untoldBefore && question.reading(over: range).from == nil {
                 // What was the first event is deleted by now.
                 continue
             }
         }
-        return try await answer(to: question, over: range, reducer, identities, for: asker)
+        return try await answer(to: question, reading: range, for: asker)
     }
 
     private func answer<Q: RowQuestion>(
-        to question: Q, over range: Range<Timestamp>, _ reducer: Q.Reducer, _ identities: IdentityMap, for asker: Asker
+        to question: Q, reading range: Range<Timestamp>, for asker: Asker
     ) async throws -> (answer: Q.Answer, cached: Bool) {
-        let reading = try await bounds(of: question.reading(over: range), question.selection.project)
-        return try await answer(to: question, over: range, reading: reading, under: identities.digest, for: asker) {
+        let (project, reducer) = (question.selection.project, question.reducer(over: range))
+        let reading = try await bounds(of: question.reading(over: range), project)
+        async let generation = generation(of: reading, project)
+        // Events outside of the range may join users, so answers are cached under what they say.
+        let identities = reducer.isByActor ? try await identities.map(of: project, for: asker) : .empty
+        if reducer.isByActor { source.record?.add(identities: identities.digest) }
+        return try await answer(
+            to: question, over: range, reading: reading, at: try await generation, under: identities.digest, for: asker
+        ) {
             let reader = RowReader(store: store, selection: question.selection, range: reading, identities: identities, source: source)
             let reducer = try await reader.read(into: reducer)
-            try await store.checkUncut(question.selection.project, from: range.lowerBound, reading: reading.lowerBound)
+            try await store.checkUncut(project, from: range.lowerBound, reading: reading.lowerBound)
             return try reducer.answer()
         }
     }
 
+    /// Read before anything is computed, never after: what is cached under it is at least as new as it is.
+    private func generation(of reading: Range<Timestamp>, _ project: ProjectID) async throws(StoreError) -> Int64 {
+        guard case .stored = source else { return 0 }
+        return try await store.generation(project: project, days: reading.days)
+    }
+
     /// - Parameter reading: As ``QuestionCache`` has it.
     private func answer<Q: Question>(
-        to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, under digest: Int64 = 0, for asker: Asker,
-        _ compute: @escaping @Sendable () async throws -> Q.Answer
+        to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, at generation: Int64? = nil,
+        under digest: Int64 = 0, for asker: Asker, _ compute: @escaping @Sendable () async throws -> Q.Answer
     ) async throws -> (answer: Q.Answer, cached: Bool) {
         if case .stored = source {
-            return try await cache.answer(to: question, over: range, reading: reading, under: digest, for: asker, compute)
+            let read = if let generation { generation } else { try await self.generation(of: range, question.selection.project) }
+            return try await cache.answer(to: question, over: range, reading: reading, at: read, under: digest, for: asker, compute)
         }
         let answer = try await asker.whileWaiting {
             try await gate {

@@ -2,7 +2,6 @@ internal import CoreMetrics
 
 /// Keeps answers for as long as nothing in their range changes, and computes each once for all who ask at the same time.
 struct QuestionCache: Sendable {
-    private let store: any RollupStore
     private let cache: any CountCache
     private let gate: QueryGate
     private let inFlight = SingleFlight<Flight, any Sendable>()
@@ -16,8 +15,7 @@ struct QuestionCache: Sendable {
         var key: String
     }
 
-    init(store: any RollupStore, cache: any CountCache, gate: QueryGate) {
-        self.store = store
+    init(cache: any CountCache, gate: QueryGate) {
         self.cache = cache
         self.gate = gate
         CacheMetrics.prepare()
@@ -27,15 +25,13 @@ struct QuestionCache: Sendable {
     ///
     /// - Parameters:
     ///   - reading: The times of all events that the answer depends on, where that is more than the range.
+    ///   - generation: Of the days of these events, read before anything is computed.
     ///   - digest: Stands for what an answer depends on beside these events.
     func answer<Q: Question>(
-        to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, under digest: Int64 = 0, for asker: Asker,
-        _ compute: @escaping @Sendable () async throws -> Q.Answer
+        to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, at generation: Int64, under digest: Int64 = 0,
+        for asker: Asker, _ compute: @escaping @Sendable () async throws -> Q.Answer
     ) async throws -> (answer: Q.Answer, cached: Bool) {
-        // The generation is read before anything is computed, never after: what is cached under it is at least as new as it is.
-        let reading = reading ?? range
-        let generation = try await store.generation(project: question.selection.project, days: reading.days)
-        let key = Self.key(question, [range, reading], generation: generation, digest)
+        let key = Self.key(question, [range, reading ?? range], generation: generation, digest)
         if let cached = await cached(question, key) { return (cached, true) }
         let answer = try await asker.whileWaiting {
             try await inFlight.value(for: Flight(question: ObjectIdentifier(Q.self), key: key)) {
