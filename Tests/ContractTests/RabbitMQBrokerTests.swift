@@ -47,6 +47,21 @@ struct RabbitMQBrokerTests {
         }
     }
 
+    @Test("A reading of dead letters returns when its letters are back, also where the broker hears its goodbye late")
+    func waitsForReturnedLetters() async throws {
+        let between = try await SlowGoodbye(to: url, delay: .milliseconds(700))
+        try await withRabbitMQ(url, through: between.url(of: url)) {
+            $0.goodbyeTimeout = .milliseconds(500)
+        } _: { broker, _ in
+            let letters = (0..<20).map { message(body($0)) }
+            #expect(await broker.publish(letters, to: .deadLetters).allSatisfy { $0 == .confirmed })
+            let page = try await broker.deadLetters(after: nil, limit: DeadLetterLimit())
+            let waiting = try await broker.depths().dead
+            #expect(page.letters.count == 20 && waiting == 20)
+        }
+        try await between.close()
+    }
+
     @Test("A message for which there is no queue is returned: unconfirmed, and the next one finds a queue")
     func reportsAReturn() async throws {
         try await withRabbitMQ(url) { broker, names in

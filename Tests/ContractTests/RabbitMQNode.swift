@@ -9,13 +9,16 @@ import Testing
 let rabbitMQURL = ProcessInfo.processInfo.environment["TEST_RABBITMQ_URL"]
 
 /// Runs a body with a broker under names of its own, and leaves nothing behind.
+///
+/// - Parameter detour: Where the broker's adapter connects to instead.
 func withRabbitMQ(
-    _ url: String, _ change: (inout LinkSettings) -> Void = { _ in }, _ body: (RabbitMQBroker, Topology) async throws -> Void
+    _ url: String, through detour: String? = nil, _ change: (inout LinkSettings) -> Void = { _ in },
+    _ body: (RabbitMQBroker, Topology) async throws -> Void
 ) async throws {
     var settings = LinkSettings()
     change(&settings)
     let names = Topology(prefix: "test-\(UUID().uuidString)")
-    let broker = try RabbitMQBroker(url: url, names: names, logger: Logger(label: "test"), settings: settings)
+    let broker = try RabbitMQBroker(url: detour ?? url, names: names, logger: Logger(label: "test"), settings: settings)
     do {
         try await body(broker, names)
     } catch {
