@@ -24,6 +24,26 @@ public struct Erasure: Sendable, Equatable {
         mutating func restart() { self = Walk(slice: slice) }
     }
 
+    /// An `$identify` event of one of the users that was accepted before the erasure was requested, and came to be stored after it.
+    struct LateLink: Sendable, Hashable {
+        var anonymousId: BytewiseString
+        var user: BytewiseString
+        /// When the event happened.
+        var time: Timestamp
+
+        init(anonymousId: String, user: String, time: Timestamp) {
+            self.anonymousId = BytewiseString(anonymousId)
+            self.user = BytewiseString(user)
+            self.time = time
+        }
+
+        /// `nil` where the event joins nothing.
+        init?(_ event: Event) {
+            guard event.type.equalsUTF8(IdentityLink.eventType), let user = event.userId, let id = event.anonymousId else { return nil }
+            self.init(anonymousId: id, user: user, time: event.timestamp)
+        }
+    }
+
     /// Whose it is to work on for the present.
     struct Lease: Sendable, Equatable {
         var owner: String
@@ -37,6 +57,8 @@ public struct Erasure: Sendable, Equatable {
     public internal(set) var selection: Selection?
     /// Anonymous ids that belong to its users: empty before they are looked up, where there are too many to name, and once it is erased.
     var identified: [String] = []
+    /// Of their anonymous ids it is still to be decided whose they are. None is left once it is.
+    var links: [LateLink] = []
     public internal(set) var state: State = .requested
     var walk = Walk()
     /// UTC days from which events were deleted.
@@ -71,13 +93,18 @@ public struct Erasure: Sendable, Equatable {
 
     /// Anonymous ids that are named, so that the store can look for them; beyond, every event is looked at.
     static let namedIds = 1_000
+    /// Links that wait at a time.
+    static let lateLinks = 1_000
+
+    /// Whether the selection is of anonymous ids that came to the users after everything else was erased.
+    var isOfLateLinks: Bool { !tombstone.users.isEmpty && selection.map(\.userIds.isEmpty) ?? false }
 
     /// What a pass goes through, one after another: all that may be covered, and no more than that where it can be said.
     var selections: [Selection] {
         guard let selection else {
             return [Selection(project: project, from: tombstone.from, to: tombstone.to)]
         }
-        guard !tombstone.identified.isEmpty else { return [selection] }
+        guard !tombstone.identified.isEmpty, !isOfLateLinks else { return [selection] }
         var others = selection
         others.userIds = []
         // With anonymous ids of its own the selection is narrow already.
@@ -88,14 +115,33 @@ public struct Erasure: Sendable, Equatable {
     /// Begins again, for all that was received until `time`.
     mutating func restart(until time: Timestamp) {
         tombstone.until = max(tombstone.until, time)
-        state = selection == nil ? .erasing : .requested
+        // What was asked for is not known any more: everything is gone through.
+        if isOfLateLinks { selection = nil }
+        begin()
+    }
+
+    private mutating func begin() {
+        state = .requested
         walk.restart()
         (doneAt, failure) = (nil, nil)
+    }
+
+    /// Takes links over, and begins again. Where everything else is erased already, only the events of their anonymous ids are gone through.
+    mutating func add(_ links: [LateLink]) {
+        if state == .cleaning || state == .done { selection = Selection(project: project, from: tombstone.from, to: tombstone.to) }
+        self.links += links
+        begin()
     }
 
     /// Adds anonymous ids that belong to the users. Those of an earlier time may be found no more, and stay.
     mutating func identify(_ anonymousIds: [String]) {
         tombstone.identify(anonymousIds)
+        links = []
+        if isOfLateLinks {
+            selection?.anonymousIds += anonymousIds
+            if selection?.anonymousIds.count ?? 0 > Self.namedIds { selection = nil }
+            return
+        }
         let named = Set((identified + anonymousIds).map { BytewiseString($0) })
         identified = named.count == tombstone.identified.count && named.count <= Self.namedIds ? named.map(\.text) : []
     }
@@ -109,6 +155,6 @@ public struct Erasure: Sendable, Equatable {
     /// Nothing of what was asked for is kept.
     mutating func forget() {
         selection = nil
-        identified = []
+        (identified, links) = ([], [])
     }
 }

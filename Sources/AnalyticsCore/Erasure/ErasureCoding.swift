@@ -1,6 +1,7 @@
 /// An erasure as a store keeps it. The bytes may come from anywhere.
 extension Erasure {
-    private static let format: Int64 = 1
+    /// 1 had no late links.
+    private static let format: Int64 = 2
     private static let states: [State] = [.requested, .erasing, .settling, .verifying, .cleaning, .done, .failed]
 
     var encoded: [UInt8] {
@@ -29,17 +30,24 @@ extension Erasure {
             writer.text(lease.owner)
             writer.write(lease.until)
         }
+        writer.write(links) { writer, link in
+            writer.text(link.anonymousId.text)
+            writer.text(link.user.text)
+            writer.write(link.time)
+        }
         return SegmentSeal.sealed(writer.bytes)
     }
 
     init(project: ProjectID, id: String, encoded bytes: [UInt8]) throws(GroupTable.Unreadable) {
         self = try SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
             var cursor = TableCursor(buffer)
-            guard try cursor.number() == Self.format else { throw .damaged }
+            let format = try cursor.number()
+            guard (1...Self.format).contains(format) else { throw .damaged }
             let tombstone = try cursor.tombstone()
             let selection = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in try cursor.selection(of: project) }
             var erasure = Erasure(project: project, id: id, tombstone: tombstone, selection: selection)
             try erasure.read(&cursor)
+            if format > 1 { try erasure.readLinks(&cursor) }
             guard cursor.isAtEnd else { throw .damaged }
             return erasure
         }
@@ -71,6 +79,12 @@ extension Erasure {
         failure = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in try cursor.string() }
         lease = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in
             Lease(owner: try cursor.string(), until: try cursor.time())
+        }
+    }
+
+    private mutating func readLinks(_ cursor: inout TableCursor) throws(GroupTable.Unreadable) {
+        links = try cursor.list { (cursor) throws(GroupTable.Unreadable) in
+            LateLink(anonymousId: try cursor.string(), user: try cursor.string(), time: try cursor.time())
         }
     }
 }

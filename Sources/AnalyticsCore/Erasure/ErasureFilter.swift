@@ -36,6 +36,15 @@ struct ErasureFilter: Sendable {
         return covers(event, &readers)
     }
 
+    /// Whether an erasure should know of a link, and does not.
+    func lacks(_ link: Erasure.LateLink, receivedAt: Timestamp) -> Bool {
+        groups.contains { salt, group in
+            (group.users[SaltedDigest(salt, .user, link.user.text)] ?? []).contains { place in
+                tombstones[place].names(link, receivedAt: receivedAt) && !tombstones[place].knows(link)
+            }
+        }
+    }
+
     private func covers(_ event: Event, _ readers: inout [Int: PropertyReader]) -> Bool {
         for (salt, group) in groups {
             for place in group.candidates(for: event, salt) {

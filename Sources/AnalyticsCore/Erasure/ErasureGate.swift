@@ -7,6 +7,8 @@ internal import Synchronization
 final class ErasureGate: Sendable {
     typealias Store = ErasureStore & RollupStore & SegmentStore & ProjectStore
 
+    private typealias LateLink = (link: Erasure.LateLink, receivedAt: Timestamp)
+
     private struct Known {
         var version: Int64
         var filter: ErasureFilter
@@ -32,7 +34,7 @@ final class ErasureGate: Sendable {
             // What is newest may still be undone, and an event that is dropped by it would be lost.
             let durable = Set(try ErasureFilter(Erasure.tombstones(await store.erasures(of: project))).covered(own))
             guard durable.isSuperset(of: found) else {
-                throw StoreError(.unavailable, operation: "erasures", "an erasure is not durable yet")
+                throw Self.notDurable
             }
             covered.formUnion(found.map { places[$0] })
         }
@@ -40,12 +42,13 @@ final class ErasureGate: Sendable {
     }
 
     /// To be called after the marks: deletes what is covered, whether this flush has stored it or an earlier attempt, and makes
-    /// ``InsertOutcome/erased`` of it.
+    /// ``InsertOutcome/erased`` of it. Hands links to erased users over to the erasures.
     ///
     /// - Parameter records: Read after the marks.
     func confirm(
         _ events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
     ) async throws(StoreError) -> [InsertOutcome] {
+        try await handOverLinks(of: events, outcomes, by: records)
         let covered = try await covered(events, by: records)
         guard !covered.isEmpty else { return outcomes }
         let removal = EventRemoval(store: store)
@@ -59,12 +62,66 @@ final class ErasureGate: Sendable {
         return outcomes
     }
 
+    /// A link that was accepted before an erasure of its user says whose events are to be erased, also where it comes now. Durable before the
+    /// event is acknowledged.
+    private func handOverLinks(
+        of events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
+    ) async throws(StoreError) {
+        var links: [ProjectID: [LateLink]] = [:]
+        for (event, outcome) in zip(events.lazy.map(\.event), outcomes) where outcome.joins {
+            guard let version = records[event.project]?.erasures, version > 0, let link = Erasure.LateLink(event),
+                event.timestamp.minute >= records.firstWholeMinute(of: event.project),
+                try await filter(of: event.project, version).lacks(link, receivedAt: event.receivedAt)
+            else { continue }
+            links[event.project, default: []].append((link, event.receivedAt))
+        }
+        for (project, own) in links { try await handOver(own, of: project) }
+    }
+
+    private func handOver(_ links: [LateLink], of project: ProjectID) async throws(StoreError) {
+        var unnamed = Set(links.indices)
+        for stored in try await store.erasures(of: project) {
+            var erasure = try Erasure(stored)
+            let own = links.indices.filter { erasure.tombstone.names(links[$0].link, receivedAt: links[$0].receivedAt) }
+            unnamed.subtract(own)
+            let unknown = Set(own.map { links[$0].link }.filter { !erasure.tombstone.knows($0) })
+            guard !unknown.isEmpty, erasure.state != .failed else { continue }
+            let new = unknown.subtracting(erasure.links)
+            if new.isEmpty {
+                // Who has written them may have ended before anybody was told.
+                try await store.announceErasure(of: project)
+                continue
+            }
+            guard erasure.links.count + new.count <= Erasure.lateLinks else {
+                throw StoreError(
+                    .unavailable, operation: "erasures", "\(erasure.links.count) identities wait for the erasure \(erasure.id)")
+            }
+            erasure.add(Array(new))
+            guard try await store.announce(erasure, replacing: stored.revision) else {
+                throw StoreError(.unavailable, operation: "erasures", "the erasure \(erasure.id) has changed meanwhile")
+            }
+        }
+        guard unnamed.isEmpty else { throw Self.notDurable }
+    }
+
+    private static let notDurable = StoreError(.unavailable, operation: "erasures", "an erasure is not durable yet")
+
     private func filter(of project: ProjectID, _ version: Int64) async throws(StoreError) -> ErasureFilter {
         if let known = known.withLock({ $0[project] }), known.version == version { return known.filter }
         // Read after the version, and so at least as new.
         let filter = ErasureFilter(try Erasure.tombstones(await store.newestErasures(of: project)))
         known.withLock { $0[project] = Known(version: version, filter: filter) }
         return filter
+    }
+}
+
+extension InsertOutcome {
+    /// Whether an event that says who is who is, or would be, among those that are read.
+    fileprivate var joins: Bool {
+        switch self {
+        case .stored, .redelivered, .duplicate, .erased: true
+        case .conflict, .refused, .expired: false
+        }
     }
 }
 

@@ -6,18 +6,26 @@ struct ErasureIdentities: Sendable {
     static let limit = 100_000
 
     /// `nil` where there are too many. The definition is that of questions: ``IdentityMap``.
-    func anonymousIds(of users: [String], in project: ProjectID) async throws(StoreError) -> [String]? {
+    ///
+    /// - Parameter late: Links to the users that are not stored, and count as if they were.
+    func anonymousIds(
+        of users: [String], and late: [Erasure.LateLink], in project: ProjectID
+    ) async throws(StoreError) -> [String]? {
+        guard !users.isEmpty || !late.isEmpty else { return [] }
         let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
         let range = Timestamp(minute: max(first, Timestamp.earliest.minute))..<Range.always.upperBound
         var selection = Selection(project: project, types: [IdentityLink.eventType], userIds: users)
-        let candidates = try await store.scanEvents(selection, in: [range], reading: [], into: Candidates())
+        var candidates = Candidates(late)
+        if !users.isEmpty { candidates = try await store.scanEvents(selection, in: [range], reading: [], into: candidates) }
         guard candidates.ids.count <= Self.limit else { return nil }
         guard !candidates.ids.isEmpty else { return [] }
         // An anonymous id belongs to the user of its earliest link, which may be another one.
         selection.userIds = []
-        let links = try await store.scanEvents(
-            selection, in: [range], reading: [], into: LinksOf(ids: candidates.ids))
-        let own = Set(users.map { ActorKey(.user, $0) })
+        if candidates.ids.count <= Erasure.namedIds { selection.anonymousIds = candidates.ids.map(\.text) }
+        var links = LinksOf(ids: candidates.ids)
+        for link in late { links.add(link) }
+        links = try await store.scanEvents(selection, in: [range], reading: [], into: links)
+        let own = Set((users + late.map(\.user.text)).map { ActorKey(.user, $0) })
         let map = links.map
         return candidates.ids.map(\.text).filter { id in
             map.users[ActorKey(.anonymous, id)].map { own.contains($0) } ?? false
@@ -26,7 +34,11 @@ struct ErasureIdentities: Sendable {
 }
 
 private struct Candidates: EventScanReducer {
-    private(set) var ids: Set<BytewiseString> = []
+    private(set) var ids: Set<BytewiseString>
+
+    init(_ late: [Erasure.LateLink]) {
+        ids = Set(late.map(\.anonymousId))
+    }
 
     mutating func add(_ event: ScannedEvent) -> Bool {
         if let id = event.anonymousId { ids.insert(BytewiseString(id)) }
@@ -47,9 +59,18 @@ private struct LinksOf: EventScanReducer {
 
     mutating func add(_ event: ScannedEvent) -> Bool {
         guard let id = event.anonymousId, ids.contains(BytewiseString(id)), let link = IdentityLink(event) else { return true }
-        let day = event.timestamp.day
-        if let before = first[link.anonymous], before.day < day || (before.day == day && !link.precedes(before.link)) { return true }
-        first[link.anonymous] = (day, link)
+        add(link, of: event.timestamp.day)
         return true
+    }
+
+    mutating func add(_ late: Erasure.LateLink) {
+        let day = late.time.day
+        let time = UInt32(truncatingIfNeeded: (late.time - Timestamp(day: day)).milliseconds)
+        add(IdentityLink(time: time, anonymous: ActorKey(.anonymous, late.anonymousId.text), user: late.user), of: day)
+    }
+
+    private mutating func add(_ link: IdentityLink, of day: Int64) {
+        if let before = first[link.anonymous], before.day < day || (before.day == day && !link.precedes(before.link)) { return }
+        first[link.anonymous] = (day, link)
     }
 }

@@ -74,13 +74,22 @@ struct ErasureJob {
     // MARK: Steps
 
     private mutating func identify() async throws {
-        if let users = erasure.selection?.userIds, !users.isEmpty {
-            guard let ids = try await ErasureIdentities(store: store).anonymousIds(of: users, in: erasure.project) else {
-                erasure.failure = "The users have more than \(ErasureIdentities.limit) anonymous ids. Name these, in several erasures."
-                erasure.forget()
-                return try await move(to: .failed)
-            }
-            erasure.identify(ids)
+        // Of a flush that stores a link either the event is found here, or the flush sees the tombstone and hands the link over.
+        try await store.announceErasure(of: erasure.project)
+        let users = erasure.selection?.userIds ?? []
+        let ids = try await ErasureIdentities(store: store).anonymousIds(of: users, and: erasure.links, in: erasure.project)
+        var next = erasure
+        next.identify(ids ?? [])
+        guard ids != nil, next.identifiedCount <= ErasureIdentities.limit else {
+            erasure.failure = "The users have more than \(ErasureIdentities.limit) anonymous ids. Name these, in several erasures."
+            erasure.forget()
+            return try await move(to: .failed)
+        }
+        erasure = next
+        if erasure.isOfLateLinks, erasure.selection?.anonymousIds.isEmpty ?? true {
+            // They are somebody else's.
+            erasure.forget()
+            return try await move(to: .cleaning)
         }
         erasure.walk.restart()
         try await move(to: .erasing)

@@ -25,11 +25,11 @@ public struct Erasures: Sendable {
         let now = clock.now()
         for _ in 0..<Self.attempts {
             let known = try await all(of: selection.project)
-            let open = known.first { $0.value.isOpen && $0.value.selection.map { $0.isSame(selection) } ?? false }
+            let open = known.first { isUnderWay($0.value, for: selection) }
             if let open {
                 var erasure = open.value
                 erasure.restart(until: now)
-                if try await write(erasure, replacing: open.revision) { return erasure }
+                if try await store.announce(erasure, replacing: open.revision) { return erasure }
                 continue
             }
             let general = known.count { $0.value.tombstone.isGeneral }
@@ -37,7 +37,7 @@ public struct Erasures: Sendable {
             let tombstone = Tombstone(selection, salt: salt, until: now)
             guard known.count < Self.limit, !tombstone.isGeneral || general < Self.generalLimit else { throw ErasureError.tooMany }
             let erasure = Erasure(project: selection.project, id: ids.next(), tombstone: tombstone, selection: selection)
-            if try await write(erasure, replacing: 0) { return erasure }
+            if try await store.announce(erasure, replacing: 0) { return erasure }
         }
         throw StoreError(.unavailable, operation: "erasures", "they change faster than they can be written")
     }
@@ -57,7 +57,7 @@ public struct Erasures: Sendable {
             guard let known = try await all(of: project).first(where: { $0.value.id.equalsUTF8(id) }) else { return nil }
             var erasure = known.value
             erasure.restart(until: erasure.requestedAt)
-            if try await write(erasure, replacing: known.revision) { return erasure }
+            if try await store.announce(erasure, replacing: known.revision) { return erasure }
         }
         throw StoreError(.unavailable, operation: "erasures", "it changes faster than it can be written")
     }
@@ -67,10 +67,14 @@ public struct Erasures: Sendable {
         if let known = try await again(exported.id, of: exported.project) { return known }
         var erasure = Erasure(project: exported.project, id: exported.id, tombstone: exported.tombstone, selection: nil)
         erasure.restart(until: erasure.requestedAt)
-        guard try await write(erasure, replacing: 0) else {
+        guard try await store.announce(erasure, replacing: 0) else {
             throw StoreError(.unavailable, operation: "erasures", "another process has written it")
         }
         return erasure
+    }
+
+    private func isUnderWay(_ erasure: Erasure, for selection: Selection) -> Bool {
+        erasure.isOpen && !erasure.isOfLateLinks && erasure.selection.map { $0.isSame(selection) } ?? false
     }
 
     private func all(of project: ProjectID) async throws(StoreError) -> [(value: Erasure, revision: Int64)] {
@@ -78,12 +82,14 @@ public struct Erasures: Sendable {
         for stored in try await store.erasures(of: project) { all.append((try Erasure(stored), stored.revision)) }
         return all
     }
+}
 
-    /// Writers and workers look once it is announced.
-    private func write(_ erasure: Erasure, replacing revision: Int64) async throws(StoreError) -> Bool {
+extension ErasureStore {
+    /// Writes one, in the place of the one that has this revision. Writers and workers look once it is announced.
+    func announce(_ erasure: Erasure, replacing revision: Int64) async throws(StoreError) -> Bool {
         let stored = StoredErasure(project: erasure.project, id: erasure.id, revision: revision + 1, bytes: erasure.encoded)
-        guard try await store.writeErasure(stored, replacing: revision) else { return false }
-        try await store.announceErasure(of: erasure.project)
+        guard try await writeErasure(stored, replacing: revision) else { return false }
+        try await announceErasure(of: erasure.project)
         return true
     }
 }

@@ -52,6 +52,14 @@ struct Tombstone: Sendable, Equatable {
         for id in anonymousIds { identified.insert(SaltedDigest(salt, .anonymous, id)) }
     }
 
+    /// Whether a link joins an anonymous id with one of the users, and was accepted in time.
+    func names(_ link: Erasure.LateLink, receivedAt: Timestamp) -> Bool {
+        receivedAt <= until && users.contains(SaltedDigest(salt, .user, link.user.text))
+    }
+
+    /// Whether its anonymous id is known to be the users'.
+    func knows(_ link: Erasure.LateLink) -> Bool { identified.contains(SaltedDigest(salt, .anonymous, link.anonymousId.text)) }
+
     /// `reader` reads ``data``'s paths, in their order.
     func covers(_ event: Event, reading reader: PropertyReader?) -> Bool {
         guard event.receivedAt <= until, from.map({ event.timestamp >= $0 }) ?? true, to.map({ event.timestamp < $0 }) ?? true,

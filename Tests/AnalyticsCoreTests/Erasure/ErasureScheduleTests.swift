@@ -72,6 +72,27 @@ struct ErasureScheduleTests {
         #expect(!store.storedBytes.hold("ann-of-tests"), "moment \(moment)")
     }
 
+    /// A link that waited in the queue is handed to an erasure, and the process dies at each moment of it.
+    @Test(arguments: 0..<24, [false, true])
+    func aFlushThatDiesWithALateLinkLeavesNothingWrong(moment: Int, isDone: Bool) async throws {
+        let rig = ErasureRig()
+        try await write([act("x", "bob"), act("w", "ann-of-tests", at: 60), act("d", nil, "device-of-ann", at: 90_000)], to: rig.store)
+        try await rig.settle()
+        _ = try await rig.erasures().request(Selection(project: Project.default, userIds: ["ann-of-tests"]))
+        if isDone { try await rig.finish() }
+        rig.faults.crash(afterMoments: moment)
+        rig.broker.enqueue([delivery([act("i", "ann-of-tests", "device-of-ann", type: "$identify"), act("b", "bob", at: 1)])])
+        try await rig.process()
+        _ = try? await rig.worker("first").pass()
+        rig.restart()
+        try await rig.process()
+        rig.advance(by: .seconds(700))
+        try await rig.settle()
+        try await rig.finish()
+        try await rig.expectExact(["x", "b"], "moment \(moment)")
+        #expect(!rig.store.storedBytes.hold("-of-ann") && !rig.store.storedBytes.hold("ann-of-tests"), "moment \(moment)")
+    }
+
     /// Rows that later runs have replaced stay in a run for as long as it holds another minute.
     @Test func segmentsKeepNoRowOfTheErased() async throws {
         let rig = ErasureRig()
@@ -128,6 +149,7 @@ private struct ErasureSchedule {
     private var random: Seeded
     private var next = 0
     private var sent: [Event] = []
+    private var late = [5, 4]
     private var requested: [(selection: Selection, until: Timestamp)] = []
     private var workers: [ErasureWorker]
 
@@ -142,8 +164,12 @@ private struct ErasureSchedule {
     /// Each device is one user's, from the beginning on.
     private static func device(_ number: Int) -> String { "device-\(number)" }
 
+    private func identity(_ number: Int) -> Event {
+        act("i\(number)", Self.user(number / 2), Self.device(number), type: "$identify", at: -number * 40_000, received: rig.now)
+    }
+
     mutating func run() async throws {
-        let identities = (0..<6).map { act("i\($0)", Self.user($0 / 2), Self.device($0), type: "$identify", at: -$0 * 40_000) }
+        let identities = (0..<4).map { identity($0) }
         sent += identities
         rig.broker.enqueue([delivery(identities)])
         try await rig.process()
@@ -154,7 +180,7 @@ private struct ErasureSchedule {
         rig.restart()
         try await rig.process()
         try await rig.finish()
-        let left = sent.filter { event in !requested.contains { Self.covers($0, event) } }
+        let left = sent.filter { event in !requested.contains { covers($0, event) } }
         try await rig.expectExact(Set(left.map(\.id)), "seed \(seed)")
         #expect(rig.broker.dead.isEmpty, "seed \(seed)")
         let bytes = rig.store.storedBytes
@@ -172,6 +198,8 @@ private struct ErasureSchedule {
     private mutating func round() async throws {
         var news: [Event] = []
         for _ in 0..<random.below(6) { news.append(event()) }
+        // Those of the last user come at any time.
+        if random.chance(30), let number = late.popLast() { news.append(identity(number)) }
         sent += news
         if !news.isEmpty { rig.broker.enqueue([delivery(news)]) }
         // Some come once more: their acknowledgement was lost.
@@ -241,13 +269,15 @@ private struct ErasureSchedule {
         return selection
     }
 
-    private static func covers(_ erasure: (selection: Selection, until: Timestamp), _ event: Event) -> Bool {
+    private func covers(_ erasure: (selection: Selection, until: Timestamp), _ event: Event) -> Bool {
         let selection = erasure.selection
         guard event.receivedAt <= erasure.until, selection.from.map({ event.timestamp >= $0 }) ?? true else { return false }
         guard selection.types.isEmpty || selection.types.contains(event.type) else { return false }
         guard selection.anonymousIds.isEmpty || event.anonymousId.map(selection.anonymousIds.contains) ?? false else { return false }
         guard let user = selection.userIds.first else { return true }
         if let own = event.userId { return own == user }
-        return (0..<6).contains { device($0) == event.anonymousId && self.user($0 / 2) == user }
+        return sent.contains { link in
+            link.type == "$identify" && link.userId == user && link.anonymousId == event.anonymousId && link.receivedAt <= erasure.until
+        }
     }
 }

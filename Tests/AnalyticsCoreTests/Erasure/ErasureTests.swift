@@ -69,6 +69,71 @@ struct ErasureTests {
         try await rig.expectExact(Set(events.map(\.id)).subtracting(erased), "\(selection)")
     }
 
+    /// It was accepted before the request, and is stored, or would be, when the erasure has come so far.
+    @Test(arguments: [Erasure.State.requested, .settling, .done], [[], ["view"]])
+    func aLinkThatWaitedInTheQueueSaysWhoseADeviceIs(state: Erasure.State, types: [String]) async throws {
+        try await put([
+            act("a", "ann-of-tests"), act("b", nil, "late-device", at: 5), act("c", nil, "late-device", at: 90_000),
+            act("d", nil, "late-device", received: noon + .milliseconds(1)), act("e", "bob", "late-device"), act("f", nil, "other"),
+        ])
+        var selection = Self.ann
+        selection.types = types
+        let erasure = try await rig.erasures().request(selection)
+        if state == .settling { try await rig.worker().pass() }
+        if state == .done { try await rig.finish() }
+        #expect(try await rig.erasures().erasure(erasure.id, of: Project.default)?.state == state)
+        rig.broker.enqueue([
+            delivery([act("i", "ann-of-tests", "late-device", type: "$identify", at: 60), act("g", nil, "late-device")]),
+            delivery([act("j", "ann-of-tests", "new-device", type: "$identify", received: noon + .milliseconds(1))]),
+        ])
+        try await rig.process()
+        try await put([act("h", nil, "new-device")])
+        try await rig.finish()
+        try await rig.expectExact(Set(["d", "e", "f", "h", "j"] + (types.isEmpty ? [] : ["i"])))
+        let done = try #require(try await rig.erasures().erasure(erasure.id, of: Project.default))
+        #expect(done.state == .done && done.identifiedCount == 1 && done.selection == nil && done.deletedEvents == 3)
+        // What comes once more is known.
+        rig.broker.enqueue([
+            delivery([act("i", "ann-of-tests", "late-device", type: "$identify", at: 60), act("b", nil, "late-device", at: 5)])
+        ])
+        try await rig.process()
+        #expect(try await rig.erasures().erasure(erasure.id, of: Project.default)?.state == .done)
+    }
+
+    @Test(arguments: [-5, 5])
+    func aDeviceIsThatUsersWhoseLinkIsTheEarliestAlsoWhereOneComesLate(seconds: Int) async throws {
+        try await put([act("1", "bob", "shared", type: "$identify"), act("2", nil, "shared", at: 9), act("3", "ann-of-tests")])
+        let erasure = try await rig.erasures().request(Self.ann)
+        try await rig.finish()
+        rig.broker.enqueue([delivery([act("4", "ann-of-tests", "shared", type: "$identify", at: seconds)])])
+        try await rig.process()
+        try await rig.finish()
+        try await rig.expectExact(seconds < 0 ? ["1"] : ["1", "2"])
+        #expect(try await rig.erasures().erasure(erasure.id, of: Project.default)?.identifiedCount == (seconds < 0 ? 1 : 0))
+        #expect(!store.storedBytes.hold("ann-of-tests"))
+    }
+
+    /// The record holds so many at a time; the flush waits for its worker.
+    @Test func moreLinksThanARecordHoldsWaitInTheQueue() async throws {
+        let count = Erasure.lateLinks + 500
+        try await put((0..<count).map { act("e\($0)", nil, "device-\($0)") })
+        _ = try await rig.erasures().request(Self.ann)
+        let links = (0..<count).map { act("i\($0)", "ann-of-tests", "device-\($0)", type: "$identify") }
+        rig.broker.enqueue(stride(from: 0, to: count, by: 500).map { delivery(Array(links[$0..<$0 + 500])) })
+        let task = rig.rig.start(rig.rig.processor(flushEvents: 500, flushInterval: .milliseconds(1)))
+        try await eventually("two deliveries are acknowledged") { rig.broker.acknowledged.count >= 2 }
+        let worker = rig.worker()
+        try await eventually("all is acknowledged") {
+            rig.advance(by: .seconds(3))
+            try await worker.pass()
+            return rig.broker.acknowledged.count == 3
+        }
+        task.cancel()
+        #expect(await ends(task))
+        try await rig.finish(worker)
+        try await rig.expectExact([])
+    }
+
     @Test func whatIsReceivedLaterIsStored() async throws {
         try await put([act("a", "ann-of-tests")])
         _ = try await rig.erasures().request(Self.ann)

@@ -84,6 +84,7 @@ struct TombstoneTests {
         for day in [20_000, 20_001, 19_000, -3] as [Int64] where random.chance(50) { erasure.touch(day) }
         (erasure.erasedAt, erasure.doneAt, erasure.failure) = (time(), time(), random.chance(20) ? "because" : nil)
         (erasure.deletedEvents, erasure.deletedDeadLetters, erasure.unreadDeadLetters) = (1 << 40, 2, 3)
+        erasure.links = texts().map { Erasure.LateLink(anonymousId: $0, user: "u", time: noon) }
         if random.chance(50) { erasure.lease = Erasure.Lease(owner: "w", until: noon) }
         let bytes = erasure.encoded
         #expect(try Erasure(project: Project.default, id: "x", encoded: bytes) == erasure)
