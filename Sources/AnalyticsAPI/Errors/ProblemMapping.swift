@@ -97,6 +97,11 @@ extension Problem {
                 .tooManyErasures,
                 "Tombstones are kept for ever, and there is room for no more. Name several users in one erasure (up to 100 in a request, "
                     + "1,000 on the command line); erasures that name nobody are at most 1,000.")
+        case .tooLarge:
+            self.init(
+                .tooManyErasures,
+                "The tombstones of the project would take more than 16 MiB, some million ids, which each processor holds in memory. Nothing was "
+                    + "requested. Erase by type, source or time, which takes no ids.")
         }
     }
 }

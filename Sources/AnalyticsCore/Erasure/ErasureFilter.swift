@@ -1,11 +1,30 @@
+internal import Algorithms
+
 /// The tombstones of a project, by whom they name.
 struct ErasureFilter: Sendable {
     fileprivate struct Group {
-        var users: [SaltedDigest: [Int]] = [:]
-        var identified: [SaltedDigest: [Int]] = [:]
-        var anonymous: [SaltedDigest: [Int]] = [:]
+        var users = Places()
+        var identified = Places()
+        var anonymous = Places()
         /// Tried on every event.
         var general: [Int] = []
+    }
+
+    /// Which tombstones name a digest: in a list and not a table, as there may be a million.
+    fileprivate struct Places {
+        private var entries: [(digest: SaltedDigest, place: Int32)] = []
+
+        var isEmpty: Bool { entries.isEmpty }
+
+        mutating func add(_ digests: Set<SaltedDigest>, _ place: Int) { entries += digests.map { ($0, Int32(place)) } }
+
+        /// To be called once all are added.
+        mutating func sort() { entries.sort { $0 < $1 } }
+
+        subscript(digest: SaltedDigest) -> [Int] {
+            let first = entries.partitioningIndex { $0.digest >= digest }
+            return entries[first...].prefix { $0.digest == digest }.map { Int($0.place) }
+        }
     }
 
     private let tombstones: [Tombstone]
@@ -15,12 +34,19 @@ struct ErasureFilter: Sendable {
         self.tombstones = tombstones
         for (place, tombstone) in tombstones.enumerated() {
             var group = groups[tombstone.salt] ?? Group()
-            for user in tombstone.users { group.users[user, default: []].append(place) }
-            for id in tombstone.identified { group.identified[id, default: []].append(place) }
+            // Held by one, so that it is not copied each time.
+            groups[tombstone.salt] = nil
+            group.users.add(tombstone.users, place)
+            group.identified.add(tombstone.identified, place)
             // Who has users is found by them.
-            if tombstone.users.isEmpty { for id in tombstone.anonymous { group.anonymous[id, default: []].append(place) } }
+            if tombstone.users.isEmpty { group.anonymous.add(tombstone.anonymous, place) }
             if tombstone.isGeneral { group.general.append(place) }
             groups[tombstone.salt] = group
+        }
+        for salt in groups.keys {
+            groups[salt]?.users.sort()
+            groups[salt]?.identified.sort()
+            groups[salt]?.anonymous.sort()
         }
     }
 
@@ -39,7 +65,7 @@ struct ErasureFilter: Sendable {
     /// Whether an erasure should know of a link, and does not.
     func lacks(_ link: Erasure.LateLink, receivedAt: Timestamp) -> Bool {
         groups.contains { salt, group in
-            (group.users[SaltedDigest(salt, .user, link.user.text)] ?? []).contains { place in
+            group.users[SaltedDigest(salt, .user, link.user.text)].contains { place in
                 tombstones[place].names(link, receivedAt: receivedAt) && !tombstones[place].knows(link)
             }
         }
@@ -61,11 +87,11 @@ extension ErasureFilter.Group {
     fileprivate func candidates(for event: Event, _ salt: Salt) -> [Int] {
         var candidates = general
         if let user = event.userId {
-            if !users.isEmpty { candidates += users[SaltedDigest(salt, .user, user)] ?? [] }
-            if let id = event.anonymousId, !anonymous.isEmpty { candidates += anonymous[SaltedDigest(salt, .anonymous, id)] ?? [] }
+            if !users.isEmpty { candidates += users[SaltedDigest(salt, .user, user)] }
+            if let id = event.anonymousId, !anonymous.isEmpty { candidates += anonymous[SaltedDigest(salt, .anonymous, id)] }
         } else if let id = event.anonymousId, !(identified.isEmpty && anonymous.isEmpty) {
             let digest = SaltedDigest(salt, .anonymous, id)
-            candidates += (identified[digest] ?? []) + (anonymous[digest] ?? [])
+            candidates += identified[digest] + anonymous[digest]
         }
         return candidates
     }

@@ -11,7 +11,11 @@ final class ErasureGate: Sendable {
 
     private struct Known {
         var version: Int64
+        /// By the erasures' ids.
+        var tombstones: [BytewiseString: Tombstone]
         var filter: ErasureFilter
+        /// Whether none of it can be undone any more.
+        var isDurable = false
     }
 
     private let store: any Store
@@ -31,11 +35,7 @@ final class ErasureGate: Sendable {
             let own = places.map { events[$0].event }
             let found = try await filter(of: project, version).covered(own)
             guard !found.isEmpty else { continue }
-            // What is newest may still be undone, and an event that is dropped by it would be lost.
-            let durable = Set(try ErasureFilter(Erasure.tombstones(await store.erasures(of: project))).covered(own))
-            guard durable.isSuperset(of: found) else {
-                throw Self.notDurable
-            }
+            try await untilDurable(project)
             covered.formUnion(found.map { places[$0] })
         }
         return covered
@@ -109,9 +109,25 @@ final class ErasureGate: Sendable {
     private func filter(of project: ProjectID, _ version: Int64) async throws(StoreError) -> ErasureFilter {
         if let known = known.withLock({ $0[project] }), known.version == version { return known.filter }
         // Read after the version, and so at least as new.
-        let filter = ErasureFilter(try Erasure.tombstones(await store.newestErasures(of: project)))
-        known.withLock { $0[project] = Known(version: version, filter: filter) }
+        let tombstones = try Erasure.tombstones(await store.newestErasures(of: project))
+        let filter = ErasureFilter(Array(tombstones.values))
+        known.withLock { $0[project] = Known(version: version, tombstones: tombstones, filter: filter) }
         return filter
+    }
+
+    /// What is newest may still be undone, and an event that is dropped by it would be lost. Throws until all that is known is durable; asked
+    /// once for each version.
+    private func untilDurable(_ project: ProjectID) async throws(StoreError) {
+        guard let before = known.withLock({ $0[project] }) else { throw Self.notDurable }
+        if before.isDurable { return }
+        let durable = try Erasure.tombstones(await store.erasures(of: project))
+        let isDurable = before.tombstones.allSatisfy { id, tombstone in durable[id]?.covers(allOf: tombstone) ?? false }
+        known.withLock { known in
+            guard known[project]?.version == before.version else { return }
+            // What was undone is not to be waited for.
+            if isDurable { known[project]?.isDurable = true } else { known[project] = nil }
+        }
+        guard isDurable else { throw Self.notDurable }
     }
 }
 
@@ -127,9 +143,9 @@ extension InsertOutcome {
 
 extension Erasure {
     /// Throws where one cannot be read: nobody then knows what is not to be stored.
-    static func tombstones(_ stored: [StoredErasure]) throws(StoreError) -> [Tombstone] {
-        var tombstones: [Tombstone] = []
-        for erasure in stored { tombstones.append(try Erasure(erasure).tombstone) }
+    static func tombstones(_ stored: [StoredErasure]) throws(StoreError) -> [BytewiseString: Tombstone] {
+        var tombstones: [BytewiseString: Tombstone] = [:]
+        for erasure in stored { tombstones[BytewiseString(erasure.id)] = try Erasure(erasure).tombstone }
         return tombstones
     }
 

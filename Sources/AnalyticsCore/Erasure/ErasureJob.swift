@@ -85,6 +85,14 @@ struct ErasureJob {
             erasure.forget()
             return try await move(to: .failed)
         }
+        let others = try await Erasure.tombstones(store.erasures(of: erasure.project)).filter { $0.key != BytewiseString(erasure.id) }
+        guard others.values.reduce(next.tombstone.size, { $0 + $1.size }) <= Erasures.byteLimit else {
+            erasure.failure =
+                "With \(next.identifiedCount) anonymous ids the tombstones of the project would take more than \(Erasures.byteLimit >> 20) MiB, "
+                + "which each processor holds in memory."
+            erasure.forget()
+            return try await move(to: .failed)
+        }
         erasure = next
         if erasure.isOfLateLinks, erasure.selection?.anonymousIds.isEmpty ?? true {
             // They are somebody else's.

@@ -8,6 +8,8 @@ public struct Erasures: Sendable {
     static let limit = 10_000
     /// Of these, those that name neither users nor anonymous ids.
     static let generalLimit = 1_000
+    /// Bytes of all their tombstones together (``Tombstone/size``), which each writer holds in memory: some million ids.
+    static let byteLimit = 16 << 20
     /// Values of a kind that one may name.
     public static let maximumValues = 1_000
     private static let attempts = 20
@@ -36,6 +38,7 @@ public struct Erasures: Sendable {
             let salt = known.first?.value.tombstone.salt ?? .random()
             let tombstone = Tombstone(selection, salt: salt, until: now)
             guard known.count < Self.limit, !tombstone.isGeneral || general < Self.generalLimit else { throw ErasureError.tooMany }
+            guard known.reduce(tombstone.size, { $0 + $1.value.tombstone.size }) <= Self.byteLimit else { throw ErasureError.tooLarge }
             let erasure = Erasure(project: selection.project, id: ids.next(), tombstone: tombstone, selection: selection)
             if try await store.announce(erasure, replacing: 0) { return erasure }
         }
@@ -100,6 +103,8 @@ public enum ErasureError: Error, Equatable {
     case everything
     /// The project has as many erasures as it may have.
     case tooMany
+    /// Its erasures would take more bytes than a writer can hold.
+    case tooLarge
 }
 
 /// A tombstone as a line of text, to be kept beside backups.

@@ -48,6 +48,22 @@ struct Tombstone: Sendable, Equatable {
     /// Whether it names nobody: then it is tried on every event.
     var isGeneral: Bool { users.isEmpty && anonymous.isEmpty }
 
+    /// About the bytes that it takes as it is stored; a table in memory takes as much again.
+    var size: Int {
+        let digests = [users, anonymous, types, sources, correlations, identified] + data.map(\.values)
+        let paths = data.flatMap(\.path).reduce(0) { $0 + $1.utf8.count }
+        return 100 + paths + 16 * digests.reduce(0) { $0 + $1.count }
+    }
+
+    /// Of two that are or were those of one erasure.
+    func covers(allOf other: Tombstone) -> Bool { salt == other.salt && until >= other.until && identified.isSuperset(of: other.identified) }
+
+    /// Takes in what another one of the same erasure covers.
+    mutating func formUnion(_ other: Tombstone) {
+        until = max(until, other.until)
+        if salt == other.salt { identified.formUnion(other.identified) }
+    }
+
     mutating func identify(_ anonymousIds: [String]) {
         for id in anonymousIds { identified.insert(SaltedDigest(salt, .anonymous, id)) }
     }

@@ -94,6 +94,8 @@ struct RequestErasure: AsyncParsableCommand {
                 ErasureList.print([try await erasures.request(selection)], json: json)
             } catch ErasureError.tooMany {
                 throw CommandFailure("the project has as many erasures as it may have: name several users in one")
+            } catch ErasureError.tooLarge {
+                throw CommandFailure("the tombstones of the project would take more than 16 MiB: erase by type, source or time")
             }
         }
     }

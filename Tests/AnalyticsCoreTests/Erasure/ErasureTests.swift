@@ -205,6 +205,46 @@ struct ErasureTests {
         #expect(store.events.isEmpty)
     }
 
+    @Test func whetherATombstoneIsDurableIsAskedOnceForEachVersion() async throws {
+        _ = try await rig.erasures().request(Self.ann)
+        let (durable, newest) = (Counting(), Counting())
+        store.beforeRead { (name) throws(StoreError) in
+            if name == "erasures" { durable.next() }
+            if name == "newestErasures" { newest.next() }
+        }
+        let processor = rig.rig.processor(flushEvents: 1, flushInterval: .milliseconds(1))
+        rig.broker.enqueue((0..<20).map { delivery([act("e\($0)", "ann-of-tests")]) })
+        try await rig.process(processor)
+        // Two flushes may ask at a time.
+        #expect((1...2).contains(durable.value) && (1...2).contains(newest.value))
+        _ = try await rig.erasures("other").request(Selection(project: Project.default, userIds: ["bob"]))
+        rig.broker.enqueue((0..<20).map { delivery([act("f\($0)", "bob")]) })
+        try await rig.process(processor)
+        #expect(store.events.isEmpty && durable.value <= 6 && newest.value <= 4)
+    }
+
+    @Test func aProjectsTombstonesTakeNoMoreThanAWriterCanHold() async throws {
+        let salt = Salt.random()
+        func plant(_ id: String, _ count: Int) async throws {
+            var tombstone = Tombstone(Selection(project: Project.default, userIds: [id]), salt: salt, until: noon)
+            tombstone.identified = Set((0..<UInt64(count)).map { SaltedDigest(high: $0, low: UInt64(id.utf8.count)) })
+            var erasure = Erasure(project: Project.default, id: id, tombstone: tombstone, selection: nil)
+            erasure.state = .done
+            #expect(try await store.announce(erasure, replacing: 0))
+        }
+        for number in 0..<10 { try await plant(String(repeating: "x", count: number + 1), 100_000) }
+        let few = try await rig.erasures("few").request(Self.ann)
+        try await plant("last", 48_000)
+        try await put((0..<501).map { act("l\($0)", "ann-of-tests", "device \($0)", type: "$identify") })
+        await #expect(throws: ErasureError.tooLarge) {
+            let users = (0..<1_000).map { "u\($0)" }
+            _ = try await rig.erasures("many").request(Selection(project: Project.default, userIds: users))
+        }
+        try await rig.worker().pass()
+        let failed = try await rig.erasures().erasure(few.id, of: Project.default)
+        #expect(failed?.state == .failed && failed?.failure?.contains("16 MiB") == true && failed?.selection == nil)
+    }
+
     @Test func whatAServerStoresLateGoesInTheSecondPass() async throws {
         try await put(people())
         let erasure = try await rig.erasures().request(Self.ann)
