@@ -56,18 +56,26 @@ public struct Erasures: Sendable {
 
     /// Runs one once more, after older events were restored; what was received until it was requested is erased. `nil` where there is none.
     public func again(_ id: String, of project: ProjectID) async throws(StoreError) -> Erasure? {
+        try await again(id, of: project) { _ in }
+    }
+
+    private func again(
+        _ id: String, of project: ProjectID, _ change: (inout Erasure) -> Void
+    ) async throws(StoreError) -> Erasure? {
         for _ in 0..<Self.attempts {
             guard let known = try await all(of: project).first(where: { $0.value.id.equalsUTF8(id) }) else { return nil }
             var erasure = known.value
+            change(&erasure)
             erasure.restart(until: erasure.requestedAt)
             if try await store.announce(erasure, replacing: known.revision) { return erasure }
         }
         throw StoreError(.unavailable, operation: "erasures", "it changes faster than it can be written")
     }
 
-    /// Puts back a tombstone that a store has lost, or runs the one that it has once more.
+    /// Puts back a tombstone that a store has lost. One that it has is run once more, and covers what either of the two does.
     public func restore(_ exported: ExportedErasure) async throws(StoreError) -> Erasure {
-        if let known = try await again(exported.id, of: exported.project) { return known }
+        let known = try await again(exported.id, of: exported.project) { $0.tombstone.formUnion(exported.tombstone) }
+        if let known { return known }
         var erasure = Erasure(project: exported.project, id: exported.id, tombstone: exported.tombstone, selection: nil)
         erasure.restart(until: erasure.requestedAt)
         guard try await store.announce(erasure, replacing: 0) else {

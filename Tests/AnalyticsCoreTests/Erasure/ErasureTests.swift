@@ -324,6 +324,24 @@ struct ErasureTests {
         }
     }
 
+    /// The store was restored to an earlier state of the same erasure.
+    @Test func anImportOfWhatIsKnownCoversWhatEitherDoes() async throws {
+        let first = try await rig.erasures().request(Self.ann)
+        let older = ExportedErasure(first)
+        var newer = first
+        newer.restart(until: noon + .seconds(60))
+        newer.identify(["device-of-ann"])
+        try await put([
+            act("a", "ann-of-tests", received: noon + .seconds(60)), act("b", nil, "device-of-ann"),
+            act("c", "ann-of-tests", received: noon + .seconds(61)),
+        ])
+        let restored = try await rig.erasures().restore(ExportedErasure(newer))
+        #expect(restored.id == first.id && restored.requestedAt == noon + .seconds(60))
+        #expect(try await rig.erasures().restore(older).requestedAt == noon + .seconds(60))
+        try await rig.finish()
+        try await rig.expectExact(["c"])
+    }
+
     @Test func anErasureIsOneWorkersAtATime() async throws {
         try await put(people())
         let erasure = try await rig.erasures().request(Self.ann)
