@@ -6,7 +6,7 @@ extension SQLiteQueue {
     private static let overwriteBytes = 256 << 20
 
     public func eraseDeadLetters(
-        where isErased: @escaping @Sendable (DeadLetter) -> Bool
+        where isErased: @escaping @Sendable (DeadLetter) -> Bool?
     ) async throws(BrokerError) -> DeadLetterErasure {
         let count = Mutex(DeadLetterErasure())
         try await write { [file] in

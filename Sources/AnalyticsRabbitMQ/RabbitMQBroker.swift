@@ -262,7 +262,7 @@ extension RabbitMQBroker {
     /// Goes through the letters until it finds none: a quorum queue may drop acknowledgements that it gets just before the goodbye. At most
     /// 65,535 letters can be looked through.
     public func eraseDeadLetters(
-        where isErased: @escaping @Sendable (DeadLetter) -> Bool
+        where isErased: @escaping @Sendable (DeadLetter) -> Bool?
     ) async throws(BrokerError) -> DeadLetterErasure {
         var total = DeadLetterErasure()
         for _ in 0..<Self.erasureRounds {
@@ -275,7 +275,7 @@ extension RabbitMQBroker {
         throw BrokerError(.unavailable, "dead letters that were acknowledged are still there")
     }
 
-    private func eraseOnce(where isErased: @escaping @Sendable (DeadLetter) -> Bool) async throws(BrokerError) -> DeadLetterErasure {
+    private func eraseOnce(where isErased: @escaping @Sendable (DeadLetter) -> Bool?) async throws(BrokerError) -> DeadLetterErasure {
         guard links.withLock({ !$0.isShutDown }) else { throw BrokerError(.unavailable, "the broker's adapter is shut down") }
         let mailbox = Mailbox<Never>()
         let deadline = Instant.now + Self.erasureTime

@@ -106,7 +106,7 @@ package final class MemoryBroker: Broker {
     }
 
     package func eraseDeadLetters(
-        where isErased: @escaping @Sendable (DeadLetter) -> Bool
+        where isErased: @escaping @Sendable (DeadLetter) -> Bool?
     ) async throws(BrokerError) -> DeadLetterErasure {
         try await checkHealth()
         return state.withLock { state in

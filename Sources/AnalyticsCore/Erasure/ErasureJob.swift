@@ -113,7 +113,7 @@ struct ErasureJob {
         guard try await segmentsAreClean() else { return clock.now() + Self.recheck }
         let filter = ErasureFilter([erasure.tombstone])
         let found = try await letters.eraseDeadLetters { letter in
-            (try? EnvelopeDecoder().decode(letter.original))?.events.contains { filter.covers($0) } ?? false
+            (try? EnvelopeDecoder().decode(letter.original))?.events.contains { filter.covers($0) }
         }
         erasure.deletedDeadLetters += Int64(found.erased)
         erasure.unreadDeadLetters = Int64(found.unread)

@@ -17,7 +17,7 @@ struct DeadLetterEraserRole: LinkRole {
     static let window = UInt16.max
 
     private let topology: TopologyDeclaration
-    private let isErased: @Sendable (DeadLetter) -> Bool
+    private let isErased: @Sendable (DeadLetter) -> Bool?
     private let decoder = DeadLetterDecoder()
     private let deadline: Instant
     private var reply: ((Result<Outcome, BrokerError>) -> Void)?
@@ -31,7 +31,7 @@ struct DeadLetterEraserRole: LinkRole {
 
     /// `reply` is called once, at `deadline` or a moment later at the latest.
     init(
-        topology: TopologyDeclaration, deadline: Instant, where isErased: @escaping @Sendable (DeadLetter) -> Bool,
+        topology: TopologyDeclaration, deadline: Instant, where isErased: @escaping @Sendable (DeadLetter) -> Bool?,
         reply: @escaping (Result<Outcome, BrokerError>) -> Void
     ) {
         self.topology = topology
