@@ -63,6 +63,8 @@ public struct Erasure: Sendable, Equatable {
     var walk = Walk()
     /// UTC days from which events were deleted.
     var days: [Range<Int64>] = []
+    /// UTC days from which writers may have deleted events that they have not marked.
+    var repairs: [Range<Int64>] = []
     /// When the last events were deleted, or the first pass ended.
     var erasedAt: Timestamp?
     public internal(set) var deletedEvents: Int64 = 0
@@ -147,14 +149,27 @@ public struct Erasure: Sendable, Equatable {
     }
 
     /// Adds a UTC day.
-    mutating func touch(_ day: Int64) {
-        guard !days.contains(where: { $0.contains(day) }) else { return }
-        days = coalesce((days.flatMap { Array($0) } + [day]).sorted())
+    mutating func touch(_ day: Int64) { days.add(day) }
+
+    /// Adds days to those that are to be repaired. Returns whether that is new. Where everything was done, and there are events again, it is
+    /// run once more.
+    mutating func note(_ days: Set<Int64>) -> Bool {
+        guard !days.allSatisfy({ day in repairs.contains { $0.contains(day) } }) else { return false }
+        for day in days { repairs.add(day) }
+        if state == .cleaning || state == .done { restart(until: requestedAt) }
+        return true
     }
 
     /// Nothing of what was asked for is kept.
     mutating func forget() {
         selection = nil
         (identified, links) = ([], [])
+    }
+}
+
+extension [Range<Int64>] {
+    fileprivate mutating func add(_ day: Int64) {
+        guard !contains(where: { $0.contains(day) }) else { return }
+        self = coalesce((flatMap { [Int64]($0) } + [day]).sorted())
     }
 }

@@ -1,6 +1,6 @@
 /// An erasure as a store keeps it. The bytes may come from anywhere.
 extension Erasure {
-    /// 1 had no late links.
+    /// 1 had no late links, and no repairs.
     private static let format: Int64 = 2
     private static let states: [State] = [.requested, .erasing, .settling, .verifying, .cleaning, .done, .failed]
 
@@ -18,10 +18,7 @@ extension Erasure {
             writer.write(slice.upperBound)
         }
         writer.number(walk.found)
-        writer.write(days) { writer, days in
-            writer.word(UInt64(bitPattern: days.lowerBound))
-            writer.word(UInt64(bitPattern: days.upperBound))
-        }
+        writer.write(days)
         writer.write(erasedAt) { $0.write($1) }
         for count in [deletedEvents, deletedDeadLetters, unreadDeadLetters] { writer.number(count) }
         writer.write(doneAt) { $0.write($1) }
@@ -35,6 +32,7 @@ extension Erasure {
             writer.text(link.user.text)
             writer.write(link.time)
         }
+        writer.write(repairs)
         return SegmentSeal.sealed(writer.bytes)
     }
 
@@ -47,7 +45,7 @@ extension Erasure {
             let selection = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in try cursor.selection(of: project) }
             var erasure = Erasure(project: project, id: id, tombstone: tombstone, selection: selection)
             try erasure.read(&cursor)
-            if format > 1 { try erasure.readLinks(&cursor) }
+            if format > 1 { try erasure.readLate(&cursor) }
             guard cursor.isAtEnd else { throw .damaged }
             return erasure
         }
@@ -66,11 +64,7 @@ extension Erasure {
             return start..<end
         }
         walk.found = try cursor.number()
-        days = try cursor.list { (cursor) throws(GroupTable.Unreadable) in
-            let (start, end) = (Int64(bitPattern: try cursor.word()), Int64(bitPattern: try cursor.word()))
-            guard RollupTier.day.indexes.contains(start), start < end, RollupTier.day.indexes.contains(end - 1) else { throw .damaged }
-            return start..<end
-        }
+        days = try cursor.days()
         erasedAt = try cursor.optional { (cursor) throws(GroupTable.Unreadable) in try cursor.time() }
         deletedEvents = try cursor.count()
         deletedDeadLetters = try cursor.count()
@@ -82,10 +76,11 @@ extension Erasure {
         }
     }
 
-    private mutating func readLinks(_ cursor: inout TableCursor) throws(GroupTable.Unreadable) {
+    private mutating func readLate(_ cursor: inout TableCursor) throws(GroupTable.Unreadable) {
         links = try cursor.list { (cursor) throws(GroupTable.Unreadable) in
             LateLink(anonymousId: try cursor.string(), user: try cursor.string(), time: try cursor.time())
         }
+        repairs = try cursor.days()
     }
 }
 
@@ -100,6 +95,13 @@ extension TableWriter {
     fileprivate mutating func write<Value>(_ values: [Value], _ write: (inout TableWriter, Value) -> Void) {
         number(Int64(values.count))
         for value in values { write(&self, value) }
+    }
+
+    fileprivate mutating func write(_ days: [Range<Int64>]) {
+        write(days) { writer, days in
+            writer.word(UInt64(bitPattern: days.lowerBound))
+            writer.word(UInt64(bitPattern: days.upperBound))
+        }
     }
 
     /// In their order, so that equal tombstones are equal bytes.
@@ -164,6 +166,14 @@ extension TableCursor {
         var values: [Value] = []
         for _ in 0..<(try length()) { values.append(try read(&self)) }
         return values
+    }
+
+    fileprivate mutating func days() throws(GroupTable.Unreadable) -> [Range<Int64>] {
+        try list { (cursor) throws(GroupTable.Unreadable) in
+            let (start, end) = (Int64(bitPattern: try cursor.word()), Int64(bitPattern: try cursor.word()))
+            guard RollupTier.day.indexes.contains(start), start < end, RollupTier.day.indexes.contains(end - 1) else { throw .damaged }
+            return start..<end
+        }
     }
 
     private mutating func digests() throws(GroupTable.Unreadable) -> Set<SaltedDigest> {

@@ -5,7 +5,7 @@ internal import Synchronization
 /// An erasure is announced before anything is deleted; a flush stores its events before it looks again. One of the two sees the other, so
 /// nothing that is covered is acknowledged and stays (docs/decisions/erasure.md).
 final class ErasureGate: Sendable {
-    typealias Store = ErasureStore & RollupStore & SegmentStore & ProjectStore
+    typealias Store = ErasureStore & EventStore & RollupStore & SegmentStore & ProjectStore
 
     private typealias LateLink = (link: Erasure.LateLink, receivedAt: Timestamp)
 
@@ -51,15 +51,76 @@ final class ErasureGate: Sendable {
         try await handOverLinks(of: events, outcomes, by: records)
         let covered = try await covered(events, by: records)
         guard !covered.isEmpty else { return outcomes }
-        let removal = EventRemoval(store: store)
-        let own = covered.sorted().map { events[$0].event }
-        _ = try await removal.remove(own)
-        for (project, events) in Dictionary(grouping: own, by: \.project) {
-            try await removal.discard(project, days: Set(events.map(\.timestamp.day)), at: clock.now())
-        }
+        try await remove(covered.sorted().map { events[$0].event })
         var outcomes = outcomes
         for place in covered { outcomes[place] = .erased }
         return outcomes
+    }
+
+    /// To be called after ``confirm(_:_:by:)``: deletes covered events that hold the ids of others, which came later and would be lost with
+    /// them. Returns the places of these: they are to be inserted once more.
+    func freeIds(
+        of events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
+    ) async throws(StoreError) -> [Int] {
+        var freed: [Int] = []
+        for (project, places) in Dictionary(grouping: events.indices, by: { events[$0].event.project }) {
+            guard let version = records[project]?.erasures, version > 0 else { continue }
+            let filter = try await filter(of: project, version)
+            var holders: [(place: Int, event: Event)] = []
+            for place in places {
+                let event = events[place].event
+                switch outcomes[place] {
+                // The same content: whether it is covered can be told without reading it, but for its receipt.
+                case .duplicate(let heldAt): guard filter.covers(event.asOfOld(heldAt)) else { continue }
+                case .conflict: break
+                case .stored, .redelivered, .refused, .expired, .erased: continue
+                }
+                // Somebody else may have deleted it.
+                if let holder = try await store.event(project: project, id: event.id)?.event {
+                    if filter.covers(holder) { holders.append((place, holder)) }
+                } else {
+                    freed.append(place)
+                }
+            }
+            guard !holders.isEmpty else { continue }
+            let noted = try await note(holders.map(\.event), of: project)
+            try await remove(noted.map { holders[$0].event })
+            freed += noted.map { holders[$0].place }
+        }
+        return freed
+    }
+
+    /// Writes down in the erasures from which days events are deleted: whoever comes after this process would not know that they are to be marked.
+    /// Returns the places of those that may be deleted: an erasure that has failed deletes nothing.
+    private func note(_ holders: [Event], of project: ProjectID) async throws(StoreError) -> [Int] {
+        var (noted, failed): (Set<Int>, Set<Int>) = ([], [])
+        for stored in try await store.erasures(of: project) where noted.count < holders.count {
+            var erasure = try Erasure(stored)
+            let filter = ErasureFilter([erasure.tombstone])
+            let own = holders.indices.filter { !noted.contains($0) && filter.covers(holders[$0]) }
+            if erasure.state == .failed {
+                failed.formUnion(own)
+                continue
+            }
+            noted.formUnion(own)
+            if erasure.note(Set(own.map { holders[$0].timestamp.day })) { try await announce(erasure, replacing: stored.revision) }
+        }
+        guard noted.union(failed).count == holders.count else { throw Self.notDurable }
+        return noted.sorted()
+    }
+
+    private func announce(_ erasure: Erasure, replacing revision: Int64) async throws(StoreError) {
+        guard try await store.announce(erasure, replacing: revision) else {
+            throw StoreError(.unavailable, operation: "erasures", "the erasure \(erasure.id) has changed meanwhile")
+        }
+    }
+
+    private func remove(_ events: [Event]) async throws(StoreError) {
+        let removal = EventRemoval(store: store)
+        _ = try await removal.remove(events)
+        for (project, events) in Dictionary(grouping: events, by: \.project) {
+            try await removal.discard(project, days: Set(events.map(\.timestamp.day)), at: clock.now())
+        }
     }
 
     /// A link that was accepted before an erasure of its user says whose events are to be erased, also where it comes now. Durable before the
@@ -97,9 +158,7 @@ final class ErasureGate: Sendable {
                     .unavailable, operation: "erasures", "\(erasure.links.count) identities wait for the erasure \(erasure.id)")
             }
             erasure.add(Array(new))
-            guard try await store.announce(erasure, replacing: stored.revision) else {
-                throw StoreError(.unavailable, operation: "erasures", "the erasure \(erasure.id) has changed meanwhile")
-            }
+            try await announce(erasure, replacing: stored.revision)
         }
         guard unnamed.isEmpty else { throw Self.notDurable }
     }
@@ -128,6 +187,15 @@ final class ErasureGate: Sendable {
             if isDurable { known[project]?.isDurable = true } else { known[project] = nil }
         }
         guard isDurable else { throw Self.notDurable }
+    }
+}
+
+extension Event {
+    /// With the same content, received at any time, and at that time of its own.
+    fileprivate func asOfOld(_ timestamp: Timestamp) -> Event {
+        var event = self
+        (event.timestamp, event.receivedAt) = (timestamp, .earliest)
+        return event
     }
 }
 

@@ -56,7 +56,9 @@ struct Tombstone: Sendable, Equatable {
     }
 
     /// Of two that are or were those of one erasure.
-    func covers(allOf other: Tombstone) -> Bool { salt == other.salt && until >= other.until && identified.isSuperset(of: other.identified) }
+    func covers(allOf other: Tombstone) -> Bool {
+        salt == other.salt && until >= other.until && identified.isSuperset(of: other.identified)
+    }
 
     /// Takes in what another one of the same erasure covers.
     mutating func formUnion(_ other: Tombstone) {

@@ -33,12 +33,22 @@ struct Flush: Sendable {
         let start = ContinuousClock.now
         let events = entries.flatMap(\.events)
         let admission = try await untilDone("admit") { () throws(StoreError) in try await admit(events) }
-        let inserted = try await insert(admission.open)
-        var outcomes = admission.outcomes(inserted)
-        var marks = BucketMarks(at: clock.now())
-        for (stored, outcome) in zip(events, outcomes) { marks.touch(stored, outcome) }
-        try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
-        outcomes = try await untilDone("confirm") { [outcomes] () throws(StoreError) in try await confirm(events, outcomes) }
+        var outcomes = admission.outcomes(try await insert(admission.open))
+        var places = Array(events.indices)
+        var backoff = Backoff()
+        while true {
+            let (own, inserted) = (places.map { events[$0] }, places.map { outcomes[$0] })
+            var marks = BucketMarks(at: clock.now())
+            for (stored, outcome) in zip(own, inserted) { marks.touch(stored, outcome) }
+            try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
+            let confirmed = try await untilDone("confirm") { () throws(StoreError) in try await confirm(own, inserted) }
+            for (place, outcome) in zip(places, confirmed.outcomes) { outcomes[place] = outcome }
+            // Their ids were held by erased events.
+            places = confirmed.freed.map { places[$0] }
+            guard !places.isEmpty else { break }
+            if backoff.failures > 0 { try await elapsed.sleep(backoff.next()) } else { _ = backoff.next() }
+            for (place, outcome) in zip(places, try await insert(places.map { events[$0] })) { outcomes[place] = outcome }
+        }
         let results = Self.results(of: entries, outcomes)
         try await deadLetterFailures(results)
         session.acknowledge(entries.map(\.handle))
@@ -66,10 +76,15 @@ struct Flush: Sendable {
     }
 
     /// Looks again, after the marks, for what was erased and closed since the first look.
-    private func confirm(_ events: [StoredEvent], _ outcomes: [InsertOutcome]) async throws(StoreError) -> [InsertOutcome] {
+    ///
+    /// Returns also the places of events that are to be inserted once more: ``ErasureGate/freeIds(of:_:by:)``.
+    private func confirm(
+        _ events: [StoredEvent], _ outcomes: [InsertOutcome]
+    ) async throws(StoreError) -> (outcomes: [InsertOutcome], freed: [Int]) {
         let records = ProjectRecords(try await store.newestRecords(of: Array(Set(events.map(\.event.project)))))
         let kept = try await erasures.confirm(events, outcomes, by: records)
-        return try await gate.confirm(events, kept, by: records)
+        let freed = try await erasures.freeIds(of: events, kept, by: records)
+        return (try await gate.confirm(events, kept, by: records), freed)
     }
 
     /// Follows an ``InsertPlan`` until each event is settled. Throws only when cancelled.

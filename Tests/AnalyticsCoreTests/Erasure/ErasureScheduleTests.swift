@@ -93,6 +93,27 @@ struct ErasureScheduleTests {
         #expect(!rig.store.storedBytes.hold("-of-ann") && !rig.store.storedBytes.hold("ann-of-tests"), "moment \(moment)")
     }
 
+    /// The id of an event that is to be erased comes once more, with the same content or another, and the process dies at each moment.
+    @Test(arguments: 0..<24, [0, 120])
+    func aFlushThatDiesWhileItFreesAnIdLosesNothing(moment: Int, shift: Int) async throws {
+        let rig = ErasureRig()
+        try await write([act("a", "ann-of-tests"), act("b", "bob")], to: rig.store)
+        try await rig.settle()
+        _ = try await rig.erasures().request(Selection(project: Project.default, userIds: ["ann-of-tests"]))
+        rig.faults.crash(afterMoments: moment)
+        rig.broker.enqueue([delivery([act("a", "ann-of-tests", at: shift, received: noon + .milliseconds(1)), act("c", "bob")])])
+        try await rig.process()
+        _ = try? await rig.worker("first").pass()
+        rig.restart()
+        try await rig.settle()
+        try await rig.process()
+        rig.advance(by: .seconds(700))
+        try await rig.settle()
+        try await rig.finish()
+        try await rig.expectExact(["a", "b", "c"], "moment \(moment)")
+        #expect(rig.broker.dead.isEmpty, "moment \(moment)")
+    }
+
     /// Rows that later runs have replaced stay in a run for as long as it holds another minute.
     @Test func segmentsKeepNoRowOfTheErased() async throws {
         let rig = ErasureRig()

@@ -145,6 +145,44 @@ struct ErasureTests {
         #expect(rig.broker.dead.isEmpty)
     }
 
+    /// An id is free for what is received later from the request on, also while the event that has it is still there.
+    @Test(arguments: ["the same", "another"])
+    func whatIsReceivedLaterUnderAnIdOfTheErasedIsStored(content: String) async throws {
+        try await put([act("a", "ann-of-tests", data: #"{"c":"the same"}"#), act("b", "bob")])
+        _ = try await rig.erasures().request(Self.ann)
+        let later = noon + .milliseconds(1)
+        rig.broker.enqueue([
+            message(
+                [
+                    act("a", "ann-of-tests", at: content == "another" ? 120 : 0, received: later, data: #"{"c":"\#(content)"}"#),
+                    act("b", "bob", received: later), act("c", "ann-of-tests", received: later),
+                ], request: "r", reportRequested: true
+            ).body
+        ])
+        try await rig.process { try await !store.reports(project: Project.default, request: "r").isEmpty }
+        let report = try #require(try await store.reports(project: Project.default, request: "r").first)
+        #expect(report.stored == 2 && report.duplicates == 1 && report.erased == 0)
+        try await rig.expectExact(["a", "b", "c"])
+        try await rig.finish()
+        try await rig.expectExact(["a", "b", "c"])
+        #expect(store.events.first { $0.event.id == "a" }?.event.receivedAt == later && rig.broker.dead.isEmpty)
+    }
+
+    /// The worker deletes the old event between the flush's insert and its second look.
+    @Test func anIdThatIsFreedWhileAFlushWaitsIsNotLost() async throws {
+        try await put([act("a", "ann-of-tests")])
+        _ = try await rig.erasures().request(Self.ann)
+        let (worker, once) = (rig.worker(), Once())
+        store.beforeRead { (name) throws(StoreError) in
+            if name == "event", once.claim() { _ = try? await worker.pass() }
+        }
+        rig.broker.enqueue([delivery([act("a", "ann-of-tests", received: noon + .milliseconds(1))])])
+        try await rig.process()
+        store.beforeRead(nil)
+        try await rig.finish(worker)
+        try await rig.expectExact(["a"])
+    }
+
     @Test func nothingOfWhatComesAgainIsStoredOrKept() async throws {
         _ = try await rig.erasures().request(Self.ann)
         // Two of one id: the second would be in the dead letters.
