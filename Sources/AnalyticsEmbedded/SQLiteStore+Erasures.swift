@@ -75,15 +75,25 @@ extension SQLiteStore {
         }
     }
 
-    /// SQLite copies rows from page to page, and overwrites neither what it leaves behind nor what is deleted. So all of the file is
-    /// written anew (https://www.sqlite.org/lang_vacuum.html), then brought into place and the log cut off.
+    /// How often the log is tried to be cut off beside readers.
+    private static let truncations = 5
+
+    /// SQLite copies rows from page to page, and does not overwrite what it leaves behind: not even where `secure_delete` has it overwrite what is
+    /// deleted. So all of the file is written anew (https://www.sqlite.org/lang_vacuum.html), then brought into place and the log cut off. Readers
+    /// go on meanwhile, other writers wait.
     public func overwriteDeleted() async throws(StoreError) {
-        try await unlogged(.overwriteDeleted) { db in
-            try db.execute(sql: "VACUUM")
-            // A reader may hold the log: then it is tried again later.
-            guard try Int.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)") == 0 else {
-                throw StoreError(.unavailable, operation: "overwrite_deleted", "readers hold the log")
-            }
+        try await unlogged(.overwriteDeleted) { db in try db.execute(sql: "VACUUM; PRAGMA wal_checkpoint(PASSIVE)") }
+        for _ in 0..<Self.truncations {
+            if try await unlogged(.overwriteDeleted, Self.truncate) { return }
+            // A reader holds the log.
+            try? await Task.sleep(for: .seconds(1))
         }
+        guard try await alone(.overwriteDeleted, Self.truncate) else {
+            throw StoreError(.unavailable, operation: "overwrite_deleted", "readers of another process hold the log")
+        }
+    }
+
+    private static let truncate: @Sendable (Database) throws -> Bool = { db in
+        try Int.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)") == 0
     }
 }

@@ -67,8 +67,15 @@ public final class SQLiteStore: Store {
         try await run(operation) { [pool] in try await pool.read(body) }
     }
 
-    /// Runs `body` outside of a transaction, while nothing is read or written through this pool.
+    /// Runs `body` outside of a transaction, on the only writer.
     func unlogged<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws(StoreError) -> T {
+        try await run(operation) { [pool] in try await pool.writeWithoutTransaction(body) }
+    }
+
+    /// The same while nothing is read through this pool either.
+    func alone<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws(StoreError) -> T {
         try await run(operation) { [pool] in try await pool.barrierWriteWithoutTransaction(body) }

@@ -13,6 +13,8 @@ struct ErasureJob {
     /// Of the record as it was read or written last.
     var revision: Int64
     let owner: String
+    /// Whether files were written anew since this one began to wait for it.
+    var isOverwritten = false
 
     /// How long one deletion may take. A worker begins none that its lease does not cover with its adapter's own limit behind it.
     static let deletion: Duration = .seconds(30)
@@ -58,8 +60,8 @@ struct ErasureJob {
                 return try await finish()
             }
         case .cleaning:
-            try await store.overwriteDeleted()
-            try await letters.overwriteDeleted()
+            // For all that wait together: ``ErasureWorker``.
+            guard isOverwritten else { return clock.now() }
             erasure.doneAt = clock.now()
             erasure.days = []
             try await move(to: .done)

@@ -18,6 +18,8 @@ public actor ErasureWorker: Service {
         public var pause: Duration = .milliseconds(50)
         /// From the last deletion to the second pass: longer than an answer or a replaced run may be shown, and than a write may be late.
         public var settling: Duration = .seconds(3_660)
+        /// Of the time that writing files anew takes, how often it has to pass before that is done again: other writers wait for it.
+        public var overwritingPause = 20
         /// How long nobody else takes an erasure.
         public var lease: Duration = .seconds(120)
 
@@ -41,6 +43,29 @@ public actor ErasureWorker: Service {
     private let elapsed: ElapsedClock
     private let logger: Logger
     private var projects: [ProjectID: Known] = [:]
+    private var overwriting = Overwriting()
+
+    private struct Key: Hashable {
+        var project: ProjectID
+        var id: BytewiseString
+    }
+
+    /// Which erasures wait for files to be written anew: that is done for all of them at once.
+    private struct Overwriting {
+        var waiting: Set<Key> = []
+        /// Those that waited when it was begun, and it has succeeded.
+        var letters: Set<Key> = []
+        var store: Set<Key> = []
+        /// Not before.
+        var next: Timestamp?
+
+        /// Says whether it waits.
+        mutating func note(_ key: Key, waits: Bool) {
+            if waits { waiting.insert(key) } else { waiting.remove(key) }
+            letters.formIntersection(waiting)
+            store.formIntersection(waiting)
+        }
+    }
 
     private static let openCount = MetricCatalogue.metrics.erasuresOpen.make()
 
@@ -73,15 +98,45 @@ public actor ErasureWorker: Service {
     /// Goes once over all projects. Returns whether nothing is left to do.
     @discardableResult
     func pass() async throws -> Bool {
+        try await lookAtAll()
+        if await overwrite() { try await lookAtAll() }
+        let open = projects.values.reduce(0) { $0 + $1.open }
+        Self.openCount.record(open)
+        return open == 0
+    }
+
+    private func lookAtAll() async throws {
         for record in try await store.projectRecords() where record.erasures > 0 && !Task.isCancelled {
             let known = projects[record.project]
             if let known, known.version == record.erasures, known.due.map({ $0 > clock.now() }) ?? true { continue }
             projects[record.project] = nil
             projects[record.project] = try await look(at: record)
         }
-        let open = projects.values.reduce(0) { $0 + $1.open }
-        Self.openCount.record(open)
-        return open == 0
+    }
+
+    /// Has the queue and the store overwrite what was deleted, if an erasure waits for it. Returns whether it has come to an end.
+    private func overwrite() async -> Bool {
+        guard !overwriting.waiting.isSubset(of: overwriting.store), overwriting.next.map({ clock.now() >= $0 }) ?? true else {
+            return false
+        }
+        let (waiting, start) = (overwriting.waiting, clock.now())
+        var isDone = false
+        do {
+            // The queue's may have to wait until there is less in it.
+            if !waiting.isSubset(of: overwriting.letters) {
+                try await letters.overwriteDeleted()
+                overwriting.letters = waiting
+            }
+            try await store.overwriteDeleted()
+            overwriting.store = waiting
+            isDone = true
+        } catch {
+            if !Task.isCancelled { logger.warning("What was deleted is not overwritten yet", metadata: ["error": "\(error)"]) }
+        }
+        let end = clock.now()
+        let pause = (end - start) * settings.overwritingPause
+        overwriting.next = end + (isDone ? pause : max(pause, ErasureJob.recheck))
+        return isDone
     }
 
     private func look(at record: ProjectRecord) async throws -> Known {
@@ -96,13 +151,20 @@ public actor ErasureWorker: Service {
 
     /// Returns when there is more to do; `nil` when it is done. One that fails keeps no other one waiting.
     private func work(on stored: StoredErasure) async -> Timestamp? {
+        let key = Key(project: stored.project, id: BytewiseString(stored.id))
         do {
             let erasure = try Erasure(stored)
-            guard erasure.isOpen else { return nil }
+            guard erasure.isOpen else {
+                overwriting.note(key, waits: false)
+                return nil
+            }
             var job = ErasureJob(
                 store: store, letters: letters, settings: settings, clock: clock, elapsed: elapsed, logger: logger, erasure: erasure,
-                revision: stored.revision, owner: owner)
-            return try await job.work()
+                revision: stored.revision, owner: owner,
+                isOverwritten: erasure.state == .cleaning && overwriting.letters.contains(key) && overwriting.store.contains(key))
+            defer { overwriting.note(key, waits: job.erasure.state == .cleaning) }
+            let next = try await job.work()
+            return job.erasure.state == .cleaning ? max(next ?? .earliest, overwriting.next ?? .earliest) : next
         } catch {
             if !Task.isCancelled {
                 logger.warning(

@@ -17,10 +17,11 @@ final class ErasureRig: Sendable {
 
     func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
 
-    func worker(_ name: String = "w") -> ErasureWorker {
+    func worker(_ name: String = "w", letters: (any DeadLetterEraser)? = nil) -> ErasureWorker {
         var settings = ErasureWorker.Settings()
         (settings.page, settings.pause) = (3, .zero)
-        return ErasureWorker(store: store, letters: broker, settings: settings, clock: clock, makeID: .counting(name), logger: quiet)
+        return ErasureWorker(
+            store: store, letters: letters ?? broker, settings: settings, clock: clock, makeID: .counting(name), logger: quiet)
     }
 
     func erasures(_ prefix: String = "erasure") -> Erasures { Erasures(store: store, clock: clock, ids: .counting(prefix)) }

@@ -418,6 +418,46 @@ struct ErasureTests {
         #expect(try await state() == .done && !store.storedBytes.hold("ann-of-tests"))
     }
 
+    @Test func filesAreWrittenAnewOnceForAllErasuresThatWait() async throws {
+        try await put(people())
+        let letters = SlowLetters(rig)
+        let worker = rig.worker(letters: letters)
+        func states() async throws -> [Erasure.State] {
+            try await rig.erasures().list(of: Project.default).sorted { $0.id < $1.id }.map(\.state)
+        }
+        func pass() async throws {
+            try await rig.settle()
+            try await worker.pass()
+        }
+        for user in ["ann-of-tests", "bob"] {
+            _ = try await rig.erasures(user).request(Selection(project: Project.default, userIds: [user]))
+        }
+        try await pass()
+        try await rig.settle()
+        rig.advance(by: .seconds(60))
+        _ = try await rig.erasures("carl").request(Selection(project: Project.default, userIds: ["carl"]))
+        try await pass()
+        rig.advance(by: .seconds(3_610))
+        letters.fails.isTaken = true
+        try await pass()
+        try await pass()
+        #expect(try await states() == [.cleaning, .cleaning, .settling])
+        #expect(letters.tries.value == 1 && !rig.faults.trace.contains(.overwrite), "the store's files wait for the queue's")
+        rig.advance(by: .seconds(31))
+        letters.fails.isTaken = false
+        try await pass()
+        #expect(try await states() == [.done, .done, .settling])
+        #expect(letters.tries.value == 2 && rig.faults.trace.count { $0 == .overwrite } == 1)
+        // That took ten seconds; the next begins 200 seconds later.
+        rig.advance(by: .seconds(60))
+        try await pass()
+        try await pass()
+        #expect(try await states() == [.done, .done, .cleaning] && letters.tries.value == 2)
+        rig.advance(by: .seconds(140))
+        try await pass()
+        #expect(try await states() == [.done, .done, .done] && letters.tries.value == 3)
+    }
+
     @Test func countsBelowTheWatermarkStayAndTheEventsGo() async throws {
         try await put(people())
         try await store.raiseWatermark(of: Project.default, to: noon + .seconds(3_600))
@@ -441,5 +481,26 @@ struct ErasureTests {
         #expect(await ends(task))
         #expect(store.events.isEmpty && rig.broker.acknowledged.isEmpty)
         #expect(try await !rig.worker().pass())
+    }
+}
+
+/// Dead letters whose file takes ten seconds to be written anew.
+private final class SlowLetters: DeadLetterEraser {
+    private let rig: ErasureRig
+    let fails = Flag()
+    let tries = Counting()
+
+    init(_ rig: ErasureRig) {
+        self.rig = rig
+    }
+
+    func eraseDeadLetters(where isErased: @escaping @Sendable (DeadLetter) -> Bool?) async throws(BrokerError) -> DeadLetterErasure {
+        DeadLetterErasure()
+    }
+
+    func overwriteDeleted() async throws(BrokerError) {
+        tries.next()
+        if fails.isTaken { throw BrokerError(.unavailable, "too many messages wait") }
+        rig.advance(by: .seconds(10))
     }
 }
