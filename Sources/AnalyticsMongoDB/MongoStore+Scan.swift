@@ -57,7 +57,10 @@ struct Scan: Sendable {
             ("batchSize", .integer(Self.batch)), ("allowDiskUse", true),
         ]
         // Users and correlations have indexes of their own, between which the server chooses.
-        if selection.userIds.isEmpty && selection.correlationIds.isEmpty { options.append(("hint", .string(Index.byTime))) }
+        if selection.userIds.isEmpty && selection.correlationIds.isEmpty {
+            // Of one type its own index has the events in their order, and no other ones.
+            options.append(("hint", .string(selection.types.count == 1 ? Index.byType : Index.byTime)))
+        }
         self.options = options
         self.paths = paths.map { ($0.root.rawValue, $0.keys.map { Array($0.utf8) }) }
     }

@@ -108,6 +108,32 @@ struct MongoReadTests {
         }
     }
 
+    @Test("whose devices are erased is read from the events that say so, and no others", .timeLimit(.minutes(2)))
+    func identities() async throws {
+        try await withProfiledDatabase { writer, questions async throws in
+            let others = (0..<3_000).map { number in
+                stored(
+                    "e\(number)", project: Self.project, type: "t\(number % 20)", at: Self.first + .seconds(number * 600),
+                    userId: "u\(number % 50)", anonymousId: "d\(number % 50)")
+            }
+            let links = (0..<30).map { number in
+                stored(
+                    "i\(number)", project: Self.project, type: "$identify", at: Self.first + .seconds(number * 60_000),
+                    userId: "u\(number % 10)", anonymousId: "d\(number)")
+            }
+            for first in stride(from: 0, to: 3_000, by: 1_000) { try await write(Array(others[first..<first + 1_000]), to: writer) }
+            try await write(links, to: writer)
+            try await writer.profile(2)
+            let ids = try await ErasureIdentities(store: questions).anonymousIds(of: ["u7"], and: [], in: Self.project)
+            try await writer.profile(0)
+            let (read, _) = try await writer.profiled(after: Timestamp(milliseconds: 0))
+            #expect(Set(ids ?? []) == ["d7", "d17", "d27"])
+            // The user's 63 events or all links, and the links of three devices.
+            #expect(!read.isEmpty && read.documents <= 63 + 30 + 1 && read.keys <= 2 * 63 + 30 + 10, "\(read)")
+            #expect(!read.plans.contains { $0.contains("COLLSCAN") }, "\(read.plans)")
+        }
+    }
+
     /// A month that is rolled and has segments, and after it a live hour with marked minutes.
     private func fill(_ store: MongoStore) async throws {
         try await store.createRecord(of: Self.project, retentionDays: 0, at: noon)
