@@ -14,12 +14,13 @@ extension MongoStore {
     /// Versions up to 4 told nothing of bots, and counted from an index without them. 5 also has erasures, which a processor of an earlier version would
     /// not respect.
     public func prepare() async throws(StoreError) {
-        let (version, expiry) = try await run(.prepare) { session throws(StoreError) in
+        let version = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()
             try Self.check(version)
-            try session.createIndexes()
-            return (version, try session.expiryOfEvents())
+            return version
         }
+        try await createIndexes()
+        let expiry = try await run(.prepare) { session throws(StoreError) in try session.expiryOfEvents() }
         if version < 2 || expiry != nil {
             for project in try await projects() {
                 try await raiseWatermarkAboveDeletedEvents(of: project)
@@ -31,6 +32,26 @@ extension MongoStore {
             try session.drop([Index.expiry, Index.byTimeBefore])
             if version < 4 { try session.makeBucketsOfGenerations() }
             try Self.check(session.raiseSchemaVersion())
+        }
+    }
+
+    /// Of many events a server builds indexes for longer than an operation may last. That is waited for as long as it says that it builds them.
+    private func createIndexes() async throws(StoreError) {
+        while true {
+            let failure: StoreError
+            do throws(StoreError) {
+                return try await run(.prepare) { session throws(StoreError) in try session.createIndexes() }
+            } catch {
+                failure = error
+            }
+            guard failure.code == .unavailable || failure.code == .timedOut, !Task.isCancelled, Deadline.current?.hasPassed != true,
+                let building = try? await run(.prepare, { session throws(StoreError) in try session.indexBuilds() }), !building.isEmpty
+            else { throw failure }
+            let progress = (try? await run(.prepare) { session throws(StoreError) in try session.indexBuildProgress() }) ?? nil
+            logger.notice(
+                "Waiting while the server builds indexes",
+                metadata: ["indexes": "\(building.joined(separator: ", "))", "progress": "\(progress ?? "not told")"])
+            try? await Task.sleep(for: .seconds(1))
         }
     }
 
@@ -147,6 +168,24 @@ extension Session {
         var version: Int64?
         try find(.meta, [("_id", "schema")], []) { version = $0["version"]?.integer }
         return version ?? 1
+    }
+
+    /// The names of indexes of events that the server is building.
+    fileprivate func indexBuilds() throws(StoreError) -> [String] {
+        try command([("collStats", "events")], writes: false) { reply in
+            let shards = reply["shards"]?.document.map { $0.compactMap(\.document) } ?? []
+            return ([reply] + shards).flatMap { $0["indexBuilds"]?.document.map { $0.compactMap(\.string) } ?? [] }
+        }
+    }
+
+    /// What the server says of its work on them; `nil` where this user may not know.
+    fileprivate func indexBuildProgress() throws(StoreError) -> String? {
+        let stages: [BSON] = [
+            ["$currentOp": ["allUsers": true]], ["$match": ["msg": ["$regex": "^Index Build"]]], ["$project": ["msg": 1]], ["$limit": 1],
+        ]
+        return try command([("aggregate", 1), ("pipeline", .array(stages)), ("cursor", [:])], on: "admin", writes: false) { reply in
+            reply["cursor"]?.document?["firstBatch"]?.document?.first { _ in true }?.document?["msg"]?.string
+        }
     }
 
     /// Days that are still to be rolled.

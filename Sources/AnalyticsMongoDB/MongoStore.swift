@@ -25,6 +25,7 @@ public final class MongoStore: Store {
     /// A client of its own with short limits, so that a health check is not behind what it should tell of.
     private let healthPool: ClientPool
     private let timers = OperationTimers<StoreOperation>()
+    let logger: Logger
     let readPoint: ReadPoint
     /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
     let sawRetries = Mutex(false)
@@ -35,7 +36,7 @@ public final class MongoStore: Store {
     ///   - uri: A MongoDB connection string. One that asks for a weaker write concern than majority and journaled is refused.
     ///   - database: Where to keep everything; `nil` takes it from the string, or else "analytics".
     ///   - poolSize: Connections, and threads, at the most; one more is for health checks.
-    ///   - logger: For what the driver has to say; the first store's of the process.
+    ///   - logger: Also for what the driver has to say; the first store's of the process.
     ///   - questionTimeout: For a store that only answers questions: each operation ends within this time, and is stopped on the server
     ///     when its task is cancelled. `nil` for one that writes.
     ///   - readPoint: Of the process's other store over the same database, so that each reads what the other has seen.
@@ -44,6 +45,7 @@ public final class MongoStore: Store {
         uri: String, database: String? = nil, poolSize: Int = 8, questionTimeout: Duration? = nil, readPoint: ReadPoint = ReadPoint(),
         logger: Logger
     ) throws(StoreError) {
+        self.logger = logger
         Driver.log(to: logger)
         let settings = try ConnectionSettings(uri, database: database)
         self.readPoint = readPoint

@@ -34,6 +34,43 @@ struct MongoStoreTests {
         }
     }
 
+    @Test("indexes that take longer to build than an operation may last are waited for, and that is told", .timeLimit(.minutes(3)))
+    func slowIndexes() async throws {
+        try await withMongoDatabase { store async throws in
+            let database = try await store.run(.prepare) { session throws(StoreError) in
+                try session.command([("dropIndexes", "events"), ("index", "*")], writes: true) { _ in }
+                for first in stride(from: 0, to: 150_000, by: 10_000) {
+                    _ = try session.bulk(.events) { bulk throws(StoreError) in
+                        for number in first..<first + 10_000 {
+                            try bulk.insert(
+                                session.encode([
+                                    ("_id", Key.event("p", "\(number)")), ("type", .string("t\(number % 50)")), ("source", "web"),
+                                    ("userId", .string("u\(number % 5_000)")),
+                                    ("timestamp", .date(noon + .milliseconds(number * 7_919 % 90_000_000))),
+                                ]))
+                        }
+                    }
+                }
+                return session.database
+            }
+            let uri = try #require(ProcessInfo.processInfo.environment["TEST_MONGODB_URI"])
+            let log = RecordedLog()
+            let hasty = try MongoStore(
+                uri: uri + (uri.contains("?") ? "&" : "/?") + "socketTimeoutMS=200", database: database, poolSize: 1, logger: log.logger)
+            let result: Result<Void, any Error>
+            do { result = .success(try await hasty.prepare()) } catch { result = .failure(error) }
+            await hasty.shutdown()
+            try result.get()
+            #expect(log.contains("Waiting while the server builds indexes") && log.contains(Index.byTime))
+            let names = try await store.run(.prepare) { session throws(StoreError) in
+                var names: Set<String> = []
+                try session.indexes(of: .events) { index in names.insert(index["name"]?.string ?? "") }
+                return names
+            }
+            #expect(names.isSuperset(of: [Index.byTime, Index.byType, Index.byUser, Index.byCorrelation]))
+        }
+    }
+
     @Test("a page of a listing examines what it gives, and little more", arguments: [false, true])
     func listing(continued: Bool) async throws {
         try await withMongoDatabase { store async throws in
