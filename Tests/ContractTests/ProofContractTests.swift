@@ -212,6 +212,38 @@ struct ProofContractTests {
         return try Proof(unchecked: found)
     }
 
+    @Test("days that ranges share are counted once, also beyond those that are listed")
+    func sharedDays() async throws {
+        let store = MemoryStore()
+        try await store.mark(.day, (0..<450).map { BucketKey(project: "default", index: noon.day - $0) })
+        let record = ReadingRecord()
+        func days(_ first: Int64, _ last: Int64) -> Range<Timestamp> { Timestamp(day: noon.day - first)..<Timestamp(day: noon.day - last + 1) }
+        try await record.begin(days(440, 10), of: "default", in: store)
+        try await record.begin(days(449, 0), of: "default", in: store)
+        try await record.begin(days(445, 5), of: "default", in: store)
+        let proof = Proof(of: "/x", project: "default", asOf: noon, answer: "", watermark: nil, zones: nil, record)
+        #expect(proof.days.count == ReadingRecord.dayLimit && proof.earlier == Proof.EarlierDays(count: 50, sum: 50))
+        let comparison = try await ProofComparison(proof, record, in: store)
+        #expect(comparison == ProofComparison())
+    }
+
+    @Test("a link that comes while an answer is computed is in it, or is named as changed", arguments: 1..<20)
+    func linkMeanwhile(read number: Int) async throws {
+        let store = MemoryStore()
+        let desk = Desk(store: store)
+        try await desk.write([event("a", userId: "ann"), event("b", anonymousId: "d1", plan: 1)])
+        try await desk.roll()
+        let reads = Counting()
+        store.beforeRead { _ in
+            guard reads.next() == number else { return }
+            _ = try? await desk.write([event("i", "$identify", at: noon + .seconds(60), userId: "ann", anonymousId: "d1")])
+        }
+        let text = try await desk.prove("/api/v1/analytics/uniques?type=view&from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z")
+        store.beforeRead(nil)
+        let verdict = try await desk.verify(text)
+        #expect(verdict.holds || verdict.comparison.minutes.map(\.minute) == [noon.minute + 1], "read \(number): \(verdict)")
+    }
+
     @Test("a proof of many busy days is bounded, and can be read")
     func bounded() async throws {
         let store = MemoryStore()

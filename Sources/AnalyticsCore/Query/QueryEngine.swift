@@ -73,6 +73,10 @@ public struct QueryEngine: Sendable {
     ) async throws -> (answer: Q.Answer, cached: Bool) {
         let (project, reducer) = (question.selection.project, question.reducer(over: range))
         let reading = try await bounds(of: question.reading(over: range), project)
+        if let record = source.record {
+            // Before the identities are read: they may be newer than the versions, and not older.
+            try await asker.whileWaiting { try await gate { try await record.begin(reading, of: project, in: store) } }
+        }
         async let generation = generation(of: reading, project)
         // Events outside of the range may join users, so answers are cached under what they say.
         let identities = reducer.isByActor ? try await identities.map(of: project, for: asker) : .empty

@@ -27,7 +27,8 @@ public final class ReadingRecord: Sendable {
         /// The ranges of the questions.
         var ranges: [Range<Timestamp>] = []
         var days: [Int64: ProofDay] = [:]
-        /// Days before those in ``days``.
+        /// Days beyond those in ``days``: ranges may share them.
+        var earlierDays: Set<Int64> = []
         var earlier = Proof.EarlierDays()
         var minuteBytes = 0
         var identities: Int64?
@@ -60,11 +61,12 @@ public final class ReadingRecord: Sendable {
     func begin(_ range: Range<Timestamp>, of project: ProjectID, in store: any RollupStore) async throws {
         guard !state.ranges.contains(range) else { return }
         let versions = try await store.versions(.day, project: project, in: [range.days])
-        let unknown = versions.keys.filter { state.days[$0] == nil }.sorted()
-        let listed = unknown.suffix(max(0, Self.dayLimit - state.days.count))
+        let before = state
+        let unknown = versions.keys.filter { before.days[$0] == nil && !before.earlierDays.contains($0) }.sorted()
+        let listed = unknown.suffix(max(0, Self.dayLimit - before.days.count))
         mutex.withLock { state in
             state.ranges.append(range)
-            for day in unknown.dropLast(listed.count) { state.earlier.add(versions[day] ?? 0) }
+            for day in unknown.dropLast(listed.count) where state.earlierDays.insert(day).inserted { state.earlier.add(versions[day] ?? 0) }
             for day in listed { state.days[day] = ProofDay(day: day, version: versions[day] ?? 0) }
         }
         for days in Array(listed.reversed()).chunks(ofCount: Self.daysAtATime) where state.minuteBytes < Self.minuteBytes {
