@@ -5,7 +5,7 @@ internal import Logging
 /// Every setting. What each is for: .env.example.
 enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
-    /// While no key is configured, all who reach the port can send and read: so it is loopback unless it is set.
+    /// While no key is configured, all who reach the port can send, read and erase: so it is loopback unless it is set.
     static let host = Setting.text("HOST", default: "127.0.0.1")
     static let environment = Setting.optionalText("APP_ENV", documented: "development")
     static let nodeEnvironment = Setting.optionalText("NODE_ENV")
