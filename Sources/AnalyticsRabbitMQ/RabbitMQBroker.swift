@@ -226,12 +226,14 @@ extension RabbitMQBroker {
         let mailbox = Mailbox<Never>()
         let latest = Instant.now + settings.replyTimeout * 2
         let deadline = min(Deadline.current?.instant ?? latest, latest)
-        let result: Result<DeadLetterReaderRole.Reading, BrokerError> = await withTaskCancellationHandler {
+        let result: Result<DeadLetterReaderRole.Outcome, BrokerError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 _ = Link(
                     name: "analytics dead letter reader", address: address, settings: settings, logger: logger, mailbox: mailbox
                 ) { [topology] in
-                    DeadLetterReaderRole(topology: topology, limit: limit, deadline: deadline) { continuation.resume(returning: $0) }
+                    DeadLetterReaderRole(topology: topology, deadline: deadline, pass: DeadLetterReading(limit)) {
+                        continuation.resume(returning: $0)
+                    }
                 }
             }
         } onCancel: {
@@ -284,7 +286,9 @@ extension RabbitMQBroker {
                 _ = Link(
                     name: "analytics dead letter eraser", address: address, settings: settings, logger: logger, mailbox: mailbox
                 ) { [topology] in
-                    DeadLetterEraserRole(topology: topology, deadline: deadline, where: isErased) { continuation.resume(returning: $0) }
+                    DeadLetterEraserRole(topology: topology, deadline: deadline, pass: DeadLetterErasing(where: isErased)) {
+                        continuation.resume(returning: $0)
+                    }
                 }
             }
         } onCancel: {

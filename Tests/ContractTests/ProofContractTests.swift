@@ -217,7 +217,9 @@ struct ProofContractTests {
         let store = MemoryStore()
         try await store.mark(.day, (0..<450).map { BucketKey(project: "default", index: noon.day - $0) })
         let record = ReadingRecord()
-        func days(_ first: Int64, _ last: Int64) -> Range<Timestamp> { Timestamp(day: noon.day - first)..<Timestamp(day: noon.day - last + 1) }
+        func days(_ first: Int64, _ last: Int64) -> Range<Timestamp> {
+            Timestamp(day: noon.day - first)..<Timestamp(day: noon.day - last + 1)
+        }
         try await record.begin(days(440, 10), of: "default", in: store)
         try await record.begin(days(449, 0), of: "default", in: store)
         try await record.begin(days(445, 5), of: "default", in: store)

@@ -9,7 +9,7 @@ import Testing
 @Suite("RabbitMQ: deciding what of the dead letters is read")
 struct RabbitMQDeadLetterReaderRoleTests {
     private final class Answers: Sendable {
-        let list = Mutex<[Result<DeadLetterReaderRole.Reading, BrokerError>]>([])
+        let list = Mutex<[Result<DeadLetterReaderRole.Outcome, BrokerError>]>([])
     }
 
     /// A role with what it has answered; by reference, for the sake of the test macros.
@@ -18,12 +18,12 @@ struct RabbitMQDeadLetterReaderRoleTests {
         private let answers = Answers()
         private let start = Instant.now
 
-        init(waiting: Int, letters: Int = 3, bytes: Int = 100) {
+        init(waiting: Int, letters: Int = 3, bytes: Int = 100) throws {
             role = DeadLetterReaderRole(
-                topology: TopologyDeclaration(.standard), limit: DeadLetterLimit(letters: letters, bytes: bytes),
-                deadline: start + .seconds(10)
+                topology: TopologyDeclaration(.standard), deadline: start + .seconds(10),
+                pass: DeadLetterReading(DeadLetterLimit(letters: letters, bytes: bytes))
             ) { [answers] result in answers.list.withLock { $0.append(result) } }
-            role.begin(waiting: waiting)
+            try role.begin(waiting: waiting)
         }
 
         /// The frames that it sends now.
@@ -42,7 +42,7 @@ struct RabbitMQDeadLetterReaderRoleTests {
         }
 
         func receive(_ frame: Frame) throws { try role.receive(frame, now: start) }
-        func begin(waiting: Int) { role.begin(waiting: waiting) }
+        func begin(waiting: Int) throws { try role.begin(waiting: waiting) }
         func disconnect() { role.disconnected(BrokerError(.unavailable, "lost"), isRetrying: true) }
 
         /// Sizes of the letters, as often as it has answered.
@@ -55,14 +55,14 @@ struct RabbitMQDeadLetterReaderRoleTests {
 
     @Test("It takes the whole window, however few letters are asked for")
     func takesTheWindow() throws {
-        let subject = Subject(waiting: 100, letters: 1)
+        let subject = try Subject(waiting: 100, letters: 1)
         #expect(try subject.advance()[15...16] == [1, 244], "500")
         #expect(try subject.advance().isEmpty)
     }
 
     @Test("Of an empty queue nothing is consumed")
     func emptyQueue() throws {
-        let subject = Subject(waiting: 0)
+        let subject = try Subject(waiting: 0)
         #expect(try subject.advance().isEmpty)
         #expect(subject.sizes == [[]])
     }
@@ -72,7 +72,7 @@ struct RabbitMQDeadLetterReaderRoleTests {
         for (waiting, sizes, expected) in [
             (9, [1, 0, 3, 4, 5], [1, 0, 3]), (2, [7, 8, 9], [7, 8]), (9, [60, 41, 1], [60]), (3, [60, 101, 40], [60, 101, 40]),
         ] {
-            let subject = Subject(waiting: waiting)
+            let subject = try Subject(waiting: waiting)
             try subject.advance()
             for size in sizes { try subject.deliver(size) }
             try subject.advance(at: .seconds(11))
@@ -83,13 +83,13 @@ struct RabbitMQDeadLetterReaderRoleTests {
 
     @Test("A connection that breaks in the middle of a letter is an error, and nothing of it is in another page")
     func breaks() throws {
-        let subject = Subject(waiting: 3)
+        let subject = try Subject(waiting: 3)
         try subject.advance()
         try subject.deliver(5)
         try subject.deliver(50, sending: 20)
         subject.disconnect()
         #expect(subject.sizes == [nil])
-        subject.begin(waiting: 3)
+        try subject.begin(waiting: 3)
         #expect(try subject.advance().isEmpty, "nobody waits for it any more")
         try subject.deliver(5)
         #expect(subject.sizes == [nil])
@@ -97,14 +97,14 @@ struct RabbitMQDeadLetterReaderRoleTests {
 
     @Test("Letters that do not come in time, and a queue that goes, are errors")
     func endsInTime() throws {
-        let late = Subject(waiting: 3)
+        let late = try Subject(waiting: 3)
         try late.advance()
         try late.deliver(5)
         try late.advance(at: .seconds(9))
         #expect(late.sizes.isEmpty)
         try late.advance(at: .seconds(10))
         #expect(late.sizes == [nil])
-        let gone = Subject(waiting: 3)
+        let gone = try Subject(waiting: 3)
         try gone.advance()
         #expect(throws: BrokerError.self) { try gone.receive(.consumerCancelled) }
     }

@@ -47,12 +47,13 @@ private struct Peer {
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, makeEpoch: { 1 })
         consumer.accept(.consume, now: now)
         reader = DeadLetterReaderRole(
-            topology: TopologyDeclaration(.standard), limit: DeadLetterLimit(letters: 2, bytes: 64), deadline: now + .seconds(10)
+            topology: TopologyDeclaration(.standard), deadline: now + .seconds(10),
+            pass: DeadLetterReading(DeadLetterLimit(letters: 2, bytes: 64))
         ) { result in
             guard let page = try? result.get().page.page(hasMore: false) else { return }
             precondition(page.letters.count <= 2 && page.letters.reduce(0) { $0 + $1.body.count } <= 64)
         }
-        reader.begin(waiting: 3)
+        try? reader.begin(waiting: 3)
         let messages = (0..<4).map { OutgoingMessage(body: [UInt8($0)], events: 1) }
         publisher.accept(.publish(PublishCall(messages: messages, queue: .events, deadline: now + .seconds(10)) { _ in }), now: now)
         var output = FrameWriter()
@@ -93,5 +94,6 @@ private struct Peer {
         for tag in [0, 1, 2, UInt64.max] { consumer.accept(.acknowledge([DeliveryHandle(epoch: 1, tag: tag)]), now: now) }
         _ = try consumer.advance(now: now, output: &output)
         _ = try publisher.advance(now: now, output: &output)
+        _ = try reader.advance(now: now, output: &output)
     }
 }
