@@ -98,8 +98,8 @@ import Testing
         var service = TestService()
         service.settings.trustProxy = true
         try await service.store.setVisitorIds(of: "default", to: true)
-        let visitors = VisitorIdentifier(store: service.store, clock: WallClock { TestService.now }, logger: TestService.quiet)
-        try await visitors.refresh()
+        let visitors = VisitorIdentifier(store: service.store, clock: WallClock { TestService.now })
+        try await visitors.take(service.store.projectRecords())
         service.visitors = visitors
         try await service.run { client in
             func send(_ id: String, from address: String, _ more: String = "") async throws -> HTTPResponse.Status {

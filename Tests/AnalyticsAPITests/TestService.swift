@@ -39,7 +39,7 @@ struct TestService {
         return APIServices(
             collector: Collector(
                 publisher: publisher, limits: limits,
-                horizons: IngestHorizons(store: store, firstRetentionDays: 30, logger: Self.quiet), visitors: visitors,
+                horizons: IngestHorizons(firstRetentionDays: 30), visitors: visitors,
                 clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
             storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: WallClock { Self.now }, ids: ids),

@@ -17,7 +17,7 @@ struct Asked {
         let services = APIServices(
             collector: Collector(
                 publisher: MemoryBroker(), limits: EventLimits(),
-                horizons: IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet), clock: clock, ids: .counting()),
+                horizons: IngestHorizons(firstRetentionDays: 0), clock: clock, ids: .counting()),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
             storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: clock, ids: .counting()), clock: clock,
             authenticator: AnonymousAccess(), readiness: { Readiness([]) },

@@ -1,7 +1,5 @@
 internal import Crypto
 internal import FoundationEssentials
-public import Logging
-public import ServiceLifecycle
 internal import Synchronization
 
 /// Makes visitor ids: for events that say nothing of who did something, in projects that switch it on.
@@ -9,7 +7,7 @@ internal import Synchronization
 /// A visitor id is a keyed hash over project, address, user agent and source, under a secret of the UTC day on which the event is received. The
 /// secret is drawn at random, shared by all APIs through the store, and deleted an hour after its day: from then on nobody can say again what
 /// it made of an address, and so who came on two days. Address and secret stand in no event, message or log.
-public final class VisitorIdentifier: Service {
+public final class VisitorIdentifier: Sendable {
     private struct State {
         var projects: Set<ProjectID> = []
         /// By the day that they are for.
@@ -18,42 +16,25 @@ public final class VisitorIdentifier: Service {
         var deletedBefore: Int64 = .min
     }
 
-    private let store: any ProjectStore & VisitorSecretStore
+    private let store: any VisitorSecretStore
     private let clock: WallClock
-    private let elapsed: ElapsedClock
-    private let logger: Logger
     private let state = Mutex(State())
 
-    /// Between two reads of projects and secrets.
-    static let interval: Duration = .seconds(15)
     /// How long before its day a secret is made: for a store that is unavailable at midnight.
     static let lead: Duration = .seconds(3_600)
     /// How long after its day a secret stays, for APIs whose clocks are behind.
     static let grace: Duration = .seconds(3_600)
     static let secretBytes = 32
 
-    public init(store: any ProjectStore & VisitorSecretStore, clock: WallClock, elapsed: ElapsedClock = .system, logger: Logger) {
+    public init(store: any VisitorSecretStore, clock: WallClock) {
         self.store = store
         self.clock = clock
-        self.elapsed = elapsed
-        self.logger = logger
     }
 
-    public func run() async throws {
-        await elapsed.repeating(every: Self.interval) { [self] in
-            do throws(StoreError) {
-                try await refresh()
-            } catch {
-                guard !Task.isCancelled else { return }
-                logger.info("Secrets of visitor ids not read, the last ones are used", metadata: ["error": "\(error)"])
-            }
-        }
-    }
-
-    /// Reads which projects have visitor ids, and the secrets of the present day and of the next one.
-    func refresh() async throws(StoreError) {
+    /// Takes over which projects have visitor ids, and reads the secrets of the present day and of the next one.
+    func take(_ records: [ProjectRecord]) async throws(StoreError) {
         let now = clock.now()
-        let projects = Set(try await store.projectRecords().filter(\.hasVisitorIds).map(\.project))
+        let projects = Set(records.filter(\.hasVisitorIds).map(\.project))
         let days = projects.isEmpty ? [] : Set([now.day, (now + Self.lead).day])
         var secrets = state.withLock { $0.secrets.filter { days.contains($0.key) } }
         for day in days where secrets[day] == nil {

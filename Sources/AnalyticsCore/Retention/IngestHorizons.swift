@@ -1,5 +1,3 @@
-public import Logging
-public import ServiceLifecycle
 internal import Synchronization
 
 /// How old an event may be that is accepted.
@@ -10,41 +8,21 @@ struct IngestHorizon: Sendable, Equatable {
     var closedBefore: Timestamp?
 }
 
-/// The horizon of each project, as the store's records said when they were last read.
+/// The horizon of each project, as the store's records said when they were last read (``ProjectFollower``).
 ///
 /// While the store is unavailable the last values go on to count; before any was read, the first retention does. An event that is accepted
 /// on such a value and comes too late for its minute goes to the dead letters.
-public final class IngestHorizons: Service {
-    private let store: any ProjectStore
+public final class IngestHorizons: Sendable {
     private let firstRetentionDays: Int
-    private let elapsed: ElapsedClock
-    private let logger: Logger
     private let records = Mutex(ProjectRecords([]))
 
-    /// Between two reads, ±25 %.
-    static let interval: Duration = .seconds(15)
-
     /// `firstRetentionDays`: what counts for a project without a retention.
-    public init(store: any ProjectStore, firstRetentionDays: Int, elapsed: ElapsedClock = .system, logger: Logger) {
-        self.store = store
+    public init(firstRetentionDays: Int) {
         self.firstRetentionDays = firstRetentionDays
-        self.elapsed = elapsed
-        self.logger = logger
     }
 
-    public func run() async throws {
-        await elapsed.repeating(every: Self.interval) { [self] in
-            do throws(StoreError) {
-                try await refresh()
-            } catch {
-                guard !Task.isCancelled else { return }
-                logger.info("Project records not read, the last ones are used", metadata: ["error": "\(error)"])
-            }
-        }
-    }
-
-    func refresh() async throws(StoreError) {
-        let read = ProjectRecords(try await store.projectRecords())
+    func take(_ read: [ProjectRecord]) {
+        let read = ProjectRecords(read)
         records.withLock { $0 = read }
     }
 

@@ -28,9 +28,11 @@ struct ServiceAssembly: Sendable {
                 throw error
             }
         }
-        let horizons = IngestHorizons(store: backends.store, firstRetentionDays: firstRetentionDays, logger: logger)
-        let visitors = VisitorIdentifier(store: backends.store, clock: .system, logger: logger)
-        if role != .processor { services += [horizons, visitors] }
+        let horizons = IngestHorizons(firstRetentionDays: firstRetentionDays)
+        let visitors = VisitorIdentifier(store: backends.store, clock: .system)
+        if role != .processor {
+            services.append(ProjectFollower(store: backends.store, horizons: horizons, visitors: visitors, logger: logger))
+        }
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies))
         services.append(api(role, horizons, visitors))

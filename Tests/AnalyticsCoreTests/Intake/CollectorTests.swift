@@ -9,7 +9,7 @@ struct CollectorTests {
 
     private func submit(_ count: Int, broken: Set<Int> = []) async throws -> SubmissionResult {
         let events = (0..<count).map { broken.contains($0) ? "{}" : #"{"id":"e\#($0)","type":"t","source":"s","data":1}"# }
-        let horizons = IngestHorizons(store: MemoryStore(), firstRetentionDays: 0, logger: quiet)
+        let horizons = IngestHorizons(firstRetentionDays: 0)
         return try await Collector(publisher: broker, limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting("r"))
             .submit(
                 IngestRequest(project: Project.default, format: NativeFormat.batch, body: PaddedBytes("[\(events.joined(separator: ","))]"))

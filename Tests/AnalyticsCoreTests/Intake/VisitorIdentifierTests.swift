@@ -20,7 +20,7 @@ struct VisitorIdentifierTests {
     private static let midnight = Timestamp(day: noon.day + 1)
 
     private func identifier(_ time: Time = Time()) -> VisitorIdentifier {
-        VisitorIdentifier(store: store, clock: time.clock, elapsed: ManualClock().elapsed, logger: quiet)
+        VisitorIdentifier(store: store, clock: time.clock)
     }
 
     private func id(
@@ -34,7 +34,7 @@ struct VisitorIdentifierTests {
     @Test func everyPartOfAVisitCounts() async throws {
         for project in ["p", "q"] as [ProjectID] { try await store.setVisitorIds(of: project, to: true) }
         let visitors = identifier()
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         let first = try #require(id(visitors))
         #expect(VisitorID.isOne(first) && id(visitors) == first && id(visitors, at: Self.midnight - .milliseconds(1)) == first)
         let others = [
@@ -51,14 +51,14 @@ struct VisitorIdentifierTests {
     @Test func onlyProjectsThatSwitchItOnHaveThem() async throws {
         let visitors = identifier()
         #expect(id(visitors) == nil && !visitors.isOn(for: "p"))
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         #expect(store.visitorSecrets.isEmpty, "nobody needs a secret")
         try await store.setVisitorIds(of: "p", to: true)
         #expect(id(visitors) == nil)
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         #expect(id(visitors) != nil && id(visitors, project: "q") == nil)
         try await store.setVisitorIds(of: "p", to: false)
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         #expect(id(visitors) == nil)
     }
 
@@ -66,7 +66,7 @@ struct VisitorIdentifierTests {
         try await store.setVisitorIds(of: "p", to: true)
         let visitors = (0..<4).map { _ in identifier() }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for each in visitors { group.addTask { try await each.refresh() } }
+            for each in visitors { group.addTask { try await each.take(store.projectRecords()) } }
             try await group.waitForAll()
         }
         #expect(Set(visitors.map { id($0) }).count == 1 && id(visitors[0]) != nil)
@@ -76,25 +76,25 @@ struct VisitorIdentifierTests {
         try await store.setVisitorIds(of: "p", to: true)
         let time = Time()
         let visitors = identifier(time)
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         let (first, secret) = (id(visitors), store.visitorSecrets[noon.day])
         #expect(first != nil && secret?.count == VisitorIdentifier.secretBytes && store.visitorSecrets.count == 1)
         #expect(id(visitors, at: Self.midnight) == nil)
         time.set(Self.midnight - .seconds(3_000))
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         let next = id(visitors, at: Self.midnight)
         #expect(next != nil && next != first && id(visitors) == first && store.visitorSecrets.count == 2)
         // An API whose clock is behind asks for the day before.
         time.set(Self.midnight + .seconds(3_599))
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         #expect(store.visitorSecrets[noon.day] == secret && id(visitors) == nil && id(visitors, at: Self.midnight) == next)
         time.set(Self.midnight + .seconds(3_600))
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         #expect(Set(store.visitorSecrets.keys) == [noon.day + 1])
         // Whoever asks again gets another one.
         let late = Time()
         let other = identifier(late)
-        try await other.refresh()
+        try await other.take(store.projectRecords())
         #expect(id(other) != nil && id(other) != first)
     }
 
@@ -103,11 +103,11 @@ struct VisitorIdentifierTests {
         let time = Time()
         let visitors = identifier(time)
         time.set(Self.midnight - .seconds(60))
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         let next = id(visitors, at: Self.midnight + .seconds(7_200))
         time.set(Self.midnight + .seconds(7_200))
         store.faults.down([.read])
-        await #expect(throws: StoreError.self) { try await visitors.refresh() }
+        await #expect(throws: StoreError.self) { try await visitors.take(store.projectRecords()) }
         #expect(next != nil && id(visitors, at: Self.midnight + .seconds(7_200)) == next)
     }
 
@@ -116,10 +116,10 @@ struct VisitorIdentifierTests {
     private func collected(_ body: String, isOn: Bool = true, address: String? = "192.0.2.7") async throws -> [Event] {
         if isOn { try await store.setVisitorIds(of: "p", to: true) }
         let visitors = identifier()
-        try await visitors.refresh()
+        try await visitors.take(store.projectRecords())
         let broker = MemoryBroker()
         let collector = Collector(
-            publisher: broker, limits: EventLimits(), horizons: IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet),
+            publisher: broker, limits: EventLimits(), horizons: IngestHorizons(firstRetentionDays: 0),
             visitors: visitors, clock: .fixed(noon), ids: .counting())
         _ = try await collector.submit(
             IngestRequest(

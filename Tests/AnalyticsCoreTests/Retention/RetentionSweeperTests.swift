@@ -144,22 +144,22 @@ struct IngestHorizonsTests {
     @Test func usesTheFirstRetentionUntilARecordWasRead() async throws {
         try await store.setRetention(of: Project.default, days: 5, at: noon)
         try await store.close(Project.default, before: noon)
-        let horizons = IngestHorizons(store: store, firstRetentionDays: 30, logger: quiet)
+        let horizons = IngestHorizons(firstRetentionDays: 30)
         #expect(horizons.horizon(of: Project.default) == IngestHorizon(retention: day * 30))
-        try await horizons.refresh()
+        try await horizons.take(store.projectRecords())
         #expect(horizons.horizon(of: Project.default) == IngestHorizon(retention: day * 5, closedBefore: noon))
         #expect(horizons.horizon(of: "another") == IngestHorizon(retention: day * 30))
         try await store.setRetention(of: Project.default, days: 0, at: noon)
-        try await horizons.refresh()
+        try await horizons.take(store.projectRecords())
         #expect(horizons.horizon(of: Project.default) == IngestHorizon(closedBefore: noon))
     }
 
     @Test func keepsTheLastValuesWhileTheStoreIsUnavailableAndGoesOnAccepting() async throws {
         try await store.setRetention(of: Project.default, days: 5, at: noon)
-        let horizons = IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet)
-        try await horizons.refresh()
+        let horizons = IngestHorizons(firstRetentionDays: 0)
+        try await horizons.take(store.projectRecords())
         store.faults.down([.read])
-        await #expect(throws: StoreError.self) { try await horizons.refresh() }
+        await #expect(throws: StoreError.self) { try await horizons.take(store.projectRecords()) }
         let collector = Collector(
             publisher: MemoryBroker(), limits: EventLimits(), horizons: horizons, clock: .fixed(noon), ids: .counting())
         let events = [noon, noon - day * 5, noon - day * 5 - .milliseconds(1)].map {
@@ -171,10 +171,12 @@ struct IngestHorizonsTests {
     }
 
     @Test func readsAgainAndAgainAndEndsWithTheService() async throws {
-        let horizons = IngestHorizons(store: store, firstRetentionDays: 0, logger: quiet)
+        let horizons = IngestHorizons(firstRetentionDays: 0)
         try await store.setRetention(of: Project.default, days: 5, at: noon)
         try await testGracefulShutdown { trigger in
-            let task = Task { try await horizons.run() }
+            let visitors = VisitorIdentifier(store: store, clock: .fixed(noon))
+            let follower = ProjectFollower(store: store, horizons: horizons, visitors: visitors, logger: quiet)
+            let task = Task { try await follower.run() }
             try await eventually("the record is read") { horizons.horizon(of: Project.default).retention == day * 5 }
             trigger.triggerGracefulShutdown()
             #expect(await ends(task))

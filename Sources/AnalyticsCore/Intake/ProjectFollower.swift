@@ -1,0 +1,39 @@
+public import Logging
+public import ServiceLifecycle
+
+/// Reads the records of all projects again and again, once for all that ingest goes by.
+///
+/// While the store is unavailable the last values go on to count.
+public final class ProjectFollower: Service {
+    private let store: any ProjectStore
+    private let horizons: IngestHorizons
+    private let visitors: VisitorIdentifier
+    private let elapsed: ElapsedClock
+    private let logger: Logger
+
+    /// Between two reads, ±25 %.
+    static let interval: Duration = .seconds(15)
+
+    public init(
+        store: any ProjectStore, horizons: IngestHorizons, visitors: VisitorIdentifier, elapsed: ElapsedClock = .system, logger: Logger
+    ) {
+        self.store = store
+        self.horizons = horizons
+        self.visitors = visitors
+        self.elapsed = elapsed
+        self.logger = logger
+    }
+
+    public func run() async throws {
+        await elapsed.repeating(every: Self.interval) { [self] in
+            do throws(StoreError) {
+                let records = try await store.projectRecords()
+                horizons.take(records)
+                try await visitors.take(records)
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.info("Project records or secrets of visitor ids not read, the last ones are used", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+}
