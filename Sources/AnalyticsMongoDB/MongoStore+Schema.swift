@@ -1,4 +1,5 @@
 public import AnalyticsCore
+import Logging
 
 /// The version of what is stored. 1 had no number.
 enum Schema {
@@ -47,7 +48,7 @@ extension MongoStore {
             guard failure.code == .unavailable || failure.code == .timedOut, !Task.isCancelled, Deadline.current?.hasPassed != true,
                 let building = try? await run(.prepare, { session throws(StoreError) in try session.indexBuilds() }), !building.isEmpty
             else { throw failure }
-            let progress = (try? await run(.prepare) { session throws(StoreError) in try session.indexBuildProgress() }) ?? nil
+            let progress = try? await run(.prepare) { session throws(StoreError) in try session.indexBuildProgress() }
             logger.notice(
                 "Waiting while the server builds indexes",
                 metadata: ["indexes": "\(building.joined(separator: ", "))", "progress": "\(progress ?? "not told")"])
@@ -184,7 +185,7 @@ extension Session {
             ["$currentOp": ["allUsers": true]], ["$match": ["msg": ["$regex": "^Index Build"]]], ["$project": ["msg": 1]], ["$limit": 1],
         ]
         return try command([("aggregate", 1), ("pipeline", .array(stages)), ("cursor", [:])], on: "admin", writes: false) { reply in
-            reply["cursor"]?.document?["firstBatch"]?.document?.first { _ in true }?.document?["msg"]?.string
+            reply["cursor"]?.document?["firstBatch"]?.document?.first(where: { _ in true })?.document?["msg"]?.string
         }
     }
 

@@ -65,6 +65,8 @@ public struct Erasure: Sendable, Equatable {
     var days: [Range<Int64>] = []
     /// UTC days from which writers may have deleted events that they have not marked.
     var repairs: [Range<Int64>] = []
+    /// The same, marked by the pass before this one: a deletion may have taken effect late.
+    var repaired: [Range<Int64>] = []
     /// When the last events were deleted, or the first pass ended.
     var erasedAt: Timestamp?
     public internal(set) var deletedEvents: Int64 = 0

@@ -33,6 +33,7 @@ extension Erasure {
             writer.write(link.time)
         }
         writer.write(repairs)
+        writer.write(repaired)
         return SegmentSeal.sealed(writer.bytes)
     }
 
@@ -81,6 +82,7 @@ extension Erasure {
             LateLink(anonymousId: try cursor.string(), user: try cursor.string(), time: try cursor.time())
         }
         repairs = try cursor.days()
+        repaired = try cursor.days()
     }
 }
 

@@ -8,8 +8,7 @@ extension ErasureJob {
         let lists = erasure.selections
         var step: Duration?
         if let slice = erasure.walk.slice { try await repair(slice) }
-        for day in erasure.repairs.joined() { try await repair(Timestamp(day: day)..<Timestamp(day: day + 1)) }
-        erasure.repairs = []
+        for day in (erasure.repairs + erasure.repaired).joined() { try await repair(Timestamp(day: day)..<Timestamp(day: day + 1)) }
         while erasure.walk.list < lists.count {
             let list = lists[erasure.walk.list]
             while let slice = try await nextSlice(of: list, &step) {

@@ -107,6 +107,7 @@ struct ErasureJob {
 
     private mutating func settle() async throws {
         erasure.erasedAt = clock.now()
+        (erasure.repairs, erasure.repaired) = ([], erasure.repairs)
         try await move(to: .settling)
     }
 

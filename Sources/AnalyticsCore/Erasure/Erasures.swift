@@ -34,11 +34,9 @@ public struct Erasures: Sendable {
                 if try await store.announce(erasure, replacing: open.revision) { return erasure }
                 continue
             }
-            let general = known.count { $0.value.tombstone.isGeneral }
             let salt = known.first?.value.tombstone.salt ?? .random()
             let tombstone = Tombstone(selection, salt: salt, until: now)
-            guard known.count < Self.limit, !tombstone.isGeneral || general < Self.generalLimit else { throw ErasureError.tooMany }
-            guard known.reduce(tombstone.size, { $0 + $1.value.tombstone.size }) <= Self.byteLimit else { throw ErasureError.tooLarge }
+            try Self.checkRoom(for: tombstone, beside: known.map(\.value.tombstone))
             let erasure = Erasure(project: selection.project, id: ids.next(), tombstone: tombstone, selection: selection)
             if try await store.announce(erasure, replacing: 0) { return erasure }
         }
@@ -73,15 +71,22 @@ public struct Erasures: Sendable {
     }
 
     /// Puts back a tombstone that a store has lost. One that it has is run once more, and covers what either of the two does.
-    public func restore(_ exported: ExportedErasure) async throws(StoreError) -> Erasure {
+    public func restore(_ exported: ExportedErasure) async throws -> Erasure {
         let known = try await again(exported.id, of: exported.project) { $0.tombstone.formUnion(exported.tombstone) }
         if let known { return known }
+        try Self.checkRoom(for: exported.tombstone, beside: try await all(of: exported.project).map(\.value.tombstone))
         var erasure = Erasure(project: exported.project, id: exported.id, tombstone: exported.tombstone, selection: nil)
         erasure.restart(until: erasure.requestedAt)
         guard try await store.announce(erasure, replacing: 0) else {
             throw StoreError(.unavailable, operation: "erasures", "another process has written it")
         }
         return erasure
+    }
+
+    private static func checkRoom(for tombstone: Tombstone, beside others: [Tombstone]) throws(ErasureError) {
+        let general = others.count(where: \.isGeneral)
+        guard others.count < limit, !tombstone.isGeneral || general < generalLimit else { throw .tooMany }
+        guard others.reduce(tombstone.size, { $0 + $1.size }) <= byteLimit else { throw .tooLarge }
     }
 
     private func isUnderWay(_ erasure: Erasure, for selection: Selection) -> Bool {

@@ -7,7 +7,7 @@ public enum RetentionPlan {
     static let margin: Duration = .seconds(7 * 86_400)
 
     /// How long a new retention waits before time is closed by it: longer than processes take to read it
-    /// (``IngestHorizons/interval``), so that events that it no longer covers are rejected before they are accepted.
+    /// (``ProjectFollower/interval``), so that events that it no longer covers are rejected before they are accepted.
     static let grace: Duration = .seconds(30)
 
     /// What `days` lets a caller send; `nil` for any time.

@@ -90,13 +90,7 @@ struct RequestErasure: AsyncParsableCommand {
     func run() async throws {
         let selection = try selection()
         try await Erase.withErasures { erasures in
-            do {
-                ErasureList.print([try await erasures.request(selection)], json: json)
-            } catch ErasureError.tooMany {
-                throw CommandFailure("the project has as many erasures as it may have: name several users in one")
-            } catch ErasureError.tooLarge {
-                throw CommandFailure("the tombstones of the project would take more than 16 MiB: erase by type, source or time")
-            }
+            ErasureList.print([try await erasures.request(selection)], json: json)
         }
     }
 }
@@ -182,7 +176,13 @@ struct ImportErasures: AsyncParsableCommand {
 extension Erase {
     static func withErasures(_ body: (Erasures) async throws -> Void) async throws {
         try await CommandSettings.withStore { store, _, _ in
-            try await body(Erasures(store: store, clock: .system, ids: .uuid7(clock: .system)))
+            do {
+                try await body(Erasures(store: store, clock: .system, ids: .uuid7(clock: .system)))
+            } catch ErasureError.tooMany {
+                throw CommandFailure("the project has as many erasures as it may have: name several users in one")
+            } catch ErasureError.tooLarge {
+                throw CommandFailure("the tombstones of the project would take more than 16 MiB: erase by type, source or time")
+            }
         }
     }
 

@@ -101,7 +101,8 @@ struct ErasureScheduleTests {
         try await rig.settle()
         _ = try await rig.erasures().request(Selection(project: Project.default, userIds: ["ann-of-tests"]))
         rig.faults.crash(afterMoments: moment)
-        rig.broker.enqueue([delivery([act("a", "ann-of-tests", at: shift, received: noon + .milliseconds(1)), act("c", "bob")])])
+        let later = [act("a", "ann-of-tests", at: shift, received: noon + .milliseconds(1)), act("c", "bob")]
+        rig.broker.enqueue([message(later, request: "again", reportRequested: true).body])
         try await rig.process()
         _ = try? await rig.worker("first").pass()
         rig.restart()

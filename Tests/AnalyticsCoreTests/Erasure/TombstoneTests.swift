@@ -86,6 +86,7 @@ struct TombstoneTests {
         (erasure.deletedEvents, erasure.deletedDeadLetters, erasure.unreadDeadLetters) = (1 << 40, 2, 3)
         erasure.links = texts().map { Erasure.LateLink(anonymousId: $0, user: "u", time: noon) }
         if random.chance(50) { _ = erasure.note([20_000, -1]) }
+        if random.chance(50) { erasure.repaired = [3..<4] }
         if random.chance(50) { erasure.lease = Erasure.Lease(owner: "w", until: noon) }
         let bytes = erasure.encoded
         #expect(try Erasure(project: Project.default, id: "x", encoded: bytes) == erasure)

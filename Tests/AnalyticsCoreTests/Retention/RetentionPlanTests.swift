@@ -46,7 +46,7 @@ struct RetentionPlanTests {
         record.changedAt = noon
         #expect(RetentionPlan.isTooNew(record, at: noon + .seconds(29)))
         #expect(!RetentionPlan.isTooNew(record, at: noon + .seconds(30)))
-        #expect(RetentionPlan.grace > IngestHorizons.interval * 1.25)
+        #expect(RetentionPlan.grace > ProjectFollower.interval * 1.25)
     }
 
     @Test func theWatermarkRisesToClosedTimeButNotPastAMarkedMinute() {
