@@ -1,6 +1,6 @@
 """Whether two answers are the same."""
 
-TIMES = {"from", "to", "buckets", "incompleteFrom", "start"}
+TIMES = {"from", "to", "buckets", "incompleteFrom", "start", "first", "last"}
 MISSING = "(missing)"
 
 

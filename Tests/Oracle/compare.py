@@ -7,7 +7,7 @@
   --seed N          what is sent and asked (1)
   --logs N          logs; the service keeps the earlier ones, and so does the oracle (5)
   --queries N       questions for each log (200)
-  --only A,B        of timeseries,topn,uniques,sessions,funnels,retention
+  --only A,B        of timeseries,topn,uniques,sessions,funnels,retention,lifecycle,stickiness,paths,people
   --metrics A,B     ask with these metrics only
   --types N         one more log, with N events and as many types at most (try 50000)
   --no-anonymous    events and questions without anonymousId, and so no identities, for a service that does not take it
@@ -359,7 +359,7 @@ def fits_identify(event):
 
 
 def is_about_users(route, parameters):
-    return route in ("uniques", "sessions", "funnels", "retention") or {("metric", "users"), ("metric", "sessions")} & set(parameters)
+    return route not in ("timeseries", "topn") or {("metric", "users"), ("metric", "sessions")} & set(parameters)
 
 
 def outside(got, low, high):

@@ -56,7 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._answer(202, {"id": "e", "state": "requested"})
         events = json.loads(body)
         if path.startswith("/api/v1/analytics/"):
-            events.pop("maxAge")
+            (events.get("body") or events.get("parameters") or events).pop("maxAge")
             return self._ask(events)
         if self.path == "/api/v1/identify":
             return self._identify(events)
@@ -101,6 +101,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer = self.server.answering(with_context(events)).ask(route, parameters, compare.now_ms())
         except Refused as error:
             return self._answer(400, {"detail": str(error)})
+        if route == "people":
+            limit, place = parameters["limit"], int(parameters.get("cursor", 0))
+            rest = answer["people"][place + limit :]
+            answer = {**answer, "people": answer["people"][place : place + limit], "nextCursor": str(place + limit) if rest else None}
         self._answer(200, self.server.alter(answer))
 
     def _answer(self, status, answer):

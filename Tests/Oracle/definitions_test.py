@@ -1,10 +1,11 @@
 """The worked examples of docs/queries.md, and that every mutant is caught by an example or a generated case.
 
-ORACLE_LOGS (24) and ORACLE_QUESTIONS (60 for each log) make the generated corpus larger."""
+ORACLE_LOGS (24) and ORACLE_QUESTIONS (72 for each log) make the generated corpus larger."""
 
 import collections
 import datetime
 import itertools
+import json
 import os
 import random
 import sys
@@ -262,6 +263,96 @@ class Examples(unittest.TestCase):
         for now, expected in [("2026-06-04T12:00:00Z", "2026-06-04T00:00:00+00:00"), ("2026-06-05T00:00:00Z", None)]:
             self.assertEqual(Oracle(RETURNS).ask("retention", body, moment(now))["incompleteFrom"], expected)
 
+    def test_lifecycle(self):
+        days = {"begin": "2026-06-01T00:00:00Z", "to": "2026-06-06T00:00:00Z"}
+        self.assertEqual(ask("lifecycle", events=RETURNS, **days)["series"], {
+            "new": [2, 1, 0, 0, 0], "returning": [0, 1, 0, 0, 0], "resurrecting": [0, 0, 1, 1, 0], "dormant": [0, 1, 2, 1, 1]})
+        later = ask("lifecycle", events=RETURNS, **{**days, "begin": "2026-06-02T12:00:00Z"})
+        self.assertEqual(later["series"], {
+            "new": [1, 0, 0, 0], "returning": [1, 0, 0, 0], "resurrecting": [0, 1, 1, 0], "dormant": [1, 2, 1, 1]})
+        orders = ask("lifecycle", events=RETURNS, **days, type="order")["series"]
+        self.assertEqual((orders["new"], orders["dormant"]), ([0, 1, 0, 1, 0], [0, 0, 1, 0, 1]))
+
+    def test_lifecycle_of_two_parts_of_a_range_adds_up(self):
+        for number in range(6):
+            log = Log(31, number)
+            middle = Oracle([]).bounds(zone(log.zone), "day", log.begin, log.begin + 1)[1]
+            def series(begin, end):
+                times = [("from", zone("UTC").text(begin)), ("to", zone("UTC").text(end)), ("tz", log.zone)]
+                return Oracle(log.events).ask("lifecycle", times, NOW)["series"]
+            parts = series(log.begin, middle), series(middle, log.end)
+            self.assertEqual({name: parts[0][name] + parts[1][name] for name in parts[0]}, series(log.begin, log.end))
+
+    def test_stickiness(self):
+        def values(**more):
+            answer = ask("stickiness", events=RETURNS, **more)["values"]
+            return [one["users"] for one in answer], [one["atLeast"] for one in answer]
+
+        self.assertEqual(values(begin="2026-06-01T00:00:00Z", to="2026-06-06T00:00:00Z"), ([1, 1, 1, 0, 0], [3, 2, 1, 0, 0]))
+        self.assertEqual(values(begin="2026-06-01T12:00:00Z", to="2026-06-03T00:00:00Z"), ([3, 0], [3, 0]))
+        self.assertEqual(values(begin="2026-06-01T00:00:00Z", to="2026-06-06T00:00:00Z", interval="week"), ([3], [3]))
+
+    def steps(self, **more):
+        steps = ask("paths", events=WAYS, begin=JUNE["from"], to=JUNE["to"], **more)["steps"]
+        return [
+            ((step["paths"], step["users"]), [(node["key"], node["paths"]) for node in step["nodes"]],
+             [(edge["from"], edge["to"], edge["paths"]) for edge in step["edges"]]) for step in steps if step["paths"]]
+
+    def test_paths(self):
+        self.assertEqual(self.steps(start="view"), [
+            ((4, 3), [("view", 4)], []), ((3, 2), [("cart", 2), ("order", 1)], [("view", "cart", 2), ("view", "order", 1)]),
+            ((1, 1), [("order", 1)], [("cart", "order", 1)])])
+        self.assertEqual(self.steps(end="order"), [
+            ((4, 3), [("order", 4)], []),
+            ((3, 2), [("cart", 1), ("help", 1), ("view", 1)], [("cart", "order", 1), ("help", "order", 1), ("view", "order", 1)]),
+            ((1, 1), [("view", 1)], [("view", "cart", 1)])])
+        self.assertEqual(self.steps(start="view", windowSeconds="7200"), [
+            ((3, 3), [("view", 3)], []), ((3, 3), [("cart", 2), ("order", 1)], [("view", "cart", 2), ("view", "order", 1)]),
+            ((2, 2), [("help", 1), ("order", 1)], [("cart", "help", 1), ("cart", "order", 1)]), ((1, 1), [("order", 1)], [("help", "order", 1)])])
+        self.assertEqual(self.steps(start="view", groupBy="data.plan"), [((4, 3), [("free", 2), ("pro", 2)], [])])
+        one = ask("paths", events=WAYS, begin=JUNE["from"], to=JUNE["to"], start="view", limit="1")["steps"][1]
+        self.assertEqual((len(one["nodes"]), one["otherNodes"], len(one["edges"]), one["otherEdges"]), (1, 1, 1, 1))
+
+    def test_paths_do_not_depend_on_the_order_of_arrival(self):
+        moment = [{**WAYS[0], "id": str(id), "type": type} for id, type in enumerate(["c", "b", "a", "b"])]
+        for order in itertools.permutations(moment):
+            answer = ask("paths", events=list(order), begin=JUNE["from"], to=JUNE["to"], start="b")
+            self.assertEqual([step["nodes"][0]["key"] for step in answer["steps"] if step["paths"]], ["b", "a", "b", "c"])
+            answer = ask("paths", events=list(order), begin=JUNE["from"], to=JUNE["to"], end="b")
+            self.assertEqual([step["nodes"][0]["key"] for step in answer["steps"] if step["paths"]], ["b", "c", "b", "a"])
+
+    def test_people(self):
+        steps = [{"types": [type]} for type in ("view", "cart", "order")]
+        body = {"question": "funnels", "body": {**JUNE, "steps": steps, "windowSeconds": 3_600}, "step": 3}
+        ann = {"userId": "ann", "first": "2026-06-01T10:00:00+00:00", "last": "2026-06-01T23:50:00+00:00", "events": 4}
+        self.assertEqual(post("people", WAYS, **body)["people"], [ann])
+        dropped = post("people", WAYS, **body, dropped=True)
+        self.assertEqual((dropped["total"], [one["userId"] for one in dropped["people"]]), (1, ["bob"]))
+
+        def who(question, parameters=None, **cell):
+            days = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-06T00:00:00Z"}
+            inner = {"body": {**days, **parameters}} if question == "retention" else {"parameters": {**days, **(parameters or {})}}
+            return sorted(one["userId"] for one in post("people", RETURNS, question=question, **inner, **cell)["people"])
+
+        second = "2026-06-02T00:00:00+00:00"
+        self.assertEqual(who("lifecycle", bucket=second, state="dormant"), ["bob"])
+        self.assertEqual(who("stickiness", intervals=2, atLeast=True), ["ann", "bob"])
+        self.assertEqual(who("stickiness", intervals=2), ["bob"])
+        self.assertEqual(who("uniques", bucket=second), ["ann", "cat"])
+        self.assertEqual(who("uniques"), ["ann", "bob", "cat"])
+        self.assertEqual(who("paths", {"start": "open", "windowSeconds": 172_800}, step=1, **{"from": "open", "to": "open"}), ["ann", "bob"])
+        first = {"first": {"types": ["open"]}, "periods": 3}
+        self.assertEqual(who("retention", first, cohort="2026-06-01T00:00:00+00:00", period=1), ["ann"])
+        self.assertEqual(who("retention", first, cohort="2026-06-01T00:00:00+00:00", period=1, dropped=True), ["bob"])
+
+    def test_users_behind_a_number_are_as_many(self):
+        log = Log(41, 0)
+        questions = Questions(log, 41, ["people"])
+        for _ in range(40):
+            body = questions.draw()[1]
+            answer = post("people", log.events, **body)
+            self.assertEqual(answer["total"], len({json.dumps(person) for person in answer["people"]}))
+
     def test_identities(self):
         filters = [{}, {"data.page": "/"}, {"source": "web"}, {"userId": "ann"}]
         for ids, expected in [("", [3, 2, 3, 1]), ("7", [2, 2, 2, 1]), ("78", [2, 1, 2, 1]), ("789", [3, 2, 3, 1])]:
@@ -469,20 +560,21 @@ class Mutants(unittest.TestCase):
                 **JUNE, "steps": [*steps, {"types": ["help"]}, {"types": ["mail"]}], "windowSeconds": 3_600, "order": "strict"}),
             (RETURNS, "retention", {**TWO_DAYS, "from": "2026-06-02T09:30:00Z", "returning": {"types": ["order"]}}),
             (day, "sessions", [("from", MAY["begin"]), ("to", MAY["to"])]),
+            (WAYS, "paths", [("from", JUNE["from"]), ("to", JUNE["to"]), ("start", "view")]),
             (tenths, "timeseries", [("from", MARCH["from"]), ("to", MARCH["to"]), ("metric", "sum(data.amount)")])]:
             cls.corpus.append((Case(events, "UTC"), [(route, asked, NOW, Oracle(events).ask(route, asked, NOW))]))
         for number in range(int(os.environ.get("ORACLE_LOGS") or 24)):
             log = Log(7, number)
-            questions = Questions(log, 7, [*ROUTES, "funnels"], now=log.begin)
+            counting, users = Questions(log, 7, [*ROUTES[:6], "funnels"], now=log.begin), Questions(log, "7/users", ROUTES[6:], now=log.begin)
             log.stored = [as_stored(event, has_visitors=number % 3 == 0) for event in log.events]
             draw = random.Random(f"7/erase/{number}")
             log.erasures = [(draw.randrange(len(log.events) // 2, len(log.events) + 1), erasure(log.events, draw)) for _ in range(number % 3)]
             oracle = Oracle(log.stored, log.zone, log.erasures)
             asked = []
-            for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 60)):
+            for index in range(int(os.environ.get("ORACLE_QUESTIONS") or 72)):
                 # At the edge of a day as often as not: that is when a bucket is over.
                 now = log.hot[index % len(log.hot)] + DAY * (index % 3)
-                route, parameters = questions.draw()
+                route, parameters = (counting if index % 4 else users).draw()
                 asked.append((route, parameters, now, oracle.ask(route, parameters, now)))
             cls.corpus.append((log, asked))
 

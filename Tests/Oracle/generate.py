@@ -3,7 +3,7 @@
 import json
 import random
 
-from oracle import FILTER_LISTS, MEASURE, POSTED
+from oracle import FILTER_LISTS, MEASURE, POSTED, STATES, Oracle
 from zone import DAY, HOUR, MINUTE, SECOND, moment, zone
 
 # Windows of some days in which the zone's clocks or dates do something.
@@ -248,22 +248,29 @@ class Questions:
 
     def draw(self):
         """(route, parameters)"""
-        route = self.random.choice(self.routes)
+        return self._draw(self.random.choice(self.routes))
+
+    def _draw(self, route):
+        if route == "people":
+            return route, self._people()
         if route in POSTED:
             return route, self._funnel() if route == "funnels" else self._retention()
         place = self.random.choice([self.log.zone, self.log.zone, self.random.choice(ZONES)])
-        interval = self.random.choice(["minute", "hour", "hour", "day", "day", "day", "week", "month"])
+        intervals = ["day", "day", "day", "week", "month"] if route == "lifecycle" else ["minute", "hour", "hour", "day", "day", "day", "week", "month"]
+        interval = self.random.choice(["day"] if route == "paths" else intervals)
         question = self._range(place, interval)
         question += [("tz", place)] if self.random.random() < 0.9 else []
         question += self._filters()
         if route == "sessions":
             question += self._visits()
-        elif route != "uniques":
+        elif route == "paths":
+            question += self._path()
+        elif route not in ("uniques", "lifecycle", "stickiness"):
             question += self._metric()
         if route == "topn":
             question.append(("dimension", self._dimension()))
             question += [("n", str(self.random.choice([1, 2, 3, 5, 100])))] if self.random.random() < 0.7 else []
-        elif self.random.random() < 0.95 or interval != "day":
+        elif route != "paths" and (self.random.random() < 0.95 or interval != "day"):
             question.append(("interval", interval))
         if route == "timeseries":
             if self.random.random() < 0.6:
@@ -331,6 +338,60 @@ class Questions:
         body.update({"periods": self.random.choice([1, 2, 3, 8, 20])} if self.random.random() < 0.8 else {})
         body.update({"mode": self.random.choice(["on", "on_or_after", "unbounded"])} if self.random.random() < 0.8 else {})
         return body
+
+    def _path(self):
+        name = self.random.choice(["start", "start", "end"])
+        question = [(name, type) for type in self.random.sample(self.log.types, self.random.choice([1, 1, 2, 4]))]
+        if self.random.random() < 0.4:
+            question.append(("windowSeconds", str(self.random.choice([1, 60, 1_800, 1_801, 86_400, 400_000]))))
+        elif self.random.random() < 0.5:
+            question.append(("gapMinutes", str(self.random.choice([1, 29, 30, 31, 60, 1440]))))
+        if self.random.random() < 0.4:
+            question.append(("groupBy", self._dimension()))
+        question += [("steps", str(self.random.choice([1, 2, 5])))] if self.random.random() < 0.7 else []
+        return question + ([("limit", str(self.random.choice([1, 2, 5])))] if self.random.random() < 0.7 else [])
+
+    def _people(self):
+        """Of a range that does not depend on the present."""
+        while True:
+            route = self.random.choice(["funnels", "retention", "lifecycle", "stickiness", "paths", "paths", "uniques"])
+            inner = self._draw(route)[1]
+            given = dict(inner) if isinstance(inner, list) else inner
+            if {"from", "to", "tz"} <= given.keys():
+                break
+        body = {"question": route}
+        if route in POSTED:
+            body["body"] = inner
+        else:
+            body["parameters"] = {}
+            for name, value in inner:
+                body["parameters"].setdefault(name, []).append(value)
+            body["parameters"] = {name: values if len(values) > 1 else values[0] for name, values in body["parameters"].items()}
+        return {**body, **self._cell(route, given, Oracle([]).ask(route, inner, self.log.end))}
+
+    def _cell(self, route, given, empty):
+        if route == "funnels":
+            step = self.random.randrange(1, len(given["steps"]) + 1)
+            return {"step": step, **({"dropped": True} if step > 1 and self.random.random() < 0.5 else {})}
+        if route == "retention":
+            cell = {"cohort": self.random.choice(empty["cohorts"])["start"]}
+            if self.random.random() < 0.7:
+                cell["period"] = self.random.randrange(given.get("periods", 8))
+                cell.update({"dropped": True} if self.random.random() < 0.4 else {})
+            return cell
+        if route == "lifecycle":
+            return {"bucket": self.random.choice(empty["buckets"]), "state": self.random.choice(STATES)}
+        if route == "stickiness":
+            most = len(empty["values"])
+            return {"intervals": self.random.randrange(1, min(most, 3) + 1), **({"atLeast": True} if self.random.random() < 0.5 else {})}
+        if route == "paths":
+            step = self.random.randrange(int(given.get("steps", 5)) // 2 + 1)
+            keys = [*self.log.types, None] if given.get("groupBy", "type") == "type" else ["view", "order", 1, True, None, *self.log.sources]
+            draw = self.random.random()
+            if step and draw < 0.5:
+                return {"step": step, "from": self.random.choice(keys), "to": self.random.choice(keys)}
+            return {"step": step, **({"key": self.random.choice(keys)} if draw < 0.8 else {})}
+        return {"bucket": self.random.choice(empty["buckets"])} if self.random.random() < 0.6 else {}
 
     def _visits(self):
         question = []

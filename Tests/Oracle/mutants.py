@@ -914,6 +914,152 @@ class PeriodsAreIncompleteByTheirCohort(Oracle):
         return super().incomplete_from(place, [bound for bound in bounds if bound < end] + [end], end, now)
 
 
+class NewIsFirstInTheRange(Oracle):
+    def first_of_all(self, times, edges, begin):
+        return min((time for time in times if time >= edges[1]), default=times[0])
+
+
+class NewIsFirstFromTheBucketBefore(Oracle):
+    def first_of_all(self, times, edges, begin):
+        return min((time for time in times if time >= edges[0]), default=times[0])
+
+
+class LifecycleCountsTheRangeAlone(Oracle):
+    def counted_times(self, times, begin, end):
+        return [time for time in times if time < end and not (begin > time >= begin - DAY)]
+
+
+class LifecycleWithoutTheBucketBefore(Oracle):
+    def was_there_before(self, bucket, there):
+        return bucket > 1 and super().was_there_before(bucket, there)
+
+
+class ReturningIsEver(Oracle):
+    def state(self, bucket, there, first):
+        state = super().state(bucket, there, first)
+        return "returning" if state == "resurrecting" else state
+
+
+class DormantStaysDormant(Oracle):
+    def state(self, bucket, there, first):
+        return super().state(bucket, there, first) or ("dormant" if any(one < bucket for one in there) else None)
+
+
+class NewReturnsInItsBucket(Oracle):
+    def state(self, bucket, there, first):
+        state = super().state(bucket, there, first)
+        return "resurrecting" if state == "new" else state
+
+
+class BucketsBeforeAreDaysOf24Hours(Oracle):
+    def before_first(self, place, interval, bounds):
+        return bounds[0] - DAY
+
+
+class StickinessOfWholeBuckets(Oracle):
+    def within(self, question, begin, end, bounds):
+        return self.selected(question, bounds[0], bounds[-1])
+
+
+class StickinessIsASpan(Oracle):
+    def buckets_of(self, buckets):
+        return max(buckets) - min(buckets) + 1
+
+
+class AtLeastIsMore(Oracle):
+    def at_least(self, counts, number):
+        return sum(count > number for count in counts)
+
+
+class PathsBeginAtTheLast(Oracle):
+    def origin(self, times, is_back):
+        return times[0] if is_back else times[-1]
+
+
+class PathsTakeTheirMomentInOrder(Oracle):
+    """Also at the first one: what comes before the first event is no step."""
+
+    def may_be_step(self, event, first, ordered):
+        return ordered.index(event) > ordered.index(first)
+
+
+class PathsLeaveTheirMoment(Oracle):
+    def may_be_step(self, event, first, ordered):
+        return event["timestamp"] != first["timestamp"]
+
+
+class PathsInTheOrderOfArrival(Oracle):
+    def moment_rank(self, key, event):
+        return 0
+
+
+class PathsByTheLargestKey(Oracle):
+    def step_key(self, event, question):
+        return max(self.keys(event, question.given.get("groupBy", "type")), key=self.rank)
+
+
+class PathsHaveStepsWithoutAKey(Oracle):
+    def is_step(self, key):
+        return True
+
+
+class EdgesPointAwayFromTheFirst(Oracle):
+    def edge(self, near, far, is_back):
+        return near, far
+
+
+class PathUsersArePaths(Oracle):
+    def path_users(self, actors):
+        return len(actors)
+
+
+class PathWindowsEndBefore(Oracle):
+    def is_in_window(self, time, low, high, end):
+        return low < time < high or time in (low, high)[:1] and low == high
+
+
+class PathWindowsEndWithTheRange(Oracle):
+    def is_in_window(self, time, low, high, end):
+        return super().is_in_window(time, low, high, end) and time < end
+
+
+class DroppedAreAllWhoDoNotReach(Oracle):
+    def chosen(self, route, body, question, answer, begin, end):
+        chosen = super().chosen(route, body, question, answer, begin, end)
+        if route == "funnels" and body.get("dropped"):
+            return self.behind.get((route, 1), set()) - self.behind.get((route, body["step"]), set())
+        return chosen
+
+
+class DroppedReturn(Oracle):
+    def chosen(self, route, body, question, answer, begin, end):
+        return super().chosen(route, body if route == "funnels" else {**body, "dropped": False}, question, answer, begin, end)
+
+
+class PeopleAreNotMerged(Oracle):
+    def people(self, body, now):
+        self.owners = lambda events: {}
+        return super().people(body, now)
+
+
+class PeopleHaveAllTheirEvents(Oracle):
+    def people(self, body, now):
+        answer = super().people(body, now)
+        counts = {}
+        for event in self.events:
+            counts[self.actor(event)] = counts.get(self.actor(event), 0) + 1
+        kinds = {"userId": "user", "anonymousId": "anonymous", "visitorId": "visitor"}
+        for person in answer["people"]:
+            name = next(name for name in kinds if name in person)
+            person["events"] = counts[kinds[name], person[name]]
+        return answer
+
+
+class VisitorsAreAnonymous(Oracle):
+    def member(self, kind):
+        return "userId" if kind == "user" else "anonymousId"
+
+
 class SumsRoundAtEachStep(Oracle):
     def sum(self, values):
         total = 0.0

@@ -10,14 +10,15 @@ import re
 
 from zone import DAY, HOUR, MINUTE, SECOND, date_of, day_of, moment, zone
 
-ROUTES = ["timeseries", "topn", "uniques", "sessions", "funnels", "retention"]
+ROUTES = ["timeseries", "topn", "uniques", "sessions", "funnels", "retention", "lifecycle", "stickiness", "paths", "people"]
 # Those whose questions are JSON objects.
-POSTED = ["funnels", "retention"]
+POSTED = ["funnels", "retention", "people"]
+STATES = ["new", "returning", "resurrecting", "dormant"]
 FILTER_LISTS = {"types": "type", "sources": "source", "userIds": "userId", "anonymousIds": "anonymousId", "correlationIds": "correlationId"}
 FILTERS = ["type", "source", "userId", "anonymousId", "correlationId"]
 PARAMETERS = [
     "from", "to", "tz", "interval", "bots", "metric", "groupBy", "limit", "dimension", "n", "compare", "compareFrom", "compareTo", "gapMinutes",
-    "page"]
+    "page", "start", "end", "steps", "windowSeconds"]
 INTERVALS = {"minute": 60, "hour": 24, "day": 30, "week": 12, "month": 12}
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 MEASURE = re.compile(r"(sum|avg|min|max|p50|p90|p99)\(((?:data|context)\..+)\)")
@@ -32,12 +33,15 @@ class Question:
     def __init__(self, parameters):
         """`parameters`: pairs of name and text, in the order of the query string."""
         self.filters = collections.defaultdict(list)
+        self.origins = []
         given = {}
         for name, value in parameters:
             if name in FILTERS or name.startswith("data."):
                 self.filters[name].append(value)
             elif name in PARAMETERS:
                 given[name] = value
+                if name in ("start", "end"):
+                    self.origins.append(value)
             else:
                 raise Refused(f"unknown parameter {name}")
         self.given = given
@@ -81,11 +85,14 @@ class Oracle:
         """The answer of `/api/v1/analytics/<route>`; `now` is its `asOf`. Of a POST the parameters are its body."""
         if route not in ROUTES:
             raise Refused(f"unknown route {route}")
+        if route == "people":
+            return self.people(parameters, now)
         question = Body(parameters) if route in POSTED else Question(parameters)
         place = self.zone(question)
         begin, end = self.range(question, place, now)
         self.belongs_to = self.owners(self.identifying(question, begin, end))
-        bounds = [] if route in ("topn", "funnels") else self.bounds(place, question.interval, begin, end)
+        self.behind = {}
+        bounds = [] if route in ("topn", "funnels", "paths") else self.bounds(place, question.interval, begin, end)
         common = {
             "from": place.text(begin), "to": place.text(end), "tz": place.name, "asOf": zone("UTC").text(now),
             "incompleteFrom": self.incomplete_from(place, bounds, end, now)}
@@ -542,7 +549,13 @@ class Oracle:
 
     def funnels(self, question, place, begin, end, bounds):
         body, count = question.body, len(question.body["steps"])
-        ways = [way for way in (self.best_way(body, events, begin, end) for events in self.histories(question)) if way]
+        ways = []
+        for events in self.histories(question):
+            way = self.best_way(body, events, begin, end)
+            if way:
+                ways.append(way)
+                for step in range(len(way[0])):
+                    self.tell(("funnels", step + 1), events[0])
         answer = {"order": body.get("order", "ordered"), "windowSeconds": body.get("windowSeconds", 604_800), "steps": self.steps_of(ways, count)}
         if "groupBy" not in body:
             return answer
@@ -570,8 +583,11 @@ class Oracle:
             returns = self.returns(question, events, edges, begin, end)
             for cohort in self.cohorts_of(question, events, edges, begin, end):
                 sizes[cohort] += 1
+                self.tell(("retention", cohort), events[0])
                 for period in range(periods):
-                    values[cohort][period] += self.is_back(returns, cohort, period, periods, mode)
+                    if self.is_back(returns, cohort, period, periods, mode):
+                        values[cohort][period] += 1
+                        self.tell(("retention", cohort, period), events[0])
         return {
             "interval": question.interval, "mode": mode, "incompleteFrom": None, "edges": edges,
             "cohorts": [{"start": place.text(bounds[index]), "size": sizes[index], "values": values[index]} for index in range(cohorts)]}
@@ -812,3 +828,216 @@ class Oracle:
             "values": [len(part) for part in parts], "series": {name: [figures[name] for figures in series] for name in total},
             "entryPages": self.pages([self.page(visit, path) for visit in visits], visits, limit),
             "exitPages": self.pages([self.exit_page(visit, path) for visit in visits], visits, limit)}
+
+    # ---- Lifecycle
+
+    def lifecycle(self, question, place, begin, end, bounds):
+        edges = [self.before_first(place, question.interval, bounds), *bounds]
+        series = {state: [0] * (len(bounds) - 1) for state in STATES}
+        for events in self.histories(question):
+            times = [event["timestamp"] for event in events]
+            there = {self.period(time, edges) for time in self.counted_times(times, begin, end) if time >= edges[0]}
+            first = self.first_of_all(times, edges, begin)
+            for bucket in range(1, len(edges) - 1):
+                state = self.state(bucket, there, self.period(first, edges) if edges[0] <= first < edges[-1] else None)
+                if state:
+                    series[state][bucket - 1] += 1
+                    self.tell(("lifecycle", bucket - 1, state), events[0])
+        return {"interval": question.interval, "buckets": self.named(place, bounds, begin), "series": series}
+
+    def before_first(self, place, interval, bounds):
+        return self.bounds(place, interval, bounds[0] - 1, bounds[0])[0]
+
+    def counted_times(self, times, begin, end):
+        """Buckets are whole."""
+        return times
+
+    def first_of_all(self, times, edges, begin):
+        return times[0]
+
+    def state(self, bucket, there, first):
+        if bucket not in there:
+            return "dormant" if self.was_there_before(bucket, there) else None
+        if bucket == first:
+            return "new"
+        return "returning" if self.was_there_before(bucket, there) else "resurrecting"
+
+    def was_there_before(self, bucket, there):
+        return bucket - 1 in there
+
+    # ---- Stickiness
+
+    def stickiness(self, question, place, begin, end, bounds):
+        days = collections.defaultdict(set)
+        for event in self.counted(self.within(question, begin, end, bounds), "users"):
+            days[self.actor(event)].add(self.bucket(event["timestamp"], bounds))
+        counts = [self.buckets_of(own) for own in days.values()]
+        for actor, own in days.items():
+            self.tell_actor(("stickiness", self.buckets_of(own)), actor)
+        values = [
+            {"intervals": number, "users": counts.count(number), "atLeast": self.at_least(counts, number)} for number in range(1, len(bounds))]
+        return {"interval": question.interval, "users": len(counts), "values": values}
+
+    def within(self, question, begin, end, bounds):
+        return self.selected(question, begin, end)
+
+    def buckets_of(self, buckets):
+        return len(buckets)
+
+    def at_least(self, counts, number):
+        return sum(count >= number for count in counts)
+
+    # ---- Paths
+
+    def paths(self, question, place, begin, end, bounds):
+        is_back = "end" in question.given
+        count, limit = question.number("steps", 5), question.number("limit")
+        found = []
+        for events in self.path_parts(question, begin, end):
+            keys = self.path(events, question, is_back, count)
+            if keys:
+                found.append((self.actor(events[0]), keys))
+        steps = []
+        for step in range(count + 1):
+            own = [(actor, keys) for actor, keys in found if len(keys) > step]
+            nodes, edges = collections.defaultdict(list), collections.defaultdict(list)
+            for actor, keys in own:
+                nodes[keys[step]].append(actor)
+                if step:
+                    edges[self.edge(keys[step - 1], keys[step], is_back)].append(actor)
+                self.tell_actor(("paths", step), actor)
+                self.tell_actor(("paths", step, self.named_key(keys[step])), actor)
+                if step:
+                    pair = self.edge(keys[step - 1], keys[step], is_back)
+                    self.tell_actor(("paths", step, self.named_key(pair[0]), self.named_key(pair[1])), actor)
+            top = sorted(nodes, key=lambda key: (-len(nodes[key]), self.rank(key)))
+            between = sorted(edges, key=lambda pair: (-len(edges[pair]), self.rank(pair[0]), self.rank(pair[1])))
+            steps.append({
+                "step": step, "paths": len(own), "users": self.path_users([actor for actor, _ in own]),
+                "nodes": [{"key": self.shown(key), "paths": len(nodes[key]), "users": self.path_users(nodes[key])} for key in top[:limit]],
+                "otherNodes": sum(len(nodes[key]) for key in top[limit:]),
+                "edges": [
+                    {"from": self.shown(pair[0]), "to": self.shown(pair[1]), "paths": len(edges[pair]), "users": self.path_users(edges[pair])}
+                    for pair in between[:limit]],
+                "otherEdges": sum(len(edges[pair]) for pair in between[limit:])})
+        return {"steps": steps}
+
+    def path_users(self, actors):
+        return len(set(actors))
+
+    def edge(self, near, far, is_back):
+        return (far, near) if is_back else (near, far)
+
+    def named_key(self, key):
+        """As JSON has it; numbers by their value."""
+        shown = self.shown(key)
+        if isinstance(shown, float) and shown.is_integer():
+            shown = int(shown)
+        return json.dumps(shown)
+
+    def path_parts(self, question, begin, end):
+        """Events in the order of time of which each can have one path, cut to where it may begin and end."""
+        if "windowSeconds" not in question.given:
+            return self.visits(question, begin, end, self.gap(question))
+        window, is_back = question.number("windowSeconds") * SECOND, "end" in question.given
+        parts = []
+        for events in self.histories(question):
+            origins = [event["timestamp"] for event in events if event["type"] in question.origins and self.is_inside(event["timestamp"], begin, end)]
+            if origins:
+                first = self.origin(origins, is_back)
+                low, high = (first - window, first) if is_back else (first, first + window)
+                parts.append([event for event in events if self.is_in_window(event["timestamp"], low, high, end)])
+        return parts
+
+    def is_in_window(self, time, low, high, end):
+        return low <= time <= high
+
+    def origin(self, times, is_back):
+        return times[-1] if is_back else times[0]
+
+    def path(self, events, question, is_back, count):
+        """The keys of its steps."""
+        origins = [event["timestamp"] for event in events if event["type"] in question.origins]
+        if not origins:
+            return []
+        begin = self.origin(origins, is_back)
+        step_key = lambda event: self.step_key(event, question)  # noqa: E731
+        ahead = [event for event in events if (event["timestamp"] <= begin if is_back else event["timestamp"] >= begin)]
+        ordered = sorted(ahead, key=lambda event: (event["timestamp"], self.moment_rank(step_key(event), event)))
+        if is_back:
+            ordered.reverse()
+        first = next(event for event in ordered if event["timestamp"] == begin and event["type"] in question.origins)
+        rest = [event for event in ordered if event is not first and self.may_be_step(event, first, ordered)]
+        return [step_key(first), *[step_key(event) for event in rest if self.is_step(step_key(event))]][: count + 1]
+
+    def step_key(self, event, question):
+        return min(self.keys(event, question.given.get("groupBy", "type")), key=self.rank)
+
+    def moment_rank(self, key, event):
+        return self.rank(key)
+
+    def may_be_step(self, event, first, ordered):
+        """Also what shares the first moment."""
+        return True
+
+    def is_step(self, key):
+        return key[0] != NULL
+
+    # ---- People
+
+    def tell(self, name, event):
+        self.tell_actor(name, self.actor(event))
+
+    def tell_actor(self, name, actor):
+        self.behind.setdefault(name, set()).add(actor)
+
+    def people(self, body, now):
+        route = body["question"]
+        parameters = body["body"] if route in POSTED else [
+            (name, str(one)) for name, value in body.get("parameters", {}).items() for one in (value if isinstance(value, list) else [value])]
+        answer = self.ask(route, parameters, now)
+        question = Body(parameters) if route in POSTED else Question(parameters)
+        begin, end = moment(answer["from"]), moment(answer["to"])
+        actors = self.chosen(route, body, question, answer, begin, end)
+        times_of = collections.defaultdict(list)
+        for event in self.selected(question, begin, end):
+            times_of[self.actor(event)].append(event["timestamp"])
+        told = []
+        for kind, id in actors:
+            times = times_of[kind, id]
+            shown = [self.zone(question).text(time) for time in (min(times), max(times))] if times else [None, None]
+            told.append({self.member(kind): id, "first": shown[0], "last": shown[1], "events": len(times)})
+        common = {name: answer[name] for name in ("from", "to", "tz", "asOf")}
+        # In an order that only the service can tell.
+        return {**common, "incompleteFrom": None, "total": len(told), "people": sorted(told, key=lambda person: json.dumps(person, sort_keys=True))}
+
+    def member(self, kind):
+        return {"user": "userId", "anonymous": "anonymousId", "visitor": "visitorId"}[kind]
+
+    def chosen(self, route, body, question, answer, begin, end):
+        behind = lambda *name: self.behind.get(name, set())  # noqa: E731
+        if route == "funnels":
+            step = body["step"]
+            return behind(route, step - 1) - behind(route, step) if body.get("dropped") else behind(route, step)
+        if route == "retention":
+            cohort = self.number_of(body["cohort"], [one["start"] for one in answer["cohorts"]])
+            if "period" not in body:
+                return behind(route, cohort)
+            back = behind(route, cohort, body["period"])
+            return behind(route, cohort) - back if body.get("dropped") else back
+        if route == "lifecycle":
+            return behind(route, self.number_of(body["bucket"], answer["buckets"]), body["state"])
+        if route == "stickiness":
+            most = body["intervals"] if not body.get("atLeast") else len(answer["values"])
+            return set().union(*[behind(route, count) for count in range(body["intervals"], most + 1)])
+        if route == "paths":
+            names = [json.dumps(body[name]) for name in ("key", "from", "to") if name in body]
+            return behind(route, body["step"], *names)
+        bounds = self.bounds(self.zone(question), question.interval, begin, end)
+        parts = self.split(self.counted(self.selected(question, begin, end), "users"), bounds)
+        if "bucket" in body:
+            parts = [parts[self.number_of(body["bucket"], answer["buckets"])]]
+        return {self.actor(event) for part in parts for event in part}
+
+    def number_of(self, start, starts):
+        return starts.index(start) if start in starts else -1
