@@ -137,73 +137,14 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct FunnelTests {
     private let store = MemoryStore()
-    private static let day: Int64 = 86_400_000
 
-    private struct Facts {
-        var time: Int64
-        var type: String
-        var plan: String?
-        var userId: String?
-        var anonymousId: String?
-        var user: String?
-    }
-
-    private func fill(_ random: inout Seeded, _ prefix: String, count: Int, into facts: inout [Facts]) async throws {
-        var events: [Event] = []
-        for index in 0..<count {
-            var time = noon.milliseconds + Int64(random.below(5 * Int(Self.day)))
-            if random.chance(60), let other = facts.randomElement(using: &random) { time = other.time + Int64(random.below(3)) * 3_600_000 }
-            let plan = random.chance(50) ? ["pro", "free"].randomElement(using: &random)! : nil
-            let type = random.chance(5) ? "$identify" : "t\(random.below(4))"
-            var event = sample(
-                "\(prefix)\(index)", type: type, at: Timestamp(milliseconds: time), data: plan.map { #"{"plan":"\#($0)"}"# } ?? "{}")
-            event.userId = random.chance(50) ? ["ann", "bob", "cat"].randomElement(using: &random)! : nil
-            event.anonymousId = random.chance(60) ? ["d1", "d2"].randomElement(using: &random)! : nil
-            events.append(event)
-            facts.append(Facts(time: time, type: type, plan: plan, userId: event.userId, anonymousId: event.anonymousId))
-        }
-        try await write(events, to: store)
-    }
-
-    private static func identify(_ facts: inout [Facts]) {
-        var users: [String: (time: Int64, user: String)] = [:]
-        for fact in facts where fact.type == "$identify" {
-            guard let user = fact.userId, let anonymous = fact.anonymousId else { continue }
-            if let before = users[anonymous], (before.time, before.user) <= (fact.time, user) { continue }
-            users[anonymous] = (fact.time, user)
-        }
-        for index in facts.indices {
-            let own = facts[index].userId ?? facts[index].anonymousId.flatMap { users[$0]?.user }
-            facts[index].user = own.map { "known \($0)" } ?? facts[index].anonymousId.map { "anonymous \($0)" }
-        }
-    }
-
-    private func filled(_ random: inout Seeded) async throws -> [Facts] {
-        let builder = SegmentBuilder(
-            store: store, clock: .fixed(noon + .milliseconds(random.below(9 * Int(Self.day)))), elapsed: ManualClock().elapsed,
-            chunkRows: [1, 2, 5, SegmentChunk.rowLimit].randomElement(using: &random)!, logger: quiet)
-        if random.chance(50) { try await store.setProperties(of: Project.default, to: [PropertyPath("data.plan")]) }
-        var facts: [Facts] = []
-        for part in ["a", "b", "c"] {
-            try await fill(&random, part, count: 1 + random.below(80), into: &facts)
-            if random.chance(60) { try await builder.pass(everything: random.chance(70)) }
-        }
-        Self.identify(&facts)
-        return facts
-    }
-
-    private func selection(_ facts: [Facts], _ random: inout Seeded) -> Selection {
-        let moments = (0..<2).map { _ in
-            random.chance(50) ? facts.randomElement(using: &random)!.time : noon.milliseconds + Int64(random.below(6 * Int(Self.day)))
-        }.sorted()
-        return Selection(
-            project: Project.default, types: random.chance(20) ? ["t0", "t1", "t2"] : [], from: Timestamp(milliseconds: moments[0]),
-            to: Timestamp(milliseconds: moments[1] + 1))
-    }
-
-    private func users(_ facts: [Facts], _ selection: Selection) -> [[Facts]] {
-        let selected = facts.filter { $0.user != nil && (selection.types.isEmpty || selection.types.contains($0.type)) }
-        return Dictionary(grouping: selected) { $0.user! }.values.map { $0.sorted { $0.time < $1.time } }
+    private func rig(_ random: inout Seeded) async throws -> HistoryRig {
+        var histories = Histories()
+        histories.types = 4
+        histories.users = ["ann", "bob", "cat"]
+        (histories.property, histories.values) = ("plan", [nil, nil, #""pro""#, #""free""#])
+        (histories.pauses, histories.closeness) = ([0, 3_600_000, 7_200_000], 60)
+        return try await HistoryRig(histories, &random)
     }
 
     private func pattern(_ random: inout Seeded) -> EventPattern {
@@ -212,8 +153,8 @@ struct FunnelTests {
             data: random.chance(20) ? [DataCondition(path: ["plan"], values: ["pro"])] : [])
     }
 
-    private static func fits(_ fact: Facts, _ pattern: EventPattern) -> Bool {
-        (pattern.types.isEmpty || pattern.types.contains(fact.type)) && (pattern.data.isEmpty || fact.plan == "pro")
+    private static func fits(_ fact: HistoryEvent, _ pattern: EventPattern) -> Bool {
+        (pattern.types.isEmpty || pattern.types.contains(fact.type)) && (pattern.data.isEmpty || fact.value == #""pro""#)
     }
 
     private static func steps(_ ways: [[Int64]], _ count: Int) -> [Funnel.Step] {
@@ -228,10 +169,10 @@ struct FunnelTests {
     @Test(arguments: 0..<12 as Range<UInt64>)
     func funnelsAreThoseOfTheEvents(seed: UInt64) async throws {
         var random = Seeded(seed)
-        let facts = try await filled(&random)
-        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        let rig = try await rig(&random)
+        let engine = rig.engine
         for _ in 0..<8 {
-            let selection = selection(facts, &random)
+            let selection = rig.selection(&random, types: ["t0", "t1", "t2"])
             let count = 2 + random.below(3)
             var query = FunnelQuery(
                 selection, steps: (0..<count).map { _ in pattern(&random) },
@@ -242,7 +183,7 @@ struct FunnelTests {
                 query.exclusions = [.init(pattern(&random), between: 1...1 + random.below(count))]
             }
             var ways: [(times: [Int64], keys: Set<GroupKey>)] = []
-            for user in users(facts, selection) {
+            for user in rig.users(selection) {
                 var events = user.map { fact in
                     var event = FunnelEvent(time: fact.time, steps: 0, exclusions: 0, mark: 0)
                     for (step, pattern) in query.steps.enumerated() where Self.fits(fact, pattern) { event.steps |= 1 << step }
@@ -259,7 +200,7 @@ struct FunnelTests {
                     fact.time == walk.times[0]
                         && (query.order == .any ? query.steps.contains { Self.fits(fact, $0) } : Self.fits(fact, query.steps[0]))
                 }
-                let keys = Set(entry.compactMap(\.plan).map { GroupKey($0) })
+                let keys = Set(entry.compactMap(\.value).map { GroupKey($0 == #""pro""# ? "pro" : "free") })
                 ways.append((walk.times, keys.isEmpty ? [.null] : keys))
             }
             var expected = Funnel(steps: Self.steps(ways.map(\.times), count), groups: [], other: nil)
@@ -281,10 +222,10 @@ struct FunnelTests {
     @Test(arguments: 0..<12 as Range<UInt64>)
     func retentionIsThatOfTheEvents(seed: UInt64) async throws {
         var random = Seeded(seed)
-        let facts = try await filled(&random)
-        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        let rig = try await rig(&random)
+        let engine = rig.engine
         for _ in 0..<8 {
-            let selection = selection(facts, &random)
+            let selection = rig.selection(&random, types: ["t0", "t1", "t2"])
             let calendar = BucketCalendar(interval: [.day, .week].randomElement(using: &random)!, rules: .utc)
             let periods = 1 + random.below(5)
             var starts = try #require(calendar.starts(in: selection.from!..<selection.to!, limit: 100))
@@ -297,7 +238,7 @@ struct FunnelTests {
             func bucket(_ time: Int64) -> Int { starts.lastIndex { $0.milliseconds <= time } ?? -1 }
             var expected = UserRetention(
                 cohorts: (0..<cohorts).map { _ in .init(size: 0, values: Array(repeating: 0, count: periods)) })
-            for user in users(facts, selection) {
+            for user in rig.users(selection) {
                 let firsts = user.filter { Self.fits($0, query.first) }.map(\.time)
                 let counted = (query.firstEver ? Array(firsts.prefix(1)) : firsts)
                     .filter { $0 >= selection.from!.milliseconds && $0 < selection.to!.milliseconds }

@@ -9,77 +9,26 @@ import Testing
 struct SessionTests {
     private let store = MemoryStore()
     private static let minute: Int64 = 60_000
-    private static let day: Int64 = 86_400_000
-
-    private struct Facts {
-        var time: Int64
-        var type: String
-        var userId: String?
-        var anonymousId: String?
-        var session: String?
-        var user: String?
-        var page: GroupKey?
-    }
 
     /// Events that are often as far from each other as a pause may be.
-    private func fill(_ random: inout Seeded, _ prefix: String, count: Int, into facts: inout [Facts]) async throws {
-        var events: [Event] = []
-        for index in 0..<count {
-            var time = noon.milliseconds + Int64(random.below(5 * Int(Self.day)))
-            if random.chance(70), let other = facts.randomElement(using: &random) {
-                let pauses = [0, 30 * Self.minute, 30 * Self.minute + 1, 5 * Self.minute, 29 * Self.minute, Self.day, Self.day + 1]
-                time = other.time + pauses.randomElement(using: &random)!
-            }
-            let (page, key): (String, GroupKey?) = [
-                (#""/a""#, GroupKey("/a")), (#""/b""#, GroupKey("/b")), ("7", GroupKey(.integer(7))), ("null", nil),
-                (#"["/b","/a"]"#, GroupKey("/a")),
-            ].randomElement(using: &random)!
-            let type = random.chance(5) ? "$identify" : "t\(random.below(3))"
-            var event = sample("\(prefix)\(index)", type: type, at: Timestamp(milliseconds: time), data: #"{"page":\#(page)}"#)
-            event.userId = random.chance(50) ? ["ann", "bob"].randomElement(using: &random)! : nil
-            event.anonymousId = random.chance(60) ? ["d1", "d2"].randomElement(using: &random)! : nil
-            event.sessionId = random.chance(50) ? ["s1", "é", "e\u{301}"].randomElement(using: &random)! : nil
-            events.append(event)
-            facts.append(
-                Facts(
-                    time: time, type: type, userId: event.userId, anonymousId: event.anonymousId, session: event.sessionId, page: key))
-        }
-        try await write(events, to: store)
+    private static var histories: Histories {
+        var histories = Histories()
+        histories.sessions = ["s1", "é", "e\u{301}"]
+        histories.values = [#""/a""#, #""/b""#, "7", "null", #"["/b","/a"]"#]
+        histories.pauses = [0, 30 * minute, 30 * minute + 1, 5 * minute, 29 * minute, Histories.day, Histories.day + 1]
+        return histories
     }
 
-    private static func identify(_ facts: inout [Facts]) {
-        var users: [String: (time: Int64, user: String)] = [:]
-        for fact in facts where fact.type == "$identify" {
-            guard let user = fact.userId, let anonymous = fact.anonymousId else { continue }
-            if let before = users[anonymous], (before.time, before.user) <= (fact.time, user) { continue }
-            users[anonymous] = (fact.time, user)
-        }
-        for index in facts.indices {
-            let own = facts[index].userId ?? facts[index].anonymousId.flatMap { users[$0]?.user }
-            facts[index].user = own.map { "known \($0)" } ?? facts[index].anonymousId.map { "anonymous \($0)" }
+    private static func page(_ fact: HistoryEvent) -> GroupKey? {
+        switch fact.value {
+        case #""/a""#, #"["/b","/a"]"#: GroupKey("/a")
+        case #""/b""#: GroupKey("/b")
+        case "7": GroupKey(.integer(7))
+        default: nil
         }
     }
 
-    /// Those that start in a range, with the events that are measured.
-    private static func sessions(_ facts: [Facts], gap: Int64, _ range: Range<Int64>) -> [[Facts]] {
-        let chains = Dictionary(grouping: facts.filter { $0.user != nil }) { fact in
-            BytewiseString("\(fact.user!) \(fact.session.map { "id \($0)" } ?? "none")")
-        }
-        return chains.values.flatMap { chain -> [[Facts]] in
-            var sessions: [[Facts]] = []
-            for fact in chain.sorted(by: { $0.time < $1.time }) {
-                let pause = fact.session == nil ? gap : day
-                if let last = sessions.last?.last, fact.time - last.time <= pause {
-                    sessions[sessions.count - 1].append(fact)
-                } else {
-                    sessions.append([fact])
-                }
-            }
-            return sessions.filter { range.contains($0[0].time) }.map { session in session.filter { $0.time - session[0].time <= day } }
-        }
-    }
-
-    private static func figures(_ sessions: [[Facts]]) -> Sessions.Figures {
+    private static func figures(_ sessions: [[HistoryEvent]]) -> Sessions.Figures {
         let lengths = sessions.map { Double($0.last!.time - $0[0].time) }.sorted()
         func quantile(_ share: Double) -> Double? {
             guard let last = lengths.last else { return nil }
@@ -95,45 +44,27 @@ struct SessionTests {
             medianSeconds: quantile(0.5), p90Seconds: quantile(0.9))
     }
 
-    private static func pages(_ sessions: [[Facts]], limit: Int) -> [Sessions.Page] {
+    private static func pages(_ sessions: [[HistoryEvent]], limit: Int) -> [Sessions.Page] {
         let pages = sessions.compactMap { session -> GroupKey? in
-            guard let time = session.first(where: { $0.page != nil })?.time else { return nil }
-            return session.filter { $0.time == time }.compactMap(\.page).min()
+            guard let time = session.first(where: { page($0) != nil })?.time else { return nil }
+            return session.filter { $0.time == time }.compactMap(page).min()
         }
         return Dictionary(grouping: pages) { $0 }.map { Sessions.Page(page: $0.key, sessions: Int64($0.value.count)) }
             .sorted { ($1.sessions, $0.page) < ($0.sessions, $1.page) }.prefix(limit).map(\.self)
     }
 
-    private func builder(_ random: inout Seeded) -> SegmentBuilder {
-        SegmentBuilder(
-            store: store, clock: .fixed(noon + .milliseconds(random.below(9 * Int(Self.day)))), elapsed: ManualClock().elapsed,
-            chunkRows: [1, 2, 5, SegmentChunk.rowLimit].randomElement(using: &random)!, logger: quiet)
-    }
-
     @Test(arguments: 0..<16 as Range<UInt64>)
     func sessionsAreThoseOfTheEvents(seed: UInt64) async throws {
         var random = Seeded(seed)
-        let builder = builder(&random)
-        if random.chance(50) { try await store.setProperties(of: Project.default, to: [PropertyPath("data.page")]) }
-        var facts: [Facts] = []
-        for part in ["a", "b", "c"] {
-            try await fill(&random, part, count: 1 + random.below(80), into: &facts)
-            if random.chance(60) { try await builder.pass(everything: random.chance(70)) }
-        }
-        Self.identify(&facts)
-        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        let rig = try await HistoryRig(Self.histories, &random)
+        let (facts, engine) = (rig.facts, rig.engine)
         for _ in 0..<8 {
-            let moments = (0..<2).map { _ in
-                random.chance(50) ? facts.randomElement(using: &random)!.time : noon.milliseconds + Int64(random.below(6 * Int(Self.day)))
-            }.sorted()
-            let range = moments[0]..<moments[1] + 1
-            var selection = Selection(
-                project: Project.default, from: Timestamp(milliseconds: range.lowerBound), to: Timestamp(milliseconds: range.upperBound))
-            if random.chance(30) { selection.types = ["t0", "t2"] }
+            let selection = rig.selection(&random, types: ["t0", "t2"])
+            let range = selection.from!.milliseconds..<selection.to!.milliseconds
             let selected = selection.types.isEmpty ? facts : facts.filter { selection.types.contains($0.type) }
             let calendar = BucketCalendar(interval: [.hour, .day].randomElement(using: &random)!, rules: .utc)
             let starts = try #require(calendar.starts(in: selection.from!..<selection.to!, limit: 1_000))
-            func buckets(_ sessions: [[Facts]]) -> [[[Facts]]] {
+            func buckets(_ sessions: [[HistoryEvent]]) -> [[[HistoryEvent]]] {
                 starts.indices.map { index in
                     sessions.filter { session in starts.lastIndex { $0.milliseconds <= session[0].time } == index }
                 }
@@ -141,7 +72,7 @@ struct SessionTests {
             let gap = [1, 29, 30, 31, 1_440].randomElement(using: &random)!
             let query = SessionsQuery(
                 selection, gapMinutes: gap, page: try PropertyPath("data.page"), limit: 1 + random.below(3), starts: starts)
-            let sessions = Self.sessions(selected, gap: Int64(gap) * Self.minute, range)
+            let sessions = HistoryRig.sessions(selected, gap: Int64(gap) * Self.minute, range)
             let expected = Sessions(
                 total: Self.figures(sessions), buckets: buckets(sessions).map(Self.figures),
                 entryPages: Self.pages(sessions, limit: query.limit),
@@ -151,7 +82,7 @@ struct SessionTests {
             #expect(try await engine.answer(to: query) == (expected, true), "seed \(seed)")
             #expect(try SessionsCodec.decode(SessionsCodec.encode(expected)) == expected)
 
-            let half = Self.sessions(selected, gap: 30 * Self.minute, range)
+            let half = HistoryRig.sessions(selected, gap: 30 * Self.minute, range)
             let series = try await engine.timeseries(TimeseriesQuery(selection, metric: .sessions, starts: starts)).answer
             #expect(series.series[0].values == buckets(half).map { .integer(Int64($0.count)) }, "seed \(seed)")
             let top = try await engine.top(TopQuery(selection, by: .type, metric: .sessions, limit: 2)).answer
@@ -204,13 +135,13 @@ struct SessionTests {
 
     @Test func sessionsOfTwoPartsOfARangeAddUp() async throws {
         var random = Seeded(99)
-        var facts: [Facts] = []
-        try await fill(&random, "a", count: 150, into: &facts)
+        var histories = Self.histories
+        try await write(histories.events("a", count: 150, &random), to: store)
         let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
         let (from, to) = (noon, noon + .seconds(8 * 86_400))
         let whole = try await ask(from, to, engine).sessions
         for _ in 0..<10 {
-            let middle = Timestamp(milliseconds: facts.randomElement(using: &random)!.time)
+            let middle = Timestamp(milliseconds: histories.facts.randomElement(using: &random)!.time)
             guard middle > from else { continue }
             let (first, second) = (try await ask(from, middle, engine).sessions, try await ask(middle, to, engine).sessions)
             #expect(first + second == whole)
