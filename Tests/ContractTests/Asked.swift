@@ -11,7 +11,9 @@ struct Asked {
     var store: any Store
     var now: Timestamp
 
-    func ask(_ uri: String) async throws -> [UInt8] {
+    /// - Parameter question: What a URL has behind the host; of a question that is a JSON object with a space and that behind it.
+    func ask(_ question: String) async throws -> [UInt8] {
+        let (uri, body) = question.cutUTF8(atFirst: " ").map { (String($0), String($1)) } ?? (question, nil)
         let (now, gate) = (now, QueryGate())
         let clock = WallClock { now }
         let services = APIServices(
@@ -23,8 +25,10 @@ struct Asked {
             authenticator: AnonymousAccess(), readiness: { Readiness([]) },
             metrics: nil)
         return try await makeApplication(services: services, settings: APISettings(), logger: quiet).test(.router) { client in
-            let response = try await client.executeRequest(uri: uri, method: .get, headers: [:], body: nil)
-            #expect(response.status == .ok, "\(uri): \(String(buffer: response.body))")
+            let response = try await client.executeRequest(
+                uri: uri, method: body == nil ? .get : .post, headers: body == nil ? [:] : [.contentType: "application/json"],
+                body: body.map { ByteBuffer(string: $0) })
+            #expect(response.status == .ok, "\(question): \(String(buffer: response.body))")
             return Array(response.body.readableBytesView)
         }
     }

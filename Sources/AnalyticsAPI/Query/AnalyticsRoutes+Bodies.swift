@@ -1,28 +1,24 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
-internal import Hummingbird
 
 /// Questions that are sent as a JSON object.
 extension AnalyticsRoutes {
-    private func questionBody(
-        _ request: Request, _ principal: Principal, _ allowed: [String], now: Timestamp
-    ) async throws -> QuestionBody {
-        try await QuestionBody(
-            request, body, allowed: allowed, project: principal.project, zones: zones, now: now,
-            projectZone: { try await engine.timeZone(of: principal.project) })
+    private func questionBody(_ asked: AskedQuestion, _ allowed: [String]) async throws -> QuestionBody {
+        try await QuestionBody(asked, allowed: allowed, zones: zones)
     }
 
     // MARK: Funnels
 
-    func funnels(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let question = try await questionBody(
-            request, principal, ["steps", "order", "windowSeconds", "exclusions", "groupBy", "limit"], now: clock.now())
+    func funnels(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let (question, range, query) = try await funnelQuestion(asked)
+        let answered = try await asked.engine.funnel(query, question.age(), for: asked.asker)
+        return FunnelResponse.answer(answered, query, range, settled: question.settled(range), zones: zones)
+    }
+
+    func funnelQuestion(_ asked: AskedQuestion) async throws -> (QuestionBody, QuestionRange, FunnelQuery) {
+        let question = try await questionBody(asked, ["steps", "order", "windowSeconds", "exclusions", "groupBy", "limit"])
         let (range, selection) = try question.range(nil)
-        let query = try Self.funnel(question.members, selection)
-        let answered = try await engine.funnel(query, question.age(), for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(answered.answer.size)
-        return FunnelResponse.response(answered, query, range, zones: zones, holding: lease)
+        return (question, range, try Self.funnel(question.members, selection))
     }
 
     private static func funnel(_ members: BodyObject, _ selection: Selection) throws(Problem) -> FunnelQuery {
@@ -66,7 +62,8 @@ extension AnalyticsRoutes {
 
     // MARK: Retention
 
-    private enum RetentionInterval: String, CaseIterable {
+    /// Buckets of dates, of which there are whole ones before and behind the range.
+    enum DateInterval: String, CaseIterable {
         case day, week, month
 
         var interval: CalendarInterval {
@@ -78,11 +75,16 @@ extension AnalyticsRoutes {
         }
     }
 
-    func retention(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let question = try await questionBody(
-            request, principal, ["first", "firstEver", "returning", "interval", "periods", "mode"], now: clock.now())
+    func retention(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let (question, range, query) = try await retentionQuestion(asked)
+        let answered = try await asked.engine.retention(query, question.age(), for: asked.asker)
+        return RetentionResponse.answer(answered, query, range, settled: question.settled(range), zones: zones)
+    }
+
+    func retentionQuestion(_ asked: AskedQuestion) async throws -> (QuestionBody, QuestionRange, RetentionQuery) {
+        let question = try await questionBody(asked, ["first", "firstEver", "returning", "interval", "periods", "mode"])
         let members = question.members
-        let interval = try members["interval"]?.choice(of: RetentionInterval.self) ?? .day
+        let interval = try members["interval"]?.choice(of: DateInterval.self) ?? .day
         let periods = try members["periods"]?.integer(in: RetentionQuery.periodCounts) ?? RetentionQuery.defaultPeriods
         let (range, selection) = try question.range(interval.interval, usualCount: periods)
         guard range.starts.count <= RetentionQuery.cohortLimit else {
@@ -94,19 +96,16 @@ extension AnalyticsRoutes {
             returning: try members["returning"]?.pattern() ?? EventPattern(),
             mode: try members["mode"]?.choice(of: RetentionQuery.Mode.self) ?? .on, periods: periods,
             starts: range.starts + range.following(periods))
-        let answered = try await engine.retention(query, question.age(), for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(answered.answer.size)
-        return RetentionResponse.response(answered, query, range, zones: zones, holding: lease)
+        return (question, range, query)
     }
 }
 
 // MARK: - Answers
 
 enum FunnelResponse {
-    static func response(
-        _ answered: Answered<Funnel>, _ query: FunnelQuery, _ range: QuestionRange, zones: ZoneDatabase, holding lease: ByteBudget.Lease
-    ) -> Response {
+    static func answer(
+        _ answered: Answered<Funnel>, _ query: FunnelQuery, _ range: QuestionRange, settled: String, zones: ZoneDatabase
+    ) -> QuestionAnswer {
         let answer = answered.answer
         let begin = JSONPart.once { writer in
             QuestionResponse.common(range, asOf: answered.asOf, hasBuckets: false, to: &writer)
@@ -132,16 +131,16 @@ enum FunnelResponse {
                     writer.endObject()
                 })
         }
-        return .json(
-            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: answer.size * 3, holding: lease, parts)
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: answer.size, capacity: answer.size * 3,
+            parts: parts, settled: settled)
     }
 }
 
 enum RetentionResponse {
-    static func response(
-        _ answered: Answered<UserRetention>, _ query: RetentionQuery, _ range: QuestionRange, zones: ZoneDatabase,
-        holding lease: ByteBudget.Lease
-    ) -> Response {
+    static func answer(
+        _ answered: Answered<UserRetention>, _ query: RetentionQuery, _ range: QuestionRange, settled: String, zones: ZoneDatabase
+    ) -> QuestionAnswer {
         let begin = JSONPart.once { writer in
             QuestionResponse.common(
                 range, asOf: answered.asOf, hasBuckets: false, incompleteFrom: incomplete(query, answered.asOf), to: &writer)
@@ -158,9 +157,10 @@ enum RetentionResponse {
             writer.endArray()
             writer.endObject()
         }
-        return .json(
-            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: answered.answer.size, holding: lease,
-            [begin] + cohorts)
+        let size = answered.answer.size
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: size, capacity: size,
+            parts: [begin] + cohorts, settled: settled)
     }
 
     /// The start of the first period of any cohort that is not over.

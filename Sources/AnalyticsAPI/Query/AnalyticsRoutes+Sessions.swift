@@ -1,18 +1,14 @@
 internal import AnalyticsCore
-internal import Hummingbird
 
 extension AnalyticsRoutes {
-    func sessions(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let now = clock.now()
-        let question = try await question(request, principal, ["gapMinutes", "page", "limit"], now: now)
+    func sessions(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let question = try await question(asked, ["gapMinutes", "page", "limit"])
         let query = SessionsQuery(
             question.selection, gapMinutes: try question.parameters.integer("gapMinutes", in: SessionsQuery.gaps),
             page: try Self.page(question.parameters),
             limit: try question.parameters.limit(in: SessionsQuery.limits) ?? SessionsQuery.defaultLimit, starts: question.range.starts)
-        let answered = try await engine.sessions(query, question.age(.sessions, now: now), for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(answered.answer.size)
-        return SessionsResponse.response(answered, question.range, zones: zones, holding: lease)
+        let answered = try await asked.engine.sessions(query, question.age(.sessions, now: asked.now), for: asked.asker)
+        return SessionsResponse.answer(answered, to: question, zones: zones)
     }
 
     private static func page(_ parameters: QueryParameters) throws(Problem) -> PropertyPath {
@@ -31,9 +27,8 @@ extension AnalyticsRoutes {
     /// Types that are given where none is named.
     private static let usualTrends = 10
 
-    func trends(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let now = clock.now()
-        let question = try await question(request, principal, ["event"], now: now)
+    func trends(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let question = try await question(asked, ["event"])
         guard question.selection.types.isEmpty else { throw QueryParameters.invalid("type", "is called 'event' here.") }
         let events = try question.parameters.all("event")
         var keys: [GroupKey] = []
@@ -44,9 +39,7 @@ extension AnalyticsRoutes {
             selection, by: .type, limit: keys.isEmpty ? Self.usualTrends : keys.count, keys: keys.isEmpty ? nil : keys,
             starts: question.range.starts)
         try Self.checkSize(query)
-        let answered = try await engine.timeseries(query, question.age(.events, now: now), for: context.asker)
-        let lease = answers.lease()
-        try lease.hold(answered.answer.size)
-        return TrendsResponse.response(answered, question.range, zones: zones, holding: lease)
+        let answered = try await asked.engine.timeseries(query, question.age(.events, now: asked.now), for: asked.asker)
+        return TrendsResponse.answer(answered, to: question, zones: zones)
     }
 }

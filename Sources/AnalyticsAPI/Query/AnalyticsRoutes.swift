@@ -13,36 +13,25 @@ struct AnalyticsRoutes: Sendable {
     /// Of what answers hold until they are written.
     let answers: ByteBudget
 
-    static let timeseriesPath = "/api/v1/analytics/timeseries"
-    static let topnPath = "/api/v1/analytics/topn"
-    static let uniquesPath = "/api/v1/analytics/uniques"
-
-    var routes: [Route] {
-        let responder = QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers)
-        return [
-            responder.route(Self.timeseriesPath, timeseries),
-            responder.route(Self.topnPath, topn),
-            responder.route(Self.uniquesPath, uniques),
-            Route(.get, "/api/v1/analytics/sessions", .read, sessions),
-            Route(.post, "/api/v1/analytics/funnels", .read, funnels),
-            Route(.post, "/api/v1/analytics/retention", .read, retention),
-            responder.route("/analytics/timeseries", as: Self.timeseriesPath, timeseries),
-            responder.route("/analytics/topn", as: Self.topnPath, topn),
-            Route(.get, "/stats", .read, stats),
-            Route(.get, "/api/trends", .read, trends),
+    /// Those of which an answer can have a proof.
+    var questions: [QuestionRoute] {
+        [
+            QuestionRoute("/api/v1/analytics/timeseries", aliases: ["/analytics/timeseries"], timeseries),
+            QuestionRoute("/api/v1/analytics/topn", aliases: ["/analytics/topn"], topn),
+            QuestionRoute("/api/v1/analytics/uniques", uniques),
+            QuestionRoute("/api/v1/analytics/sessions", sessions),
+            QuestionRoute("/api/v1/analytics/funnels", reader: body, funnels),
+            QuestionRoute("/api/v1/analytics/retention", reader: body, retention),
+            QuestionRoute("/api/trends", trends),
         ]
     }
 
-    /// Of a question that has no proof.
-    func question(
-        _ request: Request, _ principal: Principal, _ allowed: [String], now: Timestamp
-    ) async throws -> QuestionParameters {
-        try await QuestionParameters(
-            request.uri.query ?? "", allowed: allowed, project: principal.project, zones: zones, now: now,
-            projectZone: { try await engine.timeZone(of: principal.project) })
+    var routes: [Route] {
+        let responder = QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers)
+        return questions.flatMap(responder.routes) + [Route(.get, "/stats", .read, stats)]
     }
 
-    private func question(_ asked: AskedQuestion, _ allowed: [String], hasInterval: Bool = true) async throws -> QuestionParameters {
+    func question(_ asked: AskedQuestion, _ allowed: [String], hasInterval: Bool = true) async throws -> QuestionParameters {
         try await QuestionParameters(
             asked.query, allowed: allowed + ["explain"], project: asked.project, zones: zones, now: asked.now, hasInterval: hasInterval,
             projectZone: { try await asked.engine.timeZone(of: asked.project) })
@@ -129,10 +118,14 @@ struct AnalyticsRoutes: Sendable {
     // MARK: Uniques
 
     func uniques(_ asked: AskedQuestion) async throws -> QuestionAnswer {
-        let question = try await question(asked, [])
-        let query = TimeseriesQuery(question.selection, metric: .users, starts: question.range.starts)
+        let (question, query) = try await uniquesQuestion(asked)
         let answered = try await asked.engine.timeseries(query, question.age(.users, now: asked.now), for: asked.asker)
         return UniquesResponse.answer(answered.answer, to: question, asOf: answered.asOf, isCached: answered.isCached, zones: zones)
+    }
+
+    func uniquesQuestion(_ asked: AskedQuestion) async throws -> (QuestionParameters, TimeseriesQuery) {
+        let question = try await question(asked, [])
+        return (question, TimeseriesQuery(question.selection, metric: .users, starts: question.range.starts))
     }
 }
 

@@ -8,6 +8,8 @@ internal import NIOCore
 struct AskedQuestion: Sendable {
     /// As a URL has it behind its `?`.
     var query: String
+    /// Of a question that is sent as a JSON object.
+    var body: BodyNode?
     var project: ProjectID
     var now: Timestamp
     var engine: QueryEngine
@@ -26,7 +28,7 @@ struct QuestionAnswer: Sendable {
     var size: Int
     var capacity: Int
     var parts: [JSONPart]
-    /// The question with what the query left open filled in: a proof holds it, and it is asked again with it.
+    /// The query, or the body, with what it left open filled in: a proof holds it, and the question is asked again with it.
     var settled: String
 
     func response(holding lease: ByteBudget.Lease) -> Response {
@@ -42,6 +44,36 @@ struct QuestionAnswer: Sendable {
     }
 }
 
+/// A question with routes of its own.
+struct QuestionRoute: Sendable {
+    /// The path that proofs name.
+    var path: String
+    /// Others at which it is answered.
+    var aliases: [String] = []
+    /// Reads questions that are sent as a JSON object; `nil` where a question is a query.
+    var reader: BodyReader?
+    var ask: @Sendable (AskedQuestion) async throws -> QuestionAnswer
+
+    init(
+        _ path: String, aliases: [String] = [], reader: BodyReader? = nil,
+        _ ask: @escaping @Sendable (AskedQuestion) async throws -> QuestionAnswer
+    ) {
+        self.path = path
+        self.aliases = aliases
+        self.reader = reader
+        self.ask = ask
+    }
+
+    /// The question as a proof names it: no path and no query has a space.
+    func named(_ answer: QuestionAnswer) -> String { path + (reader == nil ? "?" : " ") + answer.settled }
+
+    /// The path of a question that was named so, and the rest of the name.
+    static func parts(of name: String) -> (path: String, text: String, isBody: Bool)? {
+        if let (path, text) = name.cutUTF8(atFirst: " ") { return (String(path), String(text), true) }
+        return name.cutUTF8(atFirst: "?").map { (String($0), String($1), false) }
+    }
+}
+
 /// Answers questions, with a proof for those who ask for it.
 struct QuestionResponder: Sendable {
     let engine: QueryEngine
@@ -50,21 +82,41 @@ struct QuestionResponder: Sendable {
     /// Of what answers hold until they are written.
     let answers: ByteBudget
 
-    typealias Ask = @Sendable (AskedQuestion) async throws -> QuestionAnswer
-
-    /// - Parameter name: The path that proofs name, where a question has several.
-    func route(_ path: String, as name: String? = nil, _ ask: @escaping Ask) -> Route {
-        Route(.get, path, .read) { request, context, principal in
-            let asked = AskedQuestion(
-                query: request.uri.query ?? "", project: principal.project, now: clock.now(), engine: engine, asker: context.asker)
-            let lease = answers.lease()
-            guard try Self.isProofWanted(asked.query) else {
-                let answer = try await ask(asked)
-                try lease.hold(answer.size)
-                return answer.response(holding: lease)
+    func routes(_ question: QuestionRoute) -> [Route] {
+        ([question.path] + question.aliases).map { path in
+            Route(question.reader == nil ? .get : .post, path, .read) { request, context, principal in
+                var asked = AskedQuestion(
+                    query: request.uri.query ?? "", project: principal.project, now: clock.now(), engine: engine, asker: context.asker)
+                var length = asked.query.utf8.count
+                if let reader = question.reader {
+                    let body = try await Self.body(of: request, reader)
+                    asked.body = body.node
+                    length = body.length
+                }
+                let lease = answers.lease()
+                guard try Self.isProofWanted(asked.query) else {
+                    let answer = try await question.ask(asked)
+                    try lease.hold(answer.size)
+                    return answer.response(holding: lease)
+                }
+                guard length <= Proof.questionLimit / 4 else {
+                    throw QueryParameters.invalid("explain", "goes with questions of at most \(Proof.questionLimit / 4) bytes.")
+                }
+                return try await proved(asked, question, holding: lease)
             }
-            return try await proved(asked, name ?? path, ask, holding: lease)
         }
+    }
+
+    /// The JSON object of a question, and the bytes of its text. Beside it stands nothing but `explain`.
+    static func body(of request: Request, _ reader: BodyReader) async throws -> (node: BodyNode, length: Int) {
+        _ = try QueryParameters(request, allowed: ["explain"])
+        guard MediaType.json.contains(try MediaType.essence(request.headers)) else {
+            throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
+        }
+        let lease = reader.budget.lease()
+        let text = try await reader.read(request, lease)
+        defer { withExtendedLifetime(lease) {} }
+        return (try BodyNode(text), text.count)
     }
 
     /// Unknown parameters are for the question to refuse.
@@ -73,23 +125,18 @@ struct QuestionResponder: Sendable {
     }
 
     /// Computed for this question alone: of an answer from the cache it is not known any more what it was read from.
-    private func proved(
-        _ asked: AskedQuestion, _ path: String, _ ask: Ask, holding lease: ByteBudget.Lease
-    ) async throws -> Response {
-        guard asked.query.utf8.count <= Proof.questionLimit / 4 else {
-            throw QueryParameters.invalid("explain", "goes with questions of at most \(Proof.questionLimit / 4) bytes.")
-        }
+    private func proved(_ asked: AskedQuestion, _ question: QuestionRoute, holding lease: ByteBudget.Lease) async throws -> Response {
         let record = ReadingRecord()
         var asked = asked
         asked.engine = engine.recording(record)
-        var answer = try await ask(asked)
+        var answer = try await question.ask(asked)
         try lease.hold(answer.size)
         let text = answer.text
         // Beside it the parser holds what it has read.
         try lease.hold(answer.size + text.count * 4 + Proof.byteLimit)
         guard let (digest, _) = Proof.digest(ofAnswer: text) else { throw Problem(.internal, "The answer cannot be proved.") }
         let proof = try await engine.proof(
-            of: "\(path)?\(answer.settled)", project: asked.project, asOf: asked.now, answer: digest, zones: zones.version, record)
+            of: question.named(answer), project: asked.project, asOf: asked.now, answer: digest, zones: zones.version, record)
         answer.parts.append(
             .once { writer in
                 writer.key("proof")

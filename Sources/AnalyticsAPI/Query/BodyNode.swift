@@ -165,17 +165,20 @@ struct BodyNode {
         var nodes = [self]
         if case .array = value { nodes = try elements(1...QueryParameters.maximumValues, "values") }
         var values: [String] = []
-        for node in nodes {
-            guard case .scalar(let scalar) = node.value else { throw node.invalid("must be a string, a number, true, false or null.") }
-            switch scalar {
-            case .string: values.append(try node.text())
-            case .boolean(let value): values.append(value ? "true" : "false")
-            case .null: values.append("null")
-            case .integer(let value): values.append(String(value))
-            case .double(let value): values.append(Self.json(value))
-            }
-        }
+        for node in nodes { values.append(try node.scalarText()) }
         return values
+    }
+
+    /// A scalar as a query writes it.
+    func scalarText() throws(Problem) -> String {
+        guard case .scalar(let scalar) = value else { throw invalid("must be a string, a number, true, false or null.") }
+        switch scalar {
+        case .string: return try text()
+        case .boolean(let value): return value ? "true" : "false"
+        case .null: return "null"
+        case .integer(let value): return String(value)
+        case .double(let value): return Self.json(value)
+        }
     }
 
     private static func json(_ number: Double) -> String {
@@ -196,7 +199,35 @@ struct BodyObject {
         return BodyNode(value: member.value, path: (node.path.isEmpty ? "" : node.path + ".") + name)
     }
 
+    /// As JSON, its members in the order of their names, without one, and with others in the place of those of the same name.
+    func text(without left: String, with settled: [(name: String, text: String)]) -> String {
+        let kept = members.filter { member in !([left] + settled.map(\.name)).contains { $0.equalsUTF8(member.name) } }
+        let all = kept + settled.map { (name: $0.name, value: BodyNode.Value.scalar(.string($0.text))) }
+        var writer = JSONWriter()
+        writer.value(.object(all.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }))
+        return writer.text
+    }
+
     func missing(_ name: String, _ what: String) -> Problem {
         QueryParameters.invalid((node.path.isEmpty ? "" : node.path + ".") + name, "is missing: \(what)")
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func value(_ value: BodyNode.Value) {
+        switch value {
+        case .scalar(let scalar): groupKey(GroupKey(scalar))
+        case .array(let elements):
+            beginArray()
+            for element in elements { self.value(element) }
+            endArray()
+        case .object(let members):
+            beginObject()
+            for (name, value) in members {
+                key(name)
+                self.value(value)
+            }
+            endObject()
+        }
     }
 }

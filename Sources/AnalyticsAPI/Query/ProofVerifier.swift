@@ -36,19 +36,18 @@ public struct ProofVerifier: Sendable {
 
     /// The route's own answer, at the moment of the proof, read from the events.
     private func answer(to proof: Proof, _ engine: QueryEngine) async throws -> QuestionAnswer {
-        guard let (path, query) = proof.question.cutUTF8(atFirst: "?") else { throw ProofFault.unreadable }
-        let asked = AskedQuestion(query: String(query), project: proof.project, now: proof.asOf, engine: engine)
+        guard let (path, text, isBody) = QuestionRoute.parts(of: proof.question) else { throw ProofFault.unreadable }
         let asOf = proof.asOf
         let budget = ByteBudget(limit: .max)
         let routes = AnalyticsRoutes(
             engine: engine, zones: zones, clock: WallClock { asOf }, body: BodyReader(limit: 0, budget: budget), answers: budget)
-        switch String(path) {
-        case AnalyticsRoutes.timeseriesPath: return try await routes.timeseries(asked)
-        case AnalyticsRoutes.topnPath: return try await routes.topn(asked)
-        case AnalyticsRoutes.uniquesPath: return try await routes.uniques(asked)
-        case QueryRoutes.countsPath: return try await QueryRoutes.counts(asked)
-        default: throw ProofFault.unknownFormat
+        let questions = routes.questions + [QueryRoutes.countsQuestion]
+        guard let question = questions.first(where: { $0.path.equalsUTF8(path) && ($0.reader != nil) == isBody }) else {
+            throw ProofFault.unknownFormat
         }
+        var asked = AskedQuestion(query: isBody ? "" : text, project: proof.project, now: asOf, engine: engine)
+        if isBody { asked.body = try BodyNode(PaddedBytes(Array(text.utf8))) }
+        return try await question.ask(asked)
     }
 
     private static func total(_ text: [UInt8]) -> String? {

@@ -13,14 +13,12 @@ struct QueryRoutes: Sendable {
     let answers: ByteBudget
 
     static let maximumLimit = 1000
-    static let countsPath = "/api/v1/events/counts"
+    static let countsQuestion = QuestionRoute("/api/v1/events/counts", counts)
 
     var routes: [Route] {
-        [
-            Route(.get, "/api/v1/events", .read, list),
-            QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers).route(Self.countsPath, Self.counts),
-            Route(.get, "/api/v1/events/{id}", .read, event),
-        ]
+        [Route(.get, "/api/v1/events", .read, list)]
+            + QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers).routes(Self.countsQuestion)
+            + [Route(.get, "/api/v1/events/{id}", .read, event)]
     }
 
     private func list(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {

@@ -1,7 +1,5 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
-internal import HTTPTypes
-internal import Hummingbird
 
 /// What all questions that are sent as a JSON object share: `from`, `to`, `tz`, `bots`, `maxAge` and `filters`, checked.
 struct QuestionBody {
@@ -13,20 +11,13 @@ struct QuestionBody {
 
     private static let names = ["from", "to", "tz", "bots", "maxAge", "filters"]
 
-    /// - Parameter projectZone: Asked for where the body names no zone.
-    init(
-        _ request: Request, _ reader: BodyReader, allowed: [String], project: ProjectID, zones: ZoneDatabase, now: Timestamp,
-        projectZone: () async throws -> ZoneName?
-    ) async throws {
-        _ = try QueryParameters(request, allowed: [])
-        guard MediaType.json.contains(try MediaType.essence(request.headers)) else {
-            throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
+    init(_ asked: AskedQuestion, allowed: [String], zones: ZoneDatabase) async throws {
+        members = try (asked.body ?? BodyNode(value: .object([]), path: "")).object(allowed + Self.names)
+        (zone, rules) = try await QuestionParameters.zone(named: try members["tz"]?.text(), zones) {
+            try await asked.engine.timeZone(of: asked.project)
         }
-        let lease = reader.budget.lease()
-        members = try BodyNode(try await reader.read(request, lease)).object(allowed + Self.names)
-        (zone, rules) = try await QuestionParameters.zone(named: try members["tz"]?.text(), zones, projectZone)
-        self.now = now
-        selection = Selection(project: project, from: try members["from"]?.timestamp(), to: try members["to"]?.timestamp())
+        now = asked.now
+        selection = Selection(project: asked.project, from: try members["from"]?.timestamp(), to: try members["to"]?.timestamp())
         selection.includesBots = try members["bots"]?.choice(of: QueryParameters.Bots.self) == .include
         if let from = selection.from, let to = selection.to, from >= to {
             throw QueryParameters.invalid("to", "must be later than 'from': the range is empty.")
@@ -62,6 +53,11 @@ struct QuestionBody {
         var selection = selection
         (selection.from, selection.to) = (range.from, range.to)
         return (range, selection)
+    }
+
+    /// The body with its range and zone filled in.
+    func settled(_ range: QuestionRange) -> String {
+        members.text(without: "maxAge", with: [("from", range.from.rfc3339), ("to", range.to.rfc3339), ("tz", range.zone.text)])
     }
 
     /// How old the answer may be.

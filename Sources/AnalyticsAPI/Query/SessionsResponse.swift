@@ -1,12 +1,9 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
-internal import Hummingbird
 
 enum SessionsResponse {
-    static func response(
-        _ answered: Answered<Sessions>, _ range: QuestionRange, zones: ZoneDatabase, holding lease: ByteBudget.Lease
-    ) -> Response {
-        let answer = answered.answer
+    static func answer(_ answered: Answered<Sessions>, to question: QuestionParameters, zones: ZoneDatabase) -> QuestionAnswer {
+        let (answer, range) = (answered.answer, question.range)
         let begin = JSONPart.once { writer in
             QuestionResponse.common(range, asOf: answered.asOf, to: &writer)
             writer.member("interval", range.interval.rawValue)
@@ -24,10 +21,11 @@ enum SessionsResponse {
             writer.key("series")
             writer.beginObject()
         }
-        return .json(
-            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: answer.size, holding: lease,
-            [begin] + QuestionResponse.buckets(range) + values + [seriesBegin] + series + [.once { $0.endObject() }]
-                + pages("entryPages", answer.entryPages, of: answer) + pages("exitPages", answer.exitPages, of: answer))
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: answer.size, capacity: answer.size,
+            parts: [begin] + QuestionResponse.buckets(range) + values + [seriesBegin] + series + [.once { $0.endObject() }]
+                + pages("entryPages", answer.entryPages, of: answer) + pages("exitPages", answer.exitPages, of: answer),
+            settled: question.settled)
     }
 
     /// What is told beside the number of sessions, of all and of each bucket.
@@ -52,9 +50,8 @@ enum SessionsResponse {
 }
 
 enum TrendsResponse {
-    static func response(
-        _ answered: Answered<Timeseries>, _ range: QuestionRange, zones: ZoneDatabase, holding lease: ByteBudget.Lease
-    ) -> Response {
+    static func answer(_ answered: Answered<Timeseries>, to question: QuestionParameters, zones: ZoneDatabase) -> QuestionAnswer {
+        let range = question.range
         let begin = JSONPart.once { writer in
             QuestionResponse.common(range, asOf: answered.asOf, to: &writer)
             writer.member("interval", range.interval.rawValue)
@@ -77,8 +74,9 @@ enum TrendsResponse {
             writer.endArray()
             writer.endObject()
         }
-        return .json(
-            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: answered.answer.size, holding: lease,
-            [begin] + trends)
+        let size = answered.answer.size
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: size, capacity: size,
+            parts: [begin] + trends, settled: question.settled)
     }
 }

@@ -74,8 +74,12 @@ struct VerdictLines {
                 + (verdict.holds ? "; counted again from the events, the answer is the same" : "")
         ]
         if !verdict.holds {
+            // Not every answer has one.
             let (then, now) = (verdict.totals.then ?? "none", verdict.totals.now ?? "none")
-            lines.append(then.equalsUTF8(now) ? "total \(then) as before; other values differ" : "total \(then), now \(now)")
+            lines.append(
+                verdict.totals == (nil, nil)
+                    ? "other values than then"
+                    : then.equalsUTF8(now) ? "total \(then) as before; other values differ" : "total \(then), now \(now)")
         }
         let comparison = verdict.comparison
         lines += comparison.minutes.map(Self.line)
