@@ -345,6 +345,8 @@ struct ProofContractTests {
         "/api/v1/analytics/topn?dimension=data.plan&metric=users&n=2", "/api/v1/analytics/topn?dimension=anonymousId",
         "/api/v1/analytics/topn?dimension=type&n=1&source=web", "/api/v1/analytics/uniques?interval=hour&from=2026-02-28T00:00:00Z",
         "/api/v1/analytics/sessions?gapMinutes=1&page=data.plan&from=2026-02-28T12:00:00Z", "/api/trends?event=t0&event=t1",
+        "/api/v1/analytics/lifecycle?from=2026-02-27T00:00:00Z&tz=America/New_York", "/api/v1/analytics/stickiness?type=t0&type=t1",
+        "/api/v1/analytics/paths?start=t0&groupBy=data.plan", "/api/v1/analytics/paths?end=t1&windowSeconds=86400&limit=1",
         #"/api/v1/analytics/funnels {"steps":[{"types":["t0"]},{"types":["t1","t2"],"data":{"plan":["p1","p2","ä\"\\"]}}],"groupBy":"data.plan"}"#,
         #"/api/v1/analytics/funnels {"steps":[{"types":["t0"]},{"types":["t1"]}],"order":"any","windowSeconds":60,"from":"2026-02-27T00:00:00Z"}"#,
         #"/api/v1/analytics/retention {"first":{"types":["t0"]},"firstEver":true,"mode":"unbounded","filters":{"data":{"amount":[1.5,2.5,null]}}}"#,

@@ -22,6 +22,9 @@ struct AnalyticsRoutes: Sendable {
             QuestionRoute("/api/v1/analytics/sessions", sessions),
             QuestionRoute("/api/v1/analytics/funnels", reader: body, funnels),
             QuestionRoute("/api/v1/analytics/retention", reader: body, retention),
+            QuestionRoute("/api/v1/analytics/lifecycle", lifecycle),
+            QuestionRoute("/api/v1/analytics/stickiness", stickiness),
+            QuestionRoute("/api/v1/analytics/paths", paths),
             QuestionRoute("/api/trends", trends),
         ]
     }

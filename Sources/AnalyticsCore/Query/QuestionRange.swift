@@ -45,6 +45,9 @@ public struct QuestionRange: Sendable {
         return zip(starts, starts.dropFirst()).first { $1 > time }?.0 ?? last
     }
 
+    /// The start of the bucket before the first one.
+    public var previousStart: Timestamp { calendar.start(1, before: calendar.start(of: from)) }
+
     /// The starts of the buckets behind the last one.
     public func following(_ count: Int) -> [Timestamp] {
         var starts: [Timestamp] = []

@@ -14,8 +14,11 @@ protocol RowReducer: AnswerReducer {
     /// Whether times matter beyond the range.
     var needsTimes: Bool { get }
 
-    /// Whether rows come with the names of their actors, if they come from segments.
+    /// Whether rows come with the names of their actors.
     var needsNames: Bool { get }
+
+    /// Called once, before anything else, with who is who.
+    mutating func know(_ identities: IdentityMap)
 
     /// Rows that the following calls name by their slot, until others are put there.
     mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable)
@@ -31,16 +34,23 @@ protocol RowReducer: AnswerReducer {
 
 extension RowReducer {
     var needsNames: Bool { false }
+
+    mutating func know(_ identities: IdentityMap) {}
 }
 
 /// A question that is answered from rows.
 protocol RowQuestion: Question where Reducer: RowReducer {
     /// What is read to answer over a range.
     func reading(over range: Range<Timestamp>) -> Reading
+
+    /// The actors whose events are read; `nil` for all.
+    func actors(_ identities: IdentityMap) -> Set<ActorKey>?
 }
 
 extension RowQuestion {
     func reading(over range: Range<Timestamp>) -> Reading { Reading(from: range.lowerBound, to: range.upperBound) }
+
+    func actors(_ identities: IdentityMap) -> Set<ActorKey>? { nil }
 }
 
 /// The events that an answer depends on, by their times. It may be more than the question's range; `nil` is as far as events are stored.
@@ -88,5 +98,33 @@ struct DayBuckets: Sendable {
         case .minutes(let minutes): Int(minutes[Int(time / Self.minute)])
         case .search(let begin, let starts): max(0, starts.partitioningIndex { $0.milliseconds > begin + Int64(time) } - 1)
         }
+    }
+}
+
+/// Rows with the buckets that they lie in.
+final class BucketRows: Sendable {
+    private let begin: Int64
+    private let times: [UInt32]
+    /// Of each row; empty where all are in ``only``.
+    private let buckets: [Int32]
+    private let only: Int
+
+    init(_ rows: EventRows, _ buckets: DayBuckets) {
+        begin = rows.day * RollupTier.day.milliseconds
+        times = rows.times
+        only = buckets.only ?? 0
+        self.buckets = buckets.only == nil ? rows.times.map { Int32(buckets[$0]) } : []
+    }
+
+    /// Milliseconds since 1970.
+    func time(of row: Int) -> Int64 { begin + Int64(times[row]) }
+
+    func bucket(of row: Int) -> Int { buckets.isEmpty ? only : Int(buckets[row]) }
+
+    /// Gives the bucket of each row; once where it is that of all.
+    @inline(__always)
+    func each(_ rows: Range<Int>, _ body: (Int) -> Void) {
+        guard !buckets.isEmpty else { return body(only) }
+        for row in rows { body(Int(buckets[row])) }
     }
 }

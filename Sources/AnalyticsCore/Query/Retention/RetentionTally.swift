@@ -2,21 +2,9 @@ internal import Algorithms
 
 /// Counts users by the periods in which they did the first and the returning event.
 struct RetentionTally: RowReducer {
-    private final class Slot: Sendable {
-        let begin: Int64
-        let times: [UInt32]
+    private struct Slot {
+        let rows: BucketRows
         let masks: RowMasks
-        /// Of each row; empty where all are in ``bucket``.
-        let buckets: [Int32]
-        let bucket: Int
-
-        init(_ rows: EventRows, _ masks: RowMasks, _ buckets: DayBuckets) {
-            begin = rows.day * RollupTier.day.milliseconds
-            times = rows.times
-            self.masks = masks
-            bucket = buckets.only ?? 0
-            self.buckets = buckets.only == nil ? rows.times.map { Int32(buckets[$0]) } : []
-        }
     }
 
     private let query: RetentionQuery
@@ -63,7 +51,7 @@ struct RetentionTally: RowReducer {
         while slots.count <= slot { slots.append(nil) }
         let buckets = days[rows.day] ?? DayBuckets(day: rows.day, starts: starts)
         days[rows.day] = buckets
-        slots[slot] = Slot(rows, try matcher.masks(rows.columns[...]), buckets)
+        slots[slot] = Slot(rows: BucketRows(rows, buckets), masks: try matcher.masks(rows.columns[...]))
     }
 
     mutating func begin(isUser: Bool) { self.isUser = isUser }
@@ -73,9 +61,9 @@ struct RetentionTally: RowReducer {
         for row in rows {
             let mask = slot.masks[row]
             guard mask != 0 else { continue }
-            let bucket = slot.buckets.isEmpty ? slot.bucket : Int(slot.buckets[row])
+            let bucket = slot.rows.bucket(of: row)
             if mask & Self.first != 0 {
-                let time = slot.begin + Int64(slot.times[row])
+                let time = slot.rows.time(of: row)
                 earliest = min(earliest, time)
                 if !query.firstEver, range.contains(time), !firsts[bucket] {
                     firsts[bucket] = true
@@ -128,6 +116,10 @@ struct RetentionTally: RowReducer {
 
     /// What it holds does not grow.
     func check() throws {}
+
+    /// As far as they are counted.
+    func size(of cohort: Int) -> Int64 { sizes[cohort] }
+    func users(of cohort: Int, in period: Int) -> Int64 { values[cohort * query.periods + period] }
 
     // MARK: The answer
 

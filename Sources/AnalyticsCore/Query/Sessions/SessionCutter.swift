@@ -55,17 +55,20 @@ final class SessionSlot: Sendable {
     private let sessions: [UInt64]
     private let marked: RowColumn
     private let marks: [Int32]
+    private let flags: RowMasks?
 
     /// - Parameters:
     ///   - sessionIds: The column of session ids.
     ///   - marked: Another column.
     ///   - marks: What the question wants to know, for each entry of that column.
-    init(_ rows: EventRows, sessionIds: RowColumn, marked: RowColumn, marks: [Int32]) {
+    ///   - flags: Bits that are added to these.
+    init(_ rows: EventRows, sessionIds: RowColumn, marked: RowColumn, marks: [Int32], flags: RowMasks? = nil) {
         begin = rows.day * RollupTier.day.milliseconds
         times = rows.times
         self.sessionIds = sessionIds
         self.marked = marked
         self.marks = marks
+        self.flags = flags
         sessions = (0..<sessionIds.entries.count).map { index in
             let entry = sessionIds.entries[index]
             guard !entry.isEmpty else { return 0 }
@@ -78,9 +81,10 @@ final class SessionSlot: Sendable {
 
     func append(_ rows: Range<Int>, to events: inout [SessionCutter.Event]) {
         for row in rows {
+            var mark = marks[marked.code(of: row)]
+            if let flags { mark |= Int32(truncatingIfNeeded: flags[row]) }
             events.append(
-                SessionCutter.Event(
-                    time: begin + Int64(times[row]), session: sessions[sessionIds.code(of: row)], mark: marks[marked.code(of: row)]))
+                SessionCutter.Event(time: begin + Int64(times[row]), session: sessions[sessionIds.code(of: row)], mark: mark))
         }
     }
 }
@@ -114,6 +118,17 @@ struct SessionEvents: Sendable {
     mutating func cut(gap: Int64, starting range: Range<Int64>, _ body: (UnsafeBufferPointer<SessionCutter.Event>) -> Void) {
         guard !events.isEmpty else { return }
         SessionCutter.cut(&events, gap: gap, starting: range, body)
+        events.removeAll(keepingCapacity: true)
+    }
+
+    /// Gives each of them, in any order.
+    func each(_ body: (SessionCutter.Event) -> Void) { events.forEach(body) }
+
+    /// Gives all of them in the order of time, and lets them go.
+    mutating func sorted(_ body: (UnsafeBufferPointer<SessionCutter.Event>) -> Void) {
+        guard !events.isEmpty else { return }
+        if zip(events, events.dropFirst()).contains(where: { $0.time > $1.time }) { events.sort { $0.time < $1.time } }
+        events.withUnsafeBufferPointer(body)
         events.removeAll(keepingCapacity: true)
     }
 }

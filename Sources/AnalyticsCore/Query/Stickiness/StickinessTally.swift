@@ -1,0 +1,61 @@
+/// Counts users by the number of buckets in which they have events.
+struct StickinessTally: RowReducer {
+    private let query: StickinessQuery
+    private var slots: [BucketRows?] = []
+    private var days: [Int64: DayBuckets] = [:]
+    private var isUser = false
+    /// Of each bucket the last actor that was seen there.
+    private var seen: [Int32]
+    private var actor: Int32 = 0
+    /// Of the present user.
+    private var count = 0
+    private var exactly: [Int64]
+
+    init(_ query: StickinessQuery) {
+        self.query = query
+        seen = Array(repeating: 0, count: query.starts.count)
+        exactly = Array(repeating: 0, count: query.starts.count)
+    }
+
+    var fields: [RowField] { [] }
+    var isByActor: Bool { true }
+    var needsTimes: Bool { query.starts.count > 1 }
+
+    mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable) {
+        while slots.count <= slot { slots.append(nil) }
+        let buckets = days[rows.day] ?? DayBuckets(day: rows.day, starts: query.starts)
+        days[rows.day] = buckets
+        slots[slot] = BucketRows(rows, buckets)
+    }
+
+    mutating func begin(isUser: Bool) {
+        actor += 1
+        self.isUser = isUser
+    }
+
+    mutating func add(slot: Int, _ rows: Range<Int>) {
+        guard isUser, let slot = slots[slot] else { return }
+        slot.each(rows) { touch($0) }
+    }
+
+    private mutating func touch(_ bucket: Int) {
+        guard seen[bucket] != actor else { return }
+        seen[bucket] = actor
+        count += 1
+    }
+
+    mutating func end() {
+        if count > 0 { exactly[count - 1] += 1 }
+        count = 0
+    }
+
+    /// What it holds does not grow.
+    func check() throws {}
+
+    func answer() throws -> Stickiness { Stickiness(exactly: exactly) }
+
+    /// Those who were there in a number of buckets or more, as far as they are counted.
+    func users(inAtLeast count: Int) -> Int64 { exactly[(count - 1)...].reduce(0, +) }
+
+    func users(in count: Int) -> Int64 { exactly[count - 1] }
+}
