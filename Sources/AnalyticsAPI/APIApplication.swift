@@ -83,6 +83,7 @@ extension RouteTable {
                     body: BodyReader(limit: BodyNode.maximumBytes, budget: bodies), answers: answers
                 ).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
+            routes += UserRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes
             routes +=
                 GraphiteRoutes(

@@ -44,6 +44,37 @@ struct AnswerTableTests {
                 == "cohort,size,period 0,period 1\r\n2026-03-01,3,3,1\r\n2026-03-02,1,0,0")
     }
 
+    @Test func lifecycleStickinessAndPathsHaveTables() throws {
+        #expect(
+            try table(
+                #"{"buckets":["2026-03-01"],"series":{"new":[1],"returning":[2],"resurrecting":[3],"dormant":[4]}}"#
+            ).text(.csv) == "bucket,new,returning,resurrecting,dormant\r\n2026-03-01,1,2,3,4")
+        #expect(
+            try table(#"{"users":3,"values":[{"intervals":1,"users":2,"atLeast":3},{"intervals":2,"users":1,"atLeast":1}]}"#).text(.csv)
+                == "intervals,users,atLeast\r\n1,2,3\r\n2,1,1")
+        let first = #"{"step":0,"paths":3,"users":2,"nodes":[{"key":null,"paths":3,"users":2}],"otherNodes":0,"edges":[],"otherEdges":0}"#
+        let second =
+            #"{"step":1,"paths":2,"users":2,"nodes":[],"otherNodes":2,"edges":[{"from":null,"to":7,"paths":1,"users":1}],"otherEdges":1}"#
+        #expect(
+            try table(#"{"steps":[\#(first),\#(second)]}"#).text(.csv)
+                == "step,from,to,paths,users\r\n0,,(none),3,2\r\n1,(none),7,1,1\r\n1,,(other),1,")
+    }
+
+    @Test func peopleAndAUserHaveTables() throws {
+        let people = #"[{"userId":"ann","first":"f","last":"l","events":2},{"anonymousId":"d1","first":null,"last":null,"events":0}]"#
+        #expect(
+            try table(#"{"total":5,"people":\#(people),"nextCursor":null}"#).text(.csv)
+                == "id,kind,first,last,events\r\nann,userId,f,l,2\r\nd1,anonymousId,,,0\r\n(total),,,,5")
+        #expect(
+            try table(#"{"userId":"ann","events":3,"types":[{"type":"view","events":2}],"otherTypes":1}"#).text(.csv)
+                == "type,events\r\nview,2\r\n(other),1\r\n(total),3")
+        let command = try #require(try Analytics.parseAsRoot(["query", "user", "id=a/b", "limit=3"]) as? Query)
+        #expect(command.path == "/api/v1/users/a%2Fb?limit=3")
+        for wrong in [["user"], ["user", "limit=1"], ["topn", "id=a"], ["people"]] {
+            #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["query"] + wrong) }
+        }
+    }
+
     @Test func aBodyGoesWithTheQuestionsThatHaveOne() throws {
         let command = try #require(try Analytics.parseAsRoot(["query", "funnels", "--body", "{}"]) as? Query)
         #expect(command.question.hasBody && command.body == "{}")

@@ -351,6 +351,7 @@ struct ProofContractTests {
         #"/api/v1/analytics/funnels {"steps":[{"types":["t0"]},{"types":["t1"]}],"order":"any","windowSeconds":60,"from":"2026-02-27T00:00:00Z"}"#,
         #"/api/v1/analytics/retention {"first":{"types":["t0"]},"firstEver":true,"mode":"unbounded","filters":{"data":{"amount":[1.5,2.5,null]}}}"#,
         #"/api/v1/analytics/retention {"periods":3,"interval":"week","tz":"Asia/Kathmandu"}"#,
+        #"/api/funnels {"steps":["t0","t1"],"window_seconds":3600}"#,
     ]
 
     private func run(_ desk: Desk, _ random: inout Seeded) async throws {

@@ -18,6 +18,7 @@ enum ProblemCode: String, CaseIterable {
     case insufficientScope = "insufficient_scope"
     case notFound = "not_found"
     case eventNotFound = "event_not_found"
+    case userNotFound = "user_not_found"
     case erasureNotFound = "erasure_not_found"
     case methodNotAllowed = "method_not_allowed"
     case bodyTooLarge = "body_too_large"
@@ -40,7 +41,7 @@ enum ProblemCode: String, CaseIterable {
             .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
         case .insufficientScope: .forbidden
-        case .notFound, .eventNotFound, .erasureNotFound: .notFound
+        case .notFound, .eventNotFound, .userNotFound, .erasureNotFound: .notFound
         case .tooManyErasures: .unprocessableContent
         case .methodNotAllowed: .methodNotAllowed
         case .bodyTooLarge: .contentTooLarge
@@ -70,6 +71,7 @@ enum ProblemCode: String, CaseIterable {
         case .insufficientScope: "The key may not do this"
         case .notFound: "There is nothing here"
         case .eventNotFound: "There is no such event"
+        case .userNotFound: "There is no such user"
         case .erasureNotFound: "There is no such erasure"
         case .tooManyErasures: "The project has as many erasures as it may have"
         case .methodNotAllowed: "The method is not allowed here"

@@ -60,6 +60,33 @@ extension AnalyticsRoutes {
         return exclusions
     }
 
+    /// In short: steps are types.
+    func shortFunnels(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let question = try await questionBody(asked, ["steps", "window_seconds"])
+        guard let nodes = try question.members["steps"]?.elements(FunnelQuery.stepCounts, "types") else {
+            throw question.members.missing("steps", "an array of 2 to 10 types, such as [\"signup\",\"purchase\"].")
+        }
+        var names: [String] = []
+        for node in nodes { names.append(try node.text()) }
+        let (range, selection) = try question.range(nil)
+        let query = FunnelQuery(
+            selection, steps: names.map { EventPattern(types: [$0]) },
+            windowSeconds: try question.members["window_seconds"]?.integer(in: FunnelQuery.windows) ?? FunnelQuery.defaultWindow)
+        let answered = try await asked.engine.funnel(query, question.age(), for: asked.asker)
+        let steps = answered.answer.steps
+        let list = JSONPart.list("steps", of: Array(zip(names, steps.indices))) { step, writer in
+            writer.beginObject()
+            writer.member("name", step.0)
+            writer.member("users", steps[step.1].users)
+            writer.key("rate")
+            writer.double(Funnel.shareOfFirst(steps, step.1) ?? 0)
+            writer.endObject()
+        }
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: answered.answer.size,
+            capacity: answered.answer.size, parts: list, settled: question.settled(range))
+    }
+
     // MARK: Retention
 
     /// Buckets of dates, of which there are whole ones before and behind the range.

@@ -26,12 +26,15 @@ struct AnalyticsRoutes: Sendable {
             QuestionRoute("/api/v1/analytics/stickiness", stickiness),
             QuestionRoute("/api/v1/analytics/paths", paths),
             QuestionRoute("/api/trends", trends),
+            QuestionRoute("/api/funnels", reader: body, shortFunnels),
         ]
     }
 
     var routes: [Route] {
         let responder = QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers)
-        return questions.flatMap(responder.routes) + [Route(.get, "/stats", .read, stats)]
+        return questions.flatMap(responder.routes) + [
+            Route(.post, "/api/v1/analytics/people", .read, people), Route(.get, "/stats", .read, stats),
+        ]
     }
 
     func question(_ asked: AskedQuestion, _ allowed: [String], hasInterval: Bool = true) async throws -> QuestionParameters {

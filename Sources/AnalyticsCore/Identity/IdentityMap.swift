@@ -2,8 +2,8 @@
 struct IdentityMap: Sendable {
     /// By the anonymous id's key.
     let users: [ActorKey: ActorKey]
-    /// Users that an anonymous id belongs to.
-    let joined: Set<ActorKey>
+    /// Users that an anonymous id belongs to, and their ids.
+    let joined: [ActorKey: BytewiseString]
     /// Depends on every link, and on no order: answers are cached under it.
     let digest: Int64
 
@@ -29,11 +29,11 @@ struct IdentityMap: Sendable {
         }
         var digest: UInt64 = 0
         users = first.mapValues { ActorKey(.user, $0.link.user.text) }
+        joined = Dictionary(first.values.map { (ActorKey(.user, $0.link.user.text), $0.link.user) }) { name, _ in name }
         for (anonymous, user) in users {
             // Both are as good as random already; their parts are mixed so that no two pairs exchange users unseen.
             digest &+= (anonymous.low ^ (user.high &* 0x9E37_79B9_7F4A_7C15)) &* (user.low | 1)
         }
-        joined = Set(users.values)
         self.digest = Int64(bitPattern: digest)
     }
 
@@ -41,5 +41,5 @@ struct IdentityMap: Sendable {
     func actor(_ key: ActorKey) -> ActorKey { users[key] ?? key }
 
     /// Whether events of several actors are of this one.
-    func isMerged(_ key: ActorKey) -> Bool { users[key] != nil || joined.contains(key) }
+    func isMerged(_ key: ActorKey) -> Bool { users[key] != nil || joined[key] != nil }
 }

@@ -36,10 +36,14 @@ public struct EventReader: Sendable {
 
     /// When the first selected event happened.
     func oldest(_ selection: Selection, for asker: Asker) async throws -> Timestamp? {
+        try await scanning(selection, for: asker, into: FirstEvent()).timestamp
+    }
+
+    func scanning<Reducer: EventScanReducer>(_ selection: Selection, for asker: Asker, into reducer: Reducer) async throws -> Reducer {
         try await asker.whileWaiting {
             try await gate {
                 let range = (selection.from ?? .earliest)..<(selection.to ?? Range.always.upperBound)
-                return try await store.scanEvents(selection, in: [range], reading: [], into: FirstEvent()).timestamp
+                return try await store.scanEvents(selection, in: [range], reading: [], into: reducer)
             }
         }
     }

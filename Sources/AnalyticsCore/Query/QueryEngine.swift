@@ -71,7 +71,8 @@ public struct QueryEngine: Sendable {
     private func answer<Q: RowQuestion>(
         to question: Q, reading range: Range<Timestamp>, for asker: Asker
     ) async throws -> (answer: Q.Answer, cached: Bool) {
-        let (project, reducer) = (question.selection.project, question.reducer(over: range))
+        let project = question.selection.project
+        var prepared = question.reducer(over: range)
         let reading = try await bounds(of: question.reading(over: range), project)
         if let record = source.record {
             // Before the identities are read: they may be newer than the versions, and not older.
@@ -79,13 +80,17 @@ public struct QueryEngine: Sendable {
         }
         async let generation = generation(of: reading, project)
         // Events outside of the range may join users, so answers are cached under what they say.
-        let identities = reducer.isByActor ? try await identities.map(of: project, for: asker) : .empty
-        if reducer.isByActor { source.record?.add(identities: identities.digest) }
+        let identities = prepared.isByActor ? try await identities.map(of: project, for: asker) : .empty
+        if prepared.isByActor { source.record?.add(identities: identities.digest) }
+        prepared.know(identities)
+        let empty = prepared
         return try await answer(
             to: question, over: range, reading: reading, at: try await generation, under: identities.digest, for: asker
         ) {
-            let reader = RowReader(store: store, selection: question.selection, range: reading, identities: identities, source: source)
-            let reducer = try await reader.read(into: reducer)
+            let reader = RowReader(
+                store: store, selection: question.selection, range: reading, identities: identities, source: source,
+                actors: question.actors(identities))
+            let reducer = try await reader.read(into: empty)
             try await store.checkUncut(project, from: range.lowerBound, reading: reading.lowerBound)
             return try reducer.answer()
         }
@@ -127,6 +132,16 @@ public struct QueryEngine: Sendable {
         }
         let start = min(max(from ?? .earliest, .earliest), .latest)
         return start..<max(start + .milliseconds(1), min(to ?? .latest, .latest + .milliseconds(1)))
+    }
+
+    func identityMap(of project: ProjectID, for asker: Asker) async throws -> IdentityMap {
+        try await identities.map(of: project, for: asker)
+    }
+
+    /// The first moment of a project whose events are all stored; `nil` where none are deleted.
+    func firstStored(of project: ProjectID) async throws -> Timestamp? {
+        guard let record = try await store.newestRecords(of: [project]).first, record.watermark != nil else { return nil }
+        return Timestamp(minute: record.firstWholeMinute)
     }
 
     /// One that may be some seconds old.

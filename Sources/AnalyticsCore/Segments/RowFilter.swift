@@ -20,7 +20,9 @@ struct RowFilter: Sendable {
     }
 
     /// `nil` for a selection that segments do not tell.
-    init?(_ selection: Selection) {
+    ///
+    /// - Parameter actors: Of which rows must be besides; all when `nil`.
+    init?(_ selection: Selection, actors: Set<ActorKey>? = nil) {
         guard selection.correlationIds.isEmpty, selection.anonymousIds.isEmpty else { return nil }
         var fields: [RowField] = []
         var keys: [Set<GroupKey>] = []
@@ -38,9 +40,12 @@ struct RowFilter: Sendable {
             fields.append(Self.bot)
             keys.append([.boolean(true)])
         }
-        self.init(
-            fields: fields, keys: keys,
-            actors: selection.userIds.isEmpty ? nil : Set(selection.userIds.map { ActorKey(.user, $0) }))
+        var wanted = actors
+        if !selection.userIds.isEmpty {
+            let users = Set(selection.userIds.map { ActorKey(.user, $0) })
+            wanted = actors?.intersection(users) ?? users
+        }
+        self.init(fields: fields, keys: keys, actors: wanted)
     }
 
     /// The rows that are selected and lie in these times. Their columns are those of the reducer, then those of the filter.

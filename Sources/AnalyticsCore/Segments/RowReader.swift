@@ -13,6 +13,8 @@ struct RowReader: Sendable {
     /// For reducers by actor.
     let identities: IdentityMap
     var source = AnswerSource.stored
+    /// Those whose events are read; `nil` for all.
+    var actors: Set<ActorKey>?
 
     /// Days whose versions and heads are read at a time.
     private static let daysAtATime: Int64 = 400
@@ -37,7 +39,7 @@ struct RowReader: Sendable {
     }
 
     private func read<Reducer: RowReducer>(_ unreadable: Set<Int64>, into reducer: Reducer) async throws -> Reducer {
-        guard let filter = RowFilter(selection), !reducer.fields.contains(.anonymousId) else {
+        guard let filter = RowFilter(selection, actors: actors), !reducer.fields.contains(.anonymousId) else {
             source.record?.add(events: [range])
             return try await scan([range], into: reducer)
         }
@@ -73,7 +75,7 @@ struct RowReader: Sendable {
     private func scan<Reducer: RowReducer>(
         _ ranges: [Range<Timestamp>], of share: ActorShare? = nil, into reducer: Reducer
     ) async throws -> ScannedRows<Reducer> {
-        let collector = ScannedRows(reducer, of: share)
+        let collector = ScannedRows(reducer, of: share, actors)
         guard !ranges.isEmpty else { return collector }
         var scanned = try await store.scanEvents(
             selection, in: ranges, reading: reducer.fields.compactMap(\.path), into: collector)
@@ -178,6 +180,7 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     private var failure: (any Error)?
     /// The actors whose events are taken; all when `nil`.
     private let share: ActorShare?
+    private let actors: Set<ActorKey>?
 
     /// Rows given on at a time.
     private static var rowsAtATime: Int { 16_384 }
@@ -185,17 +188,19 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     /// Bytes of rows that are kept.
     static var byteLimit: Int { 64 << 20 }
 
-    init(_ reducer: Reducer, of share: ActorShare? = nil) {
+    init(_ reducer: Reducer, of share: ActorShare? = nil, _ actors: Set<ActorKey>? = nil) {
         self.reducer = reducer
         self.share = share
+        self.actors = actors
     }
 
     mutating func add(_ event: ScannedEvent) -> Bool {
         if let share, !share.holds(event) { return true }
+        if let actors, !actors.contains(ActorName(event)?.key ?? .none) { return true }
         if event.timestamp.day != day || (!reducer.isByActor && builder?.count ?? 0 >= Self.rowsAtATime) { close() }
         if builder == nil {
             day = event.timestamp.day
-            builder = RowsBuilder(day: event.timestamp.day, fields: reducer.fields, hasNames: false)
+            builder = RowsBuilder(day: event.timestamp.day, fields: reducer.fields, hasNames: reducer.needsNames)
         }
         builder?.add(event)
         // An event may have a quarter of a megabyte.

@@ -13,7 +13,7 @@ struct Query: AsyncParsableCommand {
             analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>]
             """,
         discussion: """
-            QUESTION is the last part of a route under /api/v1/analytics, or `counts`; parameters are those of the route (/docs lists them). \
+            QUESTION is the last part of a route under /api/v1/analytics, `counts`, or `user`, whose id is a parameter; parameters are those of the route (/docs lists them). \
             Examples:
 
               analytics query timeseries interval=hour tz=Europe/Berlin
@@ -23,6 +23,11 @@ struct Query: AsyncParsableCommand {
               analytics query sessions interval=day gapMinutes=15
               analytics query funnels --body '{"steps":[{"types":["view"]},{"types":["order"]}]}'
               analytics query retention --body @retention.json --format csv
+              analytics query lifecycle interval=week
+              analytics query stickiness from=2026-03-01T00:00:00Z
+              analytics query paths start=view groupBy=data.page steps=3
+              analytics query people --body '{"question":"lifecycle","bucket":"2026-03-01T00:00:00Z","state":"new"}'
+              analytics query user id=ann
             """)
 
     enum Question: String, CaseIterable, ExpressibleByArgument {
@@ -32,14 +37,15 @@ struct Query: AsyncParsableCommand {
         case sessions
         case funnels
         case retention
+        case lifecycle
+        case stickiness
+        case paths
+        case people
+        case user
         case counts
 
         /// Whether it is sent as a JSON object, and not as parameters.
-        var hasBody: Bool { self == .funnels || self == .retention }
-
-        var path: String {
-            self == .counts ? "/api/v1/events/counts" : "/api/v1/analytics/\(rawValue)"
-        }
+        var hasBody: Bool { self == .funnels || self == .retention || self == .people }
     }
 
     enum Format: String, CaseIterable, ExpressibleByArgument {
@@ -61,7 +67,7 @@ struct Query: AsyncParsableCommand {
 
     @Option(help: "Whether events of known bots count; without it they do not, except in `counts`, which always has them.")
     var bots: Bots?
-    @Option(help: "Of funnels and retention: the question as a JSON object, or @ and the name of a file with it.")
+    @Option(help: "Of funnels, retention and people: the question as a JSON object, or @ and the name of a file with it.")
     var body: String?
 
     @Option(help: "How to print the answer.")
@@ -73,6 +79,9 @@ struct Query: AsyncParsableCommand {
     func validate() throws {
         for parameter in parameters where !parameter.containsUTF8("=") {
             throw ValidationError("'\(parameter)' is no parameter: write NAME=VALUE, such as interval=hour")
+        }
+        guard (question == .user) == parameters.contains(where: { $0.starts(withUTF8: "id=") }) else {
+            throw ValidationError(question == .user ? "user takes id=ID" : "'id' is a parameter of user alone")
         }
         if bots == .exclude, question == .counts { throw ValidationError("'counts' always has the events of bots") }
         guard question.hasBody == (body != nil), body == nil || (parameters.isEmpty && bots == nil) else {
@@ -86,7 +95,7 @@ struct Query: AsyncParsableCommand {
     func run() async throws {
         let settings = try await CommandSettings.read()
         let base = url ?? "http://127.0.0.1:\(settings.server.port)"
-        var request = HTTPClientRequest(url: base + question.path + Self.query(parameters + botParameter))
+        var request = HTTPClientRequest(url: base + path)
         request.headers.add(name: "accept", value: "application/json")
         if let body {
             request.method = .POST
@@ -105,6 +114,19 @@ struct Query: AsyncParsableCommand {
         print(format == .json ? String(decoding: body, as: UTF8.self) : try AnswerTable(body).text(format))
     }
 
+    /// Of the question, with its query.
+    var path: String {
+        let ids = parameters.filter { $0.starts(withUTF8: "id=") }.map { Self.encoded($0.trimmingUTF8(first: 3)) }
+        let others = parameters.filter { question != .user || !$0.starts(withUTF8: "id=") }
+        let path =
+            switch question {
+            case .counts: "/api/v1/events/counts"
+            case .user: "/api/v1/users/" + ids.joined(separator: ",")
+            default: "/api/v1/analytics/\(question.rawValue)"
+            }
+        return path + Self.query(others + botParameter)
+    }
+
     private var botParameter: [String] {
         guard let bots, question != .counts else { return [] }
         return ["bots=\(bots.rawValue)"]
@@ -119,12 +141,16 @@ struct Query: AsyncParsableCommand {
     }
 
     private static func query(_ parameters: [String]) -> String {
-        var allowed = CharacterSet.alphanumerics.intersection(CharacterSet(charactersIn: Unicode.Scalar(0)..<Unicode.Scalar(128)))
-        allowed.insert(charactersIn: "-._~:")
         let pairs = parameters.compactMap { $0.cutUTF8(atFirst: "=") }.map { name, value in
-            [name, value].map { String($0).addingPercentEncoding(withAllowedCharacters: allowed) ?? "" }.joined(separator: "=")
+            [name, value].map { encoded(String($0)) }.joined(separator: "=")
         }
         return pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&")
+    }
+
+    private static func encoded(_ text: String) -> String {
+        var allowed = CharacterSet.alphanumerics.intersection(CharacterSet(charactersIn: Unicode.Scalar(0)..<Unicode.Scalar(128)))
+        allowed.insert(charactersIn: "-._~:")
+        return text.addingPercentEncoding(withAllowedCharacters: allowed) ?? ""
     }
 
     private static func problem(_ body: Data) -> String? {
@@ -147,8 +173,26 @@ struct AnswerTable {
         guard let object = try JSONSerialization.jsonObject(with: answer) as? [String: Any] else {
             throw CommandFailure("the service's answer is no JSON object")
         }
-        if let steps = object["steps"] as? [[String: Any]] {
+        if let steps = object["steps"] as? [[String: Any]], steps.first?["nodes"] != nil {
+            self.init(paths: steps)
+        } else if let steps = object["steps"] as? [[String: Any]] {
             self.init(funnel: object, steps)
+        } else if let people = object["people"] as? [[String: Any]] {
+            let kinds = ["userId", "anonymousId", "visitorId"]
+            self.init(
+                columns: ["id", "kind", "first", "last", "events"],
+                rows: people.map { person in
+                    let kind = kinds.first { person[$0] != nil } ?? ""
+                    return [Self.text(person[kind]), kind] + ["first", "last", "events"].map { Self.text(person[$0]) }
+                } + [["(total)", "", "", "", Self.text(object["total"])]])
+        } else if let values = object["values"] as? [[String: Any]] {
+            let names = ["intervals", "users", "atLeast"]
+            self.init(columns: names, rows: values.map { value in names.map { Self.text(value[$0]) } })
+        } else if let types = object["types"] as? [[String: Any]] {
+            self.init(
+                columns: ["type", "events"],
+                rows: types.map { [Self.text($0["type"]), Self.text($0["events"])] }
+                    + [["(other)", Self.text(object["otherTypes"])], ["(total)", Self.text(object["events"])]])
         } else if let cohorts = object["cohorts"] as? [[String: Any]] {
             let periods = (cohorts.first?["values"] as? [Any])?.count ?? 0
             self.init(
@@ -167,8 +211,10 @@ struct AnswerTable {
             add(object, "")
             if let values = object["values"] as? [Any] { columns.append((object["sessions"] == nil ? "users" : "sessions", values)) }
             if let more = object["series"] as? [String: [Any]] {
-                for name in ["users", "medianSeconds", "p90Seconds", "eventsPerSession", "bounceRate"] {
-                    columns.append((name, more[name] ?? []))
+                for name in [
+                    "users", "medianSeconds", "p90Seconds", "eventsPerSession", "bounceRate", "new", "returning", "resurrecting", "dormant",
+                ] {
+                    if let values = more[name] { columns.append((name, values)) }
                 }
             }
             if let earlier = object["compare"] as? [String: Any] {
@@ -208,6 +254,24 @@ struct AnswerTable {
             columns: ["group", "step"] + members,
             rows: groups.flatMap { name, steps in
                 steps.enumerated().map { number, step in [name, "\(number + 1)"] + members.map { Self.text(step[$0]) } }
+            })
+    }
+
+    /// A row for each edge, and for each key at which paths begin.
+    private init(paths steps: [[String: Any]]) {
+        func rows(_ step: [String: Any], _ list: [[String: Any]], _ others: Any?, _ ends: ([String: Any]) -> [String]) -> [[String]] {
+            let number = Self.text(step["step"])
+            let listed = list.map { [number] + ends($0) + [Self.text($0["paths"]), Self.text($0["users"])] }
+            return (others as? NSNumber)?.int64Value == 0 ? listed : listed + [[number, "", "(other)", Self.text(others), ""]]
+        }
+        self.init(
+            columns: ["step", "from", "to", "paths", "users"],
+            rows: steps.flatMap { step in
+                (step["step"] as? NSNumber)?.int64Value == 0
+                    ? rows(step, step["nodes"] as? [[String: Any]] ?? [], step["otherNodes"]) { ["", Self.name($0["key"])] }
+                    : rows(step, step["edges"] as? [[String: Any]] ?? [], step["otherEdges"]) {
+                        [Self.name($0["from"]), Self.name($0["to"])]
+                    }
             })
     }
 

@@ -138,6 +138,9 @@ struct FunnelTally: RowReducer {
         if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
+    /// As far as they are counted.
+    func users(reaching step: Int) -> Int64 { users[step - 1] }
+
     // MARK: The answer
 
     func answer() throws -> Funnel {

@@ -159,6 +159,9 @@ struct RowTimeseriesTally: RowReducer {
         if bytes > Self.byteLimit { throw QueryTooLargeError(.tooManyKeys) }
     }
 
+    /// Users in a bucket, or in the whole range, as far as they are counted.
+    func users(in bucket: Int?) -> Int64 { counts[all * width + (bucket ?? width - 1)] }
+
     // MARK: The answer
 
     func answer() throws -> Timeseries {
