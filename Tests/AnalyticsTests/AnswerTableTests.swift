@@ -70,7 +70,7 @@ struct AnswerTableTests {
                 == "type,events\r\nview,2\r\n(other),1\r\n(total),3")
         let command = try #require(try Analytics.parseAsRoot(["query", "user", "id=a/b", "limit=3"]) as? Query)
         #expect(command.path == "/api/v1/users/a%2Fb?limit=3")
-        for wrong in [["user"], ["user", "limit=1"], ["topn", "id=a"], ["people"]] {
+        for wrong in [["user"], ["user", "id=a", "id=b"], ["user", "limit=1"], ["topn", "id=a"], ["people"]] {
             #expect(throws: (any Error).self) { try Analytics.parseAsRoot(["query"] + wrong) }
         }
     }

@@ -466,6 +466,9 @@ class Sentences(unittest.TestCase):
         self.assertEqual(ask("uniques", now=moment("2026-03-29T00:00:00Z"), **question)["incompleteFrom"], "2026-03-29T00:00:00+00:00")
         self.assertEqual(ask("uniques", now=moment("2026-03-28T23:59:59.999Z"), **question)["incompleteFrom"], "2026-03-28T00:00:00+00:00")
         self.assertIsNone(ask("uniques", now=moment("2026-03-30T00:00:00Z"), **question)["incompleteFrom"])
+        self.assertIsNone(ask("uniques", now=moment("2026-03-29T12:00:00Z"), **question)["incompleteFrom"])
+        for now, expected in [("2026-03-29T23:59:59Z", "2026-03-29T00:00:00+00:00"), ("2026-03-30T00:00:00Z", None)]:
+            self.assertEqual(ask("lifecycle", now=moment(now), **question)["incompleteFrom"], expected)
 
     def test_a_day_is_compared_with_the_same_day_of_the_week_before_by_the_clock(self):
         answer = ask("timeseries", **BERLIN, begin="2026-03-30T00:00:00+02:00", to="2026-03-31T00:00:00+02:00", compare="previous", groupBy="type")

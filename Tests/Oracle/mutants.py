@@ -257,6 +257,16 @@ class BucketsEndWithTheRange(Oracle):
         return super().incomplete_from(place, [*bounds[:-1], end] if bounds else [], end, now)
 
 
+class AllBucketsAreWhole(Oracle):
+    def parts(self, route, bounds, end):
+        return bounds
+
+
+class NoBucketIsWhole(Oracle):
+    def parts(self, route, bounds, end):
+        return [*bounds[:-1], end] if bounds else []
+
+
 class LastBucketIsIncomplete(Oracle):
     def incomplete_from(self, place, bounds, end, now):
         return place.text(bounds[-2]) if bounds and bounds[-1] > now else None

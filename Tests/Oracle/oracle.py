@@ -95,7 +95,7 @@ class Oracle:
         bounds = [] if route in ("topn", "funnels", "paths") else self.bounds(place, question.interval, begin, end)
         common = {
             "from": place.text(begin), "to": place.text(end), "tz": place.name, "asOf": zone("UTC").text(now),
-            "incompleteFrom": self.incomplete_from(place, bounds, end, now)}
+            "incompleteFrom": self.incomplete_from(place, self.parts(route, bounds, end), end, now)}
         answer = {**common, **getattr(self, route)(question, place, begin, end, bounds)}
         if route == "retention":
             answer["incompleteFrom"] = self.incomplete_from(place, answer.pop("edges"), end, now)
@@ -263,6 +263,10 @@ class Oracle:
 
     def named(self, place, bounds, begin):
         return [place.text(start) for start in bounds[:-1]]
+
+    def parts(self, route, bounds, end):
+        """What is asked about of each bucket: of the last one what the range has of it, but all where buckets are whole."""
+        return bounds if route == "lifecycle" or not bounds else [*bounds[:-1], end]
 
     def incomplete_from(self, place, bounds, end, now):
         for start, over in zip(bounds, bounds[1:]):

@@ -190,6 +190,7 @@ extension BodyNode {
         var pairs: [String] = []
         for (name, value) in members {
             let node = BodyNode(value: value, path: "\(path).\(name.clipped)")
+            if name.equalsUTF8("explain") { throw node.invalid("goes with the question alone: lists of users have no proof.") }
             var nodes = [node]
             if case .array = value { nodes = try node.elements(0...QueryParameters.maximumValues, "values") }
             for value in nodes { pairs.append("\(PercentEncoding.encode(name))=\(PercentEncoding.encode(try value.scalarText()))") }

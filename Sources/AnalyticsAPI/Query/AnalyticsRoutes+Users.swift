@@ -10,7 +10,8 @@ extension AnalyticsRoutes {
         let answered = try await asked.engine.lifecycle(query, question.age(.users, now: asked.now), for: asked.asker)
         let (range, answer) = (question.range, answered.answer)
         let begin = JSONPart.once { writer in
-            QuestionResponse.common(range, asOf: answered.asOf, to: &writer)
+            QuestionResponse.common(
+                range, asOf: answered.asOf, hasBuckets: false, incompleteFrom: range.openBucket(at: answered.asOf), to: &writer)
             writer.member("interval", range.interval.rawValue)
         }
         let seriesBegin = JSONPart.once { writer in

@@ -11,7 +11,7 @@ struct UserRoute: Sendable {
     /// Of what answers hold until they are written.
     let answers: ByteBudget
 
-    private static let limits = 0...100
+    private static let limits = 0...UserProfile.newestLimit
     private static let defaultLimit = 10
 
     private enum Kind: String, CaseIterable {
@@ -55,7 +55,9 @@ struct UserRoute: Sendable {
             writer.member("events", type.events)
             writer.endObject()
         }
-        let ids = JSONPart.list("anonymousIds", of: anonymousIds) { id, writer in writer.string(id) }
+        let ids = JSONPart.list("anonymousIds", of: Array(anonymousIds.prefix(EventReader.anonymousIdLimit))) { id, writer in
+            writer.string(id)
+        }
         return .json(
             headers: [.xCache: answered.isCached ? "HIT" : "MISS"], capacity: 1_024 + newest.count * 512, holding: lease,
             [begin] + types + ids + JSONPart.list("newest", of: newest) { $1.event($0) })

@@ -13,7 +13,7 @@ public struct QueryEngine: Sendable {
     /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
     private static let longestAsAsked: Int64 = 500
     /// How often the beginning of what is stored is looked up again, where it has moved while it was read.
-    private static let readings = 2
+    static let readings = 2
     /// 1972-01-01. Before, offsets of zones may cut minutes, and each costs queries of its own: only where there are events.
     private static let wholeQuarters = Timestamp(day: 730)
 

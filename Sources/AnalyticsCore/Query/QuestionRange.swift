@@ -45,6 +45,11 @@ public struct QuestionRange: Sendable {
         return zip(starts, starts.dropFirst()).first { $1 > time }?.0 ?? last
     }
 
+    /// The same where all of each bucket counts, also what the range leaves out.
+    public func openBucket(at time: Timestamp) -> Timestamp? {
+        zip(starts, starts.dropFirst() + following(1)).first { $1 > time }?.0
+    }
+
     /// The start of the bucket before the first one.
     public var previousStart: Timestamp { calendar.start(1, before: calendar.start(of: from)) }
 

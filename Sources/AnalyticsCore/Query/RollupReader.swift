@@ -54,17 +54,22 @@ struct RollupReader<Reducer: GroupReducer> {
 
     /// Days that are kept, and the others from the store.
     private mutating func addDays(_ days: [Range<Int64>]) async throws {
-        guard case .stored = source, !days.isEmpty else { return try await addBuckets(.day, days) }
-        // Read before anything of the days. A day without a version has no event that was acknowledged.
-        let versions = try await store.versions(.day, project: selection.project, in: days)
-        let (kept, others) = await keptDays.find(versions, of: selection.project)
-        // What a table does not tell is finer than it, whether the table is kept or not.
-        let untold = add(kept, .day).map(\.key.index)
-        try reducer.check()
-        let rest = coalesce((others + untold).sorted(), acrossGapsOf: 30) { day in
-            versions[day] == nil && days.contains { $0.contains(day) }
+        guard case .stored = source else { return try await addBuckets(.day, days) }
+        for days in slices(days, length: Self.longestStep) {
+            try Task.checkCancellation()
+            // Read before anything of the days. A day without a version has no event that was acknowledged.
+            let versions = try await store.versions(.day, project: selection.project, in: days)
+            let (kept, others) = await keptDays.find(versions, of: selection.project)
+            // What a table does not tell is finer than it, whether the table is kept or not.
+            let untold = add(kept, .day).map(\.key.index)
+            try reducer.check()
+            let rest = Set(others + untold)
+            // Within a range, days without a version may be passed over.
+            let ranges = days.flatMap { range in
+                coalesce(range.filter(rest.contains), acrossGapsOf: 30) { versions[$0] == nil }
+            }
+            try await addBuckets(.day, ranges)
         }
-        try await addBuckets(.day, rest)
     }
 
     private mutating func addBuckets(_ tier: RollupTier, _ ranges: [Range<Int64>]) async throws {

@@ -80,8 +80,8 @@ struct Query: AsyncParsableCommand {
         for parameter in parameters where !parameter.containsUTF8("=") {
             throw ValidationError("'\(parameter)' is no parameter: write NAME=VALUE, such as interval=hour")
         }
-        guard (question == .user) == parameters.contains(where: { $0.starts(withUTF8: "id=") }) else {
-            throw ValidationError(question == .user ? "user takes id=ID" : "'id' is a parameter of user alone")
+        guard parameters.count(where: { $0.starts(withUTF8: "id=") }) == (question == .user ? 1 : 0) else {
+            throw ValidationError(question == .user ? "user takes one id=ID" : "'id' is a parameter of user alone")
         }
         if bots == .exclude, question == .counts { throw ValidationError("'counts' always has the events of bots") }
         guard question.hasBody == (body != nil), body == nil || (parameters.isEmpty && bots == nil) else {

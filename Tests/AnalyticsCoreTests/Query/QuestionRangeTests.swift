@@ -50,6 +50,8 @@ struct QuestionRangeTests {
             ("2026-03-01T11:00:00Z", "2026-03-01T11:00:00Z"), ("2026-03-01T13:14:59.999Z", "2026-03-01T13:00:00Z"),
         ] { #expect(range.incompleteFrom(at: Timestamp(rfc3339: now)!) == Timestamp(rfc3339: incomplete)!, "\(now)") }
         #expect(range.incompleteFrom(at: range.to) == nil)
+        let last = Timestamp(rfc3339: "2026-03-01T13:00:00Z")!
+        #expect(range.openBucket(at: range.to) == last && range.openBucket(at: last + .seconds(3_600)) == nil)
     }
 
     @Test func aRangeOfMoreBucketsThanAnAnswerMayHaveIsRefused() throws {

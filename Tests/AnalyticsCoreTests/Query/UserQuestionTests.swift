@@ -1,4 +1,5 @@
 import AnalyticsJSON
+import Synchronization
 import TestSupport
 import Testing
 
@@ -436,6 +437,41 @@ struct UserQuestionTests {
         }
     }
 
+    @Test func eventsOfOthersOnASharedDeviceAreNotLookedThrough() async throws {
+        let store = MemoryStore()
+        let day = Duration.seconds(86_400)
+        func event(_ id: String, _ type: String, _ user: String?, _ device: String?, at time: Timestamp) -> Event {
+            var event = sample(id, type: type, at: time)
+            (event.userId, event.anonymousId) = (user, device)
+            return event
+        }
+        var events = [
+            event("link", "$identify", "ann", "d", at: noon - day * 20), event("first", "view", nil, "d", at: noon - day * 10),
+            event("own", "view", "ann", nil, at: noon - day * 5), event("last", "view", nil, "d", at: noon),
+        ]
+        events += (0..<5_000).map { event("other \($0)", "view", "bob", "d", at: noon - day * 9 + .seconds($0)) }
+        // More ids than are told, and the newest event is of the last of them.
+        let devices = (0...EventReader.anonymousIdLimit).map { "e\(10_000 + $0)" }
+        events += devices.map { event("link \($0)", "$identify", "ann", $0, at: noon - day * 30) }
+        events.append(event("of the last", "view", nil, devices.last, at: noon + .seconds(5)))
+        try await write(events, to: store)
+        let engine = QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate())
+        let reader = EventReader(store: store, gate: QueryGate())
+        let selection = Selection(project: Project.default)
+        let (user, answered) = try await engine.user(.userId("ann"), selection, AnswerAge(now: noon, limit: .zero), for: .staying)
+        let ids = try await reader.anonymousIds(of: user, engine, Project.default, for: .staying)
+        #expect(ids.count == devices.count + 1)
+        let reads = Counting()
+        let held = Mutex(0)
+        store.beforeRead { if $0 == "events" { _ = reads.next() } }
+        let newest = try await reader.newest(5, of: user, ids, selection, answered.answer, for: .staying) { bytes in
+            held.withLock { $0 = bytes }
+        }
+        #expect(newest.map(\.event.id) == ["of the last", "last", "own", "first", "link"])
+        #expect((1...6).contains(reads.value))
+        #expect(held.withLock { $0 } >= newest.reduce(0) { $0 + $1.size }, "all that is held is told")
+    }
+
     // MARK: Cached answers
 
     private func refuses<Codec: AnswerCodec>(
@@ -476,10 +512,14 @@ struct UserQuestionTests {
             PeopleCodec.self, People(total: 3, people: people, hasMore: true),
             [{ $0.people.reverse() }, { $0.people[0].last = noon - .seconds(1) }, { $0.people[1] = $0.people[0] }, { $0.people = [] }])
         let profile = UserProfile(
-            first: noon, last: noon, events: 3, sessions: 1, types: [.init(type: "a", events: 2)], otherTypes: 1)
+            first: noon, last: noon, events: 3, sessions: 1, types: [.init(type: "a", events: 2)], otherTypes: 1,
+            newest: [noon, noon, noon])
         refuses(
             UserProfileCodec.self, profile,
-            [{ $0.sessions = 0 }, { $0.otherTypes = 0 }, { $0.last = noon - .seconds(1) }, { $0.sessions = 4 }, { $0.events = 2 }])
+            [
+                { $0.sessions = 0 }, { $0.otherTypes = 0 }, { $0.last = noon - .seconds(1) }, { $0.sessions = 4 }, { $0.events = 2 },
+                { $0.newest.removeLast() }, { $0.newest[0] = noon + .seconds(1) },
+            ])
     }
 
     @Test func aCursorIsReadAsItWasWritten() {

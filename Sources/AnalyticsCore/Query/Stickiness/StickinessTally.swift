@@ -9,12 +9,13 @@ struct StickinessTally: RowReducer {
     private var actor: Int32 = 0
     /// Of the present user.
     private var count = 0
-    private var exactly: [Int64]
+    /// Users by the least number of buckets.
+    private var atLeast: [Int64]
 
     init(_ query: StickinessQuery) {
         self.query = query
         seen = Array(repeating: 0, count: query.starts.count)
-        exactly = Array(repeating: 0, count: query.starts.count)
+        atLeast = Array(repeating: 0, count: query.starts.count)
     }
 
     var fields: [RowField] { [] }
@@ -45,17 +46,17 @@ struct StickinessTally: RowReducer {
     }
 
     mutating func end() {
-        if count > 0 { exactly[count - 1] += 1 }
+        for number in 0..<count { atLeast[number] += 1 }
         count = 0
     }
 
     /// What it holds does not grow.
     func check() throws {}
 
-    func answer() throws -> Stickiness { Stickiness(exactly: exactly) }
+    func answer() throws -> Stickiness { Stickiness(exactly: atLeast.indices.map { users(in: $0 + 1) }) }
 
     /// Those who were there in a number of buckets or more, as far as they are counted.
-    func users(inAtLeast count: Int) -> Int64 { exactly[(count - 1)...].reduce(0, +) }
+    func users(inAtLeast count: Int) -> Int64 { atLeast[count - 1] }
 
-    func users(in count: Int) -> Int64 { exactly[count - 1] }
+    func users(in count: Int) -> Int64 { atLeast[count - 1] - (count < atLeast.count ? atLeast[count] : 0) }
 }

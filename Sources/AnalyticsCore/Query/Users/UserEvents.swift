@@ -1,69 +1,119 @@
+internal import Algorithms
+
 /// What is read of one user beside the counts of the profile.
 extension EventReader {
     /// Anonymous ids of one user that are told.
     public static let anonymousIdLimit = 1_000
+    /// Anonymous ids of one user by which its events are found.
+    private static let readIdLimit = 10_000
+    /// Between times of events that are read together.
+    private static let gap: Duration = .seconds(1)
+    /// Events read at a time where others than the wanted ones may lie between them, and how often.
+    private static let eventsAtATime = 500
+    private static let mostPages = 40
 
-    /// The anonymous ids that belong to a user, by their bytes.
+    /// The anonymous ids that belong to a user, by their bytes: as many as its events are found by.
     public func anonymousIds(
         of user: UserReference, _ engine: QueryEngine, _ project: ProjectID, for asker: Asker
     ) async throws -> [String] {
         guard case .userId(let id) = user else { return [] }
         let selection = Selection(project: project, types: [IdentityLink.eventType], userIds: [id])
-        let named = try await scanning(selection, for: asker, into: AnonymousIds()).ids.map(\.text)
-        let own = try await engine.belonging(named, to: id, of: project, for: asker)
-        return Array(own.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.prefix(Self.anonymousIdLimit))
+        let named = try await scanning(selection, for: asker, into: AnonymousIds(limit: Self.readIdLimit)).sorted.map(\.text)
+        return try await engine.belonging(named, to: id, of: project, for: asker)
     }
 
-    /// A user's newest events: its own, and those without a user of its anonymous ids.
+    /// A user's newest events: its own, and those without a user of its anonymous ids. The profile says when they happened, so nothing else is looked through.
+    ///
+    /// Throws a ``QueryTooLargeError`` where too many events of others, on a device that they share, happened at the same moments.
+    ///
+    /// - Parameter hold: Called with the bytes that all of it takes.
     public func newest(
         _ limit: Int, of user: UserReference, _ anonymousIds: [String], _ selection: Selection, _ profile: UserProfile, for asker: Asker,
         holding hold: @escaping @Sendable (Int) throws -> Void
     ) async throws -> [StoredEvent] {
-        guard limit > 0 else { return [] }
-        var own = selection
-        (own.from, own.to) = (profile.first, profile.last + .milliseconds(1))
-        var anonymous = own
-        var events: [StoredEvent] = []
+        let times = profile.newest.prefix(limit)
+        guard let first = times.last, let last = times.first else { return [] }
+        var (found, selection) = (FoundEvents(hold: hold), selection)
+        var missing = Dictionary(times.map { ($0, 1) }, uniquingKeysWith: +)
         switch user {
         case .userId(let id):
-            own.userIds = [id]
-            events = try await newest(limit, own, for: asker, holding: hold) { _ in true }
-            anonymous.anonymousIds = anonymousIds
-        case .anonymousId(let id): anonymous.anonymousIds = [id]
+            var own = selection
+            (own.userIds, own.from, own.to) = ([id], first, last + .milliseconds(1))
+            try await read(own, limit, atATime: limit, for: asker, into: &found) { _ in true }
+            for event in found.events { missing[event.event.timestamp, default: 0] -= 1 }
+            selection.anonymousIds = anonymousIds
+        case .anonymousId(let id): selection.anonymousIds = [id]
         }
-        if !anonymous.anonymousIds.isEmpty {
-            // With as many of its own, older ones are not wanted.
-            if events.count == limit, let oldest = events.last { anonymous.from = oldest.event.timestamp }
-            events += try await newest(limit, anonymous, for: asker, holding: hold) { $0.event.userId == nil }
+        let rest = missing.filter { $0.value > 0 }.keys.sorted()
+        guard !selection.anonymousIds.isEmpty, !rest.isEmpty else { return found.newest(limit) }
+        for slice in rest.chunked(by: { $1 - $0 <= Self.gap }).reversed() {
+            guard let first = slice.first, let last = slice.last else { continue }
+            (selection.from, selection.to) = (first, last + .milliseconds(1))
+            try await read(selection, limit, atATime: Self.eventsAtATime, for: asker, into: &found) { $0.event.userId == nil }
         }
-        events.sort { a, b in
+        return found.newest(limit)
+    }
+
+    private func read(
+        _ selection: Selection, _ limit: Int, atATime count: Int, for asker: Asker, into found: inout FoundEvents,
+        _ isWanted: (StoredEvent) -> Bool
+    ) async throws {
+        var (cursor, wanted): (EventCursor?, Int) = (nil, 0)
+        repeat {
+            found.pages += 1
+            guard found.pages <= Self.mostPages + UserProfile.newestLimit else { throw QueryTooLargeError(.tooManyEvents) }
+            let (kept, hold) = (found.bytes, found.hold)
+            let page = try await page(selection, after: cursor, limit: count, for: asker) { try hold(kept + $0) }
+            let events = page.events.filter(isWanted)
+            wanted += events.count
+            try found.add(events)
+            cursor = page.next
+        } while wanted < limit && cursor != nil
+    }
+}
+
+/// Events that are held, and the bytes of all of them.
+private struct FoundEvents {
+    private(set) var events: [StoredEvent] = []
+    private(set) var bytes = 0
+    var pages = 0
+    let hold: @Sendable (Int) throws -> Void
+
+    init(hold: @escaping @Sendable (Int) throws -> Void) {
+        self.hold = hold
+    }
+
+    mutating func add(_ more: [StoredEvent]) throws {
+        events += more
+        bytes += more.reduce(0) { $0 + $1.size }
+        try hold(bytes)
+    }
+
+    /// Newest first.
+    func newest(_ limit: Int) -> [StoredEvent] {
+        let sorted = events.sorted { a, b in
             let (first, second) = (a.event, b.event)
             return first.timestamp != second.timestamp
                 ? first.timestamp > second.timestamp : second.id.utf8.lexicographicallyPrecedes(first.id.utf8)
         }
-        return Array(events.prefix(limit))
-    }
-
-    private func newest(
-        _ limit: Int, _ selection: Selection, for asker: Asker, holding hold: @escaping @Sendable (Int) throws -> Void,
-        _ isWanted: (StoredEvent) -> Bool
-    ) async throws -> [StoredEvent] {
-        var events: [StoredEvent] = []
-        var cursor: EventCursor?
-        repeat {
-            let page = try await page(selection, after: cursor, limit: limit, for: asker, holding: hold)
-            events += page.events.filter(isWanted)
-            cursor = page.next
-        } while events.count < limit && cursor != nil
-        return Array(events.prefix(limit))
+        return Array(sorted.prefix(limit))
     }
 }
 
+/// The first ids by their bytes, each once.
 private struct AnonymousIds: EventScanReducer {
-    private(set) var ids: Set<BytewiseString> = []
+    private var ids: Set<BytewiseString> = []
+    let limit: Int
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    var sorted: [BytewiseString] { Array(ids.sorted().prefix(limit)) }
 
     mutating func add(_ event: ScannedEvent) -> Bool {
         if let id = event.anonymousId { ids.insert(BytewiseString(id)) }
-        return ids.count < EventReader.anonymousIdLimit * 10
+        if ids.count >= limit * 2 { ids = Set(sorted) }
+        return true
     }
 }

@@ -14,12 +14,16 @@ public struct UserProfile: Sendable, Equatable {
     public var types: [TypeCount]
     /// Events of types that are not listed.
     public var otherTypes: Int64
+    /// When the newest events happened, newest first.
+    var newest: [Timestamp]
 
     /// Types that are listed.
     static let typeLimit = 100
+    /// Newest events that can be told.
+    public static let newestLimit = 100
 
     /// About the bytes that it takes in memory.
-    var size: Int { types.reduce(128) { $0 + $1.type.utf8.count + 32 } }
+    var size: Int { types.reduce(128 + newest.count * 8) { $0 + $1.type.utf8.count + 32 } }
 }
 
 /// Which user is asked for.
@@ -61,13 +65,22 @@ extension QueryEngine {
         _ reference: UserReference, _ selection: Selection, _ age: AnswerAge, for asker: Asker
     ) async throws -> (user: UserReference, answered: Answered<UserProfile>) {
         let user = try await resolved(reference, of: selection.project, for: asker)
+        for _ in 0..<Self.readings {
+            // What was the first event may be deleted meanwhile.
+            do { return (user, try await profile(of: user, selection, age, for: asker)) } catch is ExpiredRangeError { continue }
+        }
+        return (user, try await profile(of: user, selection, age, for: asker))
+    }
+
+    private func profile(
+        of user: UserReference, _ selection: Selection, _ age: AnswerAge, for asker: Asker
+    ) async throws -> Answered<UserProfile> {
         var selection = selection
         selection.from = try await firstStored(of: selection.project)
         let query = UserProfileQuery(selection: selection, user: user.name.key)
-        let answered = try await recent(
-            query.selection, [UserProfileQuery.name] + query.keyParts, age, for: asker, size: \.size
-        ) { try await answer(to: query) }
-        return (user, answered)
+        return try await recent(query.selection, [UserProfileQuery.name] + query.keyParts, age, for: asker, size: \.size) {
+            try await answer(to: query)
+        }
     }
 
     private func resolved(_ reference: UserReference, of project: ProjectID, for asker: Asker) async throws -> UserReference {
@@ -85,9 +98,9 @@ extension QueryEngine {
 }
 
 /// As the cache keeps it: the format, how many events there are, the first, the last, the sessions, each type with the number of these before
-/// them, and the events of the others.
+/// them, the events of the others, and the times of the newest with their number before them.
 enum UserProfileCodec: AnswerCodec {
-    static let format: Int64 = 1
+    static let format: Int64 = 2
 
     static func encode(_ answer: UserProfile) -> [UInt8] {
         var writer = TableWriter()
@@ -101,6 +114,8 @@ enum UserProfileCodec: AnswerCodec {
             writer.number(type.events)
         }
         writer.number(answer.otherTypes)
+        writer.number(Int64(answer.newest.count))
+        for time in answer.newest { writer.word(UInt64(bitPattern: time.milliseconds)) }
         return writer.bytes
     }
 
@@ -117,10 +132,15 @@ enum UserProfileCodec: AnswerCodec {
             guard types.reduce(others, { $0 &+ $1.events }) == events, (sessions > 0) == (events > 0), sessions <= events else {
                 throw .damaged
             }
+            let newest = try (0..<cursor.length()).map { (_) throws(GroupTable.Unreadable) in
+                Timestamp(milliseconds: Int64(bitPattern: try cursor.word()))
+            }
+            guard newest.count == min(Int(events), UserProfile.newestLimit), zip(newest, newest.dropFirst()).allSatisfy({ $0 >= $1 }),
+                newest.allSatisfy({ (first...last).contains($0.milliseconds) })
+            else { throw .damaged }
             return UserProfile(
                 first: Timestamp(milliseconds: first), last: Timestamp(milliseconds: last), events: events, sessions: sessions,
-                types: types,
-                otherTypes: others)
+                types: types, otherTypes: others, newest: newest)
         }
     }
 }

@@ -8,6 +8,8 @@ struct UserProfileTally: RowReducer {
     private var last = Int64.min
     private var sessions: Int64 = 0
     private var typeBytes = 0
+    /// The times of the newest events, and some others.
+    private var newest: [Int64] = []
 
     /// Bytes of types, and of the user's events.
     static let byteLimit = 96 << 20
@@ -44,9 +46,18 @@ struct UserProfileTally: RowReducer {
             counts[Int(event.mark)] += 1
             first = min(first, event.time)
             last = max(last, event.time)
+            newest.append(event.time)
+            if newest.count >= 10_000 { cutNewest() }
         }
+        cutNewest()
         own.cut(gap: Int64(SessionCutter.defaultGap) * 60_000, starting: .min ..< .max) { _ in sessions += 1 }
         events = own
+    }
+
+    /// Newest first.
+    private mutating func cutNewest() {
+        newest.sort(by: >)
+        newest.removeLast(max(0, newest.count - UserProfile.newestLimit))
     }
 
     func check() throws {
@@ -63,7 +74,7 @@ struct UserProfileTally: RowReducer {
         let total = counts.reduce(0, +)
         return UserProfile(
             first: Timestamp(milliseconds: total == 0 ? 0 : first), last: Timestamp(milliseconds: total == 0 ? 0 : last), events: total,
-            sessions: sessions, types: listed,
-            otherTypes: total - listed.reduce(0) { $0 + $1.events })
+            sessions: sessions, types: listed, otherTypes: total - listed.reduce(0) { $0 + $1.events },
+            newest: newest.map(Timestamp.init(milliseconds:)))
     }
 }
