@@ -10,14 +10,16 @@ extension SQLiteStore {
                 sql: """
                     INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups, events, causes)
                     VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)
-                    ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1, causes = causes | (excluded.causes >> 8)
+                    ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1, causes = causes | (excluded.causes >> 8),
+                        told = told + ?, parts = coalesce(?, parts)
                     """)
             for mark in marks {
                 let (isCounted, version) = (mark.table != nil, tier.firstVersion)
+                let parts = try tier == .minute ? Self.parts(db, mark) : nil
                 try statement.execute(arguments: [
                     tier.number, SQLiteText(mark.key.project.name), mark.key.index, version, isCounted ? version : 0, !isCounted,
                     Data(mark.table?.bytes ?? []), mark.events,
-                    mark.causes.rawValue * BucketCauses.createdFactor,
+                    mark.causes.rawValue * BucketCauses.createdFactor, parts == nil ? 0 : 1, parts.map { Data($0) },
                 ])
             }
         }
@@ -135,6 +137,30 @@ extension SQLiteStore {
             return try Int64.fetchOne(
                 statement, arguments: [RollupTier.day.number, SQLiteText(project.name), days.lowerBound, days.upperBound])
                 ?? 0
+        }
+    }
+}
+
+// MARK: - Stamps
+
+extension SQLiteStore {
+    public func minuteStamp(_ minute: BucketKey) async throws(StoreError) -> MinuteStamp? {
+        try await read(.minuteStamp) { db in try Self.stamp(db, minute) }
+    }
+
+    /// What a mark makes of the parts of a minute that is there; `nil` where it tells none.
+    private static func parts(_ db: Database, _ mark: BucketMark) throws -> [UInt8]? {
+        guard let parts = mark.parts, !parts.isEmpty, var stamp = try stamp(db, mark.key) else { return nil }
+        stamp.mark(parts)
+        return stamp.encodedMarks
+    }
+
+    private static func stamp(_ db: Database, _ minute: BucketKey) throws -> MinuteStamp? {
+        let statement = try db.cachedStatement(
+            sql: "SELECT version, told, parts FROM buckets WHERE tier = 0 AND project = CAST(? AS TEXT) AND bucket = ?")
+        return try Row.fetchOne(statement, arguments: [SQLiteText(minute.project.name), minute.index]).map { row in
+            let parts = try row.withUnsafeData(atIndex: 2) { $0.map { Array($0) } ?? [] }
+            return MinuteStamp(version: row[0], told: row[1], marks: MinuteStamp.marks(encoded: parts))
         }
     }
 }

@@ -21,6 +21,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version10) },
         { try $0.execute(sql: version11) },
         { try $0.execute(sql: version12) },
+        { try $0.execute(sql: version13) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -219,6 +220,12 @@ extension SQLiteStoreSchema {
         ALTER TABLE buckets ADD COLUMN events INTEGER;
         ALTER TABLE buckets ADD COLUMN causes INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE buckets ADD COLUMN journal BLOB;
+        """
+
+    /// Where the events of minutes have changed. No mark of an earlier version has told that.
+    private static let version13 = """
+        ALTER TABLE buckets ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE buckets ADD COLUMN parts BLOB;
         """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass

@@ -30,8 +30,7 @@ extension Session {
         }
         let missing = keys.filter { !present.contains($0) }
         present.formUnion(try insert(tier, missing, marks))
-        // Mostly one statement: events in time have no cause.
-        for (causes, keys) in Dictionary(grouping: present, by: { marks[$0]?.causes ?? [] }) { try update(kind, keys, causes) }
+        try update(kind, present, marks)
     }
 
     /// Returns those that somebody else has inserted meanwhile.
@@ -60,11 +59,28 @@ extension Session {
         return taken
     }
 
-    private func update(_ kind: BucketKind, _ keys: [BucketKey], _ causes: BucketCauses) throws(StoreError) {
+    /// What a mark changes in a bucket that is there.
+    private struct Change: Hashable {
+        var causes: BucketCauses
+        var parts: MinuteParts?
+
+        init(_ mark: BucketMark?) {
+            (causes, parts) = (mark?.causes ?? [], mark?.parts)
+        }
+    }
+
+    private func update(_ kind: BucketKind, _ keys: Set<BucketKey>, _ marks: [BucketKey: BucketMark]) throws(StoreError) {
         guard !keys.isEmpty else { return }
-        let filter = try encode([("_id", ["$in": .array(keys.map { Key.bucket(kind, $0) })])])
-        let update = try encode([("$inc", ["v": 1]), ("$set", ["dirty": true])] + History.more(causes))
-        let reply = try bulk(kind.collection) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
+        // Mostly one statement: events in time have no cause, and those of many minutes tell no parts.
+        let changes = Dictionary(grouping: keys) { Change(marks[$0]) }
+        let reply = try bulk(kind.collection) { bulk throws(StoreError) in
+            for (change, keys) in changes {
+                let filter = try encode([("_id", ["$in": .array(keys.map { Key.bucket(kind, $0) })])])
+                let raised: [(String, BSON)] = [("v", 1)] + Stamps.raised(change.parts)
+                let update = try encode([("$inc", .document(raised)), ("$set", ["dirty": true])] + History.more(change.causes))
+                try bulk.updateMany(filter, update)
+            }
+        }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
         // One that another's insert had taken may have been rolled back with it, and is not there after all.
         guard reply.matched == keys.count else {

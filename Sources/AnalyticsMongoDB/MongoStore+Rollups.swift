@@ -10,10 +10,11 @@ extension MongoStore {
         return try await run(.rollups) { session throws(StoreError) in
             var page = RollupPage(rollups: [])
             var bytes = 0
+            let options: [(String, BSON)] = [("sort", ["_id": 1])] + (tier == .minute ? [("projection", ["parts": 0])] : [])
             for query in Ranges.queries(ranges) where page.next == nil {
                 let alternatives: [BSON] = query.map { ["_id": Key.buckets(kind, project, $0)] }
                 let filter: [(String, BSON)] = [("$or", .array(alternatives))]
-                try session.findWhile(kind.collection, filter, [("sort", ["_id": 1])]) { row throws(StoreError) -> Bool in
+                try session.findWhile(kind.collection, filter, options) { row throws(StoreError) -> Bool in
                     if bytes >= byteLimit, let last = page.rollups.last {
                         page.next = last.key.index + 1
                         return false

@@ -254,6 +254,7 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
     func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError) {}
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError) {}
     func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64] { [:] }
+    func minuteStamp(_ minute: BucketKey) async throws(StoreError) -> MinuteStamp? { nil }
     func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory] { [] }
     func proofKey(orElse draft: [UInt8]) async throws(StoreError) -> [UInt8] { draft }
     func segmentHeads(of project: ProjectID, days: [Range<Int64>]) async throws(StoreError) -> [StoredSegmentHead] { [] }

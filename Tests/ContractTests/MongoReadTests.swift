@@ -134,6 +134,39 @@ struct MongoReadTests {
         }
     }
 
+    @Test("of a large minute only the events around those of the last flush are read", .timeLimit(.minutes(5)))
+    func liveMinute() async throws {
+        try await withProfiledDatabase { writer, questions async throws in
+            try await writer.createRecord(of: Self.project, retentionDays: 0, at: noon)
+            func events(_ name: String, _ count: Int, from second: Double, to end: Double) -> [StoredEvent] {
+                (0..<count).map { number in
+                    let time = noon + .milliseconds(Int64((second + (end - second) * Double(number) / Double(count)) * 1_000))
+                    return stored("\(name)\(number)", project: Self.project, at: time, userId: "u\(number % 700)")
+                }
+            }
+            try await write(events("old", 100, from: -3_600, to: -3_000), to: writer)
+            try await SegmentBuilder(store: writer, clock: .fixed(noon), logger: quiet).finish()
+            try await write(events("live", 3_000, from: 0, to: 30), to: writer)
+            let engine = QueryEngine(store: questions, cache: UnboundedCache(), gate: QueryGate())
+            var (seen, documents): (Timestamp, [Int64]) = (Timestamp(milliseconds: 0), [])
+            for round in 0..<4 {
+                try await write(events("more\(round)-", 10, from: 40, to: 40.2), to: writer)
+                let selection = Selection(project: Self.project, from: noon, to: noon + .seconds(60))
+                let live = 3_000 + 10 * Int64(round + 1)
+                try await writer.profile(2)
+                let users = try await engine.timeseries(TimeseriesQuery(selection, metric: .users, starts: [noon])).answer.total
+                let counts = try await engine.counts(CountQuery(selection, grouping: .type)).counts.total
+                try await writer.profile(0)
+                #expect(users == .integer(700) && counts == live)
+                let (read, last) = try await writer.profiled(after: seen)
+                (seen, documents) = (last, documents + [read.documents])
+                if round > 1 { #expect(read.documents < 200 && read.keys < 400, "\(round): \(read)") }
+            }
+            // The first finds that it is large, and the second keeps it.
+            #expect(documents[0] > 3_000 && documents[1] > 3_000)
+        }
+    }
+
     /// A month that is rolled and has segments, and after it a live hour with marked minutes.
     private func fill(_ store: MongoStore) async throws {
         try await store.createRecord(of: Self.project, retentionDays: 0, at: noon)

@@ -6,6 +6,9 @@ extension MemoryStore {
         try write(steps[tier]!) { state in
             for mark in marks {
                 if tier == .minute { Self.markHistory(mark, &state) }
+                if tier == .minute, state.tiers[tier]![mark.key] != nil {
+                    state.stamps[mark.key, default: MinuteStamp(version: 0)].mark(mark.parts)
+                }
                 if state.tiers[tier]![mark.key] != nil {
                     state.tiers[tier]![mark.key]!.version += 1
                     state.tiers[tier]![mark.key]!.dirty = true
@@ -34,6 +37,14 @@ extension MemoryStore {
             state.histories.values
                 .filter { history in history.key.project == project && minutes.contains { $0.contains(history.key.index) } }
                 .sorted { $0.key < $1.key }
+        }
+    }
+
+    package func minuteStamp(_ minute: BucketKey) async throws(StoreError) -> MinuteStamp? {
+        try await read("minuteStamp") { state in
+            guard let bucket = state.tiers[.minute]![minute] else { return nil }
+            let stamp = state.stamps[minute]
+            return MinuteStamp(version: bucket.version, told: stamp?.told ?? 0, marks: stamp?.marks ?? [:])
         }
     }
 

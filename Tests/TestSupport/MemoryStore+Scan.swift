@@ -1,5 +1,6 @@
 package import AnalyticsCore
 package import AnalyticsJSON
+internal import Synchronization
 
 extension MemoryStore {
     package func scanEvents<Reducer: EventScanReducer>(
@@ -15,6 +16,7 @@ extension MemoryStore {
                 guard let values = try? properties.values({ root in texts[root]?.map { PaddedBytes($0.text) } }) else {
                     throw StoreError(.misconfigured, operation: "scanEvents", "no JSON")
                 }
+                self.state.withLock { $0.scannedEvents += 1 }
                 guard reducer.add(ScannedEvent(stored.event, values: values)) else { break }
             }
             return reducer

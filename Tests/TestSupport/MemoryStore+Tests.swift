@@ -19,6 +19,8 @@ extension MemoryStore {
     package var countedRanges: [Range<Timestamp>] { state.withLock { $0.countedRanges } }
     /// Operations that read so far.
     package var queries: Int { state.withLock { $0.queries } }
+    /// Events that scans gave so far.
+    package var scannedEvents: Int { state.withLock { $0.scannedEvents } }
     /// What the last listing asked for.
     package var listed: Selection? { state.withLock { $0.listed } }
     /// By their days.

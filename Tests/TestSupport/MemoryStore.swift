@@ -26,6 +26,8 @@ package final class MemoryStore: Store {
         var proofKey: [UInt8]?
         /// Of minutes.
         var histories: [BucketKey: BucketHistory] = [:]
+        /// Of minutes; the version is that of the bucket.
+        var stamps: [BucketKey: MinuteStamp] = [:]
         var reports: [DeliveryReport] = []
         var records: [ProjectID: ProjectRecord] = [:]
         /// Processes that began, for each delivery.
@@ -39,6 +41,7 @@ package final class MemoryStore: Store {
         var insertions: [Int] = []
         var countedRanges: [Range<Timestamp>] = []
         var queries = 0
+        var scannedEvents = 0
         var listed: Selection?
     }
 

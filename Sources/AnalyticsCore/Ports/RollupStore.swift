@@ -3,6 +3,8 @@ public protocol RollupStore: Sendable {
     /// Marks buckets: for each `v += 1, dirty = true`, and its causes beside those that are there. One that is missing is created: marked, or, where the mark brings a table, with
     /// this as the count of its first version. Returns when that is durable.
     ///
+    /// A mark of a minute that is there says, too, in which of its parts events may have changed (``MinuteStamp/mark(_:)``), where it tells that.
+    ///
     /// A bucket's first version is ``RollupTier/firstVersion``. That of a day is drawn at random, so that a store that was emptied, or another
     /// one, does not come to the generations that were there before: counts are cached under them, in a cache that may outlive the store.
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
@@ -37,6 +39,9 @@ public protocol RollupStore: Sendable {
     /// Clears the marks of buckets that are still at these versions; their tables and `done` stay as they are. For minutes whose events may
     /// be deleted.
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError)
+
+    /// What the marks of a minute say about where its events have changed; `nil` where there was none.
+    func minuteStamp(_ minute: BucketKey) async throws(StoreError) -> MinuteStamp?
 
     /// How minutes came to what they count, in the order of their indexes; those alone that are there. Ranges of a few days at the most.
     func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory]

@@ -22,6 +22,7 @@ public enum StoreOperation: String, PortOperation {
     case dirtyBuckets = "dirty_buckets"
     case rollups
     case histories
+    case minuteStamp = "minute_stamp"
     case countEvents = "count_events"
     case roll
     case unmark

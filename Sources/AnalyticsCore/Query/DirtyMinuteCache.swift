@@ -9,12 +9,15 @@ struct DirtyMinuteCache: Sendable {
     private let store: any RollupStore & ProjectStore
     private let memory = DirtyMinuteMemory()
     private let inFlight = SingleFlight<Version, GroupTable>()
+    /// Events of a minute that is counted in spans.
+    private let largeMinute: Int
 
     /// Marked minutes up to which each is counted by itself: the live ones. More of them are counted together, and only what is asked for.
     static let sharedAtATime = 3
 
-    init(store: any RollupStore & ProjectStore) {
+    init(store: any RollupStore & ProjectStore, largeMinute: Int = LiveMinutes.worthKeeping) {
         self.store = store
+        self.largeMinute = largeMinute
     }
 
     func remembered(_ rollup: Rollup) async -> GroupTable? { await memory.table(of: rollup) }
@@ -23,7 +26,7 @@ struct DirtyMinuteCache: Sendable {
     func counted(_ rollup: Rollup) async throws -> GroupTable {
         try await inFlight.value(for: Version(key: rollup.key, version: rollup.version)) { [self] in
             let (project, minute) = (rollup.key.project, rollup.key.index)
-            var table = try await store.countMinutes(of: project, in: [minute..<minute + 1]).tables[minute] ?? .empty
+            var table = try await count(rollup.key)
             // Read after the events: whatever was deleted before they were counted lies below it.
             let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
             if minute < first {
@@ -35,6 +38,51 @@ struct DirtyMinuteCache: Sendable {
             return table
         }
     }
+
+    /// Of a large minute only the spans are counted again that were marked since.
+    private func count(_ key: BucketKey) async throws -> GroupTable {
+        // The stamp before the events: what is read later may be newer, and never older.
+        guard let before = await memory.spans(of: key), let stamp = try await store.minuteStamp(key) else {
+            let counted = try await store.countMinutes(of: key.project, in: [key.index..<key.index + 1])
+            if counted.events[key.index] ?? 0 > largeMinute { await memory.remember(MinuteSpans(), of: key) }
+            return counted.tables[key.index] ?? .empty
+        }
+        var spans = before
+        for span in spans.changed(at: stamp) {
+            let counted = try await store.countEvents(
+                Selection(project: key.project), in: MinuteSpans.parts(span).ranges(of: key.index), into: MinuteTables())
+            spans.tables[span] = counted.tables[key.index] ?? .empty
+        }
+        spans.stamp = stamp
+        await memory.remember(spans, of: key)
+        return spans.table
+    }
+}
+
+/// What each twelfth of a large minute counts to.
+private struct MinuteSpans {
+    /// Read before the events were counted; `nil` before any were.
+    var stamp: MinuteStamp?
+    var tables = [GroupTable](repeating: .empty, count: count)
+
+    private static let count = 12
+    private static let length = MinuteParts.count / count
+
+    static func parts(_ span: Int) -> MinuteParts { MinuteParts(span * length..<(span + 1) * length) }
+
+    /// Those in which events may have changed.
+    func changed(at stamp: MinuteStamp) -> [Int] {
+        let parts = self.stamp.flatMap { stamp.changes(since: $0) } ?? .all
+        return tables.indices.filter { !parts.isDisjoint(with: Self.parts($0)) }
+    }
+
+    var table: GroupTable {
+        var sums = GroupSums(hasQuarters: false)
+        for table in tables { sums.add(table, quarter: 0) }
+        return sums.table
+    }
+
+    var size: Int { tables.reduce(0) { $0 + $1.size } }
 }
 
 /// Remembers what a marked minute counted to, for as long as no further mark comes: a minute that stays hot is then not counted
@@ -44,6 +92,23 @@ private actor DirtyMinuteMemory {
     private var bytes = 0
     private static let limit = 128
     private static let byteLimit = 16 << 20
+    /// Of large minutes, at most ``spansLimit``, each of at most ``spansByteLimit``.
+    private var spans: [BucketKey: MinuteSpans] = [:]
+    private static let spansLimit = 16
+    private static let spansByteLimit = 1 << 20
+
+    /// `nil` where a minute is not known to be large.
+    func spans(of key: BucketKey) -> MinuteSpans? { spans[key] }
+
+    func remember(_ spans: MinuteSpans, of key: BucketKey) {
+        guard spans.size <= Self.spansByteLimit else {
+            self.spans[key] = nil
+            return
+        }
+        if let known = self.spans[key]?.stamp, let own = spans.stamp, known.version > own.version { return }
+        self.spans[key] = spans
+        while self.spans.count > Self.spansLimit, let oldest = self.spans.keys.min(by: { $0.index < $1.index }) { self.spans[oldest] = nil }
+    }
 
     func table(of rollup: Rollup) -> GroupTable? {
         guard let entry = tables[rollup.key], entry.version == rollup.version else { return nil }

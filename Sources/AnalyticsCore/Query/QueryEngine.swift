@@ -4,6 +4,7 @@ public struct QueryEngine: Sendable {
     private let cache: QuestionCache
     private let gate: QueryGate
     private let dirtyMinutes: DirtyMinuteCache
+    private let liveMinutes: LiveMinutes
     private var identities: IdentityIndex
     private let recent = RecentAnswers()
     private let dayTallies = DayTallies()
@@ -18,10 +19,19 @@ public struct QueryEngine: Sendable {
     private static let wholeQuarters = Timestamp(day: 730)
 
     public init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate) {
+        self.init(store: store, cache: cache, gate: gate, largeMinute: LiveMinutes.worthKeeping)
+    }
+
+    /// - Parameter largeMinute: Events beyond which what is read of a minute is kept while it changes.
+    init(
+        store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate,
+        largeMinute: Int
+    ) {
         self.store = store
         self.cache = QuestionCache(cache: cache, gate: gate)
         self.gate = gate
-        dirtyMinutes = DirtyMinuteCache(store: store)
+        dirtyMinutes = DirtyMinuteCache(store: store, largeMinute: largeMinute)
+        liveMinutes = LiveMinutes(store: store, worthKeeping: largeMinute)
         identities = IdentityIndex(store: store, gate: gate)
         RollupMetrics.prepare()
     }
@@ -89,7 +99,7 @@ public struct QueryEngine: Sendable {
         ) {
             let reader = RowReader(
                 store: store, selection: question.selection, range: reading, identities: identities, source: source,
-                actors: question.actors(identities))
+                actors: question.actors(identities), liveMinutes: liveMinutes)
             let reducer = try await reader.read(into: empty)
             try await store.checkUncut(project, from: range.lowerBound, reading: reading.lowerBound)
             return try reducer.answer()

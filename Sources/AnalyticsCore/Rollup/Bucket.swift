@@ -76,12 +76,17 @@ public struct BucketMark: Sendable, Equatable {
     public var events: Int64?
     /// Of minutes: kept until the next count, whose entry in the journal names them.
     public var causes: BucketCauses
+    /// Of minutes: the parts in which events may have changed; `nil` where that may be anywhere.
+    public var parts: MinuteParts?
 
-    public init(key: BucketKey, table: GroupTable? = nil, events: Int64? = nil, causes: BucketCauses = []) {
+    public init(
+        key: BucketKey, table: GroupTable? = nil, events: Int64? = nil, causes: BucketCauses = [], parts: MinuteParts? = nil
+    ) {
         self.key = key
         self.table = table
         self.events = events
         self.causes = causes
+        self.parts = parts
     }
 }
 

@@ -6,6 +6,8 @@ struct BucketMarks {
         var isWhole = true
         var events: Int64 = 0
         var causes: BucketCauses = []
+        /// Where the events lie that touched it; `nil` where that is not known of all.
+        var parts: MinuteParts? = MinuteParts()
 
         var table: GroupTable? { isWhole ? sums.table : nil }
     }
@@ -14,6 +16,12 @@ struct BucketMarks {
     private var otherHours: Set<BucketKey> = []
     /// The last minute whose events are late now.
     private let lastLate: Int64
+
+    /// Minutes up to which a mark says which parts they were touched in: each is then an update of its own. What touches more of them is no
+    /// live traffic.
+    private static let minutesWithParts = 8
+    /// Parts of a minute that a mark names.
+    private static let partLimit = 64
 
     /// - Parameter now: By which events are late; `nil` where none is.
     init(at now: Timestamp? = nil) {
@@ -35,17 +43,19 @@ struct BucketMarks {
             let key = BucketKey(project: event.project, index: event.timestamp.minute)
             marks[key, default: Minute()].add(stored, isLate: key.index <= lastLate)
         case .duplicate(let heldAt), .conflict(let heldAt):
-            touch(BucketKey(project: event.project, index: heldAt.minute), causes: .duplicate)
+            touch(BucketKey(project: event.project, index: heldAt.minute), causes: .duplicate, at: heldAt)
         case .redelivered, .refused, .expired:
-            touch(BucketKey(project: event.project, index: event.timestamp.minute), causes: .redelivery)
+            touch(BucketKey(project: event.project, index: event.timestamp.minute), causes: .redelivery, at: event.timestamp)
         case .erased:
             touch(BucketKey(project: event.project, index: event.timestamp.minute), causes: .erasure)
         }
     }
 
-    mutating func touch(_ minute: BucketKey, causes: BucketCauses = []) {
+    /// - Parameter time: Where in the minute events may have changed; anywhere when `nil`.
+    mutating func touch(_ minute: BucketKey, causes: BucketCauses = [], at time: Timestamp? = nil) {
         marks[minute, default: Minute()].isWhole = false
         marks[minute, default: Minute()].causes.formUnion(causes)
+        if let time { marks[minute]?.parts?.insert(time) } else { marks[minute]?.parts = nil }
     }
 
     /// An hour of which no minute is known.
@@ -70,7 +80,10 @@ struct BucketMarks {
 
     private func mark(_ key: BucketKey) -> BucketMark {
         guard let minute = marks[key] else { return BucketMark(key: key) }
-        return BucketMark(key: key, table: minute.table, events: minute.isWhole ? minute.events : nil, causes: minute.causes)
+        let parts = marks.count <= Self.minutesWithParts ? minute.parts : nil
+        return BucketMark(
+            key: key, table: minute.table, events: minute.isWhole ? minute.events : nil, causes: minute.causes,
+            parts: parts.flatMap { $0.count <= Self.partLimit ? $0 : nil })
     }
 }
 
@@ -80,6 +93,7 @@ extension BucketMarks.Minute {
             type: stored.event.type, source: stored.event.source, quarters: SIMD4(1, 0, 0, 0),
             bots: SIMD4(stored.isBot ? 1 : 0, 0, 0, 0))
         events += 1
+        parts?.insert(stored.event.timestamp)
         if isLate { causes.insert(.late) }
     }
 }

@@ -138,6 +138,58 @@ struct RowColumn: Sendable {
     }
 }
 
+// MARK: Rows of two pieces
+
+extension EventRows {
+    /// The rows of two pieces of a day that have the same columns, and no moment in common. Those of an actor come in the order of time.
+    static func merged(_ a: EventRows, _ b: EventRows) -> EventRows {
+        // Of each row its place, those of `b` behind those of `a`.
+        var places: [Int32] = []
+        places.reserveCapacity(a.count + b.count)
+        var (actors, starts, names): ([ActorKey], [Int32], RowEntries) = ([], [], RowEntries())
+        let offset = Int32(a.count)
+        var (first, second) = (0, 0)
+        while first < a.actors.count || second < b.actors.count {
+            let isFirst = second == b.actors.count || (first < a.actors.count && a.actors[first] <= b.actors[second])
+            let isSecond = first == a.actors.count || (second < b.actors.count && b.actors[second] <= a.actors[first])
+            actors.append(isFirst ? a.actors[first] : b.actors[second])
+            starts.append(Int32(places.count))
+            if let own = a.names, let other = b.names { names.append(isFirst ? own[first] : other[second]) }
+            var rows = isFirst ? a.rows(of: first) : 0..<0
+            for row in isSecond ? b.rows(of: second) : 0..<0 {
+                while let next = rows.first, a.times[next] <= b.times[row] { places.append(Int32(rows.removeFirst())) }
+                places.append(offset + Int32(row))
+            }
+            for row in rows { places.append(Int32(row)) }
+            if isFirst { first += 1 }
+            if isSecond { second += 1 }
+        }
+        starts.append(Int32(places.count))
+        return EventRows(
+            day: a.day, actors: actors, starts: starts, times: places.map { $0 < offset ? a.times[Int($0)] : b.times[Int($0 - offset)] },
+            columns: zip(a.columns, b.columns).map { RowColumn.merged($0, $1, places, offset) }, names: a.names == nil ? nil : names)
+    }
+}
+
+extension RowColumn {
+    fileprivate static func merged(_ a: RowColumn, _ b: RowColumn, _ places: [Int32], _ offset: Int32) -> RowColumn {
+        var entries = a.entries
+        var codes: [ArraySlice<UInt8>: Int32] = [:]
+        for code in 0..<entries.count { codes[a.entries[code]] = Int32(code) }
+        let translation = (0..<b.entries.count).map { index in
+            let entry = b.entries[index]
+            if let code = codes[entry] { return code }
+            let code = Int32(entries.count)
+            codes[entry] = code
+            entries.append(entry)
+            return code
+        }
+        if entries.count == 1 { return RowColumn(codes: [], entries: entries) }
+        return RowColumn(
+            codes: places.map { $0 < offset ? Int32(a.code(of: Int($0))) : translation[b.code(of: Int($0 - offset))] }, entries: entries)
+    }
+}
+
 /// Many short runs of bytes.
 struct RowEntries: Sendable, Equatable {
     private(set) var bytes: [UInt8] = []

@@ -48,9 +48,18 @@ struct RowFilter: Sendable {
         self.init(fields: fields, keys: keys, actors: wanted)
     }
 
-    /// The rows that are selected and lie in these times. Their columns are those of the reducer, then those of the filter.
-    func apply(to rows: EventRows, columns: Int, _ source: SegmentPlan.Source) throws(GroupTable.Unreadable) -> EventRows {
-        guard actors != nil || !fields.isEmpty || source.minutes != nil || source.times != nil else { return rows }
+    /// The rows that are selected and lie in these minutes and times of the day, without the filter's columns. Their columns are those of the
+    /// reducer, then those of the filter.
+    func apply(
+        to rows: EventRows, columns: Int, minutes: [Bool]? = nil, times range: Range<UInt32>?
+    ) throws(GroupTable.Unreadable) -> EventRows {
+        try selected(rows, columns, minutes, range).prefix(columns: columns)
+    }
+
+    private func selected(
+        _ rows: EventRows, _ columns: Int, _ minutes: [Bool]?, _ range: Range<UInt32>?
+    ) throws(GroupTable.Unreadable) -> EventRows {
+        guard actors != nil || !fields.isEmpty || minutes != nil || range != nil else { return rows }
         var conditions: [(column: RowColumn, isSelected: [Bool])] = []
         for (index, keys) in keys.enumerated() {
             let column = rows.columns[columns + index]
@@ -59,8 +68,8 @@ struct RowFilter: Sendable {
             // Mostly no row of a chunk is a bot's.
             if selected.contains(false) { conditions.append((column, selected)) }
         }
-        guard actors != nil || !conditions.isEmpty || source.minutes != nil || source.times != nil else { return rows }
-        let (times, minutes, range) = (rows.times, source.minutes, source.times)
+        guard actors != nil || !conditions.isEmpty || minutes != nil || range != nil else { return rows }
+        let times = rows.times
         return rows.filtered { actor in
             actors?.contains(actor) ?? true
         } row: { row in

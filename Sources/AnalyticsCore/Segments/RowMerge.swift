@@ -7,7 +7,8 @@ struct RowMerge<Reducer: RowReducer> {
     private let project: ProjectID
     private let filter: RowFilter
     private let identities: IdentityMap
-    private let scanned: [EventRows]
+    /// Beside what segments hold: rows that were scanned, and those of live minutes.
+    private let others: [EventRows]
     private(set) var reducer: Reducer
     private var cursors: [Cursor] = []
     private var pieces: [Piece] = []
@@ -73,18 +74,23 @@ struct RowMerge<Reducer: RowReducer> {
         }
     }
 
-    init(store: any SegmentStore, project: ProjectID, filter: RowFilter, identities: IdentityMap, reducer: ScannedRows<Reducer>) {
+    /// - Parameter live: Rows that are selected already.
+    init(
+        store: any SegmentStore, project: ProjectID, filter: RowFilter, identities: IdentityMap, reducer: ScannedRows<Reducer>,
+        live: [EventRows] = []
+    ) {
         self.store = store
         self.project = project
         self.filter = filter
         self.identities = identities
         self.reducer = reducer.reducer
-        scanned = reducer.rows
+        others = reducer.rows + live
     }
 
     // MARK: In any order
 
     mutating func readAll(_ sources: [SegmentPlan.Source]) async throws {
+        for rows in others where rows.count > 0 { try give(rows, run: 0) }
         var chunks: [(source: SegmentPlan.Source, chunk: Int)] = []
         for source in sources {
             for chunk in source.run.chunks.indices where mayHold(source, chunk) { chunks.append((source, chunk)) }
@@ -92,11 +98,15 @@ struct RowMerge<Reducer: RowReducer> {
         for batch in chunks.chunks(ofCount: Self.chunksAtATime) {
             try Task.checkCancellation()
             for (rows, wanted) in zip(try await read(Array(batch)), batch) where rows.count > 0 {
-                try load(rows, slot: 0, run: wanted.source.run.id)
-                reducer.add(slot: 0, 0..<rows.count)
-                try reducer.check()
+                try give(rows, run: wanted.source.run.id)
             }
         }
+    }
+
+    private mutating func give(_ rows: EventRows, run: Int64) throws {
+        try load(rows, slot: 0, run: run)
+        reducer.add(slot: 0, 0..<rows.count)
+        try reducer.check()
     }
 
     // MARK: By actor
@@ -107,7 +117,7 @@ struct RowMerge<Reducer: RowReducer> {
     ) async throws {
         cursors = []
         for source in sources { cursors.append(Cursor(source: source, freeSlot: cursors.count * 2)) }
-        for rows in scanned { try start(with: try withoutMerged(rows, run: 0), run: 0) }
+        for rows in others { try start(with: try withoutMerged(rows, run: 0), run: 0) }
         try await giveAll(afterEach)
         cursors = []
         for (rows, run) in merged { try start(with: rows, run: run) }
@@ -287,8 +297,8 @@ struct RowMerge<Reducer: RowReducer> {
             do throws(GroupTable.Unreadable) {
                 let rows = try EventRows(day: source.day, chunk: info, parts: part, blobs: bytes)
                 read.append(
-                    try filter.apply(to: rows.withUserIds(fields), columns: reducer.fields.count, source)
-                        .prefix(columns: reducer.fields.count))
+                    try filter.apply(
+                        to: rows.withUserIds(fields), columns: reducer.fields.count, minutes: source.minutes, times: source.times))
             } catch {
                 throw UnreadableRun(run: source.run.id)
             }
@@ -299,7 +309,7 @@ struct RowMerge<Reducer: RowReducer> {
 
 extension EventRows {
     /// With a column of user ids, made of the actors' names, wherever the fields have one.
-    fileprivate func withUserIds(_ fields: [RowField]) throws(GroupTable.Unreadable) -> EventRows {
+    func withUserIds(_ fields: [RowField]) throws(GroupTable.Unreadable) -> EventRows {
         guard let names, fields.contains(.userId) else { return self }
         var codes: [Int32] = []
         codes.reserveCapacity(count)

@@ -15,6 +15,8 @@ struct RowReader: Sendable {
     var source = AnswerSource.stored
     /// Those whose events are read; `nil` for all.
     var actors: Set<ActorKey>?
+    /// `nil` where all that no segment tells is read from the events.
+    var liveMinutes: LiveMinutes?
 
     /// Days whose versions and heads are read at a time.
     private static let daysAtATime: Int64 = 400
@@ -44,9 +46,11 @@ struct RowReader: Sendable {
             return try await scan([range], into: reducer)
         }
         let plan = try await plan(fields: reducer.fields + filter.fields, unreadable)
+        let live = try await readLive(plan, reducer.fields, filter)
+        let scanned: ScannedRows<Reducer> = try await scan(plan.scans(without: live.minutes), into: reducer)
+        await note(scanned.large, plan)
         var merge = RowMerge(
-            store: store, project: selection.project, filter: filter, identities: identities,
-            reducer: try await scan(plan.scans, into: reducer))
+            store: store, project: selection.project, filter: filter, identities: identities, reducer: scanned, live: live.rows)
         if reducer.isByActor {
             try await merge.readByActor(plan.sources)
         } else {
@@ -69,13 +73,39 @@ struct RowReader: Sendable {
         return plan
     }
 
+    // MARK: Live minutes
+
+    /// The selected rows of minutes that are kept, with the reducer's columns, and which minutes these are.
+    private func readLive(
+        _ plan: SegmentPlan, _ fields: [RowField], _ filter: RowFilter
+    ) async throws -> (rows: [EventRows], minutes: Set<Int64>) {
+        var (rows, minutes): ([EventRows], Set<Int64>) = ([], [])
+        guard let liveMinutes, case .stored = source, plan.stale.count <= LiveMinutes.minutesAtATime else { return (rows, minutes) }
+        for (minute, version) in plan.stale {
+            let key = BucketKey(project: selection.project, index: minute)
+            guard let pieces = try await liveMinutes.rows(of: key, fields + filter.fields, version: version) else { continue }
+            minutes.insert(minute)
+            let whole = (minute..<minute + 1).times
+            let (part, day) = (whole.clamped(to: range), Timestamp(day: whole.lowerBound.day).milliseconds)
+            let times = part == whole ? nil : UInt32(part.lowerBound.milliseconds - day)..<UInt32(part.upperBound.milliseconds - day)
+            for piece in pieces { rows.append(try filter.apply(to: piece, columns: fields.count, times: times)) }
+        }
+        return (rows, minutes)
+    }
+
+    private func note(_ large: [Int64], _ plan: SegmentPlan) async {
+        guard let liveMinutes, !large.isEmpty else { return }
+        let stale = Set(plan.stale.map(\.minute))
+        await liveMinutes.note(large.filter(stale.contains).map { BucketKey(project: selection.project, index: $0) })
+    }
+
     // MARK: Events
 
     /// Gives what is scanned to the reducer; by actor only together with what segments hold, so it is kept.
     private func scan<Reducer: RowReducer>(
         _ ranges: [Range<Timestamp>], of share: ActorShare? = nil, into reducer: Reducer
     ) async throws -> ScannedRows<Reducer> {
-        let collector = ScannedRows(reducer, of: share, actors)
+        let collector = ScannedRows(reducer, of: share, actors, large: liveMinutes?.worthKeeping ?? .max)
         guard !ranges.isEmpty else { return collector }
         var scanned = try await store.scanEvents(
             selection, in: ranges, reading: reducer.fields.compactMap(\.path), into: collector)
@@ -155,7 +185,7 @@ extension SegmentPlan {
             guard let version = versions[day] else { continue }
             let head = heads[day]
             var minutes: [Int64] = []
-            if let head, head.dayVersion != version { minutes = try await store.minuteVersions(of: project, day: day) }
+            if head?.dayVersion != version { minutes = try await store.minuteVersions(of: project, day: day) }
             add(day: day, version: version, head: head, minutes: minutes)
         }
     }
@@ -178,6 +208,10 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     private var day: Int64?
     private var bytes = 0
     private var failure: (any Error)?
+    /// Minutes of which more events were read than `largeCount`, as far as they are over.
+    private(set) var large: [Int64] = []
+    private let largeCount: Int
+    private var minute: (index: Int64, count: Int) = (0, 0)
     /// The actors whose events are taken; all when `nil`.
     private let share: ActorShare?
     private let actors: Set<ActorKey>?
@@ -188,14 +222,16 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     /// Bytes of rows that are kept.
     static var byteLimit: Int { 64 << 20 }
 
-    init(_ reducer: Reducer, of share: ActorShare? = nil, _ actors: Set<ActorKey>? = nil) {
+    init(_ reducer: Reducer, of share: ActorShare? = nil, _ actors: Set<ActorKey>? = nil, large: Int = .max) {
         self.reducer = reducer
+        largeCount = large
         self.share = share
         self.actors = actors
     }
 
     mutating func add(_ event: ScannedEvent) -> Bool {
         if let share, !share.holds(event) { return true }
+        countMinute(event.timestamp.minute)
         if let actors, !actors.contains(ActorName(event)?.key ?? .none) { return true }
         if event.timestamp.day != day || (!reducer.isByActor && builder?.count ?? 0 >= Self.rowsAtATime) { close() }
         if builder == nil {
@@ -213,7 +249,16 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
         return failure == nil
     }
 
+    private mutating func countMinute(_ index: Int64) {
+        if minute.index != index {
+            if minute.count > largeCount { large.append(minute.index) }
+            minute = (index, 0)
+        }
+        minute.count += 1
+    }
+
     mutating func finish() throws {
+        countMinute(.min)
         close()
         if let failure { throw failure }
     }

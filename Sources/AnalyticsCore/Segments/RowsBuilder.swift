@@ -99,7 +99,8 @@ struct RowsBuilder {
         }
         return EventRows(
             day: day, actors: order.map { actors[$0] }, starts: starts, times: placed(times, 0),
-            columns: columns.map { RowColumn(codes: placed($0.codes, 0), entries: $0.entries) }, names: entries)
+            columns: columns.map { RowColumn(codes: $0.entries.count == 1 ? [] : placed($0.codes, 0), entries: $0.entries) },
+            names: entries)
     }
 }
 

@@ -11,6 +11,8 @@ struct SegmentPlan: Sendable {
 
     private(set) var sources: [Source] = []
     private(set) var scans: [Range<Timestamp>] = []
+    /// Of these the minutes of which it is known that they alone have changed in their day, and their versions.
+    private(set) var stale: [(minute: Int64, version: Int64)] = []
 
     let range: Range<Timestamp>
     /// Columns that a run must have.
@@ -29,19 +31,24 @@ struct SegmentPlan: Sendable {
     /// - Parameters:
     ///   - version: The day's, read before the head.
     ///   - head: `nil` where there is none.
-    ///   - minutes: The versions of the day's minutes, by their places in it; only needed where the head is of another version of the day.
+    ///   - minutes: The versions of the day's minutes, by their places in it; empty where the head is of this version of the day.
     mutating func add(day: Int64, version: Int64, head: SegmentHead?, minutes: [Int64]) {
         let begin = day * RollupTier.day.milliseconds
         let whole = begin..<begin + RollupTier.day.milliseconds
         let part = (range.lowerBound.milliseconds..<range.upperBound.milliseconds).clamped(to: whole)
         guard !part.isEmpty else { return }
-        guard let head else { return addScans([part]) }
         let times = part == whole ? nil : UInt32(part.lowerBound - begin)..<UInt32(part.upperBound - begin)
         let touched = Int((part.lowerBound - begin) / 60_000)...Int((part.upperBound - 1 - begin) / 60_000)
+        guard let head else {
+            let marked = touched.filter { minutes.indices.contains($0) && minutes[$0] != 0 }
+            // A scan of all costs less than one of each, unless there are few.
+            guard !minutes.isEmpty, marked.count <= LiveMinutes.minutesAtATime else { return addScans([part]) }
+            return addStale(marked.map { (minute: $0, version: minutes[$0]) }, of: day, in: part)
+        }
         let isReadable = head.builds.map { self.isReadable($0) }
         var wanted = head.builds.map { _ in 0 }
         var masks = head.builds.map { _ in [Bool](repeating: false, count: SegmentHead.minutesInDay) }
-        var stale: [Int64] = []
+        var stale: [(minute: Int, version: Int64)] = []
         for minute in touched {
             let run = head.runs[minute]
             let isCurrent = head.dayVersion == version || minutes[minute] == head.versions[minute]
@@ -51,18 +58,40 @@ struct SegmentPlan: Sendable {
                 masks[run][minute] = true
                 wanted[run] += 1
             } else {
-                stale.append(Int64(minute))
+                stale.append((minute: minute, version: minutes.isEmpty ? head.versions[minute] : minutes[minute]))
             }
         }
         for (place, run) in head.builds.enumerated() where wanted[place] > 0 {
             sources.append(
                 Source(day: day, run: run, minutes: wanted[place] == run.minutes ? nil : masks[place], times: times))
         }
-        addScans(coalesce(stale).map { (begin + $0.lowerBound * 60_000..<begin + $0.upperBound * 60_000).clamped(to: part) })
+        addStale(stale, of: day, in: part)
+    }
+
+    /// Minutes of a day, as far as they lie in a part of it.
+    private mutating func addStale(_ minutes: [(minute: Int, version: Int64)], of day: Int64, in part: Range<Int64>) {
+        let first = day * Int64(SegmentHead.minutesInDay)
+        stale += minutes.map { (minute: first + Int64($0.minute), version: $0.version) }
+        let length = RollupTier.minute.milliseconds
+        addScans(
+            coalesce(minutes.map { first + Int64($0.minute) }).map { ($0.lowerBound * length..<$0.upperBound * length).clamped(to: part) })
     }
 
     private func isReadable(_ run: SegmentHead.Run) -> Bool {
         !unreadable.contains(run.id) && fields.allSatisfy { $0 == .userId || run.fields.contains($0) }
+    }
+
+    /// What of the scans lies outside of some minutes.
+    func scans(without minutes: Set<Int64>) -> [Range<Timestamp>] {
+        let gaps = minutes.sorted().map { ($0..<$0 + 1).times }
+        return scans.flatMap { range in
+            var (parts, start): ([Range<Timestamp>], Timestamp) = ([], range.lowerBound)
+            for gap in gaps where gap.overlaps(range) {
+                if start < gap.lowerBound { parts.append(start..<gap.lowerBound) }
+                start = gap.upperBound
+            }
+            return start < range.upperBound ? parts + [start..<range.upperBound] : parts
+        }
     }
 
     /// Neighbours become one.

@@ -1,0 +1,118 @@
+/// A set of parts of a minute. A part is a quarter of a second.
+public struct MinuteParts: Sendable, Hashable {
+    /// A bit for each part.
+    private var words = SIMD4<UInt64>.zero
+
+    /// Parts of a minute.
+    public static let count = 240
+    /// Of a part.
+    public static let milliseconds: Int64 = 250
+    public static let all = MinuteParts(0..<count)
+
+    public init(_ parts: some Sequence<Int> = []) {
+        for part in parts where (0..<Self.count).contains(part) { words[part / 64] |= 1 << UInt64(part % 64) }
+    }
+
+    public var isEmpty: Bool { words == .zero }
+
+    public var count: Int { words.indices.reduce(0) { $0 + words[$1].nonzeroBitCount } }
+
+    /// Rising.
+    public var indexes: [Int] { (0..<Self.count).filter(contains) }
+
+    public func contains(_ part: Int) -> Bool { words[part / 64] & 1 << UInt64(part % 64) != 0 }
+
+    mutating func insert(_ part: Int) { words[part / 64] |= 1 << UInt64(part % 64) }
+
+    /// The part of its minute in which a moment lies.
+    mutating func insert(_ time: Timestamp) {
+        insert(Int((time.milliseconds - Timestamp(minute: time.minute).milliseconds) / Self.milliseconds))
+    }
+
+    mutating func formUnion(_ other: MinuteParts) { words |= other.words }
+
+    func isDisjoint(with other: MinuteParts) -> Bool { words & other.words == .zero }
+
+    /// The times of its parts in a minute, in their order. Neighbours are one range.
+    func ranges(of minute: Int64) -> [Range<Timestamp>] {
+        let start = Timestamp(minute: minute).milliseconds
+        return coalesce(indexes.map { Int64($0) }).scaled(by: Self.milliseconds).map { range in
+            Timestamp(milliseconds: start + range.lowerBound)..<Timestamp(milliseconds: start + range.upperBound)
+        }
+    }
+
+    /// With the parts between two that are near each other: they are read in one go.
+    var withoutSmallGaps: MinuteParts {
+        MinuteParts(coalesce(indexes.map { Int64($0) }, acrossGapsOf: 3).flatMap { Int($0.lowerBound)..<Int($0.upperBound) })
+    }
+}
+
+/// What the marks of a minute say about where in it events have changed (docs/decisions/live-minutes.md).
+public struct MinuteStamp: Sendable, Equatable {
+    public var version: Int64
+    /// How many of the marks said which parts of the minute they changed. Those of earlier versions of the service do not, nor does the first.
+    public var told: Int64
+    /// By the parts, how many of these marks changed them. A part that is left out was changed by none.
+    public var marks: [Int: Int64]
+
+    /// Parts that no minute has are dropped.
+    public init(version: Int64, told: Int64 = 0, marks: [Int: Int64] = [:]) {
+        self.version = version
+        self.told = told
+        self.marks = marks.filter { (0..<MinuteParts.count).contains($0.key) }
+    }
+
+    /// The parts in which events may have changed since an earlier reading; `nil` where that may be anywhere.
+    func changes(since earlier: MinuteStamp) -> MinuteParts? {
+        let isTold = version >= earlier.version && told >= earlier.told && version &- told == earlier.version &- earlier.told
+        guard isTold else { return nil }
+        var parts = MinuteParts()
+        for part in 0..<MinuteParts.count {
+            let (before, now) = (earlier.marks[part] ?? 0, marks[part] ?? 0)
+            guard now >= before else { return nil }
+            if now > before { parts.insert(part) }
+        }
+        // A mark that told something told a part.
+        return parts.isEmpty == (told == earlier.told) ? parts : nil
+    }
+
+    /// Takes note of a mark that raises the version.
+    public mutating func mark(_ parts: MinuteParts?) {
+        version += 1
+        guard let parts, !parts.isEmpty else { return }
+        told += 1
+        for part in parts.indexes { marks[part, default: 0] += 1 }
+    }
+}
+
+// MARK: As a store that keeps bytes keeps it
+
+extension MinuteStamp {
+    /// The parts, each followed by its number of marks.
+    public var encodedMarks: [UInt8] {
+        var writer = TableWriter()
+        for (part, count) in marks.sorted(by: { $0.key < $1.key }) {
+            writer.number(Int64(part))
+            writer.number(count)
+        }
+        return writer.bytes
+    }
+
+    /// What ``encodedMarks`` wrote; nothing where it cannot be read, which is then read as marks that did not tell a part.
+    public static func marks(encoded bytes: [UInt8]) -> [Int: Int64] {
+        var marks: [Int: Int64] = [:]
+        do throws(GroupTable.Unreadable) {
+            try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+                var cursor = TableCursor(buffer)
+                while !cursor.isAtEnd {
+                    let (part, count) = (try cursor.number(), try cursor.number())
+                    guard (0..<Int64(MinuteParts.count)).contains(part), count >= 0 else { throw .damaged }
+                    marks[Int(part)] = count
+                }
+            }
+        } catch {
+            return [:]
+        }
+        return marks
+    }
+}

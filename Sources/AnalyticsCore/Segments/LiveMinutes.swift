@@ -1,0 +1,105 @@
+/// Keeps the rows of large minutes whose events change, and reads again only the parts of a minute that were marked since
+/// (docs/decisions/live-minutes.md).
+actor LiveMinutes {
+    private struct Entry {
+        var minute: LiveMinute
+        var lastUse: ContinuousClock.Instant
+    }
+
+    private let store: any RollupStore & ProjectStore & EventScanner
+    /// Events of a minute that make it worth keeping.
+    nonisolated let worthKeeping: Int
+    private let inFlight = SingleFlight<BucketKey, LiveMinute?>()
+    private var entries: [BucketKey: Entry] = [:]
+    /// Minutes that were found to have many events.
+    private var large: Set<BucketKey> = []
+    /// Those that take too many bytes.
+    private var tooLarge: Set<BucketKey> = []
+
+    /// Minutes of a question that may be taken from here. Where more have changed, what costs is not the present one.
+    static let minutesAtATime = 16
+    /// Events that make a minute worth keeping.
+    static let worthKeeping = 2_000
+    /// Bytes of all rows, about.
+    private static let byteLimit = 64 << 20
+    /// Bytes of one minute.
+    private static let minuteLimit = 32 << 20
+    /// What nobody asks for goes after so long.
+    private static let longestIdle: Duration = .seconds(600)
+    /// Minutes that are known to be large, or too large.
+    private static let knownLimit = 1_000
+    /// How often a minute is read for a question that has seen a newer version of it.
+    private static let attempts = 4
+
+    init(store: any RollupStore & ProjectStore & EventScanner, worthKeeping: Int = LiveMinutes.worthKeeping) {
+        self.store = store
+        self.worthKeeping = worthKeeping
+    }
+
+    /// Takes note of minutes of which a question has read many events.
+    func note(_ minutes: [BucketKey]) {
+        if large.count + minutes.count > Self.knownLimit { large.removeAll() }
+        large.formUnion(minutes)
+        large.subtract(tooLarge)
+    }
+
+    /// The rows of a minute with columns of these fields, at least as new as this version. `nil` where its events are to be read.
+    func rows(of key: BucketKey, _ fields: [RowField], version: Int64) async throws -> [EventRows]? {
+        guard large.contains(key) else { return nil }
+        for _ in 0..<Self.attempts {
+            if let entry = entries[key], entry.minute.stamp.version >= version {
+                entries[key]?.lastUse = .now
+                return try entry.minute.rows(fields)
+            }
+            // Who joins others may get what was read before the version was there.
+            let found = try await inFlight.value(for: key) { [self] in try await read(key) }
+            guard let found else { return nil }
+            if found.stamp.version >= version { return try found.rows(fields) }
+        }
+        return nil
+    }
+
+    private nonisolated func read(_ key: BucketKey) async throws -> LiveMinute? {
+        // The stamp before the events: what is read later may be newer, and never older.
+        guard let stamp = try await store.minuteStamp(key) else { return nil }
+        let fields = SegmentFields.all(of: try await store.newestRecords(of: [key.project]).first)
+        if let kept = await kept(key), kept.fields == fields, let parts = stamp.changes(since: kept.stamp)?.withoutSmallGaps,
+            let minute = try await read(parts, of: key, into: kept.without(parts, at: stamp))
+        {
+            await keep(minute, key)
+            return minute
+        }
+        let minute = try await read(.all, of: key, into: LiveMinute(stamp: stamp, fields: fields))
+        if let minute { await keep(minute, key) } else { await giveUp(key) }
+        return minute
+    }
+
+    private nonisolated func read(_ parts: MinuteParts, of key: BucketKey, into minute: LiveMinute) async throws -> LiveMinute? {
+        guard !parts.isEmpty else { return minute }
+        var collector = try await store.scanEvents(
+            Selection(project: key.project), in: parts.ranges(of: key.index), reading: minute.fields.compactMap(\.path),
+            into: LiveMinute.Collector(minute, day: Timestamp(minute: key.index).day, byteLimit: Self.minuteLimit))
+        return collector.finish()
+    }
+
+    private func kept(_ key: BucketKey) -> LiveMinute? { entries[key]?.minute }
+
+    private func keep(_ minute: LiveMinute, _ key: BucketKey) {
+        if let entry = entries[key], entry.minute.stamp.version > minute.stamp.version { return }
+        let now = ContinuousClock.now
+        entries[key] = Entry(minute: minute, lastUse: now)
+        entries = entries.filter { now - $0.value.lastUse < Self.longestIdle }
+        while entries.values.reduce(0, { $0 + $1.minute.size }) > Self.byteLimit,
+            let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })
+        {
+            entries[oldest.key] = nil
+        }
+    }
+
+    private func giveUp(_ key: BucketKey) {
+        entries[key] = nil
+        large.remove(key)
+        if tooLarge.count >= Self.knownLimit { tooLarge.removeAll() }
+        tooLarge.insert(key)
+    }
+}
