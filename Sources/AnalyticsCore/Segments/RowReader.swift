@@ -35,6 +35,10 @@ struct RowReader: Sendable {
                 if failure.isMissing, missing.insert(failure.run).inserted { continue }
                 SegmentMetrics.unreadable.increment()
                 unreadable.insert(failure.run)
+            } catch is GroupTable.Unreadable {
+                // What reads well, and does not fit together, such as names of other actors.
+                SegmentMetrics.unreadable.increment()
+                break
             }
         }
         return try await scan([range], into: reducer)
