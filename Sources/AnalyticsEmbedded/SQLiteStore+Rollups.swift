@@ -150,7 +150,7 @@ extension SQLiteStore {
 
     /// What a mark makes of the parts of a minute that is there; `nil` where it tells none.
     private static func parts(_ db: Database, _ mark: BucketMark) throws -> [UInt8]? {
-        guard let parts = mark.parts, !parts.isEmpty, var stamp = try stamp(db, mark.key) else { return nil }
+        guard let parts = mark.parts, !parts.isEmpty, var stamp = try stamp(db, mark.key), stamp.told >= 0 else { return nil }
         stamp.mark(parts)
         return stamp.encodedMarks
     }
@@ -160,7 +160,9 @@ extension SQLiteStore {
             sql: "SELECT version, told, parts FROM buckets WHERE tier = 0 AND project = CAST(? AS TEXT) AND bucket = ?")
         return try Row.fetchOne(statement, arguments: [SQLiteText(minute.project.name), minute.index]).map { row in
             let parts = try row.withUnsafeData(atIndex: 2) { $0.map { Array($0) } ?? [] }
-            return MinuteStamp(version: row[0], told: row[1], marks: MinuteStamp.marks(encoded: parts))
+            // Parts that cannot be read stay so: a mark that told none since, for whoever reads, and none is told any more.
+            guard let marks = MinuteStamp.marks(encoded: parts) else { return MinuteStamp(version: row[0], told: -1) }
+            return MinuteStamp(version: row[0], told: row[1], marks: marks)
         }
     }
 }

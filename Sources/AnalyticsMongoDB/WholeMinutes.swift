@@ -50,6 +50,7 @@ struct WholeMinutes<Reducer: CountReducer> {
         for row in rows.sorted(by: precedes) {
             if let last = sums.last, !precedes(last, row) {
                 sums[sums.count - 1].count += row.count
+                sums[sums.count - 1].bots += row.bots
             } else {
                 sums.append(row)
             }

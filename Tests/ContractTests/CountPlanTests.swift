@@ -128,15 +128,16 @@ struct CountPlanTests {
         mutating func finish() { isFinished = true }
     }
 
-    private static func row(_ minute: Int64, _ type: String, _ source: String = "s", _ count: Int64 = 1) -> EventCount {
-        EventCount(minute: minute, type: type, source: source, count: count)
+    private static func row(_ minute: Int64, _ type: String, _ source: String = "s", _ count: Int64 = 1, bots: Int64 = 0) -> EventCount {
+        EventCount(minute: minute, type: type, source: source, count: count, bots: bots)
     }
 
     @Test("a minute that several queries count comes once, its groups in the order of their bytes")
     func split() {
         var minutes = WholeMinutes(Rows())
         let queries: [[EventCount]] = [
-            [Self.row(1, "a"), Self.row(2, "b"), Self.row(2, "e\u{301}")], [Self.row(2, "B"), Self.row(2, "b", "s", 4)], [],
+            [Self.row(1, "a"), Self.row(2, "b", bots: 1), Self.row(2, "e\u{301}")], [Self.row(2, "B"), Self.row(2, "b", "s", 4, bots: 2)],
+            [],
             [Self.row(2, "b", "r"), Self.row(2, "\u{e9}"), Self.row(3, "a")],
         ]
         for rows in queries {
@@ -149,7 +150,7 @@ struct CountPlanTests {
         let result = minutes.finish()
         #expect(result.isFinished)
         let second = [
-            Self.row(2, "B"), Self.row(2, "b", "r"), Self.row(2, "b", "s", 5), Self.row(2, "e\u{301}"), Self.row(2, "\u{e9}"),
+            Self.row(2, "B"), Self.row(2, "b", "r"), Self.row(2, "b", "s", 5, bots: 3), Self.row(2, "e\u{301}"), Self.row(2, "\u{e9}"),
         ]
         let expected = [Self.row(1, "a")] + second + [Self.row(3, "a")]
         #expect(result.rows == expected)

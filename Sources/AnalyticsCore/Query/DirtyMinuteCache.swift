@@ -101,6 +101,8 @@ private actor DirtyMinuteMemory {
     func spans(of key: BucketKey) -> MinuteSpans? { spans[key] }
 
     func remember(_ spans: MinuteSpans, of key: BucketKey) {
+        // A count of the whole minute tells only that it is large.
+        if spans.stamp == nil, self.spans[key] != nil { return }
         guard spans.size <= Self.spansByteLimit else {
             self.spans[key] = nil
             return

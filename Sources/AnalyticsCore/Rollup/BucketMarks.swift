@@ -1,3 +1,5 @@
+internal import Algorithms
+
 /// The buckets that a set of events touches.
 struct BucketMarks {
     fileprivate struct Minute {
@@ -17,8 +19,9 @@ struct BucketMarks {
     /// The last minute whose events are late now.
     private let lastLate: Int64
 
-    /// Minutes up to which a mark says which parts they were touched in: each is then an update of its own. What touches more of them is no
-    /// live traffic.
+    /// Minutes that live traffic touches in one flush, at the most. What touches more of them is a backfill.
+    private static let liveMinutes = 64
+    /// Minutes of which a mark says in which parts they were touched, the newest: each is an update of its own.
     private static let minutesWithParts = 8
     /// Parts of a minute that a mark names.
     private static let partLimit = 64
@@ -73,14 +76,15 @@ struct BucketMarks {
     /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
         // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
-        try await store.mark(.minute, minutes.sorted().map { mark($0) })
+        let told = marks.count > Self.liveMinutes ? [] : Set(marks.keys.max(count: Self.minutesWithParts) { $0.index < $1.index })
+        try await store.mark(.minute, minutes.sorted().map { mark($0, tellsParts: told.contains($0)) })
         try await store.mark(.hour, hours.sorted())
         try await store.mark(.day, days.sorted())
     }
 
-    private func mark(_ key: BucketKey) -> BucketMark {
+    private func mark(_ key: BucketKey, tellsParts: Bool) -> BucketMark {
         guard let minute = marks[key] else { return BucketMark(key: key) }
-        let parts = marks.count <= Self.minutesWithParts ? minute.parts : nil
+        let parts = tellsParts ? minute.parts : nil
         return BucketMark(
             key: key, table: minute.table, events: minute.isWhole ? minute.events : nil, causes: minute.causes,
             parts: parts.flatMap { $0.count <= Self.partLimit ? $0 : nil })

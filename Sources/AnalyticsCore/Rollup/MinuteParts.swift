@@ -78,10 +78,11 @@ public struct MinuteStamp: Sendable, Equatable {
 
     /// Takes note of a mark that raises the version.
     public mutating func mark(_ parts: MinuteParts?) {
-        version += 1
+        // What is stored may be damaged: nothing may trap.
+        version &+= 1
         guard let parts, !parts.isEmpty else { return }
-        told += 1
-        for part in parts.indexes { marks[part, default: 0] += 1 }
+        told &+= 1
+        for part in parts.indexes { marks[part, default: 0] &+= 1 }
     }
 }
 
@@ -98,21 +99,17 @@ extension MinuteStamp {
         return writer.bytes
     }
 
-    /// What ``encodedMarks`` wrote; nothing where it cannot be read, which is then read as marks that did not tell a part.
-    public static func marks(encoded bytes: [UInt8]) -> [Int: Int64] {
-        var marks: [Int: Int64] = [:]
-        do throws(GroupTable.Unreadable) {
-            try bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
-                var cursor = TableCursor(buffer)
-                while !cursor.isAtEnd {
-                    let (part, count) = (try cursor.number(), try cursor.number())
-                    guard (0..<Int64(MinuteParts.count)).contains(part), count >= 0 else { throw .damaged }
-                    marks[Int(part)] = count
-                }
+    /// What ``encodedMarks`` wrote; `nil` where it cannot be read.
+    public static func marks(encoded bytes: [UInt8]) -> [Int: Int64]? {
+        try? bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
+            var marks: [Int: Int64] = [:]
+            var cursor = TableCursor(buffer)
+            while !cursor.isAtEnd {
+                let (part, count) = (try cursor.number(), try cursor.count())
+                guard (0..<Int64(MinuteParts.count)).contains(part) else { throw .damaged }
+                marks[Int(part)] = count
             }
-        } catch {
-            return [:]
+            return marks
         }
-        return marks
     }
 }

@@ -38,6 +38,7 @@ actor LiveMinutes {
 
     /// Takes note of minutes of which a question has read many events.
     func note(_ minutes: [BucketKey]) {
+        dropIdle()
         if large.count + minutes.count > Self.knownLimit { large.removeAll() }
         large.formUnion(minutes)
         large.subtract(tooLarge)
@@ -45,6 +46,7 @@ actor LiveMinutes {
 
     /// The rows of a minute with columns of these fields, at least as new as this version. `nil` where its events are to be read.
     func rows(of key: BucketKey, _ fields: [RowField], version: Int64) async throws -> [EventRows]? {
+        dropIdle()
         guard large.contains(key) else { return nil }
         for _ in 0..<Self.attempts {
             if let entry = entries[key], entry.minute.stamp.version >= version {
@@ -63,13 +65,12 @@ actor LiveMinutes {
         // The stamp before the events: what is read later may be newer, and never older.
         guard let stamp = try await store.minuteStamp(key) else { return nil }
         let fields = SegmentFields.all(of: try await store.newestRecords(of: [key.project]).first)
-        if let kept = await kept(key), kept.fields == fields, let parts = stamp.changes(since: kept.stamp)?.withoutSmallGaps,
-            let minute = try await read(parts, of: key, into: kept.without(parts, at: stamp))
-        {
-            await keep(minute, key)
-            return minute
+        let minute: LiveMinute?
+        if let kept = await kept(key), kept.fields == fields, let parts = stamp.changes(since: kept.stamp)?.withoutSmallGaps {
+            minute = try await read(parts, of: key, into: kept.without(parts, at: stamp))
+        } else {
+            minute = try await read(.all, of: key, into: LiveMinute(stamp: stamp, fields: fields))
         }
-        let minute = try await read(.all, of: key, into: LiveMinute(stamp: stamp, fields: fields))
         if let minute { await keep(minute, key) } else { await giveUp(key) }
         return minute
     }
@@ -86,14 +87,17 @@ actor LiveMinutes {
 
     private func keep(_ minute: LiveMinute, _ key: BucketKey) {
         if let entry = entries[key], entry.minute.stamp.version > minute.stamp.version { return }
-        let now = ContinuousClock.now
-        entries[key] = Entry(minute: minute, lastUse: now)
-        entries = entries.filter { now - $0.value.lastUse < Self.longestIdle }
+        entries[key] = Entry(minute: minute, lastUse: .now)
         while entries.values.reduce(0, { $0 + $1.minute.size }) > Self.byteLimit,
             let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })
         {
             entries[oldest.key] = nil
         }
+    }
+
+    private func dropIdle() {
+        let now = ContinuousClock.now
+        entries = entries.filter { now - $0.value.lastUse < Self.longestIdle }
     }
 
     private func giveUp(_ key: BucketKey) {

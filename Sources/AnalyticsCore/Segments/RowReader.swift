@@ -79,20 +79,27 @@ struct RowReader: Sendable {
 
     // MARK: Live minutes
 
+    /// Bytes of rows, about, beyond which the events of further minutes are read.
+    private static let liveLimit = 48 << 20
+
     /// The selected rows of minutes that are kept, with the reducer's columns, and which minutes these are.
     private func readLive(
         _ plan: SegmentPlan, _ fields: [RowField], _ filter: RowFilter
     ) async throws -> (rows: [EventRows], minutes: Set<Int64>) {
         var (rows, minutes): ([EventRows], Set<Int64>) = ([], [])
         guard let liveMinutes, case .stored = source, plan.stale.count <= LiveMinutes.minutesAtATime else { return (rows, minutes) }
-        for (minute, version) in plan.stale {
+        var size = 0
+        for (minute, version) in plan.stale where size < Self.liveLimit {
             let key = BucketKey(project: selection.project, index: minute)
             guard let pieces = try await liveMinutes.rows(of: key, fields + filter.fields, version: version) else { continue }
             minutes.insert(minute)
             let whole = (minute..<minute + 1).times
             let (part, day) = (whole.clamped(to: range), Timestamp(day: whole.lowerBound.day).milliseconds)
             let times = part == whole ? nil : UInt32(part.lowerBound.milliseconds - day)..<UInt32(part.upperBound.milliseconds - day)
-            for piece in pieces { rows.append(try filter.apply(to: piece, columns: fields.count, times: times)) }
+            for piece in pieces {
+                rows.append(try filter.apply(to: piece, columns: fields.count, times: times))
+                size += rows[rows.count - 1].size
+            }
         }
         return (rows, minutes)
     }
@@ -189,7 +196,10 @@ extension SegmentPlan {
             guard let version = versions[day] else { continue }
             let head = heads[day]
             var minutes: [Int64] = []
-            if head?.dayVersion != version { minutes = try await store.minuteVersions(of: project, day: day) }
+            // Of days without a segment the last is the present one, of which it may be worth it.
+            if head.map({ $0.dayVersion != version }) ?? (day == days.last) {
+                minutes = try await store.minuteVersions(of: project, day: day)
+            }
             add(day: day, version: version, head: head, minutes: minutes)
         }
     }

@@ -42,7 +42,7 @@ struct SegmentPlan: Sendable {
         guard let head else {
             let marked = touched.filter { minutes.indices.contains($0) && minutes[$0] != 0 }
             // A scan of all costs less than one of each, unless there are few.
-            guard !minutes.isEmpty, marked.count <= LiveMinutes.minutesAtATime else { return addScans([part]) }
+            guard !minutes.isEmpty, stale.count + marked.count <= LiveMinutes.minutesAtATime else { return addScans([part]) }
             return addStale(marked.map { (minute: $0, version: minutes[$0]) }, of: day, in: part)
         }
         let isReadable = head.builds.map { self.isReadable($0) }

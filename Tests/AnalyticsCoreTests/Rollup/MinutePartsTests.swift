@@ -77,8 +77,8 @@ struct MinutePartsTests {
         for number in 0..<500 { stamp.mark(MinuteParts([number % 240, 17])) }
         let bytes = stamp.encodedMarks
         #expect(MinuteStamp.marks(encoded: bytes) == stamp.marks)
-        #expect(MinuteStamp.marks(encoded: bytes + [0x80]).isEmpty && MinuteStamp.marks(encoded: [0xF0, 0x01, 0x01]).isEmpty)
-        #expect(MinuteStamp.marks(encoded: []).isEmpty)
+        #expect(MinuteStamp.marks(encoded: bytes + [0x80]) == nil && MinuteStamp.marks(encoded: [0xF0, 0x01, 0x01]) == nil)
+        #expect(MinuteStamp.marks(encoded: []) == [:])
         #expect(MinuteStamp(version: 1, told: 1, marks: [-1: 1, 240: 1, 3: 1]).marks == [3: 1])
     }
 }
