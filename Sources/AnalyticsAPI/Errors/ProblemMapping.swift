@@ -97,6 +97,10 @@ extension Problem {
                 .tooManyErasures,
                 "Tombstones are kept for ever, and there is room for no more. Name several users in one erasure (up to 100 in a request, "
                     + "1,000 on the command line); erasures that name nobody are at most 1,000.")
+        case .failed:
+            self.init(
+                .invalidParameter,
+                "The erasure has failed, and what it was asked for is not kept. Request it anew, as its failure says.")
         case .tooLarge:
             self.init(
                 .tooManyErasures,

@@ -42,6 +42,12 @@ public struct Erasure: Sendable, Equatable {
             guard event.type.equalsUTF8(IdentityLink.eventType), let user = event.userId, let id = event.anonymousId else { return nil }
             self.init(anonymousId: id, user: user, time: event.timestamp)
         }
+
+        /// Of each anonymous id and user the earliest, which alone decides whose the id is.
+        static func earliest(_ links: [LateLink]) -> [LateLink] {
+            let pairs = links.map { ([$0.anonymousId, $0.user], $0) }
+            return Array(Dictionary(pairs) { $0.time <= $1.time ? $0 : $1 }.values)
+        }
     }
 
     /// Whose it is to work on for the present.
@@ -97,8 +103,11 @@ public struct Erasure: Sendable, Equatable {
 
     /// Anonymous ids that are named, so that the store can look for them; beyond, every event is looked at.
     static let namedIds = 1_000
-    /// Links that wait at a time.
+    /// Links that wait at a time; more where one flush brings them.
     static let lateLinks = 1_000
+
+    /// Whether there may be deleted events whose minutes are not marked.
+    var hasRepairs: Bool { walk.slice != nil || !repairs.isEmpty || !repaired.isEmpty }
 
     /// Whether the selection is of anonymous ids that came to the users after everything else was erased.
     var isOfLateLinks: Bool { !tombstone.users.isEmpty && selection.map(\.userIds.isEmpty) ?? false }
@@ -133,7 +142,7 @@ public struct Erasure: Sendable, Equatable {
     /// Takes links over, and begins again. Where everything else is erased already, only the events of their anonymous ids are gone through.
     mutating func add(_ links: [LateLink]) {
         if state == .cleaning || state == .done { selection = Selection(project: project, from: tombstone.from, to: tombstone.to) }
-        self.links += links
+        self.links = LateLink.earliest(self.links + links)
         begin()
     }
 

@@ -14,9 +14,14 @@ final class ErasureGate: Sendable {
         /// By the erasures' ids.
         var tombstones: [BytewiseString: Tombstone]
         var filter: ErasureFilter
+        /// Of users whose anonymous ids are still to be looked up.
+        var requested: [Tombstone]
         /// Whether none of it can be undone any more.
         var isDurable = false
     }
+
+    /// How long after a request a flush waits for its users' anonymous ids: a worker looks them up within seconds, unless it is at another one.
+    static let identification: Duration = .seconds(60)
 
     private let store: any Store
     private let clock: WallClock
@@ -33,9 +38,10 @@ final class ErasureGate: Sendable {
         for (project, places) in Dictionary(grouping: events.indices, by: { events[$0].event.project }) {
             guard let version = records[project]?.erasures, version > 0 else { continue }
             let own = places.map { events[$0].event }
-            let found = try await filter(of: project, version).covered(own)
+            let known = try await reading(of: project, version)
+            let found = known.filter.covered(own)
             guard !found.isEmpty else { continue }
-            try await untilDurable(project)
+            try await untilDurable(known, of: project)
             covered.formUnion(found.map { places[$0] })
         }
         return covered
@@ -58,26 +64,37 @@ final class ErasureGate: Sendable {
     }
 
     /// To be called after ``confirm(_:_:by:)``: deletes covered events that hold the ids of others, which came later and would be lost with
-    /// them. Returns the places of these: they are to be inserted once more.
+    /// them. Returns the places of these: they are to be inserted once more. Throws while it is not known whether one is covered, for
+    /// ``identification`` at the most.
     func freeIds(
         of events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
     ) async throws(StoreError) -> [Int] {
         var freed: [Int] = []
         for (project, places) in Dictionary(grouping: events.indices, by: { events[$0].event.project }) {
             guard let version = records[project]?.erasures, version > 0 else { continue }
-            let filter = try await filter(of: project, version)
+            let known = try await reading(of: project, version)
+            let (filter, now) = (known.filter, clock.now())
+            let requested = known.requested.filter { now < $0.until + Self.identification }
             var holders: [(place: Int, event: Event)] = []
             for place in places {
                 let event = events[place].event
                 switch outcomes[place] {
                 // The same content: whether it is covered can be told without reading it, but for its receipt.
-                case .duplicate(let heldAt): guard filter.covers(event.asOfOld(heldAt)) else { continue }
+                case .duplicate(let heldAt):
+                    let old = event.asOfOld(heldAt)
+                    guard filter.covers(old) || requested.contains(where: { $0.mayCover(old) }) else { continue }
                 case .conflict: break
                 case .stored, .redelivered, .refused, .expired, .erased: continue
                 }
                 // Somebody else may have deleted it.
                 if let holder = try await store.event(project: project, id: event.id)?.event {
-                    if filter.covers(holder) { holders.append((place, holder)) }
+                    if filter.covers(holder) {
+                        holders.append((place, holder))
+                    } else if requested.contains(where: { event.receivedAt > $0.until && $0.mayCover(holder) }) {
+                        // Read anew at the next try, whether or not something is announced.
+                        self.known.withLock { $0[project] = nil }
+                        throw StoreError(.unavailable, operation: "erasures", "the anonymous ids of an erasure's users are looked up")
+                    }
                 } else {
                     freed.append(place)
                 }
@@ -132,7 +149,7 @@ final class ErasureGate: Sendable {
         for (event, outcome) in zip(events.lazy.map(\.event), outcomes) where outcome.joins {
             guard let version = records[event.project]?.erasures, version > 0, let link = Erasure.LateLink(event),
                 event.timestamp.minute >= records.firstWholeMinute(of: event.project),
-                try await filter(of: event.project, version).lacks(link, receivedAt: event.receivedAt)
+                try await reading(of: event.project, version).filter.lacks(link, receivedAt: event.receivedAt)
             else { continue }
             links[event.project, default: []].append((link, event.receivedAt))
         }
@@ -145,19 +162,19 @@ final class ErasureGate: Sendable {
             var erasure = try Erasure(stored)
             let own = links.indices.filter { erasure.tombstone.names(links[$0].link, receivedAt: links[$0].receivedAt) }
             unnamed.subtract(own)
-            let unknown = Set(own.map { links[$0].link }.filter { !erasure.tombstone.knows($0) })
+            let unknown = own.map { links[$0].link }.filter { !erasure.tombstone.knows($0) }
             guard !unknown.isEmpty, erasure.state != .failed else { continue }
-            let new = unknown.subtracting(erasure.links)
-            if new.isEmpty {
+            let waiting = erasure.links
+            erasure.add(unknown)
+            if Set(erasure.links) == Set(waiting) {
                 // Who has written them may have ended before anybody was told.
                 try await store.announceErasure(of: project)
                 continue
             }
-            guard erasure.links.count + new.count <= Erasure.lateLinks else {
-                throw StoreError(
-                    .unavailable, operation: "erasures", "\(erasure.links.count) identities wait for the erasure \(erasure.id)")
+            // Those of one flush are never too many, or it would wait for ever.
+            guard waiting.isEmpty || erasure.links.count <= Erasure.lateLinks else {
+                throw StoreError(.unavailable, operation: "erasures", "\(waiting.count) identities wait for the erasure \(erasure.id)")
             }
-            erasure.add(Array(new))
             try await announce(erasure, replacing: stored.revision)
         }
         guard unnamed.isEmpty else { throw Self.notDurable }
@@ -165,24 +182,27 @@ final class ErasureGate: Sendable {
 
     private static let notDurable = StoreError(.unavailable, operation: "erasures", "an erasure is not durable yet")
 
-    private func filter(of project: ProjectID, _ version: Int64) async throws(StoreError) -> ErasureFilter {
-        if let known = known.withLock({ $0[project] }), known.version == version { return known.filter }
+    private func reading(of project: ProjectID, _ version: Int64) async throws(StoreError) -> Known {
+        if let known = self.known.withLock({ $0[project] }), known.version == version { return known }
         // Read after the version, and so at least as new.
-        let tombstones = try Erasure.tombstones(await store.newestErasures(of: project))
-        let filter = ErasureFilter(Array(tombstones.values))
-        known.withLock { $0[project] = Known(version: version, tombstones: tombstones, filter: filter) }
-        return filter
+        let erasures = try await store.newestErasures(of: project).map { (stored) throws(StoreError) in try Erasure(stored) }
+        let tombstones = Dictionary(erasures.map { (BytewiseString($0.id), $0.tombstone) }) { first, _ in first }
+        let requested = erasures.filter { $0.state == .requested && !$0.tombstone.users.isEmpty }.map(\.tombstone)
+        let known = Known(
+            version: version, tombstones: tombstones, filter: ErasureFilter(Array(tombstones.values)), requested: requested)
+        self.known.withLock { $0[project] = known }
+        return known
     }
 
-    /// What is newest may still be undone, and an event that is dropped by it would be lost. Throws until all that is known is durable; asked
-    /// once for each version.
-    private func untilDurable(_ project: ProjectID) async throws(StoreError) {
-        guard let before = known.withLock({ $0[project] }) else { throw Self.notDurable }
+    /// What is newest may still be undone, and an event that is dropped by it would be lost. Throws until all that the caller has gone by is
+    /// durable; asked once for each version.
+    private func untilDurable(_ before: Known, of project: ProjectID) async throws(StoreError) {
         if before.isDurable { return }
         let durable = try Erasure.tombstones(await store.erasures(of: project))
         let isDurable = before.tombstones.allSatisfy { id, tombstone in durable[id]?.covers(allOf: tombstone) ?? false }
         known.withLock { known in
-            guard known[project]?.version == before.version else { return }
+            // Another flush may have read another state under the same version.
+            guard let now = known[project], now.version == before.version, now.tombstones == before.tombstones else { return }
             // What was undone is not to be waited for.
             if isDurable { known[project]?.isDurable = true } else { known[project] = nil }
         }

@@ -7,8 +7,7 @@ extension ErasureJob {
     mutating func walk() async throws {
         let lists = erasure.selections
         var step: Duration?
-        if let slice = erasure.walk.slice { try await repair(slice) }
-        for day in (erasure.repairs + erasure.repaired).joined() { try await repair(Timestamp(day: day)..<Timestamp(day: day + 1)) }
+        try await repair()
         while erasure.walk.list < lists.count {
             let list = lists[erasure.walk.list]
             while let slice = try await nextSlice(of: list, &step) {
@@ -82,6 +81,12 @@ extension ErasureJob {
         if isTouched { try await discard(slice) }
         erasure.walk.end = part.from ?? slice.lowerBound
         erasure.walk.slice = nil
+    }
+
+    /// Marks all that others may have deleted and not marked.
+    mutating func repair() async throws {
+        if let slice = erasure.walk.slice { try await repair(slice) }
+        for day in (erasure.repairs + erasure.repaired).joined() { try await repair(Timestamp(day: day)..<Timestamp(day: day + 1)) }
     }
 
     /// Somebody may have deleted events of the slice, and not marked their minutes.

@@ -83,26 +83,35 @@ struct ErasureJob {
         var next = erasure
         next.identify(ids ?? [])
         guard ids != nil, next.identifiedCount <= ErasureIdentities.limit else {
-            erasure.failure = "The users have more than \(ErasureIdentities.limit) anonymous ids. Name these, in several erasures."
-            erasure.forget()
-            return try await move(to: .failed)
+            return try await fail("The users have more than \(ErasureIdentities.limit) anonymous ids. Name these, in several erasures.")
         }
         let others = try await Erasure.tombstones(store.erasures(of: erasure.project)).filter { $0.key != BytewiseString(erasure.id) }
         guard others.values.reduce(next.tombstone.size, { $0 + $1.size }) <= Erasures.byteLimit else {
-            erasure.failure =
+            return try await fail(
                 "With \(next.identifiedCount) anonymous ids the tombstones of the project would take more than \(Erasures.byteLimit >> 20) MiB, "
-                + "which each processor holds in memory."
-            erasure.forget()
-            return try await move(to: .failed)
+                    + "which each processor holds in memory.")
         }
         erasure = next
         if erasure.isOfLateLinks, erasure.selection?.anonymousIds.isEmpty ?? true {
             // They are somebody else's.
-            erasure.forget()
-            return try await move(to: .cleaning)
+            guard erasure.hasRepairs else {
+                erasure.forget()
+                return try await move(to: .cleaning)
+            }
+            // Not passed by: it takes two passes, and what is to be looked for in them is not known any more.
+            erasure.selection = nil
         }
         erasure.walk.restart()
         try await move(to: .erasing)
+    }
+
+    /// Nobody comes after this: what is deleted is marked before.
+    private mutating func fail(_ failure: String) async throws {
+        try await repair()
+        (erasure.repairs, erasure.repaired) = ([], [])
+        erasure.failure = failure
+        erasure.forget()
+        try await move(to: .failed)
     }
 
     private mutating func settle() async throws {

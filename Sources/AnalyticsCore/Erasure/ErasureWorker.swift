@@ -158,6 +158,8 @@ public actor ErasureWorker: Service {
                 overwriting.note(key, waits: false)
                 return nil
             }
+            // It may be `cleaning` again before this returns, with more that is to be overwritten.
+            if erasure.state != .cleaning { overwriting.note(key, waits: false) }
             var job = ErasureJob(
                 store: store, letters: letters, settings: settings, clock: clock, elapsed: elapsed, logger: logger, erasure: erasure,
                 revision: stored.revision, owner: owner,

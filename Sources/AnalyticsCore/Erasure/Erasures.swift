@@ -53,26 +53,36 @@ public struct Erasures: Sendable {
     }
 
     /// Runs one once more, after older events were restored; what was received until it was requested is erased. `nil` where there is none.
-    public func again(_ id: String, of project: ProjectID) async throws(StoreError) -> Erasure? {
-        try await again(id, of: project) { _ in }
+    /// One that has failed does not know any more what it was asked for: ``ErasureError/failed``.
+    public func again(_ id: String, of project: ProjectID) async throws -> Erasure? {
+        try await change(id, of: project) { erasure, _ in
+            guard erasure.state != .failed else { throw ErasureError.failed }
+            erasure.restart(until: erasure.requestedAt)
+        }
     }
 
-    private func again(
-        _ id: String, of project: ProjectID, _ change: (inout Erasure) -> Void
-    ) async throws(StoreError) -> Erasure? {
+    /// - Parameter change: Is given the tombstones of the other erasures too.
+    private func change(
+        _ id: String, of project: ProjectID, _ change: (inout Erasure, [Tombstone]) throws -> Void
+    ) async throws -> Erasure? {
         for _ in 0..<Self.attempts {
-            guard let known = try await all(of: project).first(where: { $0.value.id.equalsUTF8(id) }) else { return nil }
+            let all = try await all(of: project)
+            guard let place = all.firstIndex(where: { $0.value.id.equalsUTF8(id) }) else { return nil }
+            let known = all[place]
             var erasure = known.value
-            change(&erasure)
-            erasure.restart(until: erasure.requestedAt)
+            try change(&erasure, all.indices.filter { $0 != place }.map { all[$0].value.tombstone })
             if try await store.announce(erasure, replacing: known.revision) { return erasure }
         }
         throw StoreError(.unavailable, operation: "erasures", "it changes faster than it can be written")
     }
 
-    /// Puts back a tombstone that a store has lost. One that it has is run once more, and covers what either of the two does.
+    /// Puts back a tombstone that a store has lost. One that it has is run once more, unless it has failed, and covers what either of the two does.
     public func restore(_ exported: ExportedErasure) async throws -> Erasure {
-        let known = try await again(exported.id, of: exported.project) { $0.tombstone.formUnion(exported.tombstone) }
+        let known = try await change(exported.id, of: exported.project) { erasure, others in
+            erasure.tombstone.formUnion(exported.tombstone)
+            try Self.checkRoom(for: erasure.tombstone, beside: others)
+            if erasure.state != .failed { erasure.restart(until: erasure.requestedAt) }
+        }
         if let known { return known }
         try Self.checkRoom(for: exported.tombstone, beside: try await all(of: exported.project).map(\.value.tombstone))
         var erasure = Erasure(project: exported.project, id: exported.id, tombstone: exported.tombstone, selection: nil)
@@ -116,6 +126,8 @@ public enum ErasureError: Error, Equatable {
     case everything
     /// The project has as many erasures as it may have.
     case tooMany
+    /// It has failed, and cannot be run once more.
+    case failed
     /// Its erasures would take more bytes than a writer can hold.
     case tooLarge
 }
@@ -126,7 +138,9 @@ public struct ExportedErasure: Sendable, Equatable {
     public let id: String
     let tombstone: Tombstone
 
-    public init(_ erasure: Erasure) {
+    /// `nil` for one that has failed: it is to be requested anew.
+    public init?(_ erasure: Erasure) {
+        guard erasure.state != .failed else { return nil }
         project = erasure.project
         id = erasure.id
         tombstone = erasure.tombstone

@@ -80,9 +80,18 @@ struct Tombstone: Sendable, Equatable {
 
     /// `reader` reads ``data``'s paths, in their order.
     func covers(_ event: Event, reading reader: PropertyReader?) -> Bool {
-        guard event.receivedAt <= until, from.map({ event.timestamp >= $0 }) ?? true, to.map({ event.timestamp < $0 }) ?? true,
+        event.receivedAt <= until && isOfUsers(event) && selects(event, reading: reader)
+    }
+
+    /// Whether it would cover an event whose anonymous id turned out to be the users'.
+    func mayCover(_ event: Event) -> Bool {
+        !users.isEmpty && event.userId == nil && event.anonymousId != nil && event.receivedAt <= until && selects(event, reading: nil)
+    }
+
+    private func selects(_ event: Event, reading reader: PropertyReader?) -> Bool {
+        guard from.map({ event.timestamp >= $0 }) ?? true, to.map({ event.timestamp < $0 }) ?? true,
             holds(types, .type, event.type), holds(sources, .source, event.source), holds(anonymous, .anonymous, event.anonymousId),
-            holds(correlations, .correlation, event.correlationId), isOfUsers(event)
+            holds(correlations, .correlation, event.correlationId)
         else { return false }
         if data.isEmpty { return true }
         let reader = reader ?? PropertyReader(paths)

@@ -144,7 +144,9 @@ struct ExportErasures: AsyncParsableCommand {
         try await CommandSettings.withStore { store, _, _ in
             let erasures = Erasures(store: store, clock: .system, ids: .uuid7(clock: .system))
             for record in try await store.projectRecords().sorted(by: { $0.project < $1.project }) {
-                for erasure in try await erasures.list(of: record.project).reversed() { print(ExportedErasure(erasure).text) }
+                for erasure in try await erasures.list(of: record.project).reversed() {
+                    if let exported = ExportedErasure(erasure) { print(exported.text) }
+                }
             }
         }
     }
@@ -167,8 +169,12 @@ struct ImportErasures: AsyncParsableCommand {
             exported.append(erasure)
         }
         try await Erase.withErasures { erasures in
-            for erasure in exported { _ = try await erasures.restore(erasure) }
-            print("\(exported.count) erasures are put back and run once more: analytics erase status")
+            var failed = 0
+            for erasure in exported {
+                if try await erasures.restore(erasure).state == .failed { failed += 1 }
+            }
+            print("\(exported.count - failed) erasures are put back and run once more: analytics erase status")
+            if failed > 0 { print("\(failed) have failed here, and are not run: request them anew, as their failures say") }
         }
     }
 }
@@ -180,6 +186,8 @@ extension Erase {
                 try await body(Erasures(store: store, clock: .system, ids: .uuid7(clock: .system)))
             } catch ErasureError.tooMany {
                 throw CommandFailure("the project has as many erasures as it may have: name several users in one")
+            } catch ErasureError.failed {
+                throw CommandFailure("the erasure has failed, and what it was asked for is not kept: request it anew, as its failure says")
             } catch ErasureError.tooLarge {
                 throw CommandFailure("the tombstones of the project would take more than 16 MiB: erase by type, source or time")
             }

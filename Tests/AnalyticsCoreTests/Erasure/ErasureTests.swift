@@ -361,7 +361,8 @@ struct ErasureTests {
         try await put(people())
         let erasure = try await rig.erasures().request(Self.ann)
         try await rig.finish()
-        let exported = ExportedErasure(try #require(try await rig.erasures().erasure(erasure.id, of: Project.default))).text
+        let done = try #require(try await rig.erasures().erasure(erasure.id, of: Project.default))
+        let exported = try #require(ExportedErasure(done)).text
         #expect(!exported.contains("ann"))
 
         // The events alone, and the tombstone is there.
@@ -386,7 +387,7 @@ struct ErasureTests {
     /// The store was restored to an earlier state of the same erasure.
     @Test func anImportOfWhatIsKnownCoversWhatEitherDoes() async throws {
         let first = try await rig.erasures().request(Self.ann)
-        let older = ExportedErasure(first)
+        let older = try #require(ExportedErasure(first))
         var newer = first
         newer.restart(until: noon + .seconds(60))
         newer.identify(["device-of-ann"])
@@ -394,7 +395,8 @@ struct ErasureTests {
             act("a", "ann-of-tests", received: noon + .seconds(60)), act("b", nil, "device-of-ann"),
             act("c", "ann-of-tests", received: noon + .seconds(61)),
         ])
-        let restored = try await rig.erasures().restore(ExportedErasure(newer))
+        let later = try #require(ExportedErasure(newer))
+        let restored = try await rig.erasures().restore(later)
         #expect(restored.id == first.id && restored.requestedAt == noon + .seconds(60))
         #expect(try await rig.erasures().restore(older).requestedAt == noon + .seconds(60))
         try await rig.finish()
