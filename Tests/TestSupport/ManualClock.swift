@@ -38,8 +38,10 @@ package final class ManualClock: Sendable {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let isCancelled = state.withLock { state in
-                    if !Task.isCancelled { state.sleepers[number] = (state.now + duration, continuation) }
-                    return Task.isCancelled
+                    // Looked at once: what is cancelled from here on is resumed by the handler, which waits for this lock.
+                    let isCancelled = Task.isCancelled
+                    if !isCancelled { state.sleepers[number] = (state.now + duration, continuation) }
+                    return isCancelled
                 }
                 if isCancelled { continuation.resume(throwing: CancellationError()) }
             }
