@@ -100,7 +100,7 @@ extension QueryEngine {
 /// As the cache keeps it: the format, how many events there are, the first, the last, the sessions, each type with the number of these before
 /// them, the events of the others, and the times of the newest with their number before them.
 enum UserProfileCodec: AnswerCodec {
-    static let format: Int64 = 2
+    static let format: Int64 = 1
 
     static func encode(_ answer: UserProfile) -> [UInt8] {
         var writer = TableWriter()
