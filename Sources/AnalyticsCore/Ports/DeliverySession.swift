@@ -93,8 +93,10 @@ extension DeliverySession {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
-                    if !state.isLost && !Task.isCancelled { state.watcher = continuation }
-                    return state.isLost || Task.isCancelled
+                    // Looked at once: what is cancelled from here on is resumed by the handler, which waits for this lock.
+                    let isOver = state.isLost || Task.isCancelled
+                    if !isOver { state.watcher = continuation }
+                    return isOver
                 }
                 if isOver { continuation.resume() }
             }
