@@ -43,20 +43,12 @@ enum Index {
 extension Session {
     /// Creates what is missing, and the collections with it; the server answers at once for what is there.
     func createIndexes() throws(StoreError) {
-        createCompressed(.events)
-        createCompressed(.segmentBlobs)
         try create(Index.ofEvents, on: .events)
         try create(Index.ofBuckets, on: .minutes)
         try create(Index.ofBuckets, on: .hours)
         try create(Index.ofDays, on: .days)
         try create([Index.ofReports], on: .reports)
         try create([Index.ofAttempts], on: .attempts)
-    }
-
-    /// With the compression that saves most. One that is there keeps its own, and a server that does not let the caller choose takes its own.
-    private func createCompressed(_ collection: CollectionName) {
-        let options: BSON = ["wiredTiger": ["configString": "block_compressor=zstd"]]
-        try? command([("create", .string(collection.rawValue)), ("storageEngine", options)], writes: true) { _ in }
     }
 
     private func create(_ indexes: [BSON], on collection: CollectionName) throws(StoreError) {
