@@ -19,8 +19,6 @@ struct KeptDays: Sendable {
 
     /// Those that are not marked: their version's count is final.
     func keep(_ days: [Rollup]) async {
-        for day in days where !day.dirty {
-            await kept.keep(day.table, size: day.table.size + 160, day.key, version: day.version)
-        }
+        await kept.keep(days.filter { !$0.dirty }.map { ($0.key, $0.version, $0.table, $0.table.size + 160) })
     }
 }

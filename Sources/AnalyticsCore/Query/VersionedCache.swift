@@ -32,6 +32,10 @@ actor VersionedCache<Key: Hashable & Sendable, Value: Sendable> {
         versions.map { find($0.key, version: $0.version) }
     }
 
+    func keep(_ values: [(key: Key, version: Int64, value: Value, size: Int)]) {
+        for (key, version, value, size) in values { keep(value, size: size, key, version: version) }
+    }
+
     func keep(_ value: Value, size: Int, _ key: Key, version: Int64) {
         guard size <= byteLimit / 2 else { return }
         uses += 1
