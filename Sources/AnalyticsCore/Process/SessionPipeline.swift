@@ -31,6 +31,9 @@ actor SessionPipeline {
     /// Batches that left the buffer and are not written, by their numbers: receipt of the oldest event of each.
     private var unwritten: [Int: Timestamp] = [:]
     private var lastNumber = 0
+    /// Batches that wait for somebody to write them.
+    private var handingOver = 0
+    private var untilHandedOver: CheckedContinuation<Void, Never>?
 
     init(
         session: DeliverySession, flush: Flush, enrichments: [Enrichment], settings: Processor.Settings, clock: WallClock,
@@ -78,6 +81,8 @@ actor SessionPipeline {
             }
         }
         if let entries = buffer.drain() { await handOver(entries) }
+        // One that was due before the end may still wait: the end of the channel would drop it.
+        if handingOver > 0 { await withCheckedContinuation { untilHandedOver = $0 } }
         batches.finish()
     }
 
@@ -106,7 +111,12 @@ actor SessionPipeline {
         lastNumber += 1
         let number = lastNumber
         unwritten[number] = entries.oldest ?? clock.now()
+        handingOver += 1
         await batches.send(.together(number: number, entries))
+        handingOver -= 1
+        guard handingOver == 0 else { return }
+        untilHandedOver?.resume()
+        untilHandedOver = nil
     }
 
     // MARK: Writing

@@ -41,6 +41,31 @@ struct GracefulShutdownTests {
         #expect(rig.broker.acknowledged.count == 4 && rig.broker.ready == 6)
     }
 
+    @Test func writesWhatWasDueWhileAnotherDeliveryWasWrittenAlone() async throws {
+        let rig = ProcessorRig()
+        let clock = ManualClock()
+        rig.faults.down([.insert])
+        rig.broker.enqueue(bodies(["suspect"]), redeliveries: DeadLetterPolicy.isolateFrom)
+        rig.broker.enqueue(bodies(["due"]))
+        try await testGracefulShutdown { trigger in
+            let task = rig.start(
+                rig.processor(flushInterval: .seconds(1), concurrentFlushes: 2, elapsed: clock.elapsed))
+            try await eventually("the suspect waits for the store, and the other one for its time") {
+                // Two timers of the pipeline, and the flush until its next attempt.
+                rig.decoded.values.count == 2 && clock.sleeping.count == 3
+            }
+            clock.advance(by: .seconds(1))
+            // Of three one does not sleep again: it waits until the suspect is done with.
+            try await eventually("it is handed over") { clock.sleeping.count == 2 }
+            trigger.triggerGracefulShutdown()
+            rig.faults.down([])
+            clock.advance(by: .seconds(1))
+            #expect(await ends(task))
+        }
+        rig.expectStored(["suspect", "due"])
+        #expect(rig.broker.unacknowledged == 0 && rig.broker.ready == 0)
+    }
+
     @Test func acknowledgesWhatItHoldsThoughMoreIsDeliveredMeanwhile() async throws {
         let rig = ProcessorRig()
         rig.faults.down([.insert])
