@@ -9,6 +9,8 @@ struct CountPlan {
     private var longest: Int64?
 
     private static let minute: Int64 = 60_000
+    /// A range of so many milliseconds is a query of its own.
+    static let long: Int64 = 5 * minute
 
     /// Ranges of one query at the most.
     private let alternatives: Int
@@ -23,9 +25,12 @@ struct CountPlan {
         var query: Query = []
         var room = longest ?? .max
         while let range = rest.first, query.count < alternatives {
+            let isLong = range.length >= Self.long
+            if isLong, !query.isEmpty { break }
             if range.length <= room {
                 query.append(rest.removeFirst())
                 room -= range.length
+                if isLong { break }
                 continue
             }
             var end = range.lowerBound + room

@@ -31,6 +31,14 @@ struct CountPlanTests {
         #expect(Self.queries([], limit: .max) == [])
     }
 
+    @Test("a long range is asked for alone, in its place")
+    func long() {
+        let lengths: [Int64] = [1, 2, 5, 1, 7, 8, 1, 1]
+        let ranges = lengths.enumerated().map { Int64($0.offset) * 600_000..<Int64($0.offset) * 600_000 + $0.element * Self.minute }
+        #expect(Self.queries(ranges, limit: .max)?.map(\.count) == [2, 1, 1, 1, 1, 2])
+        #expect(Self.queries(ranges, limit: .max)?.flatMap { $0 } == ranges)
+    }
+
     @Test("halves cover what the whole did, in its order, and end with minutes as long as they hold some")
     func halves() throws {
         var random = Seeded(7)
