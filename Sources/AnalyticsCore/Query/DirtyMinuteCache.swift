@@ -59,13 +59,13 @@ struct DirtyMinuteCache: Sendable {
     }
 }
 
-/// What each twelfth of a large minute counts to.
+/// What each second of a large minute counts to.
 private struct MinuteSpans {
     /// Read before the events were counted; `nil` before any were.
     var stamp: MinuteStamp?
     var tables = [GroupTable](repeating: .empty, count: count)
 
-    private static let count = 12
+    private static let count = 60
     private static let length = MinuteParts.count / count
 
     static func parts(_ span: Int) -> MinuteParts { MinuteParts(span * length..<(span + 1) * length) }
