@@ -39,16 +39,30 @@ class DuckDB:
         os.rename(f"{target}.part", target)
         return True
 
+    def knows(self, question, log):
+        return True
+
+    def gives(self, question, key):
+        """Whether a number of the answer is in what `ask` returns."""
+        return hasattr(question, "sql") or question.is_asked(key)
+
     def ask(self, question, log):
-        return self._rows(question, log)
+        return self._journey(question, log) if hasattr(question, "sql") else self._rows(question, log)
 
     def expected(self, question, log):
         """All numbers of the service's answer: those of `ask`, each series' total, and the total."""
+        if hasattr(question, "sql"):
+            return self._journey(question, log)
         numbers = self._rows(question, log)
         if not question.is_top:
             numbers |= self._rows(question, log, has_buckets=False)
         [total] = self._rows(question, log, has_groups=False, has_buckets=False).values()
         return {key: value for key, value in numbers.items() if value} | {TOTAL: total or 0}
+
+    def _journey(self, question, log):
+        self.connection.execute(f"CREATE OR REPLACE VIEW log AS SELECT * FROM read_parquet('{self.folder}/*.parquet')")
+        rows = self.connection.execute(question.sql(log)).fetchall()
+        return {question.place(part, place): value for part, place, value in rows if value}
 
     def _rows(self, question, log, has_groups=True, has_buckets=True):
         metric = {"events": "count(*)", "users": 'count(DISTINCT "userId")'}.get(question.metric, "sum(amount)")
@@ -76,7 +90,16 @@ class MongoDB:
 
         self.database = pymongo.MongoClient(address).get_default_database()
 
+    def gives(self, question, key):
+        return question.is_asked(key)
+
+    def knows(self, question, log):
+        return not hasattr(question, "pipeline") or question.pipeline(log) is not None
+
     def ask(self, question, log):
+        if hasattr(question, "pipeline"):
+            rows = self.database.events.aggregate(question.pipeline(log), allowDiskUse=True)
+            return {key: value for row in rows for key, value in question.row(row).items()}
         rows = self.database.events.aggregate(self._pipeline(question, log), allowDiskUse=True)
         numbers = {}
         for row in rows:
@@ -86,8 +109,7 @@ class MongoDB:
         return numbers
 
     def _pipeline(self, question, log):
-        start, end = (
-            datetime.datetime.fromtimestamp(at // 1000, datetime.timezone.utc) for at in (log.start, question.end(log)))
+        start, end = at(log.start), at(question.end(log))
         key = {}
         if question.group:
             key["name"] = f"${question.group}"
@@ -105,6 +127,10 @@ class MongoDB:
         """Bytes of all collections and indexes, after a checkpoint."""
         self.database.client.admin.command("fsync")
         return int(self.database.command("dbStats")["totalSize"])
+
+
+def at(milliseconds):
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.timezone.utc)
 
 
 def milliseconds(moment):

@@ -17,6 +17,7 @@ import time
 import urllib.parse
 
 from floors import TOTAL, DuckDB, MongoDB, measure, milliseconds
+from journeys import JOURNEYS
 from log import Log
 from ranges import DAY, Service, deliver, post, stamp
 
@@ -44,8 +45,8 @@ class Question:
         """The first days of the log; or all of it, with what comes in while the questions are asked."""
         return log.start + (self.days or log.days + 2) * DAY
 
-    def path(self, log, earlier):
-        """From some milliseconds before the log on: another question each time, with the same answer."""
+    def request(self, log, earlier):
+        """Method, path and body. From some milliseconds before the log on: another question each time, with the same answer."""
         parameters = {"from": stamp(log.start - earlier), "to": stamp(self.end(log)), "tz": self.zone, "maxAge": 0}
         if self.route != "uniques":
             parameters["metric"] = self.metric
@@ -55,7 +56,22 @@ class Question:
             parameters |= {"dimension": self.group, "n": 10}
         elif self.group:
             parameters |= {"groupBy": self.group, "limit": 50}
-        return f"/api/v1/analytics/{self.route}?" + urllib.parse.urlencode(parameters)
+        return "GET", f"/api/v1/analytics/{self.route}?" + urllib.parse.urlencode(parameters), None
+
+    def numbers(self, answer):
+        """All of an answer but zeros, by (group, start of the bucket), as the floors have them."""
+        if self.is_top:
+            found = {(item["key"], None): item["value"] for item in answer["items"]}
+        else:
+            series = answer.get("series") or [{"name": "all", "values": answer["values"], "total": answer["total"]}]
+            buckets = [milliseconds(datetime.datetime.fromisoformat(start)) for start in answer["buckets"]]
+            found = {(one["name"], bucket): value for one in series for bucket, value in zip(buckets, one["values"])}
+            found |= {(one["name"], None): one["total"] for one in series}
+        return found | {TOTAL: answer["total"]}
+
+    def is_asked(self, key):
+        """Totals are not asked of MongoDB, where each would be a question of its own."""
+        return key != TOTAL and (self.is_top or key[1] is not None)
 
 
 QUESTIONS = [
@@ -67,20 +83,9 @@ QUESTIONS = [
     Question("top data.plan by users", "topn", "users", group="data.plan", median=300, slow=300),
     Question("top data.page, one day", "topn", group="data.page", days=1, median=2000, slow=2000),
     Question("sum(data.amount) by day", "timeseries", "sum(data.amount)", "day"),
+    *JOURNEYS,
 ]
 CACHED, RATIO, LAG, MEMORY, DISK = 2, 3, 2, 300, 250
-
-
-def numbers(answer):
-    """All numbers of an answer but zeros, by (group, start of the bucket), as the floors have them."""
-    if "items" in answer:
-        found = {(item["key"], None): item["value"] for item in answer["items"]}
-    else:
-        series = answer.get("series") or [{"name": "all", "values": answer["values"], "total": answer["total"]}]
-        buckets = [milliseconds(datetime.datetime.fromisoformat(start)) for start in answer["buckets"]]
-        found = {(one["name"], bucket): value for one in series for bucket, value in zip(buckets, one["values"])}
-        found |= {(one["name"], None): one["total"] for one in series}
-    return {key: value for key, value in found.items() if value} | {TOTAL: answer["total"]}
 
 
 def percentile(times, share):
@@ -99,9 +104,9 @@ class Asker:
     def ask(self, connection, question, expected=None):
         """Milliseconds until the answer is there; infinite if the service took too long for itself."""
         self.earlier += 1
-        path = question.path(self.log, self.earlier)
+        method, path, body = question.request(self.log, self.earlier)
         start = time.perf_counter()
-        connection.request("GET", path)
+        connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         body = answer.read()
         elapsed = (time.perf_counter() - start) * 1000
@@ -110,7 +115,8 @@ class Asker:
         if answer.status != 200 or answer.headers["X-Cache"] != "MISS":
             sys.exit(f"{path}: {answer.status}, X-Cache {answer.headers['X-Cache']}: {body[:300]}")
         if expected is not None:
-            self.compare(question, "the service", numbers(json.loads(body)), expected)
+            found = question.numbers(json.loads(body))
+            self.compare(question, "the service", {key: value for key, value in found.items() if value or key == TOTAL}, expected)
         return elapsed
 
     def compare(self, question, name, found, expected):
@@ -140,15 +146,22 @@ class Asker:
 
     def cached(self, question):
         """The 99th percentile of one answer out of the cache, seen by a client that costs little."""
-        path = question.path(self.log, self.earlier)
+        method, path, body = question.request(self.log, self.earlier)
         script = f"{os.path.dirname(os.path.abspath(__file__))}/requests.lua"
         connection = self.service.connect()
-        self.service.get(connection, path)
+
+        def is_cached():
+            connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.headers["X-Cache"] == "HIT"
+
+        is_cached()
+        what = ["post", json.dumps(body)] if body else ["get"]
         lines = subprocess.run(
-            ["wrk", "-t1", "-c1", "-d2s", "-s", script, f"http://127.0.0.1:{self.service.port}{path}", "--", "get"],
+            ["wrk", "-t1", "-c1", "-d2s", "-s", script, f"http://127.0.0.1:{self.service.port}{path}", "--", *what],
             check=True, capture_output=True, text=True).stdout.splitlines()
-        answer, _ = self.service.get(connection, path)
-        return float(lines[-2].split()[3]) if lines[-1] == "0" and answer.headers["X-Cache"] == "HIT" else math.inf
+        return float(lines[-2].split()[3]) if lines[-1] == "0" and is_cached() else math.inf
 
 
 def fill(service, log, events):
@@ -252,6 +265,10 @@ def print_table(rows):
     print(flush=True)
 
 
+def shown(time):
+    return "" if math.isnan(time) else f"{time:.0f}"
+
+
 def bounds(question):
     return " / ".join(f"{bound:g}" for bound in dict.fromkeys((question.median, question.slow)) if bound < math.inf)
 
@@ -265,12 +282,13 @@ def ask_floors(floors, asker, runs, expected):
     """Milliseconds of each floor by question. Those that do not agree with DuckDB are told."""
     times = {}
     for question in QUESTIONS:
-        # Totals are not asked of MongoDB, where each would be a question of its own.
-        wanted = {key: value for key, value in expected[question].items() if question.is_top or (key != TOTAL and key[1] is not None)}
-        wanted.pop(TOTAL, None)
         for floor in floors:
+            if not floor.knows(question, asker.log):
+                times[floor.name, question] = math.nan
+                continue
             seconds, found = measure(floor, question, asker.log, runs)
             times[floor.name, question] = seconds * 1000
+            wanted = {key: value for key, value in expected[question].items() if floor.gives(question, key)}
             asker.compare(question, floor.name, found, wanted)
     return times
 
@@ -355,7 +373,7 @@ def main():
             question.name, table.mark(question.name, first[question]),
             table.mark(question.name, percentile(times[question], 0.5), question.median), table.mark(question.name, slow, question.slow),
             bounds(question), table.mark(f"{question.name}, cached", cached[question], CACHED, ".2f"), *load,
-            f"{others[mongo.name, question]:.0f}" if mongo else "", f"{others[duck.name, question]:.0f}"])
+            shown(others.get((MongoDB.name, question), math.nan)), shown(others[duck.name, question])])
     print()
     print_table(rows)
     if table.missed:

@@ -1,4 +1,4 @@
--- What wrk sends: `wrk -s requests.lua URL -- KIND`, KIND being event, wait, batch or get.
+-- What wrk sends: `wrk -s requests.lua URL -- KIND [BODY]`, KIND being event, wait, batch, get or post (the body).
 -- Every thread has a prefix of its own, so that no id comes twice.
 local thread = 0
 local run = os.time()
@@ -9,6 +9,7 @@ function setup(t)
 end
 
 local kind
+local body
 local count = 0
 
 local function event()
@@ -20,6 +21,7 @@ end
 
 function init(arguments)
   kind = arguments[1]
+  body = arguments[2]
   wrk.headers["Content-Type"] = "application/json"
 end
 
@@ -31,6 +33,7 @@ function request()
     for index = 1, 500 do events[index] = event() end
     return wrk.format("POST", "/api/v1/events/batch", nil, "[" .. table.concat(events, ",") .. "]")
   end
+  if kind == "post" then return wrk.format("POST", nil, nil, body) end
   return wrk.format("GET")
 end
 
