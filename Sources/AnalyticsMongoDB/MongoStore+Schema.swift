@@ -38,6 +38,8 @@ extension MongoStore {
 
     /// Of many events a server builds indexes for longer than an operation may last. That is waited for as long as it says that it builds them.
     private func createIndexes() async throws(StoreError) {
+        // Of no build is told where it has ended by then, and where the server was too busy to tell: then the next attempt shows which.
+        var isLast = false
         while true {
             let failure: StoreError
             do throws(StoreError) {
@@ -45,9 +47,14 @@ extension MongoStore {
             } catch {
                 failure = error
             }
-            guard failure.code == .unavailable || failure.code == .timedOut, !Task.isCancelled, Deadline.current?.hasPassed != true,
-                let building = try? await run(.prepare, { session throws(StoreError) in try session.indexBuilds() }), !building.isEmpty
+            guard failure.code == .unavailable || failure.code == .timedOut, !Task.isCancelled, Deadline.current?.hasPassed != true, !isLast
             else { throw failure }
+            let building = try? await run(.prepare) { session throws(StoreError) in try session.indexBuilds() }
+            guard let building, !building.isEmpty else {
+                isLast = true
+                continue
+            }
+            isLast = false
             let progress = try? await run(.prepare) { session throws(StoreError) in try session.indexBuildProgress() }
             logger.notice(
                 "Waiting while the server builds indexes",
