@@ -55,6 +55,7 @@ extension SQLiteQueue {
         let outcome: PublishOutcome
         do {
             try await file.append(group, firstID: firstID, afterFailure: afterFailure)
+            watchdog.cancel()
             succeeded(.append)
             outcome = .confirmed
         } catch {
@@ -73,6 +74,7 @@ extension SQLiteQueue {
     /// The disk hangs: whoever waits learns it now. What is in the transaction may yet be committed.
     private func expire() {
         let reason = "no commit within \(limits.confirmTimeout)"
+        guard !Task.isCancelled else { return }
         let (expired, isNew) = state.withLock { state in
             (state.backlog.expire(), state.health.failed(.append, reason, at: .now))
         }

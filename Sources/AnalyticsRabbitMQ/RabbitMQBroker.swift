@@ -248,7 +248,9 @@ extension RabbitMQBroker {
 
     /// The broker puts the letters back a few milliseconds after its goodbye; until then the queue looks shorter.
     fileprivate func waitForReturn(of count: Int, until deadline: Instant) async {
-        while .now < deadline, let dead = try? await depths().dead, dead < count {
+        while .now < deadline, !Task.isCancelled {
+            // One that the broker was too busy to answer tells nothing.
+            if let dead = try? await depths().dead, dead >= count { return }
             try? await Task.sleep(for: .milliseconds(5))
         }
     }
