@@ -55,5 +55,11 @@ while IFS='=' read -r name value; do
 done < <(scripts/stack.sh env --test)
 
 # One at a time: they share two cores and the services, and have deadlines.
-swift test --skip-build --no-parallel "$@" 9>&- || status=$?
+swift test --skip-build --no-parallel "$@" 9>&- 2>&1 | tee .stack/test.out || status=$?
+if ((status)); then
+    # Once more, where whoever looks at the end finds it: what failed, then the last line.
+    say "what failed:"
+    { grep -E '✘ .* recorded an issue|error:' .stack/test.out || true; } | cut -c1-600 | head -20
+    { grep -E 'Test run with' .stack/test.out || true; } | tail -1
+fi
 exit "$status"

@@ -189,7 +189,7 @@ import Testing
 
     @Test func `waiting tells stored from duplicate`() async throws {
         try await TestService().run { client in
-            let first = try await client.post("/api/v1/events?wait=stored&timeout=500ms", Sample.event("a"))
+            let first = try await client.post("/api/v1/events?wait=stored&timeout=20s", Sample.event("a"))
             #expect(first.status == .ok)
             #expect(first.text == #"{"id":"a","status":"stored","stored":1,"duplicates":0}"#)
             let second = try await client.post("/api/v1/events?wait=stored", Sample.event("a"))

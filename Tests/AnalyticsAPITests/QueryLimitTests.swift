@@ -9,7 +9,7 @@ import Testing
 struct QueryLimitTests {
     @Test func aQuestionThatTakesTooLongIsStoppedWithA503ThatSaysWhatToNarrow() async throws {
         var service = TestService()
-        service.queries.timeout = .milliseconds(50)
+        service.queries.timeout = .seconds(2)
         let listings = EndlessListings(of: service.store)
         try await service.run { client in
             let answer = try await client.get("/api/v1/events?data.a=1")
@@ -22,7 +22,7 @@ struct QueryLimitTests {
 
     @Test func questionsBehindAFullQueueAreAnswered503AtOnce() async throws {
         var service = TestService()
-        service.queries = QueryGate.Limits(concurrent: 1, waiting: 1, timeout: .seconds(2))
+        service.queries = QueryGate.Limits(concurrent: 1, waiting: 1, timeout: .seconds(10))
         _ = EndlessListings(of: service.store)
         try await service.run { client in
             let codes = try await withThrowingTaskGroup(of: String.self) { group in
@@ -39,9 +39,10 @@ struct QueryLimitTests {
         let service = TestService()
         let listings = EndlessListings(of: service.store)
         try await service.run(.live) { client in
-            let port = try #require(client.port)
-            _ = try await RawConnection(port: port).exchange(
-                ["GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n"], pause: .milliseconds(200), closingAfter: true)
+            var asker: UnreadConnection? = try UnreadConnection(port: try #require(client.port))
+            try await asker?.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await eventually("the listing begins") { listings.begun == 1 }
+            asker = nil
             try await eventually("the listing ends") { listings.cancelled == 1 }
             #expect(listings.begun == 1)
         }

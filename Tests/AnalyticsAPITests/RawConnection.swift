@@ -17,7 +17,7 @@ struct RawConnection {
     /// Sends `parts`, `pause` apart, and receives until the service closes, `until` appears or the time is up.
     func exchange(
         _ parts: some Sequence<String> & Sendable, pause: Duration = .zero, until: String? = nil, closingAfter: Bool = false,
-        limit: Duration = .seconds(10)
+        limit: Duration = .seconds(60)
     ) async throws -> Transcript {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: true)

@@ -86,14 +86,14 @@ struct CacheContractTests {
 }
 
 /// Stores until it is kept: a cache on a busy machine may give up on a call.
-private func keep(_ value: [UInt8], for key: String, in cache: any CountCache, timeToLive: Duration = .seconds(60)) async throws {
+func keep(_ value: [UInt8], for key: String, in cache: any CountCache, timeToLive: Duration = .seconds(60)) async throws {
     try await eventually("the value is kept") {
         await cache.store(value, for: key, timeToLive: timeToLive)
         return await cache.value(for: key) == .hit(value)
     }
 }
 
-private func answer(_ cache: any CountCache, for key: String) async throws -> CacheLookup {
+func answer(_ cache: any CountCache, for key: String) async throws -> CacheLookup {
     var answer = CacheLookup.unavailable
     try await eventually("an answer") {
         answer = await cache.value(for: key)

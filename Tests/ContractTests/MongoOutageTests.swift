@@ -27,14 +27,15 @@ struct MongoOutageTests {
                 let elapsed = await clock.measure {
                     await #expect { try await call() } throws: { ($0 as? StoreError)?.code == .unavailable }
                 }
-                #expect(elapsed < .seconds(10))
+                #expect(elapsed < .seconds(20))
             }
 
             try server.start()
             try await untilAvailable { try await store.checkHealth() }
             try await untilAvailable {
                 let outcomes = try await store.insert([stored("1"), stored("x")])
-                #expect(outcomes == [.redelivered, .stored])
+                // An answer may be lost, and the event be there.
+                #expect(outcomes.first == .redelivered && [.stored, .redelivered].contains(outcomes.last))
             }
             #expect(try await store.ids(Selection(project: "p")).count == 101)
             #expect(try await store.rollup(.minute, key(1))?.version == 1)
@@ -52,11 +53,11 @@ struct MongoOutageTests {
             let health = await clock.measure {
                 await #expect { try await store.checkHealth() } throws: { ($0 as? StoreError)?.code == .unavailable }
             }
-            #expect(health < .seconds(8))
+            #expect(health < .seconds(15))
             let insert = await clock.measure {
                 await #expect { try await store.insert([stored("a")]) } throws: { ($0 as? StoreError)?.code == .unavailable }
             }
-            #expect(insert < .seconds(20))
+            #expect(insert < .seconds(30))
             try server.signal(SIGCONT)
             try await untilAvailable {
                 let outcome = try await store.insert([stored("a")])
@@ -87,7 +88,7 @@ struct MongoOutageTests {
             try server.start()
             try await untilAvailable {
                 let outcomes = try await store.insert(events)
-                #expect(outcomes == [.stored, .stored, .stored])
+                #expect(outcomes.allSatisfy { $0 == .stored || $0 == .redelivered })
             }
             await store.shutdown()
         }

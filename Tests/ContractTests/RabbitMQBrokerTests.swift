@@ -19,7 +19,7 @@ struct RabbitMQBrokerTests {
             let connection = try rabbitMQConnection(to: url)
             try connection.deleteQueue(names.events)
             var number = 1
-            try await eventually("a delivery after the deletion", within: .seconds(10)) {
+            try await eventually("a delivery after the deletion") {
                 number += 1
                 let outcome = await broker.publish([message(body(number))], to: .events)[0]
                 guard outcome == .confirmed else { return false }
@@ -49,9 +49,9 @@ struct RabbitMQBrokerTests {
 
     @Test("A reading of dead letters returns when its letters are back, also where the broker hears its goodbye late")
     func waitsForReturnedLetters() async throws {
-        let between = try await SlowGoodbye(to: url, delay: .milliseconds(700))
+        let between = try await SlowGoodbye(to: url, delay: .milliseconds(2_700))
         try await withRabbitMQ(url, through: between.url(of: url)) {
-            $0.goodbyeTimeout = .milliseconds(500)
+            $0.goodbyeTimeout = .seconds(2)
         } _: { broker, _ in
             let letters = (0..<20).map { message(body($0)) }
             #expect(await broker.publish(letters, to: .deadLetters).allSatisfy { $0 == .confirmed })
@@ -82,7 +82,7 @@ struct RabbitMQBrokerTests {
             let connection = try rabbitMQConnection(to: url)
             try connection.deleteExchange(names.events)
             #expect(await broker.publish([message(body(1))], to: .events) != [.confirmed])
-            try await eventually("a confirm", within: .seconds(10)) {
+            try await eventually("a confirm") {
                 await broker.publish([message(body(2))], to: .events) == [.confirmed]
             }
         }
@@ -127,7 +127,7 @@ struct RabbitMQBrokerTests {
         #expect(depths?.code == .unavailable)
         await broker.shutdown()
         await consumer.stop()
-        #expect(ContinuousClock.now - started < .seconds(3))
+        #expect(ContinuousClock.now - started < .seconds(15))
         #expect(consumer.deliveries.isEmpty)
         #expect(await broker.publish([message(body(1))], to: .events) == [.unconfirmed("the publisher is shutting down")])
     }
@@ -152,13 +152,13 @@ struct RabbitMQBrokerTests {
     @Test("Connections that have nothing to do outlive many heartbeats")
     func staysWhileIdle() async throws {
         try await withRabbitMQ(url) {
-            $0.heartbeat = .seconds(1)
+            $0.heartbeat = .seconds(2)
         } _: { broker, _ in
             let consumer = DeliveryCollector(broker, prefetch: 10)
             #expect(await broker.publish([message(body(1))], to: .events) == [.confirmed])
             let before = try await consumer.first(1)[0]
             // The silence is what is tested: two heartbeats without a byte would end a connection.
-            try await Task.sleep(for: .seconds(4))
+            try await Task.sleep(for: .seconds(7))
             #expect(await broker.publish([message(body(2))], to: .events) == [.confirmed])
             let after = try await consumer.first(2)[1]
             #expect(after.handle == DeliveryHandle(epoch: before.handle.epoch, tag: 2))

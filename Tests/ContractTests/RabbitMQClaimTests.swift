@@ -22,11 +22,12 @@ struct RabbitMQClaimTests {
             try await withConsumers(owners, names) { consumers in
                 try await eventually("all but one end") { consumers.filter { $0.end != nil }.count == owners.count - 1 }
                 #expect(await broker.publish([message(body(1)), message(body(2))], to: .events) == [.confirmed, .confirmed])
-                try await eventually("one has all") { consumers.map(\.deliveries.count).sorted() == [0, 0, 0, 0, 0, 0, 0, 2] }
+                // Twice, where the machine was too busy for its connection.
+                try await eventually("one has all") { consumers.map { Set($0.bodies).count }.sorted() == [0, 0, 0, 0, 0, 0, 0, 2] }
                 #expect(consumers.compactMap(\.failure).map(\.code) == Array(repeating: .owned, count: owners.count - 1))
                 // RabbitMQ 3.10 ends a connection that consumes from a queue while it is being made (INTERNAL_ERROR). An owner that loses its
                 // connection so, before there is any message, may find another one there.
-                #expect(consumers.filter { $0.sessions.contains { !$0.isLost } }.count == 1)
+                try await eventually("one consumes") { consumers.filter { $0.sessions.contains { !$0.isLost } }.count == 1 }
             }
         }
     }
@@ -45,10 +46,10 @@ struct RabbitMQClaimTests {
     func refusesACopy() async throws {
         try await withRabbitMQ(url) { _, names in
             let owner = Self.owner(isShared: false)
-            try await withConsumers([owner], names) { first in
+            try await withConsumers([owner], names, heartbeat: .seconds(1)) { first in
                 try await Self.untilConsuming(first[0])
                 let started = ContinuousClock.now
-                try await withConsumers([owner], names) { second in
+                try await withConsumers([owner], names, heartbeat: .seconds(1)) { second in
                     let end = try await second[0].untilFailed()
                     #expect(end?.code == .owned && end?.message.contains("copy") == true, "\(String(describing: end))")
                     #expect(second[0].sessions.isEmpty)
@@ -66,7 +67,7 @@ struct RabbitMQClaimTests {
             let isDeclared = try lost?.declareExclusiveQueue("\(names.owner).\(owner.store)")
             #expect(isDeclared == true)
             let log = RecordedLog()
-            try await withConsumers([owner], names, log.logger) { consumers in
+            try await withConsumers([owner], names, log.logger, heartbeat: .seconds(1)) { consumers in
                 try await eventually("it has been refused") { log.contains("earlier connection") }
                 #expect(consumers[0].sessions.isEmpty)
                 lost = nil
@@ -130,11 +131,11 @@ struct RabbitMQClaimTests {
 
     /// A broker and a consumer for each owner, all at once; for `nil` one that claims nothing.
     private func withConsumers(
-        _ owners: [QueueOwner?], _ names: Topology, _ logger: Logger = Logger(label: "test"),
+        _ owners: [QueueOwner?], _ names: Topology, _ logger: Logger = Logger(label: "test"), heartbeat: Duration = .seconds(5),
         _ body: ([DeliveryCollector]) async throws -> Void
     ) async throws {
         var settings = LinkSettings()
-        settings.heartbeat = .seconds(1)
+        settings.heartbeat = heartbeat
         var subjects: [(broker: RabbitMQBroker, consumer: DeliveryCollector)] = []
         for owner in owners {
             let broker = try RabbitMQBroker(url: url, names: names, logger: logger, settings: settings)

@@ -156,9 +156,9 @@ struct RabbitMQDeadLetterReaderTests {
     @Test("While another process reads, a reading waits, and says so when that takes too long")
     func waitsForAnotherReader() async throws {
         try await withRabbitMQ(url) {
-            $0.replyTimeout = .milliseconds(500)
+            $0.replyTimeout = .seconds(2)
         } _: { broker, names in
-            _ = await broker.publish([message(body(1))], to: .deadLetters)
+            #expect(await broker.publish([message(body(1))], to: .deadLetters) == [.confirmed])
             do {
                 let other = try rabbitMQConnection(to: url)
                 #expect(try other.declareExclusiveQueue("\(names.deadLetters).reader"))

@@ -50,16 +50,24 @@ struct StoreContractCancellation {
         let whole = ContinuousClock.now
         #expect(try await body() == [])
         let duration = ContinuousClock.now - whole
-        let tasks = (0..<8).map { _ in Task { try await body() } }
-        try await Task.sleep(for: duration / 20)
-        let start = ContinuousClock.now
-        for task in tasks { task.cancel() }
-        for task in tasks {
-            let error = await #expect(throws: StoreError.self) { try await task.value }
-            #expect(error?.code == .unavailable)
+        // A busy machine may let one come to its end before it is cancelled, but not again and again.
+        var attempts = 0
+        try await eventually("all are stopped") {
+            attempts += 1
+            let tasks = (0..<8).map { _ in Task { try await body() } }
+            try await Task.sleep(for: duration / 20)
+            let start = ContinuousClock.now
+            for task in tasks { task.cancel() }
+            var stopped = 0
+            for task in tasks {
+                guard case .failure(let error) = await task.result else { continue }
+                #expect((error as? StoreError)?.code == .unavailable)
+                stopped += 1
+            }
+            // Two at a time on two cores: to their ends, eight of them take four times as long as one.
+            return stopped == tasks.count && ContinuousClock.now - start < duration * 2 || attempts > 20
         }
-        // Two at a time on two cores: to their ends, eight of them take four times as long as one.
-        #expect(ContinuousClock.now - start < duration * 2, "one takes \(duration)")
+        #expect(attempts <= 20, "one takes \(duration)")
     }
 
     @Test("an operation whose caller's deadline has passed does not begin", arguments: StoreBackend.available)

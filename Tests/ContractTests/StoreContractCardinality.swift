@@ -5,7 +5,7 @@ import Testing
 
 @testable import AnalyticsCore
 
-@Suite("Store contract: counts at any number of types and sources", .timeLimit(.minutes(4)))
+@Suite("Store contract: counts at any number of types and sources", .timeLimit(.minutes(10)))
 struct StoreContractCardinality {
     private static let letters = [
         "a", "\u{E9}", "e\u{301}", "\u{212B}", "\u{C5}", "A\u{30A}", "😀", "\u{301}", "$x.y", "__other__", "a\u{0}b",
@@ -41,7 +41,8 @@ struct StoreContractCardinality {
 
     @Test("rolled = unrolled = cached = counted one by one", arguments: StoreBackend.available)
     func everyState(backend: StoreBackend) async throws {
-        var random = SystemRandomNumberGenerator()
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var random = Seeded(seed)
         try await withStore(backend) { store async throws in
             let engine = QueryEngine(store: store, cache: MemoryCache(), gate: QueryGate())
             var events: [Event] = []
@@ -73,7 +74,7 @@ struct StoreContractCardinality {
                         query.limit = Int.random(in: 1...(Bool.random(using: &random) ? 10 : 10_000), using: &random)
                         for _ in 0..<2 {
                             let counts = try await engine.counts(query).counts
-                            #expect(counts == expected(query, events), "round \(round), rolled \(isRolled), \(query)")
+                            #expect(counts == expected(query, events), "seed \(seed), round \(round), rolled \(isRolled), \(query)")
                         }
                     }
                 }
@@ -124,7 +125,7 @@ struct StoreContractCardinality {
             #expect(one.total == 60)
             let pairs = CountQuery(project: "p", from: noon + .seconds(3_600), to: noon + .seconds(7_200))
             #expect(try await engine.counts(pairs).counts.total == 300_000)
-            #expect(ContinuousClock.now - start < .seconds(30))
+            #expect(ContinuousClock.now - start < .seconds(120))
         }
     }
 
@@ -135,7 +136,7 @@ struct StoreContractCardinality {
             body(&query)
             let start = ContinuousClock.now
             let counts = try await engine.counts(query).counts
-            #expect(ContinuousClock.now - start < .seconds(20), "\(query)")
+            #expect(ContinuousClock.now - start < .seconds(60), "\(query)")
             return counts
         }
         let all = try await counts(0) { $0.limit = 3 }

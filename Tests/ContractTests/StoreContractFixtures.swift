@@ -24,10 +24,9 @@ func report(
     project: ProjectID = "p", request: String = "r", first: Int = 0, stored: Int = 0, duplicates: Int = 0, refused: Int = 0
 ) -> DeliveryReport {
     DeliveryReport(
-        project: project, request: request, first: first, stored: stored, duplicates: duplicates, refused: refused, at: testStart)
+        project: project, request: request, first: first, stored: stored, duplicates: duplicates, refused: refused,
+        at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
 }
-
-private let testStart = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
 
 extension EventStore {
     /// Inserts events that must all be new.

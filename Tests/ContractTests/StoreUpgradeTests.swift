@@ -100,7 +100,10 @@ struct StoreUpgradeTests {
         }
     }
 
-    @Test("events of bots are told beside those of earlier versions, of which none is", arguments: Source.available)
+    // The index that the version before had deletes events by the server's clock, sooner or later all of them.
+    @Test(
+        "events of bots are told beside those of earlier versions, of which none is",
+        arguments: Source.available.filter { $0 != .mongodbWithIndex })
     func bots(source: Source) async throws {
         try await withOldStore(source) { fixture, store, _ async throws in
             try await store.prepare()

@@ -4,10 +4,10 @@ import Testing
 
 /// Feeds a decoder with mutations of a corpus, the same for the same seed.
 ///
-/// `FUZZ_INPUTS` says how many inputs (100,000), `FUZZ_SEED` the seed (1); both are printed. The corpus is `Tests/Fuzz/corpus/<name>`. What a
+/// `FUZZ_INPUTS` says how many inputs (25,000), `FUZZ_SEED` the seed (1); both are printed. The corpus is `Tests/Fuzz/corpus/<name>`. What a
 /// decoder was given last is in `.build/fuzz/<name>.input`, also after a trap: an input that was found to be wrong goes into the corpus.
 struct Fuzzer {
-    static let inputs = setting("FUZZ_INPUTS") ?? 100_000
+    static let inputs = setting("FUZZ_INPUTS") ?? 25_000
     static let seed = setting("FUZZ_SEED") ?? 1
 
     private let name: String

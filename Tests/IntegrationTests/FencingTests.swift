@@ -130,7 +130,7 @@ struct FencingTests {
     private static func expectRefused(_ backends: TestBackends, _ words: [String]) async throws {
         let process = try ServiceProcess(["serve"], backends: backends, settings: ["LOG_LEVEL": "warning"])
         defer { process.kill() }
-        try await eventually("it ends", within: .seconds(15), log: process.output) { !process.isRunning }
+        try await eventually("it ends", within: .seconds(60), log: process.output) { !process.isRunning }
         #expect(process.waitUntilExit() == 1)
         let lines = process.output().split(separator: "\n")
         #expect(lines.count == 1, "\(process.output())")

@@ -64,7 +64,7 @@ struct DeadLetterTests {
         rig.broker.enqueue([
             message([sample("a", data: "1")], request: "first").body, message([sample("a", data: "2")], request: "second").body,
         ])
-        let task = rig.start(rig.processor())
+        let task = rig.start(rig.processor(concurrentFlushes: 1))
         await rig.broker.untilIdle()
         task.cancel()
         #expect(await ends(task))
@@ -228,7 +228,7 @@ struct DeadLetterTests {
         rig.broker.enqueue(bodies(["a", "b"]))
         rig.broker.enqueue(bodies(["suspect"]), redeliveries: DeadLetterPolicy.isolateFrom)
         rig.broker.enqueue(bodies(["c"]))
-        let task = rig.start(rig.processor(flushInterval: .milliseconds(500)))
+        let task = rig.start(rig.processor(flushInterval: .seconds(5)))
         await rig.broker.untilIdle()
         task.cancel()
         #expect(await ends(task))

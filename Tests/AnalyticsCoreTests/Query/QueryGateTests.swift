@@ -60,7 +60,9 @@ struct QueryGateTests {
         var tasks: [Task<Int, any Error>] = []
         for number in 0..<6 {
             tasks.append(start(number, gate))
-            try await eventually("\(number) runs or waits") { gate.load == (min(number + 1, 2), max(0, number - 1)) }
+            try await eventually("\(number) runs or waits") {
+                gate.load == (min(number + 1, 2), max(0, number - 1)) && work.begun.count == min(number + 1, 2)
+            }
         }
         for number in 0..<6 {
             try await eventually("two run") { work.begun == Array(0..<min(6, number + 2)) }

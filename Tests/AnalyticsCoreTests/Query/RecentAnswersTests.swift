@@ -45,14 +45,16 @@ struct RecentAnswersTests {
     }
 
     @Test func oneThatIsUnderWayIsNotTakenWhenItIsTooOld() async throws {
-        let gate = Flag()
+        let (gate, isUnderWay) = (Flag(), Flag())
         let slow = Task { [recent, computed] in
             let compute: @Sendable () async -> (answer: Int, cached: Bool) = {
+                isUnderWay.isTaken = true
                 while !gate.isTaken { await Task.yield() }
                 return (computed.next(), false)
             }
             return try await recent.answer("k", AnswerAge(now: noon, limit: .seconds(5)), for: .staying, size: { _ in 1 }, compute)
         }
+        try await eventually("it is under way") { isUnderWay.isTaken }
         let late = Task { try await ask(at: 20, maxAge: 1) }
         gate.isTaken = true
         let answers = (try await slow.value, try await late.value)
