@@ -74,6 +74,10 @@ extension RouteTable {
                 ).routes
             let answers = budget("answer", settings.maximumAnswerBytesInMemory)
             routes +=
+                ExportRoute(
+                    reader: events.reader, clock: events.clock, slots: ExportSlots(limit: settings.maximumExports), answers: answers
+                ).routes
+            routes +=
                 QueryRoutes(
                     reader: events.reader, engine: events.engine, zones: events.zones, clock: events.clock, answers: answers
                 ).routes

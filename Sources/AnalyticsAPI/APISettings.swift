@@ -12,6 +12,8 @@ public struct APISettings: Sendable {
     public var maximumBodyBytesInMemory: Int
     /// Bytes that all listings, events and counts hold until they are written; what does not fit is answered 503.
     public var maximumAnswerBytesInMemory: Int
+    /// Exports that run at a time; what comes beside them is answered 503.
+    public var maximumExports: Int
     /// Connections open at a time; further ones wait in the kernel's queue.
     public var maximumConnections: Int
     public var timeouts: ConnectionTimeouts.Limits
@@ -30,6 +32,7 @@ public struct APISettings: Sendable {
     public init(
         host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
         maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
+        maximumExports: Int = 2,
         maximumConnections: Int = 4096, timeouts: ConnectionTimeouts.Limits = .init(),
         serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false,
         countryHeader: String? = nil, countries: (any CountryDatabase)? = nil
@@ -39,6 +42,7 @@ public struct APISettings: Sendable {
         self.maximumBodyBytes = maximumBodyBytes
         self.maximumBodyBytesInMemory = maximumBodyBytesInMemory
         self.maximumAnswerBytesInMemory = maximumAnswerBytesInMemory
+        self.maximumExports = maximumExports
         self.maximumConnections = maximumConnections
         self.timeouts = timeouts
         self.serverName = serverName

@@ -88,6 +88,15 @@ struct QueryParameters {
         return timestamp
     }
 
+    /// Where to go on.
+    func cursor() throws(Problem) -> EventCursor? {
+        guard let text = try single("cursor") else { return nil }
+        guard let cursor = EventCursor(text) else {
+            throw Self.invalid("cursor", "must be the nextCursor of an earlier answer, unchanged.")
+        }
+        return cursor
+    }
+
     /// How much is asked for at the most; `nil` where nothing is said.
     func limit(in limits: ClosedRange<Int>) throws(Problem) -> Int? { try integer("limit", in: limits) }
 

@@ -121,6 +121,28 @@ struct MongoTimeLimitTests {
         }
     }
 
+    @Test(
+        "an export whose listings run into the server's limit is read in shorter ranges, and gives each event once",
+        arguments: ["find", "getMore"], [1, 3, 11] as [Int64])
+    func exports(command: String, times: Int64) async throws {
+        try await withStore { store async throws in
+            let selection = Selection(project: "p", types: ["é", "z", "Z"])
+            var listed: [String] = []
+            var position: EventPosition?
+            while let last = try await store.events(matching: selection, after: position, limit: 400).map({ event in
+                listed.append(event.event.id)
+                return EventPosition(timestamp: event.event.timestamp, id: event.event.id)
+            }).last { position = last }
+            #expect(listed.count == 1_500)
+            try await store.failReads([command], code: Self.maxTimeMSExpired, mode: ["times": .integer(times)])
+            var export = EventReader(store: store, gate: QueryGate()).export(selection, after: nil, now: noon)
+            var ids: [String] = []
+            while let slice = try await export.next(for: .staying) { ids += slice.map(\.event.id) }
+            #expect(ids == listed)
+            #expect(try await store.endFailures() > 0)
+        }
+    }
+
     private func withStore(_ body: (MongoStore) async throws -> Void) async throws {
         try await withMongoServer(["--setParameter", "enableTestCommands=1"]) { server in
             let store = try MongoStore(uri: server.uri, poolSize: 2, logger: quiet)

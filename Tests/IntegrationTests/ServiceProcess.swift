@@ -23,15 +23,15 @@ final class ServiceProcess: Sendable {
         return folder.appending(path: "analytics")
     }()
 
-    init(_ arguments: [String], backends: TestBackends, settings: [String: String] = [:]) throws {
-        port = try Self.freePort()
-        log = backends.directory.appending(path: "log-\(port).txt")
+    init(_ arguments: [String], backends: TestBackends, settings: [String: String] = [:], port: Int? = nil) throws {
+        self.port = try port ?? Self.freePort()
+        log = backends.directory.appending(path: "log-\(self.port).txt")
         _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         process = Process()
         process.executableURL = Self.executable
         process.arguments = arguments
         process.currentDirectoryURL = backends.directory
-        process.environment = Self.environment(backends).merging(["PORT": String(port)]) { $1 }.merging(settings) { $1 }
+        process.environment = Self.environment(backends).merging(["PORT": String(self.port)]) { $1 }.merging(settings) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: log)
         process.standardError = process.standardOutput
         try process.run()
@@ -43,9 +43,9 @@ final class ServiceProcess: Sendable {
 
     /// Starts `serve` and waits until it is ready.
     static func serve(
-        _ backends: TestBackends, role: String = "all", settings: [String: String] = [:]
+        _ backends: TestBackends, role: String = "all", settings: [String: String] = [:], port: Int? = nil
     ) async throws -> ServiceProcess {
-        let service = try ServiceProcess(["serve", "--role", role], backends: backends, settings: settings)
+        let service = try ServiceProcess(["serve", "--role", role], backends: backends, settings: settings, port: port)
         try await service.untilReady()
         return service
     }

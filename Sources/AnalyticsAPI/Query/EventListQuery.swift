@@ -13,11 +13,6 @@ struct EventListQuery {
         )
         selection = try parameters.filters(of: project)
         limit = try parameters.limit(in: 1...QueryRoutes.maximumLimit) ?? 100
-        if let text = try parameters.single("cursor") {
-            guard let cursor = EventCursor(text) else {
-                throw QueryParameters.invalid("cursor", "must be the nextCursor of an earlier answer, unchanged.")
-            }
-            self.cursor = cursor
-        }
+        cursor = try parameters.cursor()
     }
 }

@@ -3,8 +3,8 @@ internal import FoundationEssentials
 
 /// Answers what is stored: single events and listings.
 public struct EventReader: Sendable {
-    private let store: any EventStore & EventScanner
-    private let gate: QueryGate
+    let store: any EventStore & EventScanner
+    let gate: QueryGate
 
     public init(store: any EventStore & EventScanner, gate: QueryGate) {
         self.store = store
@@ -72,7 +72,7 @@ private struct FirstEvent: EventScanReducer {
 }
 
 extension StoredEvent {
-    fileprivate var position: EventPosition { EventPosition(timestamp: event.timestamp, id: event.id) }
+    var position: EventPosition { EventPosition(timestamp: event.timestamp, id: event.id) }
 }
 
 /// A position in a listing, as callers carry it: opaque text that is safe in a URL.
@@ -92,7 +92,7 @@ public struct EventCursor: Sendable, Equatable {
         base64 += Array(repeating: UInt8(ascii: "="), count: (4 - base64.count % 4) % 4)
         guard let data = Data(base64Encoded: Data(base64)), let plain = String(validating: data, as: UTF8.self) else { return nil }
         let parts = plain.splitUTF8(" ", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0].equalsUTF8("1"), let milliseconds = Int64(parts[1]), !parts[2].isEmpty else { return nil }
+        guard parts.count == 3, parts[0].equalsUTF8("1"), let milliseconds = Int64(parts[1]) else { return nil }
         position = EventPosition(timestamp: Timestamp(milliseconds: milliseconds), id: String(parts[2]))
     }
 

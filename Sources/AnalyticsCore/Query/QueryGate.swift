@@ -39,6 +39,9 @@ public final class QueryGate: Sendable {
         self.elapsed = elapsed
     }
 
+    /// That a question may take, its wait included.
+    var timeout: Duration { limits.timeout }
+
     /// Questions that are worked on, and that wait for their turn.
     var load: (running: Int, waiting: Int) { state.withLock { ($0.running, $0.waiting.count) } }
 

@@ -97,7 +97,7 @@ struct ServiceAssembly: Sendable {
             settings: APISettings(
                 host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
                 maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
-                maximumAnswerBytesInMemory: settings.server.answerMemoryBytes,
+                maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
                 serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
                 countryHeader: settings.server.countryHeader, countries: countries),
             logger: logger)

@@ -38,6 +38,7 @@ enum SettingCatalogue {
 
     static let queryTimeout = Setting.integer("QUERY_TIMEOUT", default: 30, in: 1...600)
     static let queryConcurrency = Setting.integer("QUERY_CONCURRENCY", default: 4, in: 1...64)
+    static let exportConcurrency = Setting.integer("EXPORT_CONCURRENCY", default: 2, in: 1...64)
     static let answerMemory = Setting.integer(
         "ANSWER_MEMORY_BYTES", default: 64 * 1024 * 1024, in: 16 * 1024 * 1024...64 * 1024 * 1024 * 1024)
 
@@ -49,6 +50,6 @@ enum SettingCatalogue {
         port, host, environment, nodeEnvironment, logLevel, metrics, trustProxy, countryHeader, geoIPDatabase, dataDirectory, mongoURI,
         rabbitURL, redisHost, redisPort,
         redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
-        answerMemory, flushEvents, flushInterval, prefetch,
+        exportConcurrency, answerMemory, flushEvents, flushInterval, prefetch,
     ]
 }

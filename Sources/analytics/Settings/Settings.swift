@@ -43,6 +43,7 @@ struct ServerSettings: Sendable {
     var countryHeader: String?
     var geoIPDatabase: String?
     var answerMemoryBytes: Int
+    var exportConcurrency: Int
 
     init(_ reader: SettingsReader) throws {
         host = try reader.value(SettingCatalogue.host)
@@ -56,6 +57,7 @@ struct ServerSettings: Sendable {
             throw SettingsError("COUNTRY_HEADER needs TRUST_PROXY=true: without a proxy that sets it, any client could name any country")
         }
         answerMemoryBytes = try reader.value(SettingCatalogue.answerMemory)
+        exportConcurrency = try reader.value(SettingCatalogue.exportConcurrency)
     }
 }
 

@@ -1,0 +1,109 @@
+internal import AnalyticsCore
+internal import GzipCodec
+internal import HTTPTypes
+internal import Hummingbird
+internal import Logging
+internal import NIOCore
+internal import ServiceLifecycle
+
+/// All that is selected as one answer, however much it is: read from the store as the client takes it.
+struct ExportRoute: Sendable {
+    let reader: EventReader
+    let clock: WallClock
+    let slots: ExportSlots
+    /// Of what answers hold until they are written.
+    let answers: ByteBudget
+
+    var routes: [Route] { [Route(.get, "/api/v1/events/export", .read, export)] }
+
+    private func export(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        let query = try ExportQuery(request, project: principal.project)
+        let slot = try slots.take()
+        let lease = answers.lease()
+        try lease.hold(EventExport.sliceBytes)
+        let asOf = clock.now()
+        var export = reader.export(query.selection, after: query.position, now: asOf)
+        // What can fail at the beginning is told by the status.
+        let first = try await export.next(for: context.asker)
+
+        let compresses = AcceptEncoding.takesGzip(request.headers[.acceptEncoding])
+        var headers: HTTPFields = [
+            .contentType: query.format.contentType, .cacheControl: "no-store", .vary: "Accept, Accept-Encoding",
+            .contentDisposition: "attachment; filename=\"events.\(query.format.rawValue)\"",
+        ]
+        if compresses { headers[.contentEncoding] = "gzip" }
+        let body = ResponseBody { [export] writer in
+            defer { withExtendedLifetime((slot, lease)) {} }
+            var delivery = try ExportDelivery(export, query, asOf: asOf, compresses: compresses, context: context)
+            try await delivery.run(first, to: &writer)
+            try await writer.finish(nil)
+        }
+        return Response(status: .ok, headers: headers, body: body)
+    }
+}
+
+/// Writes an export as a connection takes it.
+private struct ExportDelivery {
+    private var export: EventExport
+    private let context: APIRequestContext
+    private let isResumed: Bool
+    private let asOf: Timestamp
+    private let deflater: GzipDeflater?
+    private var text: ExportText
+    private var events = 0
+    private var lastWrite = ContinuousClock.now
+
+    /// Without an event for so long, it is said how far the export is: proxies give up on connections that say nothing for a minute.
+    private static let longestSilence = Duration.seconds(10)
+
+    init(_ export: EventExport, _ query: ExportQuery, asOf: Timestamp, compresses: Bool, context: APIRequestContext) throws {
+        self.export = export
+        self.context = context
+        self.asOf = asOf
+        isResumed = query.position != nil
+        text = ExportText(query.format)
+        deflater = compresses ? try GzipDeflater() : nil
+    }
+
+    /// Throws where the export is not whole, once it has said why: so HTTP does not end it as if it were, either.
+    mutating func run(_ first: [StoredEvent]?, to writer: inout any ResponseBodyWriter) async throws {
+        if !isResumed { text.begin() }
+        var slice = first
+        while let part = slice {
+            try await write(part, to: &writer)
+            do {
+                guard !Task.isShuttingDownGracefully else { throw CancellationError() }
+                slice = try await export.next(for: context.asker)
+            } catch {
+                text.fail(Problem(error, requestID: context.id, logger: context.logger), events: events, at: export.cursor)
+                try await flush(to: &writer, isEnd: true)
+                throw error
+            }
+        }
+        text.end(events: events, asOf: asOf)
+        try await flush(to: &writer, isEnd: true)
+    }
+
+    private mutating func write(_ slice: [StoredEvent], to writer: inout any ResponseBodyWriter) async throws {
+        for event in slice {
+            text.add(event)
+            if text.bytes.count >= SlicedJSON.sliceBytes { try await send(text.take(), to: &writer) }
+        }
+        events += slice.count
+        if slice.isEmpty, lastWrite.duration(to: .now) > Self.longestSilence, let cursor = export.cursor { text.progress(cursor) }
+        if !text.bytes.isEmpty { try await flush(to: &writer) }
+    }
+
+    /// So that the client can read all that was written.
+    private mutating func flush(to writer: inout any ResponseBodyWriter, isEnd: Bool = false) async throws {
+        try await send(text.take(), flushes: true, to: &writer)
+        if isEnd, let deflater { try await writer.write(ByteBuffer(bytes: try deflater.finish())) }
+    }
+
+    private mutating func send(_ bytes: [UInt8], flushes: Bool = false, to writer: inout any ResponseBodyWriter) async throws {
+        let bytes = try deflater?.write(bytes, flushes: flushes) ?? bytes
+        // Waits while the connection holds more than it can give to the client.
+        if !bytes.isEmpty { try await writer.write(ByteBuffer(bytes: bytes)) }
+        lastWrite = .now
+    }
+}

@@ -1,0 +1,8 @@
+/// Ends an export with one line.
+public struct ExportFailure: Error, CustomStringConvertible, Equatable {
+    public var description: String
+
+    public init(_ description: String) {
+        self.description = description
+    }
+}

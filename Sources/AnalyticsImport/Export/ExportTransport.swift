@@ -1,0 +1,69 @@
+internal import AnalyticsCore
+internal import AsyncHTTPClient
+internal import Foundation
+internal import GzipCodec
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Asks a service's `/api/v1/events/export`.
+public protocol ExportTransport: Sendable {
+    /// Calls `receive` with the text as it comes. Throws an ``ExportFailure`` where asking again is of no use; anything else, and an answer that
+    /// ends too soon, may pass.
+    func get(_ parameters: [(name: String, value: String)], _ receive: ([UInt8]) async throws -> Void) async throws
+}
+
+/// The service does not answer the question now.
+struct ExportRefusal: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// Over HTTP, compressed.
+public struct HTTPExportTransport: ExportTransport {
+    private let url: String
+
+    /// `url` is the service's address.
+    public init(url: String) {
+        self.url = url
+    }
+
+    public func get(_ parameters: [(name: String, value: String)], _ receive: ([UInt8]) async throws -> Void) async throws {
+        let query = parameters.map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }.joined(separator: "&")
+        var request = HTTPClientRequest(url: url + "/api/v1/events/export?" + query)
+        request.headers.add(name: "accept-encoding", value: "gzip")
+        // The shared client decompresses by itself, to a limit. The whole answer has no limit; a connection on which nothing comes for 90 s is given up.
+        let client = HTTPClient(
+            eventLoopGroupProvider: .singleton,
+            configuration: HTTPClient.Configuration(timeout: HTTPClient.Configuration.Timeout(connect: .seconds(10), read: .seconds(90))))
+        do {
+            try await Self.receive(try await client.execute(request, deadline: .distantFuture), receive)
+        } catch {
+            try? await client.shutdown()
+            throw error
+        }
+        try await client.shutdown()
+    }
+
+    private static func receive(_ response: HTTPClientResponse, _ receive: ([UInt8]) async throws -> Void) async throws {
+        guard response.status == .ok else { throw try await refusal(response) }
+        guard response.headers.first(name: "content-encoding") == "gzip" else {
+            for try await bytes in response.body { try await receive(Array(bytes.readableBytesView)) }
+            return
+        }
+        let inflater = try GzipInflater()
+        for try await bytes in response.body {
+            var text: [UInt8] = []
+            try bytes.withUnsafeReadableBytes { bytes in try inflater.write(bytes) { text.append(contentsOf: $0) } }
+            if !text.isEmpty { try await receive(text) }
+        }
+    }
+
+    private static func refusal(_ response: HTTPClientResponse) async throws -> any Error {
+        struct Answer: Decodable {
+            var detail: String
+        }
+        let body = try await response.body.collect(upTo: 1 << 20)
+        let detail = (try? JSONDecoder().decode(Answer.self, from: Data(body.readableBytesView)))?.detail ?? "no reason given"
+        let text = "the service answers \(response.status.code): \(detail)"
+        return response.status.code == 429 || response.status.code >= 500 ? ExportRefusal(description: text) : ExportFailure(text)
+    }
+}

@@ -1,0 +1,124 @@
+internal import AnalyticsCore
+internal import AnalyticsImport
+internal import ArgumentParser
+internal import Foundation
+internal import NIOPosix
+
+struct Export: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Bring events of a running service into a file.",
+        usage: "analytics export <file> [<name>=<value> ...] [--format ndjson|csv] [--gzip] [--url <url>] [--restart]",
+        discussion: """
+            Filters are those of GET /api/v1/events: type, source, userId, anonymousId, correlationId, data.<path>, from and to. The newest events come \
+            first. Until all have come the file is FILE.part, and FILE.export tells how far it is. Whatever is cut, the connection, the service or \
+            this command, the export goes on behind the last whole line: this command by itself for some time, and again when it is started with \
+            the same arguments. So each event is in the file once, and a file with its own name is whole.
+
+              analytics export march.ndjson.gz from=2026-03-01T00:00:00Z to=2026-04-01T00:00:00Z
+              analytics export orders.csv type=order data.plan=pro
+            """)
+
+    @Argument(help: "The file.")
+    var file: String
+
+    @Argument(help: "Filters, as NAME=VALUE. A name may be repeated.")
+    var filters: [String] = []
+
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case ndjson
+        case csv
+    }
+
+    @Option(help: "ndjson or csv; by default what the file's name says.")
+    var format: Format?
+
+    @Flag(help: "Compress the file; by default if its name ends with .gz.")
+    var gzip = false
+
+    @Option(help: "The service's address; by default this machine at PORT.")
+    var url: String?
+
+    @Flag(help: "Begin anew, whatever was brought before.")
+    var restart = false
+
+    func validate() throws {
+        for filter in filters where !filter.containsUTF8("=") {
+            throw ValidationError("'\(filter)' is no filter: write NAME=VALUE, such as type=order")
+        }
+    }
+
+    func run() async throws {
+        let settings = try await CommandSettings.read()
+        let output = ExportOutput(path: file)
+        guard restart || !FileManager.default.fileExists(atPath: file) else {
+            throw CommandFailure("\(file) is there already, and whole: --restart writes over it")
+        }
+        let pairs = filters.compactMap { $0.cutUTF8(atFirst: "=") }.map { (name: String($0.before), value: String($0.after)) }
+        let start = ContinuousClock.now
+        let tally = try await FileExport(
+            FileExport.Options(
+                url: url ?? "http://127.0.0.1:\(settings.server.port)", filters: pairs, format: exportFormat,
+                compresses: gzip || name.ends(withUTF8: ".gz"), restarts: restart),
+            transport: HTTPExportTransport(url: url ?? "http://127.0.0.1:\(settings.server.port)"), file: output,
+            line: { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
+        ).run()
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        print(
+            "\(tally.events) events in \(file)" + (tally.before > 0 ? ", \(tally.before) of them brought before" : "")
+                + ", in \(String(format: "%.1f", seconds)) s")
+    }
+
+    private var name: String { file.lowercasedASCII() }
+
+    private var exportFormat: ExportFormat {
+        let isCSV = format.map { $0 == .csv } ?? (name.ends(withUTF8: ".csv") || name.ends(withUTF8: ".csv.gz"))
+        return isCSV ? .csv : .ndjson
+    }
+}
+
+/// A file that is being brought, and its state. Files block: not on the pool that everything else runs on.
+private struct ExportOutput: ExportFile {
+    let path: String
+
+    var stateName: String { path + ".export" }
+    private var part: String { path + ".part" }
+
+    func state() async throws -> Data? {
+        try await NIOThreadPool.singleton.runIfActive {
+            FileManager.default.fileExists(atPath: stateName) ? try Data(contentsOf: URL(fileURLWithPath: stateName)) : nil
+        }
+    }
+
+    func begin(keeping bytes: Int) async throws {
+        try await NIOThreadPool.singleton.runIfActive {
+            let length = (try? FileManager.default.attributesOfItem(atPath: part)[.size] as? Int) ?? 0
+            guard length >= bytes else {
+                throw CommandFailure("\(part) is shorter than \(stateName) says: --restart begins anew")
+            }
+            if !FileManager.default.fileExists(atPath: part) { try Data().write(to: URL(fileURLWithPath: part)) }
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: part))
+            defer { try? handle.close() }
+            try handle.truncate(atOffset: UInt64(bytes))
+        }
+    }
+
+    func append(_ bytes: [UInt8], state: Data) async throws {
+        try await NIOThreadPool.singleton.runIfActive {
+            let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: part))
+            defer { try? handle.close() }
+            try handle.seekToEnd()
+            try handle.write(contentsOf: Data(bytes))
+            try handle.synchronize()
+            // Always the same name: a process that is killed here leaves one file at the most.
+            try state.write(to: URL(fileURLWithPath: stateName + ".new"))
+            guard rename(stateName + ".new", stateName) == 0 else { throw CommandFailure(String(cString: strerror(errno))) }
+        }
+    }
+
+    func finish() async throws {
+        try await NIOThreadPool.singleton.runIfActive {
+            guard rename(part, path) == 0 else { throw CommandFailure(String(cString: strerror(errno))) }
+            try FileManager.default.removeItem(atPath: stateName)
+        }
+    }
+}
