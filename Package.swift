@@ -28,7 +28,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -138,6 +142,21 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // Questions and intake once more, over gRPC.
+        .target(
+            name: "AnalyticsGRPC",
+            dependencies: [
+                "AnalyticsAPI", "AnalyticsCore", "AnalyticsJSON",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict
+        ),
         .target(
             name: "AnalyticsImport",
             dependencies: [
@@ -153,8 +172,8 @@ let package = Package(
         .executableTarget(
             name: "analytics",
             dependencies: [
-                "AnalyticsCore", "AnalyticsJSON", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsImport", "AnalyticsRabbitMQ",
-                "AnalyticsMongoDB", "AnalyticsGeoIP",
+                "AnalyticsCore", "AnalyticsJSON", "AnalyticsAPI", "AnalyticsEmbedded", "AnalyticsGRPC", "AnalyticsImport",
+                "AnalyticsRabbitMQ", "AnalyticsMongoDB", "AnalyticsGeoIP",
                 "AnalyticsRedis", "CMalloc", "PrometheusExposition",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -241,6 +260,15 @@ let package = Package(
             dependencies: [
                 "AnalyticsCore", "AnalyticsJSON", "AnalyticsEmbedded", "AnalyticsMongoDB", "AnalyticsRabbitMQ", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "AnalyticsGRPCTests",
+            dependencies: [
+                "AnalyticsAPI", "AnalyticsCore", "AnalyticsGRPC", "AnalyticsJSON", "TestSupport",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict
         ),

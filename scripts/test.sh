@@ -23,6 +23,9 @@ scripts/install-deps.sh
 scripts/stack.sh install
 scripts/lint.sh
 swift build --build-tests
+# Another implementation of gRPC asks the service in the tests.
+TEST_GRPC_PYTHON="$(python_with grpcio==1.84.0 grpcio_tools==1.84.0)"
+export TEST_GRPC_PYTHON
 
 # Before the tests, whose own last line is to be the last one. Arguments choose among the tests: then it is left out.
 status=0

@@ -14,9 +14,10 @@ public func makeRouter(
 }
 
 func makeRouter(
-    services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute]
+    services: APIServices, settings: APISettings, memory: MemoryLimits? = nil,
+    metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute]
 ) -> Router<APIRequestContext> {
-    let table = RouteTable(services: services, settings: settings, metricsFactory: metricsFactory, intake: intake)
+    let table = RouteTable(services: services, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
@@ -34,9 +35,12 @@ func makeRouter(
 /// answered. How long that may take is for the group's `maximumGracefulShutdownDuration` to say; by itself a request takes no longer
 /// than the broker's confirm or the store's answer, since waiting for `?wait=stored` ends at once.
 ///
-/// - Parameter onRunning: Called once connections are accepted, with the port.
+/// - Parameters:
+///   - memory: Where others share it.
+///   - onRunning: Called once connections are accepted, with the port.
 public func makeApplication(
-    services: APIServices, settings: APISettings, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+    services: APIServices, settings: APISettings, memory: MemoryLimits? = nil, logger: Logger,
+    onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> some ApplicationProtocol {
     let maximumBodyBytes = settings.maximumBodyBytes
     let timeouts = settings.timeouts
@@ -44,7 +48,7 @@ public func makeApplication(
         additionalChannelHandlers: [ConnectionTimeoutHandler(limits: timeouts, maximumBodyBytes: maximumBodyBytes)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
     return Application(
-        router: makeRouter(services: services, settings: settings),
+        router: makeRouter(services: services, settings: settings, memory: memory, intake: IntakeRoute.standard),
         server: .http1(configuration: http1),
         configuration: ApplicationConfiguration(
             address: .hostname(settings.host, port: settings.port), serverName: settings.serverName, backlog: 1024,
@@ -55,27 +59,25 @@ public func makeApplication(
 
 extension RouteTable {
     init(
-        services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory,
-        intake: [IntakeRoute] = IntakeRoute.standard
+        services: APIServices, settings: APISettings, memory: MemoryLimits? = nil,
+        metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute] = IntakeRoute.standard
     ) {
         var routes: [Route] = []
         if let events = services.events {
-            func budget(_ kind: String, _ limit: Int) -> ByteBudget {
-                ByteBudget(limit: limit, meter: MetricCatalogue.metrics.httpBytesInFlight.makeMeter(kind, factory: metricsFactory))
-            }
-            let bodies = budget("request", settings.maximumBodyBytesInMemory)
+            let memory = memory ?? MemoryLimits(settings, metricsFactory: metricsFactory)
+            let (bodies, answers) = (memory.bodies, memory.answers)
             let body = BodyReader(limit: settings.maximumBodyBytes, budget: bodies)
-            let clientAddress = ClientAddressRule(
-                keepsWhole: settings.keepClientAddress, trustsProxy: settings.trustProxy,
-                countryHeader: settings.countryHeader.flatMap { HTTPField.Name($0) }, countries: settings.countries)
+            let clientAddress = ClientAddressRule(settings)
             routes +=
                 CollectRoutes(
                     collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
                 ).routes
-            let answers = budget("answer", settings.maximumAnswerBytesInMemory)
             routes +=
                 ExportRoute(
-                    reader: events.reader, clock: events.clock, slots: ExportSlots(limit: settings.maximumExports), answers: answers
+                    reader: events.reader, clock: events.clock,
+                    slots: ExportSlots(
+                        limit: settings.maximumExports, meter: MetricCatalogue.metrics.exportsRunning.makeMeter(factory: metricsFactory)),
+                    answers: answers, exported: MetricCatalogue.metrics.exportedEvents.make(factory: metricsFactory)
                 ).routes
             routes +=
                 QueryRoutes(

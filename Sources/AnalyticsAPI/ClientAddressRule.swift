@@ -47,6 +47,15 @@ struct ClientAddressRule: Sendable {
     }
 }
 
+extension ClientAddressRule {
+    init(_ settings: APISettings) {
+        keepsWhole = settings.keepClientAddress
+        trustsProxy = settings.trustProxy
+        countryHeader = settings.countryHeader.flatMap { HTTPField.Name($0) }
+        countries = settings.countries
+    }
+}
+
 extension HTTPField.Name {
     static let xForwardedFor = HTTPField.Name("X-Forwarded-For")!
 }

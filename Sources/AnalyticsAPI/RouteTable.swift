@@ -41,10 +41,7 @@ struct Route: Sendable {
         switch handler {
         case .open(let handle): return try await handle(request, context)
         case .scoped(let scope, let handle):
-            let principal = try await authenticator.principal(of: request)
-            guard principal.scopes.contains(scope) else {
-                throw Problem(.insufficientScope, "This needs the scope '\(scope.rawValue)'. Use a key that has it.").closingConnection()
-            }
+            let principal = try await authenticator.principal(of: request, with: scope)
             guard scope != .admin || Self.isOfNoOtherSite(request) else {
                 throw Problem(.insufficientScope, "Pages of other sites may not do this: 'Origin' does not name this service.")
                     .closingConnection()

@@ -7,6 +7,17 @@ public protocol Authenticator: Sendable {
     func principal(of request: Request) async throws -> Principal
 }
 
+extension Authenticator {
+    /// The same for what needs a scope.
+    func principal(of request: Request, with scope: Scope) async throws -> Principal {
+        let principal = try await principal(of: request)
+        guard principal.scopes.contains(scope) else {
+            throw Problem(.insufficientScope, "This needs the scope '\(scope.rawValue)'. Use a key that has it.").closingConnection()
+        }
+        return principal
+    }
+}
+
 /// No keys are configured: everybody may do everything in the one project there is.
 public struct AnonymousAccess: Authenticator {
     public static let project = ProjectID("default")!

@@ -3,6 +3,7 @@ internal import GzipCodec
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
+internal import Metrics
 internal import NIOCore
 internal import ServiceLifecycle
 
@@ -13,6 +14,7 @@ struct ExportRoute: Sendable {
     let slots: ExportSlots
     /// Of what answers hold until they are written.
     let answers: ByteBudget
+    let exported: Counter
 
     var routes: [Route] { [Route(.get, "/api/v1/events/export", .read, export)] }
 
@@ -32,9 +34,9 @@ struct ExportRoute: Sendable {
             .contentDisposition: "attachment; filename=\"events.\(query.format.rawValue)\"",
         ]
         if compresses { headers[.contentEncoding] = "gzip" }
-        let body = ResponseBody { [export] writer in
+        let body = ResponseBody { [export, exported] writer in
             defer { withExtendedLifetime((slot, lease)) {} }
-            var delivery = try ExportDelivery(export, query, asOf: asOf, compresses: compresses, context: context)
+            var delivery = try ExportDelivery(export, query, asOf: asOf, compresses: compresses, exported: exported, context: context)
             try await delivery.run(first, to: &writer)
             try await writer.finish(nil)
         }
@@ -49,6 +51,7 @@ private struct ExportDelivery {
     private let isResumed: Bool
     private let asOf: Timestamp
     private let deflater: GzipDeflater?
+    private let exported: Counter
     private var text: ExportText
     private var events = 0
     private var lastWrite = ContinuousClock.now
@@ -56,10 +59,13 @@ private struct ExportDelivery {
     /// Without an event for so long, it is said how far the export is: proxies give up on connections that say nothing for a minute.
     private static let longestSilence = Duration.seconds(10)
 
-    init(_ export: EventExport, _ query: ExportQuery, asOf: Timestamp, compresses: Bool, context: APIRequestContext) throws {
+    init(_ export: EventExport, _ query: ExportQuery, asOf: Timestamp, compresses: Bool, exported: Counter, context: APIRequestContext)
+        throws
+    {
         self.export = export
         self.context = context
         self.asOf = asOf
+        self.exported = exported
         isResumed = query.position != nil
         text = ExportText(query.format)
         deflater = compresses ? try GzipDeflater() : nil
@@ -90,6 +96,7 @@ private struct ExportDelivery {
             if text.bytes.count >= SlicedJSON.sliceBytes { try await send(text.take(), to: &writer) }
         }
         events += slice.count
+        exported.increment(by: slice.count)
         if slice.isEmpty, lastWrite.duration(to: .now) > Self.longestSilence, let cursor = export.cursor { text.progress(cursor) }
         if !text.bytes.isEmpty { try await flush(to: &writer) }
     }

@@ -1,12 +1,15 @@
+internal import Metrics
 internal import Synchronization
 
 /// How many exports run at a time. Nobody waits for a place: what an export takes is not foreseen.
 final class ExportSlots: Sendable {
     private let limit: Int
     private let taken = Mutex(0)
+    private let meter: Meter
 
-    init(limit: Int) {
+    init(limit: Int, meter: Meter) {
         self.limit = limit
+        self.meter = meter
     }
 
     /// Given back when nobody holds it any longer.
@@ -19,6 +22,7 @@ final class ExportSlots: Sendable {
 
         deinit {
             slots.taken.withLock { $0 -= 1 }
+            slots.meter.decrement()
         }
     }
 
@@ -32,6 +36,7 @@ final class ExportSlots: Sendable {
             throw Problem(
                 .overloaded, "As many exports are running as may run at a time (EXPORT_CONCURRENCY). Ask again once one has ended.")
         }
+        meter.increment()
         return Slot(self)
     }
 }

@@ -39,7 +39,7 @@ struct CollectRoutes: Sendable {
     private func submit(
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
-        let idempotencyKey = try Self.idempotencyKey(request.headers)
+        let idempotencyKey = try IdempotencyKey.checked(request.headers[.idempotencyKey])
         let (origin, address) = clientAddress.origin(peer: context.peerAddress, headers: request.headers)
         let lease = body.budget.lease()
         let bytes = try await body.read(request, lease)
@@ -51,22 +51,24 @@ struct CollectRoutes: Sendable {
         return (result, lease)
     }
 
-    private static func idempotencyKey(_ headers: HTTPFields) throws(Problem) -> String? {
-        guard let key = headers[.idempotencyKey] else { return nil }
-        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-            throw Problem(.invalidHeader, "Idempotency-Key must be 1 to 255 printable ASCII characters.") {
-                $0.member("header", "Idempotency-Key")
-            }
-        }
-        return key
-    }
-
     /// `nil` when nobody asked to wait. A service that is shutting down does not wait any longer: what is accepted stays so.
     private func wait(for result: SubmissionResult, _ project: ProjectID, _ timeout: Duration?) async -> StorageWaiter.Outcome? {
         guard let timeout else { return nil }
         return await cancelWhenGracefulShutdown {
             await storedWait.wait(for: result.accepted, of: result.request, project: project, timeout: timeout)
         }
+    }
+}
+
+enum IdempotencyKey {
+    static func checked(_ key: String?) throws(Problem) -> String? {
+        guard let key else { return nil }
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw Problem(.invalidHeader, "Idempotency-Key must be 1 to 255 printable ASCII characters.") {
+                $0.member("header", "Idempotency-Key")
+            }
+        }
+        return key
     }
 }
 

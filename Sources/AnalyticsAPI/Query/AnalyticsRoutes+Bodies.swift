@@ -191,7 +191,7 @@ enum RetentionResponse {
     }
 
     /// The start of the first period of any cohort that is not over.
-    private static func incomplete(_ query: RetentionQuery, _ asOf: Timestamp) -> Timestamp? {
+    static func incomplete(_ query: RetentionQuery, _ asOf: Timestamp) -> Timestamp? {
         zip(query.starts, query.starts.dropFirst()).first { $1 > asOf }?.0
     }
 }

@@ -46,6 +46,11 @@ struct AnalyticsRoutes: Sendable {
     // MARK: Time series
 
     func timeseries(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let (question, response) = try await timeseriesResponse(asked)
+        return response.answer(to: question, zones: zones)
+    }
+
+    func timeseriesResponse(_ asked: AskedQuestion) async throws -> (QuestionParameters, TimeseriesResponse) {
         let question = try await question(asked, ["metric", "groupBy", "limit", "compare", "compareFrom", "compareTo"])
         let metric = try question.metric()
         let dimension = try question.dimension("groupBy")
@@ -69,7 +74,7 @@ struct AnalyticsRoutes: Sendable {
             response.isCached = answered.isCached && compared.isCached
             response.asOf = min(answered.asOf, compared.asOf)
         }
-        return response.answer(to: question, zones: zones)
+        return (question, response)
     }
 
     static func checkSize(_ query: TimeseriesQuery) throws(Problem) {
@@ -109,6 +114,11 @@ struct AnalyticsRoutes: Sendable {
     // MARK: Tops
 
     func topn(_ asked: AskedQuestion) async throws -> QuestionAnswer {
+        let (question, answered) = try await topAnswered(asked)
+        return TopResponse.answer(answered.answer, to: question, asOf: answered.asOf, isCached: answered.isCached, zones: zones)
+    }
+
+    func topAnswered(_ asked: AskedQuestion) async throws -> (QuestionParameters, Answered<Top>) {
         let question = try await question(asked, ["metric", "dimension", "n"], hasInterval: false)
         guard let dimension = try question.dimension("dimension") else {
             throw QueryParameters.invalid("dimension", "is missing: it names what is counted by, such as type, userId or data.plan.")
@@ -117,8 +127,7 @@ struct AnalyticsRoutes: Sendable {
         let query = TopQuery(
             question.selection, by: dimension, metric: metric,
             limit: try question.parameters.integer("n", in: TopQuery.limits) ?? TopQuery.defaultLimit)
-        let answered = try await asked.engine.top(query, question.age(metric, now: asked.now), for: asked.asker)
-        return TopResponse.answer(answered.answer, to: question, asOf: answered.asOf, isCached: answered.isCached, zones: zones)
+        return (question, try await asked.engine.top(query, question.age(metric, now: asked.now), for: asked.asker))
     }
 
     // MARK: Uniques

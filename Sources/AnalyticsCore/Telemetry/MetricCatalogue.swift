@@ -18,6 +18,9 @@ public struct MetricCatalogue: Sendable {
         "http_bytes_in_flight", "Bytes that bodies with their answers (request), and other answers (answer), hold in memory.",
         labels: "kind")
 
+    package let exportsRunning = GaugeMetric("analytics_exports_running", "Exports being answered.")
+    package let exportedEvents = CounterMetric("analytics_exported_events_total", "Events written to exports.")
+
     package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed to hold.")
     package let eventsRejected = CounterMetric(
         "analytics_events_rejected_total", "Events rejected at ingest, by reason.", labels: "reason")

@@ -1,5 +1,6 @@
 internal import AnalyticsAPI
 internal import AnalyticsCore
+internal import AnalyticsGRPC
 internal import Hummingbird
 internal import Logging
 internal import ServiceLifecycle
@@ -35,7 +36,7 @@ struct ServiceAssembly: Sendable {
         }
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies))
-        services.append(api(role, horizons, visitors))
+        services += api(role, horizons, visitors)
         // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -73,7 +74,7 @@ struct ServiceAssembly: Sendable {
 
     private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
 
-    private func api(_ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier) -> any Service {
+    private func api(_ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier) -> [any Service] {
         let dependencies = dependencies
         // An API that takes events in is of use without the store.
         let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
@@ -92,15 +93,23 @@ struct ServiceAssembly: Sendable {
                     readiness: readiness,
                     metrics: metrics)
             } ?? APIServices(readiness: readiness, metrics: metrics)
-        return makeApplication(
-            services: services,
-            settings: APISettings(
-                host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
-                maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
-                maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
-                serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
-                countryHeader: settings.server.countryHeader, countries: countries),
-            logger: logger)
+        let apiSettings = APISettings(
+            host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
+            maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
+            maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
+            serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
+            countryHeader: settings.server.countryHeader, countries: countries)
+        let memory = MemoryLimits(apiSettings)
+        let api = makeApplication(services: services, settings: apiSettings, memory: memory, logger: logger)
+        guard let port = settings.server.grpcPort,
+            let desk = ServiceDesk(services: services, settings: apiSettings, memory: memory, logger: logger)
+        else { return [api] }
+        let grpc = GRPCServerService(
+            desk: desk,
+            settings: GRPCServerService.Settings(
+                host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024),
+                maximumConnections: apiSettings.maximumConnections), logger: logger)
+        return [api, grpc]
     }
 
     private struct StorePreparation: Service {

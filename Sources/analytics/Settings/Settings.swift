@@ -37,6 +37,8 @@ struct Settings: Sendable {
 struct ServerSettings: Sendable {
     var host: String
     var port: Int
+    /// Of gRPC, where it is served.
+    var grpcPort: Int?
     var maximumBodyBytes: Int
     var isMetricsEnabled: Bool
     var trustProxy: Bool
@@ -48,6 +50,7 @@ struct ServerSettings: Sendable {
     init(_ reader: SettingsReader) throws {
         host = try reader.value(SettingCatalogue.host)
         port = try reader.value(SettingCatalogue.port)
+        grpcPort = try reader.value(SettingCatalogue.grpcPort)
         maximumBodyBytes = try reader.value(SettingCatalogue.bodyBytes)
         isMetricsEnabled = try reader.value(SettingCatalogue.metrics)
         trustProxy = try reader.value(SettingCatalogue.trustProxy)

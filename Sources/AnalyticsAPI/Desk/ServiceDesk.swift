@@ -1,0 +1,217 @@
+package import AnalyticsCore
+package import AnalyticsJSON
+internal import HTTPTypes
+internal import Hummingbird
+package import Logging
+internal import NIOCore
+
+/// What the routes answer, for a server that is not HTTP's: the same questions by the same parameters, the same way in, with the same checks, limits
+/// and errors, and values as answers. Everything that it throws is a ``DeskFailure``.
+package struct ServiceDesk: Sendable {
+    private let events: EventServices
+    private let authenticator: any Authenticator
+    private let readiness: @Sendable () async -> Readiness
+    private let questions: AnalyticsRoutes
+    private let memory: MemoryLimits
+    private let clientAddress: ClientAddressRule
+    private let logger: Logger
+
+    /// `nil` for a process that serves no events.
+    package init?(services: APIServices, settings: APISettings, memory: MemoryLimits, logger: Logger) {
+        guard let events = services.events else { return nil }
+        self.events = events
+        self.memory = memory
+        self.logger = logger
+        authenticator = services.authenticator
+        readiness = services.readiness
+        questions = AnalyticsRoutes(
+            engine: events.engine, zones: events.zones, clock: events.clock,
+            body: BodyReader(limit: BodyNode.maximumBytes, budget: memory.bodies), answers: memory.answers)
+        clientAddress = ClientAddressRule(settings)
+    }
+
+    /// A caller, as its call's headers tell.
+    package struct Call: Sendable {
+        /// Names what is called, as a path.
+        package var path: String
+        package var headers: [(name: String, value: String)]
+        /// The address at the other end of the connection.
+        package var peer: String?
+        package var asker: Asker
+
+        package init(path: String, headers: [(name: String, value: String)], peer: String?, asker: Asker) {
+            self.path = path
+            self.headers = headers
+            self.peer = peer
+            self.asker = asker
+        }
+
+        fileprivate var fields: HTTPFields {
+            var fields = HTTPFields()
+            for (name, value) in headers {
+                if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+            }
+            return fields
+        }
+    }
+
+    package var isReady: Bool { get async { await readiness().isReady } }
+
+    // MARK: Questions
+
+    /// - Parameter parameters: Those of the route `/api/v1/analytics/timeseries`.
+    package func timeseries(
+        _ parameters: [(name: String, value: String)], tenant: String, _ call: Call
+    ) async throws(DeskFailure) -> DeskAnswer<(buckets: [String], series: Timeseries)> {
+        try await asking(parameters: parameters, tenant, call) { asked, lease in
+            let (question, response) = try await questions.timeseriesResponse(asked)
+            try lease.hold(response.size)
+            let range = question.range
+            return DeskAnswer(
+                DeskRange(range, asOf: response.asOf, incompleteFrom: range.incompleteFrom(at: response.asOf)),
+                (range.starts.map(range.text), response.answer))
+        }
+    }
+
+    /// - Parameter parameters: Those of the route `/api/v1/analytics/topn`.
+    package func top(
+        _ parameters: [(name: String, value: String)], tenant: String, _ call: Call
+    ) async throws(DeskFailure) -> DeskAnswer<Top> {
+        try await asking(parameters: parameters, tenant, call) { asked, lease in
+            let (question, answered) = try await questions.topAnswered(asked)
+            try lease.hold(answered.answer.size)
+            return DeskAnswer(DeskRange(question.range, asOf: answered.asOf, incompleteFrom: nil), answered.answer)
+        }
+    }
+
+    /// - Parameter body: As the route `/api/v1/analytics/funnels` takes it.
+    package func funnel(_ body: [UInt8], tenant: String, _ call: Call) async throws(DeskFailure) -> DeskAnswer<Funnel> {
+        try await asking(body: body, tenant, call) { asked, lease in
+            let (question, range, query) = try await questions.funnelQuestion(asked)
+            let answered = try await asked.engine.funnel(query, question.age(), for: asked.asker)
+            try lease.hold(answered.answer.size)
+            return DeskAnswer(DeskRange(range, asOf: answered.asOf, incompleteFrom: nil), answered.answer)
+        }
+    }
+
+    /// - Parameter body: As the route `/api/v1/analytics/retention` takes it.
+    package func retention(
+        _ body: [UInt8], tenant: String, _ call: Call
+    ) async throws(DeskFailure) -> DeskAnswer<(starts: [String], cohorts: UserRetention)> {
+        try await asking(body: body, tenant, call) { asked, lease in
+            let (question, range, query) = try await questions.retentionQuestion(asked)
+            let answered = try await asked.engine.retention(query, question.age(), for: asked.asker)
+            try lease.hold(answered.answer.size)
+            return DeskAnswer(
+                DeskRange(range, asOf: answered.asOf, incompleteFrom: RetentionResponse.incomplete(query, answered.asOf)),
+                (range.starts.map(range.text), answered.answer))
+        }
+    }
+
+    private func asking<Answer>(
+        parameters: [(name: String, value: String)] = [], body: [UInt8]? = nil, _ tenant: String, _ call: Call,
+        _ ask: (AskedQuestion, ByteBudget.Lease) async throws -> Answer
+    ) async throws(DeskFailure) -> Answer {
+        try await failing {
+            let principal = try await admit(call, .read, tenant)
+            let query = parameters.map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }.joined(separator: "&")
+            var asked = AskedQuestion(
+                query: query, project: principal.project, now: events.clock.now(), engine: events.engine, asker: call.asker)
+            if let body {
+                guard body.count <= BodyNode.maximumBytes else {
+                    throw Problem(.bodyTooLarge, "A question may have \(BodyNode.maximumBytes) bytes as JSON.")
+                }
+                asked.body = try BodyNode(PaddedBytes(body))
+            }
+            return try await ask(asked, memory.answers.lease())
+        }
+    }
+
+    // MARK: Events
+
+    /// Takes events in. The result is held in memory until it is given back by letting go of the lease.
+    ///
+    /// - Parameter text: What `format` finds events in.
+    package func send(
+        _ text: PaddedBytes, as format: any IntakeFormat, idempotencyKey: String?, tenant: String, _ call: Call
+    ) async throws(DeskFailure) -> (result: SubmissionResult, held: any Sendable) {
+        try await failing {
+            let principal = try await admit(call, .write, tenant)
+            let lease = memory.bodies.lease()
+            guard lease.grow(by: text.count) else {
+                throw Problem(.overloaded, "Too many large requests are being received at the moment. Send this one again in a moment.")
+            }
+            let (origin, address) = clientAddress.origin(peer: call.peer, headers: call.fields)
+            let request = IngestRequest(
+                project: principal.project, format: format, body: text,
+                idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address)
+            var result = try await events.collector.submit(request)
+            CollectResponse.fit(&result, into: lease)
+            return (result, lease)
+        }
+    }
+
+    // MARK: What all calls go through
+
+    private func admit(_ call: Call, _ scope: Scope, _ tenant: String) async throws -> Principal {
+        let head = HTTPRequest(method: .post, scheme: "http", authority: nil, path: call.path, headerFields: call.fields)
+        let principal = try await authenticator.principal(of: Request(head: head, body: RequestBody(buffer: ByteBuffer())), with: scope)
+        guard tenant.isEmpty || tenant.equalsUTF8(principal.project.name) else {
+            throw Problem(
+                .insufficientScope, "These credentials are of the project '\(principal.project.name)', and not of '\(tenant.clipped)'.")
+        }
+        return principal
+    }
+
+    private func failing<Value>(_ body: () async throws -> Value) async throws(DeskFailure) -> Value {
+        do {
+            return try await body()
+        } catch {
+            let id = String(UInt64.random(in: .min ... .max), radix: 16)
+            throw DeskFailure(Problem(error, requestID: id, logger: logger))
+        }
+    }
+}
+
+/// An answer, and what it is about.
+package struct DeskAnswer<Value: Sendable>: Sendable {
+    package var range: DeskRange
+    package var value: Value
+
+    init(_ range: DeskRange, _ value: Value) {
+        self.range = range
+        self.value = value
+    }
+}
+
+/// Times as RFC 3339 by the zone's clock.
+package struct DeskRange: Sendable {
+    package var from: String
+    package var to: String
+    package var timeZone: String
+    package var asOf: String
+    package var incompleteFrom: String?
+
+    init(_ range: QuestionRange, asOf: Timestamp, incompleteFrom: Timestamp?) {
+        from = range.text(range.from)
+        to = range.text(range.to)
+        timeZone = range.zone.text
+        self.asOf = range.text(asOf)
+        self.incompleteFrom = incompleteFrom.map(range.text)
+    }
+}
+
+/// What a problem says, without its form in HTTP.
+package struct DeskFailure: Error {
+    /// Stable.
+    package var code: String
+    /// Of HTTP.
+    package var status: Int
+    package var detail: String
+
+    init(_ problem: Problem) {
+        code = problem.code
+        status = problem.status.code
+        detail = problem.detail
+    }
+}
