@@ -15,9 +15,11 @@ public func makeRouter(
 
 func makeRouter(
     services: APIServices, settings: APISettings, memory: MemoryLimits? = nil,
-    metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute]
+    metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute],
+    logger: Logger = Logger(label: "analytics.api")
 ) -> Router<APIRequestContext> {
-    let table = RouteTable(services: services, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake)
+    let table = RouteTable(
+        services: services, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake, logger: logger)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
@@ -48,7 +50,7 @@ public func makeApplication(
         additionalChannelHandlers: [ConnectionTimeoutHandler(limits: timeouts, maximumBodyBytes: maximumBodyBytes)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
     return Application(
-        router: makeRouter(services: services, settings: settings, memory: memory, intake: IntakeRoute.standard),
+        router: makeRouter(services: services, settings: settings, memory: memory, intake: IntakeRoute.standard, logger: logger),
         server: .http1(configuration: http1),
         configuration: ApplicationConfiguration(
             address: .hostname(settings.host, port: settings.port), serverName: settings.serverName, backlog: 1024,
@@ -60,7 +62,8 @@ public func makeApplication(
 extension RouteTable {
     init(
         services: APIServices, settings: APISettings, memory: MemoryLimits? = nil,
-        metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute] = IntakeRoute.standard
+        metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute] = IntakeRoute.standard,
+        logger: Logger = Logger(label: "analytics.api")
     ) {
         var routes: [Route] = []
         if let events = services.events {
@@ -90,6 +93,7 @@ extension RouteTable {
                 ).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += UserRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
+            routes += PipelineRoute(reader: events.pipeline, clock: events.clock, answers: answers).routes
             routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes
             routes +=
                 GraphiteRoutes(

@@ -13,12 +13,14 @@ public struct APIServices: Sendable {
     ///   - readiness: Asks each dependency; must return within a few seconds whatever happens to them.
     ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
     public init(
-        collector: Collector, reader: EventReader, engine: QueryEngine, storedWait: StorageWaiter, erasures: Erasures,
+        collector: Collector, reader: EventReader, engine: QueryEngine, pipeline: PipelineReader, storedWait: StorageWaiter,
+        erasures: Erasures,
         zones: ZoneDatabase = .system, clock: WallClock, authenticator: any Authenticator,
         readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
         events = EventServices(
-            collector: collector, reader: reader, engine: engine, storedWait: storedWait, erasures: erasures, zones: zones,
+            collector: collector, reader: reader, engine: engine, pipeline: pipeline, storedWait: storedWait, erasures: erasures,
+            zones: zones,
             clock: clock)
         self.authenticator = authenticator
         self.readiness = readiness
@@ -37,6 +39,7 @@ struct EventServices: Sendable {
     var collector: Collector
     var reader: EventReader
     var engine: QueryEngine
+    var pipeline: PipelineReader
     var storedWait: StorageWaiter
     var erasures: Erasures
     var zones: ZoneDatabase

@@ -22,6 +22,7 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version11) },
         { try $0.execute(sql: version12) },
         { try $0.execute(sql: version13) },
+        { try $0.execute(sql: version14) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -226,6 +227,18 @@ extension SQLiteStoreSchema {
     private static let version13 = """
         ALTER TABLE buckets ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE buckets ADD COLUMN parts BLOB;
+        """
+
+    private static let version14 = """
+        CREATE TABLE pipeline (
+            project TEXT NOT NULL,
+            minute INTEGER NOT NULL,
+            writer TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            counts TEXT NOT NULL,
+            PRIMARY KEY (project, minute, writer)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX pipeline_minute ON pipeline (minute);
         """
 
     /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass

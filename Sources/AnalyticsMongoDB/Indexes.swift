@@ -14,7 +14,7 @@ enum Index {
     static let marked = "marked"
     /// The versions of days, which are read for each count: without their tables.
     static let generation = "generation"
-    /// The server's deletion of reports and attempts, and in earlier versions of events.
+    /// The server's deletion of reports, attempts and counts of the pipeline, and in earlier versions of events.
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
@@ -35,6 +35,10 @@ enum Index {
 
     static let ofAttempts: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": .integer(7 * 86_400)]
 
+    static let ofPipeline: BSON = [
+        "name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": .integer(Int64(PipelineCell.kept.seconds)),
+    ]
+
     private static func spec(_ name: String, _ key: BSON, where filter: BSON? = nil) -> BSON {
         .document([("name", .string(name)), ("key", key)] + (filter.map { [("partialFilterExpression", $0)] } ?? []))
     }
@@ -49,6 +53,7 @@ extension Session {
         try create(Index.ofDays, on: .days)
         try create([Index.ofReports], on: .reports)
         try create([Index.ofAttempts], on: .attempts)
+        try create([Index.ofPipeline], on: .pipeline)
     }
 
     private func create(_ indexes: [BSON], on collection: CollectionName) throws(StoreError) {

@@ -1,7 +1,7 @@
 import AnalyticsCore
 
 enum CollectionName: String, CaseIterable {
-    case events, minutes, hours, days, reports, attempts, projects, meta, segments, erasures
+    case events, minutes, hours, days, reports, attempts, projects, meta, segments, erasures, pipeline
     case segmentBlobs = "segment_blobs"
     case visitorSecrets = "visitor_secrets"
 }
@@ -26,6 +26,13 @@ enum Key {
     /// All of a delivery. A document sorts behind every string.
     static func attempts(_ delivery: String) -> BSON {
         ["$gte": attempt(delivery, ""), "$lt": attempt(delivery, [:])]
+    }
+
+    static func pipeline(_ cell: PipelineCell) -> BSON {
+        .document([
+            ("project", .string(cell.project.name)), ("minute", .date(BucketKind.minute.start(of: cell.minute))),
+            ("writer", .string(cell.writer)),
+        ])
     }
 
     static func bucket(_ kind: BucketKind, _ key: BucketKey) -> BSON {

@@ -13,6 +13,7 @@ import Synchronization
 /// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures}`, what ``ProjectRecord`` holds;
 /// - `visitor_secrets`: `{_id: day since 1970, secret}`, of the present day and the next;
 /// - `erasures`: `{_id: {project, id}, revision, bytes: Binary}`, what an ``Erasure`` holds;
+/// - `pipeline`: `{_id: {project, minute: Date, writer}, revision, counts, at}`, what a ``PipelineCell`` holds; gone after 25 hours;
 /// - `meta`: `{_id: "schema", version}`, what ``prepare()`` brought the database to.
 ///
 /// Every write is w:majority and j:true, and harmless when a server does it late, after the client has given up on it: an insert

@@ -190,7 +190,7 @@ struct Bulk {
         }
     }
 
-    /// `filter` is an `_id`, `update` operators.
+    /// `filter` is an `_id`, and what may be said of the document besides; `update` operators.
     func upsert(_ filter: BSONDocument, _ update: BSONDocument) throws(StoreError) {
         let options = try session.encode([("upsert", true)])
         try check { error in

@@ -42,6 +42,7 @@ struct TestService {
                 horizons: IngestHorizons(firstRetentionDays: 30), visitors: visitors,
                 clock: WallClock { Self.now }, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
+            pipeline: PipelineReader(store: store, gate: gate, clock: WallClock { Self.now }),
             storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: WallClock { Self.now }, ids: ids),
             clock: WallClock { Self.now }, authenticator: authenticator,
             readiness: { [readiness] in readiness }, metrics: metrics

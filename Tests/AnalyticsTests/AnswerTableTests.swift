@@ -60,6 +60,16 @@ struct AnswerTableTests {
                 == "step,from,to,paths,users\r\n0,,(none),3,2\r\n1,(none),7,1,1\r\n1,,(other),1,")
     }
 
+    @Test func thePipelineHasARowForEachMinute() throws {
+        let counts =
+            #""accepted":9,"stored":4,"duplicates":1,"deadLettered":1,"erased":1,"inFlight":1,"redelivered":1,"uncounted":0,"unconfirmed":2,"#
+            + #""rejected":{"too_deep":2,"invalid_type":3}"#
+        #expect(
+            try table(#"{"addsUp":true,"total":{\#(counts)},"minutes":[{"minute":"2026-03-01T11:01:00.000Z",\#(counts)}]}"#).text(.csv)
+                == "minute,accepted,stored,duplicates,deadLettered,erased,inFlight,redelivered,uncounted,unconfirmed,rejected\r\n"
+                + "2026-03-01T11:01:00.000Z,9,4,1,1,1,1,1,0,2,5\r\n(total),9,4,1,1,1,1,1,0,2,5")
+    }
+
     @Test func peopleAndAUserHaveTables() throws {
         let people = #"[{"userId":"ann","first":"f","last":"l","events":2},{"anonymousId":"d1","first":null,"last":null,"events":0}]"#
         #expect(

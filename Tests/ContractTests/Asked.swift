@@ -21,6 +21,7 @@ struct Asked {
                 publisher: MemoryBroker(), limits: EventLimits(),
                 horizons: IngestHorizons(firstRetentionDays: 0), clock: clock, ids: .counting()),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
+            pipeline: PipelineReader(store: store, gate: gate, clock: clock),
             storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: clock, ids: .counting()), clock: clock,
             authenticator: AnonymousAccess(), readiness: { Readiness([]) },
             metrics: nil)

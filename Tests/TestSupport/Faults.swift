@@ -22,6 +22,8 @@ package final class Faults: Sendable {
         case announce
         case remove
         case overwrite
+        /// Goes on beside other steps: no crash comes at it, and no trace names it.
+        case pipeline
         case read
     }
 
@@ -75,7 +77,7 @@ package final class Faults: Sendable {
             if moment == .before, state.counted?.step == step { state.counted?.attempts.next() }
             if state.isDead { return false }
             if moment == .before, state.down.contains(step) { return false }
-            if step != .read, let left = state.crashAfter {
+            if step != .read, step != .pipeline, let left = state.crashAfter {
                 if left == 0 {
                     state.isDead = true
                     state.crashAfter = nil
@@ -83,7 +85,7 @@ package final class Faults: Sendable {
                 }
                 state.crashAfter = left - 1
             }
-            if moment == .after, step != .read { state.trace.append(step) }
+            if moment == .after, step != .read, step != .pipeline { state.trace.append(step) }
             return true
         }
     }

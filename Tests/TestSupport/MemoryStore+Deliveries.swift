@@ -1,4 +1,5 @@
 package import AnalyticsCore
+internal import Synchronization
 
 /// Reports and attempts; both stay for as long as the store does.
 extension MemoryStore {
@@ -23,6 +24,27 @@ extension MemoryStore {
 
     package func forgetAttempts(on delivery: String) async throws(StoreError) {
         try write(.forgetAttempts) { $0.attempts[BytewiseString(delivery)] = nil }
+    }
+}
+
+/// Counts of the pipeline stay, too.
+extension MemoryStore {
+    package func write(_ cells: [PipelineCell]) async throws(StoreError) {
+        if let hook = hooks.withLock({ $0.beforePipeline }) { await hook(cells) }
+        try write(.pipeline) { state in
+            for cell in cells {
+                let name = PipelineCellName(
+                    minute: BucketKey(project: cell.project, index: cell.minute), writer: BytewiseString(cell.writer))
+                if state.pipeline[name]?.revision ?? .min < cell.revision { state.pipeline[name] = cell }
+            }
+        }
+    }
+
+    package func pipelineCells(of project: ProjectID, minutes: Range<Int64>) async throws(StoreError) -> [PipelineCell] {
+        try await read("pipelineCells") { state in
+            state.pipeline.filter { $0.key.minute.project == project && minutes.contains($0.key.minute.index) }
+                .sorted { ($0.key.minute.index, $0.key.writer) < ($1.key.minute.index, $1.key.writer) }.map(\.value)
+        }
     }
 }
 

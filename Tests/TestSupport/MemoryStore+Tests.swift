@@ -9,6 +9,8 @@ extension MemoryStore {
     package func beforeInsert(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeInsert = body } }
     /// Runs before the head of a segment is written.
     package func beforeHead(_ body: (@Sendable () async -> Void)?) { hooks.withLock { $0.beforeHead = body } }
+    /// Runs before counts of the pipeline are written.
+    package func beforePipeline(_ body: (@Sendable ([PipelineCell]) async -> Void)?) { hooks.withLock { $0.beforePipeline = body } }
     /// Runs before every operation that reads, with its name.
     package func beforeRead(_ body: (@Sendable (String) async throws(StoreError) -> Void)?) { hooks.withLock { $0.beforeRead = body } }
 

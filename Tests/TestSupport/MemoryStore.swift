@@ -14,10 +14,16 @@ package final class MemoryStore: Store {
         }
     }
 
+    struct PipelineCellName: Hashable, Sendable {
+        var minute: BucketKey
+        var writer: BytewiseString
+    }
+
     struct Hooks: Sendable {
         var beforeRead: (@Sendable (String) async throws(StoreError) -> Void)?
         var beforeInsert: (@Sendable () async -> Void)?
         var beforeHead: (@Sendable () async -> Void)?
+        var beforePipeline: (@Sendable ([PipelineCell]) async -> Void)?
     }
 
     struct State: Sendable {
@@ -36,6 +42,7 @@ package final class MemoryStore: Store {
         var segmentHeads: [BucketKey: StoredSegmentHead] = [:]
         var segmentBlobs: [SegmentBlob.Key: [UInt8]] = [:]
         var erasures: [Key: StoredErasure] = [:]
+        var pipeline: [PipelineCellName: PipelineCell] = [:]
         var refused: Set<String> = []
         var poison: Set<String> = []
         var insertions: [Int] = []

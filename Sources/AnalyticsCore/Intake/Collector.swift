@@ -7,18 +7,22 @@ public struct Collector: Sendable {
     private let limits: EventLimits
     private let horizons: IngestHorizons
     private let visitors: VisitorIdentifier?
+    private let ledger: PipelineLedger?
     private let clock: WallClock
     private let ids: IDGenerator
 
-    /// - Parameter visitors: `nil` where no project has visitor ids.
+    /// - Parameters:
+    ///   - visitors: `nil` where no project has visitor ids.
+    ///   - ledger: Counts what comes in; `nil` where nobody asks for that.
     public init(
-        publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, visitors: VisitorIdentifier? = nil, clock: WallClock,
-        ids: IDGenerator
+        publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, visitors: VisitorIdentifier? = nil,
+        ledger: PipelineLedger? = nil, clock: WallClock, ids: IDGenerator
     ) {
         self.publisher = publisher
         self.limits = limits
         self.horizons = horizons
         self.visitors = visitors
+        self.ledger = ledger
         self.clock = clock
         self.ids = ids
         EventMetrics.prepareDoor()
@@ -32,6 +36,7 @@ public struct Collector: Sendable {
         let decoded = try decode(request, stamp)
         EventMetrics.rejected(decoded.rejected)
         var result = SubmissionResult(request: stamp.request, rejected: decoded.rejected)
+        defer { ledger?.add(result, of: request.project, at: stamp.receivedAt) }
         guard !decoded.events.isEmpty else { return result }
 
         let outcomes = await publisher.publish(decoded.messages, to: .events)
@@ -67,6 +72,21 @@ public struct Collector: Sendable {
             events.append(AcceptedEvent(index: index, id: event.id))
         }
         return (events, output.rejected, encoder.finish())
+    }
+}
+
+extension PipelineLedger {
+    fileprivate func add(_ result: SubmissionResult, of project: ProjectID, at time: Timestamp) {
+        let accepted = Int64(result.accepted.count)
+        guard accepted > 0 || !result.unconfirmed.isEmpty || result.rejected.count > 0 else { return }
+        change(Key(project: project, minute: time.minute)) { counts in
+            counts.accepted += accepted
+            counts.unconfirmed += Int64(result.unconfirmed.count)
+            for (code, count) in result.rejected.counts { counts.rejected[code, default: 0] += Int64(count) }
+            guard accepted > 0 else { return }
+            counts.first = min(counts.first ?? time, time)
+            counts.tens[PipelineCounts.slot(of: time)] += accepted
+        }
     }
 }
 

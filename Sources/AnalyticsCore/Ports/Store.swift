@@ -3,13 +3,14 @@
 /// Two adapters, one contract: MongoDB, and SQLite for the service in one process. Every operation can be repeated, and does no
 /// harm when it takes effect late, after its caller has given up on it.
 public typealias Store = StoreLifecycle & EventStore & EventScanner & RollupStore & SegmentStore & ReportStore & ProjectStore & AttemptStore
-    & VisitorSecretStore & ErasureStore & ProofStore
+    & VisitorSecretStore & ErasureStore & ProofStore & PipelineStore
 
 /// What questions are answered from.
-public typealias QuestionStore = EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore & ProofStore
+public typealias QuestionStore = EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore & ProofStore & PipelineStore
 
 /// What a processor writes to.
 public typealias ProcessorStore = EventStore & RollupStore & SegmentStore & ReportStore & ProjectStore & AttemptStore & ErasureStore
+    & PipelineStore
 
 /// What a store is before and beside its work.
 public protocol StoreLifecycle: Sendable {

@@ -47,6 +47,8 @@ public enum StoreOperation: String, PortOperation {
     case overwriteDeleted = "overwrite_deleted"
     case beginAttempt = "begin_attempt"
     case forgetAttempts = "forget_attempts"
+    case writePipeline = "write_pipeline"
+    case pipelineCells = "pipeline_cells"
 
     package static let durations = MetricCatalogue.metrics.storeOperationDuration
     package static let errors = MetricCatalogue.metrics.storeErrors

@@ -8,6 +8,8 @@ internal import FoundationEssentials
 struct EnvelopeSalvage {
     /// The project that the header names; `nil` where it names none that an event can have.
     private(set) var project: ProjectID?
+    /// When its request came in; `nil` where the header does not say it.
+    private(set) var receivedAt: Timestamp?
     /// The minutes in which the message's events may be stored.
     private(set) var minutes: Set<Int64> = []
     /// One message per event, each with the whole header; none when the message cannot be cut.
@@ -15,6 +17,10 @@ struct EnvelopeSalvage {
 
     private struct Header: Decodable {
         var project: String
+    }
+
+    private struct Receipt: Decodable {
+        var receivedAt: Int64
     }
 
     private struct Times: Decodable {
@@ -33,10 +39,11 @@ struct EnvelopeSalvage {
             }
             let member = key + [UInt8(ascii: ":")] + value
             // By itself: another member that is broken hides nothing.
-            if key.elementsEqual(#""project""#.utf8),
-                let named = Self.decode(Header.self, [UInt8(ascii: "{")] + member + [UInt8(ascii: "}")])
-            {
-                project = ProjectID(named.project)
+            let object: [UInt8] = [UInt8(ascii: "{")] + member + [UInt8(ascii: "}")]
+            if key.elementsEqual(#""project""#.utf8), let named = Self.decode(Header.self, object) { project = ProjectID(named.project) }
+            if key.elementsEqual(#""receivedAt""#.utf8), let receipt = Self.decode(Receipt.self, object) {
+                let time = Timestamp(milliseconds: receipt.receivedAt)
+                receivedAt = time.isValid ? time : nil
             }
             header += member + [UInt8(ascii: ",")]
         }

@@ -7,8 +7,9 @@ extension Flush {
     ///
     /// Throws only when cancelled: then the broker delivers again.
     func deadLetter(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async throws {
-        try await mark(EnvelopeSalvage(delivery.body))
-        try await publishAndAcknowledge(delivery, reason, error)
+        let salvage = EnvelopeSalvage(delivery.body)
+        try await mark(salvage)
+        try await publishAndAcknowledge(delivery, reason, error, salvage)
     }
 
     /// Records that this process begins on a delivery by itself, and says what it is to do. Throws only when cancelled.
@@ -35,7 +36,7 @@ extension Flush {
         let salvage = EnvelopeSalvage(delivery.body)
         guard salvage.messages.count > 1 else {
             try await mark(salvage)
-            return try await publishAndAcknowledge(delivery, .redelivered, Self.neverFinished(delivery))
+            return try await publishAndAcknowledge(delivery, .redelivered, Self.neverFinished(delivery), salvage)
         }
         try await publish(salvage.messages, to: .events)
         session.acknowledge([delivery.handle])
@@ -63,11 +64,20 @@ extension Flush {
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
     }
 
-    private func publishAndAcknowledge(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async throws {
+    /// - Parameter salvage: Tells whose events are in it, as far as they can be told; of others the pipeline says that they are in flight.
+    private func publishAndAcknowledge(
+        _ delivery: Delivery, _ reason: DeadLetterReason, _ error: String, _ salvage: EnvelopeSalvage? = nil
+    ) async throws {
         let letter = DeadLetter(
             reason: reason, error: error, attempts: delivery.redeliveries + 1, at: clock.now(), project: nil, eventId: nil,
             original: delivery.body)
         try await deadLetter([letter])
+        if let salvage, let project = salvage.project, let receivedAt = salvage.receivedAt {
+            var tally = PipelineTally()
+            tally.addWhole(
+                salvage.messages.count, isFirstDelivery: delivery.redeliveries == 0, project: project, receivedAt: receivedAt)
+            try await count(tally)
+        }
         session.acknowledge([delivery.handle])
     }
 }

@@ -3,7 +3,7 @@ internal import Logging
 internal import Metrics
 
 /// Writes deliveries: insert the events → mark their buckets → delete what was erased meanwhile → publish what cannot be stored to the dead letters → acknowledge, and
-/// tell the requests that wait.
+/// tell the requests that wait. What became of the events is counted beside the marks, and durable before the acknowledgement.
 ///
 /// Each step can be repeated, and nothing is acknowledged before all that comes before it is durable; so a crash between any two
 /// means a redelivery, and nothing else. A dependency that is away is waited for: the deliveries are held, not given back.
@@ -22,6 +22,8 @@ struct Flush: Sendable {
     let processId: String
     /// Of all flushes of the process.
     let successes: InsertSuccesses
+    /// Of all flushes of the process.
+    let ledger: PipelineLedger
 
     private static let duration = MetricCatalogue.metrics.flushDuration.makeTimer()
     private static let size = MetricCatalogue.metrics.flushEvents.makeRecorder()
@@ -34,14 +36,16 @@ struct Flush: Sendable {
         let events = entries.flatMap(\.events)
         let admission = try await untilDone("admit") { () throws(StoreError) in try await admit(events) }
         var outcomes = admission.outcomes(try await insert(admission.open))
+        let inserted = outcomes
+        async let counted: Void = count(Self.tally(Self.results(of: entries, inserted)))
         var places = Array(events.indices)
         var backoff = Backoff()
         while true {
-            let (own, inserted) = (places.map { events[$0] }, places.map { outcomes[$0] })
+            let (own, written) = (places.map { events[$0] }, places.map { outcomes[$0] })
             var marks = BucketMarks(at: clock.now())
-            for (stored, outcome) in zip(own, inserted) { marks.touch(stored, outcome) }
+            for (stored, outcome) in zip(own, written) { marks.touch(stored, outcome) }
             try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
-            let confirmed = try await untilDone("confirm") { () throws(StoreError) in try await confirm(own, inserted) }
+            let confirmed = try await untilDone("confirm") { () throws(StoreError) in try await confirm(own, written) }
             for (place, outcome) in zip(places, confirmed.outcomes) { outcomes[place] = outcome }
             // Their ids were held by erased events.
             places = confirmed.freed.map { places[$0] }
@@ -51,6 +55,10 @@ struct Flush: Sendable {
         }
         let results = Self.results(of: entries, outcomes)
         try await deadLetterFailures(results)
+        try await counted
+        if outcomes != inserted {
+            try await count(Self.tally(results), inPlaceOf: Self.tally(Self.results(of: entries, inserted)))
+        }
         session.acknowledge(entries.map(\.handle))
         measure(results, since: start)
         await report(results)
@@ -65,6 +73,12 @@ struct Flush: Sendable {
             defer { rest = rest.dropFirst(entry.events.count) }
             return (entry, rest.prefix(entry.events.count))
         }
+    }
+
+    private static func tally(_ results: [DeliveryResult]) -> PipelineTally {
+        var tally = PipelineTally()
+        for (entry, outcomes) in results { tally.add(entry, outcomes) }
+        return tally
     }
 
     // MARK: Steps
@@ -109,6 +123,18 @@ struct Flush: Sendable {
             }
         }
         return plan.outcomes
+    }
+
+    /// Returns when the counts are durable. Throws only when cancelled.
+    ///
+    /// Nothing is acknowledged that is not counted, and what is delivered again is counted apart: so a crash at any moment loses no count
+    /// and adds none that would stand for another event's.
+    ///
+    /// - Parameter former: What was counted of the same events and has become something else since.
+    func count(_ tally: PipelineTally, inPlaceOf former: PipelineTally? = nil) async throws {
+        if let former { ledger.add(former.counts, times: -1) }
+        ledger.add(tally.counts)
+        try await untilDone("count") { () throws(StoreError) in try await ledger.write(Array(tally.counts.keys)) }
     }
 
     private func deadLetterFailures(_ results: [DeliveryResult]) async throws {

@@ -37,6 +37,7 @@ public final class Processor: Service {
     private let successes = InsertSuccesses()
     private let gate: RetentionGate
     private let erasures: ErasureGate
+    private let ledger: PipelineLedger
 
     /// `firstRetentionDays`: what a project that is new is given.
     public init(
@@ -53,6 +54,7 @@ public final class Processor: Service {
         processId = makeID.next()
         gate = RetentionGate(store: store, firstRetentionDays: firstRetentionDays, clock: clock, elapsed: elapsed)
         erasures = ErasureGate(store: store, clock: clock)
+        ledger = PipelineLedger(store: store, ids: makeID, elapsed: elapsed, logger: logger)
         EventMetrics.prepareProcessor()
     }
 
@@ -73,7 +75,7 @@ public final class Processor: Service {
             session: session,
             flush: Flush(
                 store: store, gate: gate, erasures: erasures, publisher: broker, session: session, clock: clock, elapsed: elapsed,
-                logger: logger, processId: processId, successes: successes),
+                logger: logger, processId: processId, successes: successes, ledger: ledger),
             enrichments: enrichments, settings: settings, clock: clock, elapsed: elapsed, logger: logger)
     }
 }

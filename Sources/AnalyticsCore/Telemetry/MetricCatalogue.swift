@@ -45,6 +45,12 @@ public struct MetricCatalogue: Sendable {
         "analytics_event_processing_duration_seconds", Self.delay, "Time from an event's receipt to its being stored and marked.")
     package let eventLag = GaugeMetric(
         "analytics_event_lag_seconds", "Age of the oldest event that this processor holds and has not stored.")
+    package let pipelineUnsettled = GaugeMetric(
+        "analytics_pipeline_unsettled_events",
+        "Events accepted 15 to 75 minutes ago that are neither stored, duplicate, dead-lettered nor erased, of all projects.")
+    package let pipelineUncounted = GaugeMetric(
+        "analytics_pipeline_uncounted_events",
+        "Events received 15 to 75 minutes ago and settled that no process has counted as accepted, of all projects.")
 
     package let queueMessages = GaugeMetric(
         "analytics_queue_messages", "Messages in the queues: ready, unacked (held by this process), dead (dead letters).", labels: "state")

@@ -13,7 +13,7 @@ struct Query: AsyncParsableCommand {
             analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>]
             """,
         discussion: """
-            QUESTION is the last part of a route under /api/v1/analytics, `counts`, or `user`, whose id is a parameter; parameters are those of the route (/docs lists them). \
+            QUESTION is the last part of a route under /api/v1/analytics, `counts`, `pipeline`, or `user`, whose id is a parameter; parameters are those of the route (/docs lists them). \
             Examples:
 
               analytics query timeseries interval=hour tz=Europe/Berlin
@@ -28,6 +28,7 @@ struct Query: AsyncParsableCommand {
               analytics query paths start=view groupBy=data.page steps=3
               analytics query people --body '{"question":"lifecycle","bucket":"2026-03-01T00:00:00Z","state":"new"}'
               analytics query user id=ann
+              analytics query pipeline from=2026-03-01T11:00:00Z
             """)
 
     enum Question: String, CaseIterable, ExpressibleByArgument {
@@ -43,7 +44,10 @@ struct Query: AsyncParsableCommand {
         case people
         case user
         case counts
+        case pipeline
 
+        /// Whether it is about the events of bots, too, always.
+        var hasBots: Bool { self == .counts || self == .pipeline }
         /// Whether it is sent as a JSON object, and not as parameters.
         var hasBody: Bool { self == .funnels || self == .retention || self == .people }
     }
@@ -65,7 +69,7 @@ struct Query: AsyncParsableCommand {
         case include
     }
 
-    @Option(help: "Whether events of known bots count; without it they do not, except in `counts`, which always has them.")
+    @Option(help: "Whether events of known bots count; without it they do not, except in `counts` and `pipeline`, which always have them.")
     var bots: Bots?
     @Option(help: "Of funnels, retention and people: the question as a JSON object, or @ and the name of a file with it.")
     var body: String?
@@ -83,7 +87,7 @@ struct Query: AsyncParsableCommand {
         guard parameters.count(where: { $0.starts(withUTF8: "id=") }) == (question == .user ? 1 : 0) else {
             throw ValidationError(question == .user ? "user takes one id=ID" : "'id' is a parameter of user alone")
         }
-        if bots == .exclude, question == .counts { throw ValidationError("'counts' always has the events of bots") }
+        if bots == .exclude, question.hasBots { throw ValidationError("'\(question.rawValue)' always has the events of bots") }
         guard question.hasBody == (body != nil), body == nil || (parameters.isEmpty && bots == nil) else {
             throw ValidationError(
                 question.hasBody
@@ -121,6 +125,7 @@ struct Query: AsyncParsableCommand {
         let path =
             switch question {
             case .counts: "/api/v1/events/counts"
+            case .pipeline: "/api/v1/pipeline"
             case .user: "/api/v1/users/" + ids.joined(separator: ",")
             default: "/api/v1/analytics/\(question.rawValue)"
             }
@@ -128,7 +133,7 @@ struct Query: AsyncParsableCommand {
     }
 
     private var botParameter: [String] {
-        guard let bots, question != .counts else { return [] }
+        guard let bots, !question.hasBots else { return [] }
         return ["bots=\(bots.rawValue)"]
     }
 
@@ -193,6 +198,8 @@ struct AnswerTable {
                 columns: ["type", "events"],
                 rows: types.map { [Self.text($0["type"]), Self.text($0["events"])] }
                     + [["(other)", Self.text(object["otherTypes"])], ["(total)", Self.text(object["events"])]])
+        } else if let minutes = object["minutes"] as? [[String: Any]] {
+            self.init(pipeline: object, minutes)
         } else if let cohorts = object["cohorts"] as? [[String: Any]] {
             let periods = (cohorts.first?["values"] as? [Any])?.count ?? 0
             self.init(
@@ -272,6 +279,18 @@ struct AnswerTable {
                     : rows(step, step["edges"] as? [[String: Any]] ?? [], step["otherEdges"]) {
                         [Self.name($0["from"]), Self.name($0["to"])]
                     }
+            })
+    }
+
+    /// A row for each minute, and one of all; rejections of all reasons together.
+    private init(pipeline answer: [String: Any], _ minutes: [[String: Any]]) {
+        let members = ["accepted", "stored", "duplicates", "deadLettered", "erased", "inFlight", "redelivered", "uncounted", "unconfirmed"]
+        let total = (answer["total"] as? [String: Any] ?? [:]).merging(["minute": "(total)"]) { $1 }
+        self.init(
+            columns: ["minute"] + members + ["rejected"],
+            rows: (minutes + [total]).map { minute in
+                let rejected = (minute["rejected"] as? [String: NSNumber] ?? [:]).values.reduce(0) { $0 + $1.int64Value }
+                return (["minute"] + members).map { Self.text(minute[$0]) } + ["\(rejected)"]
             })
     }
 

@@ -31,12 +31,14 @@ struct ServiceAssembly: Sendable {
         }
         let horizons = IngestHorizons(firstRetentionDays: firstRetentionDays)
         let visitors = VisitorIdentifier(store: backends.store, clock: .system)
+        let ledger = PipelineLedger(store: backends.store, ids: .uuid7(clock: .system), logger: logger)
         if role != .processor {
+            services += [ledger, PipelineAuditor(store: backends.store, clock: .system)]
             services.append(ProjectFollower(store: backends.store, horizons: horizons, visitors: visitors, logger: logger))
         }
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies))
-        services += api(role, horizons, visitors)
+        services += api(role, horizons, visitors, ledger)
         // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -74,7 +76,9 @@ struct ServiceAssembly: Sendable {
 
     private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
 
-    private func api(_ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier) -> [any Service] {
+    private func api(
+        _ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier, _ ledger: PipelineLedger
+    ) -> [any Service] {
         let dependencies = dependencies
         // An API that takes events in is of use without the store.
         let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
@@ -83,10 +87,12 @@ struct ServiceAssembly: Sendable {
             backends.questions.map { questions in
                 APIServices(
                     collector: Collector(
-                        publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, clock: .system,
+                        publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, ledger: ledger,
+                        clock: .system,
                         ids: .uuid7(clock: .system)),
                     reader: EventReader(store: questions, gate: gate),
                     engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
+                    pipeline: PipelineReader(store: questions, gate: gate, clock: .system),
                     storedWait: StorageWaiter(store: backends.store),
                     erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
                     authenticator: AnonymousAccess(),

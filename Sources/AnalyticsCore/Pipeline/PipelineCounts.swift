@@ -1,0 +1,101 @@
+/// How many events of a minute of acceptance came in, and what became of them.
+public struct PipelineCounts: Sendable, Equatable {
+    /// Confirmed by the broker.
+    public var accepted: Int64 = 0
+    /// Not confirmed: their senders were told to send them again. Some may have arrived all the same.
+    public var unconfirmed: Int64 = 0
+    public var rejected: [RejectionCode: Int64] = [:]
+    /// Receipt of the first event that was accepted.
+    public var first: Timestamp?
+    /// The accepted events of each ten seconds.
+    public var tens = Self.noTens
+
+    public static let slots = 6
+    private static let noTens = [Int64](repeating: 0, count: slots)
+    static let slot = Duration.seconds(10)
+
+    /// Of a time in its minute.
+    static func slot(of time: Timestamp) -> Int { Int((time - Timestamp(minute: time.minute)).milliseconds / slot.milliseconds) }
+
+    public var stored: Int64 = 0
+    /// Their ids were taken, by events with the same content.
+    public var duplicates: Int64 = 0
+    public var deadLettered: Int64 = 0
+    /// They were erased before they came.
+    public var erased: Int64 = 0
+    /// Settled when they were delivered again: whether the delivery before had counted them is not known.
+    public var redelivered: Int64 = 0
+    /// Receipt of the last event that was settled.
+    public var through: Timestamp?
+
+    public init() {}
+
+    /// What became of events that is known to be counted once.
+    public var settled: Int64 { stored + duplicates + deadLettered + erased }
+
+    /// Adds all of it, or takes it away again; the two moments stay. No number falls below 0.
+    mutating func add(_ other: PipelineCounts, times sign: Int64 = 1) {
+        for path in Self.numbers.map(\.path) { self[keyPath: path] = max(0, self[keyPath: path] + sign * other[keyPath: path]) }
+        for (code, count) in other.rejected { rejected[code] = max(0, rejected[code, default: 0] + sign * count) }
+        for slot in tens.indices { tens[slot] = max(0, tens[slot] + sign * other.tens[slot]) }
+        first = [first, other.first].compactMap(\.self).min()
+        through = [through, other.through].compactMap(\.self).max()
+    }
+}
+
+// MARK: - As stores keep them
+
+extension PipelineCounts {
+    private static var numbers: [(name: String, path: WritableKeyPath<PipelineCounts, Int64>)] {
+        [
+            ("accepted", \.accepted), ("unconfirmed", \.unconfirmed), ("stored", \.stored), ("duplicates", \.duplicates),
+            ("deadLettered", \.deadLettered), ("erased", \.erased), ("redelivered", \.redelivered),
+        ]
+    }
+
+    private static var moments: [(name: String, path: WritableKeyPath<PipelineCounts, Timestamp?>)] {
+        [("first", \.first), ("through", \.through)]
+    }
+
+    private static let rejection = "rejected_"
+    private static let ten = "accepted_"
+    /// More events than a process can take in within a minute, and few enough that sums of a day's cells fit.
+    private static let maximum: Int64 = 1 << 40
+
+    /// Names and numbers, without those that are 0.
+    public var fields: [(name: String, value: Int64)] {
+        var fields: [(name: String, value: Int64)] = []
+        for (name, path) in Self.numbers { fields.append((name, self[keyPath: path])) }
+        for (slot, count) in tens.enumerated() { fields.append((Self.ten + String(slot), count)) }
+        for (code, count) in rejected { fields.append((Self.rejection + code.rawValue, count)) }
+        fields.removeAll { $0.value == 0 }
+        for (name, path) in Self.moments {
+            if let time = self[keyPath: path] { fields.append((name, time.milliseconds)) }
+        }
+        return fields
+    }
+
+    /// `nil` where a value is none that can have been written. A name that this version does not know is passed over.
+    public init?(fields: [(name: String, value: Int64)]) {
+        for (name, value) in fields {
+            if let number = Self.numbers.first(where: { $0.name.equalsUTF8(name) }) {
+                guard (0...Self.maximum).contains(value) else { return nil }
+                self[keyPath: number.path] = value
+            } else if let moment = Self.moments.first(where: { $0.name.equalsUTF8(name) }) {
+                let time = Timestamp(milliseconds: value)
+                guard time.isValid else { return nil }
+                self[keyPath: moment.path] = time
+            } else if name.starts(withUTF8: Self.ten), let slot = Int(name.trimmingUTF8(first: Self.ten.utf8.count)),
+                tens.indices.contains(slot)
+            {
+                guard (0...Self.maximum).contains(value) else { return nil }
+                tens[slot] = value
+            } else if name.starts(withUTF8: Self.rejection),
+                let code = RejectionCode(rawValue: name.trimmingUTF8(first: Self.rejection.utf8.count))
+            {
+                guard (0...Self.maximum).contains(value) else { return nil }
+                rejected[code] = value
+            }
+        }
+    }
+}
