@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures a service of its own: requests beside their floor, /health/live, which is the HTTP server and nothing else; counts over long
+# Measures a service of its own: requests beside their floor, /health/live, which is the HTTP server and nothing else; readers of live events; counts over long
 # ranges; questions about users and properties beside what MongoDB and DuckDB take. docs/performance.md says what the lines mean.
 # `make demo` measures the whole way to stored and rolled up.
 set -euo pipefail
@@ -15,9 +15,10 @@ usage: scripts/bench.sh [embedded|real...]
        scripts/bench.sh reads
 
 With none named, both; growth takes real. Needs `make build`. BENCH_PORT: where the service listens (4200). BENCH_BINARY: the service.
-BENCH_SECONDS: for each kind of request (10). BENCH_SKIP: parts to leave out, of "requests ranges questions".
+BENCH_SECONDS: for each kind of request (10). BENCH_SKIP: parts to leave out, of "requests live ranges questions".
 BENCH_EVENTS: events of the long ranges (2000000), and of the questions (5000000).
-BENCH_LIVE: seconds of questions while 5,000 events/s come in (300). BENCH_STRICT=1: end with 1 where a bound of a question is not held.
+BENCH_READERS: clients that listen to live events (1000).
+BENCH_LIVE: seconds of questions while 5,000 events/s come in (300). BENCH_STRICT=1: end with 1 where a bound of a question or of live events is not held.
 BENCH_QUESTIONS: more options of scripts/bench/questions.py.
 
 reads asks MongoDB's profiler what each kind of question reads at 5 million events (BENCH_EVENTS), while more come in, and ends with 1 where
@@ -122,11 +123,25 @@ questions() {
     stop
 }
 
+# Clients that listen, and what each second costs the service for all of them.
+live() {
+    local options=(--readers "${BENCH_READERS:-1000}" --seconds "$duration")
+    [[ ${BENCH_STRICT:-} == 1 ]] || options+=(--bound 0)
+    serve
+    python3 scripts/bench/live.py --port "$port" --pid "$pid" "${options[@]}"
+    echo
+    stop
+}
+
 skips() { [[ " ${BENCH_SKIP:-} " == *" $1 "* ]]; }
 
 bench() {
     local events="${BENCH_EVENTS:-2000000}"
     skips requests || requests "$1"
+    skips live || {
+        "${forget[@]}"
+        live
+    }
     skips ranges || {
         "${forget[@]}"
         echo "$1, long ranges, one source asked for, 500 events/s coming in"

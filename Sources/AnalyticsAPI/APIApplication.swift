@@ -94,6 +94,12 @@ extension RouteTable {
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += UserRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += PipelineRoute(reader: events.pipeline, clock: events.clock, answers: answers).routes
+            let live = LiveReader(engine: events.engine, reader: events.reader, pipeline: events.pipeline)
+            routes +=
+                LiveRoute(
+                    feed: LiveFeed(
+                        reader: live, limits: .init(readers: settings.maximumLiveReaders), clock: events.clock, logger: logger)
+                ).routes
             routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes
             routes +=
                 GraphiteRoutes(

@@ -16,6 +16,8 @@ public struct APISettings: Sendable {
     public var maximumExports: Int
     /// Connections open at a time; further ones wait in the kernel's queue.
     public var maximumConnections: Int
+    /// Clients that listen to live events at a time; further ones are answered 503.
+    public var maximumLiveReaders: Int
     public var timeouts: ConnectionTimeouts.Limits
     /// Sent as `Server`, and the version that the OpenAPI document names.
     public var serverName: String
@@ -32,8 +34,8 @@ public struct APISettings: Sendable {
     public init(
         host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
         maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
-        maximumExports: Int = 2,
-        maximumConnections: Int = 4096, timeouts: ConnectionTimeouts.Limits = .init(),
+        maximumExports: Int = 2, maximumConnections: Int = 4096, maximumLiveReaders: Int = 2_000,
+        timeouts: ConnectionTimeouts.Limits = .init(),
         serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false,
         countryHeader: String? = nil, countries: (any CountryDatabase)? = nil
     ) {
@@ -44,6 +46,7 @@ public struct APISettings: Sendable {
         self.maximumAnswerBytesInMemory = maximumAnswerBytesInMemory
         self.maximumExports = maximumExports
         self.maximumConnections = maximumConnections
+        self.maximumLiveReaders = maximumLiveReaders
         self.timeouts = timeouts
         self.serverName = serverName
         self.serverVersion = serverVersion

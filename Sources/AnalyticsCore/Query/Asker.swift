@@ -14,6 +14,9 @@ public struct Asker: Sendable {
         self.gone = gone
     }
 
+    /// Returns when the asker has gone, or when this task is cancelled. Of one that stays at once.
+    public func untilGone() async { await gone?() }
+
     /// Runs `body`, which is cancelled when the asker goes. Returns once it has ended.
     func whileWaiting<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let gone else { return try await body() }

@@ -20,6 +20,9 @@ public struct MetricCatalogue: Sendable {
 
     package let exportsRunning = GaugeMetric("analytics_exports_running", "Exports being answered.")
     package let exportedEvents = CounterMetric("analytics_exported_events_total", "Events written to exports.")
+    package let liveReaders = GaugeMetric("http_live_readers", "Clients that listen to live events.")
+    package let liveReadersDropped = CounterMetric(
+        "http_live_readers_dropped_total", "Clients that took live events too slowly and were cut off.")
 
     package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed to hold.")
     package let eventsRejected = CounterMetric(

@@ -1,0 +1,54 @@
+internal import AnalyticsCore
+internal import AnalyticsJSON
+internal import HTTPTypes
+internal import Hummingbird
+internal import ServiceLifecycle
+
+/// What happens now, as server-sent events.
+struct LiveRoute: Sendable {
+    let feed: LiveFeed
+
+    var routes: [Route] { [Route(.get, "/api/v1/live", .read, live)] }
+
+    private func live(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
+        _ = try QueryParameters(request, allowed: [])
+        let asker = context.asker
+        let subscription = try feed.subscribe(to: principal.project, after: try Self.last(request.headers))
+        let body = ResponseBody { writer in
+            // A connection that is closed is noticed before the next write.
+            let watch = Task {
+                await asker.untilGone()
+                subscription.end()
+            }
+            defer { watch.cancel() }
+            try await withGracefulShutdownHandler {
+                try await writer.write(LiveEvent.beginning)
+                // Waits while the connection holds more than it can give to the client; the subscription does not, and ends.
+                for await bytes in subscription.chunks { try await writer.write(bytes) }
+            } onGracefulShutdown: {
+                subscription.end()
+            }
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok,
+            headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .accelBuffering: "no"], body: body)
+    }
+
+    /// The second that the client has got last.
+    private static func last(_ headers: HTTPFields) throws(Problem) -> Int64? {
+        guard let text = headers[.lastEventID], !text.isEmpty else { return nil }
+        guard let last = Int64(text), last >= 0 else {
+            throw Problem(.invalidHeader, "Last-Event-ID must be the id of an event of this route, unchanged.") {
+                $0.member("header", "Last-Event-ID")
+            }
+        }
+        return last
+    }
+}
+
+extension HTTPField.Name {
+    static let lastEventID = HTTPField.Name("Last-Event-ID")!
+    /// nginx holds answers back otherwise.
+    static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
+}
