@@ -15,7 +15,7 @@ extension SQLiteStore {
                     SQLiteText(cell.project.name), cell.minute, SQLiteText(cell.writer), cell.revision, PipelineText.text(cell.counts),
                 ])
             }
-            try db.cachedStatement(sql: "DELETE FROM pipeline WHERE minute < unixepoch() / 60 - ?")
+            try db.cachedStatement(sql: "DELETE FROM pipeline WHERE minute < unixepoch() / 60 - ?1 OR minute > unixepoch() / 60 + ?1")
                 .execute(arguments: [Int64(PipelineCell.kept.seconds) / 60])
         }
     }

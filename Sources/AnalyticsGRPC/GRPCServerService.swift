@@ -9,7 +9,8 @@ internal import Synchronization
 
 /// The questions and the way in over gRPC, as a service: run it in a `ServiceGroup`.
 ///
-/// At a graceful shutdown it takes no more calls, and those under way end. Messages are not compressed: a small one could become any number of bytes.
+/// At a graceful shutdown it takes no more calls, and those under way are cancelled; a connection whose client does not answer is cut after
+/// ``shutdownTime``. Messages are not compressed: a small one could become any number of bytes.
 package struct GRPCServerService: Service {
     package struct Settings: Sendable {
         package var host: String
@@ -32,8 +33,12 @@ package struct GRPCServerService: Service {
     private let settings: Settings
     private let logger: Logger
 
-    /// Messages that wait for a call, one each: with ``Settings/maximumMessageBytes`` what a connection can have in memory before it is counted.
-    private static let streamsPerConnection = 32
+    /// The transport reads up to ten messages of a call ahead, which nobody counts: with 4 MiB a message that is 160 MiB a connection. So few are
+    /// let in.
+    private static let streamsPerConnection = 4
+    static let connectionLimit = 64
+    /// A silent client would hold up the end of the service for ever: the transport waits for its answer.
+    private static let shutdownTime: Duration = .seconds(5)
 
     package init(desk: ServiceDesk, settings: Settings, logger: Logger) {
         self.desk = desk
@@ -42,7 +47,7 @@ package struct GRPCServerService: Service {
     }
 
     package func run() async throws {
-        let connections = ConnectionCount(limit: settings.maximumConnections)
+        let connections = ConnectionCount(limit: min(settings.maximumConnections, Self.connectionLimit))
         let (host, isIPv6) = try address()
         let transport = HTTP2ServerTransport.Posix(
             address: isIPv6 ? .ipv6(host: host, port: settings.port) : .ipv4(host: host, port: settings.port),
@@ -51,6 +56,8 @@ package struct GRPCServerService: Service {
                 config.rpc.maxRequestPayloadSize = settings.maximumMessageBytes
                 config.http2.maxConcurrentStreams = Self.streamsPerConnection
                 config.connection.maxIdleTime = .seconds(600)
+                config.connection.maxGraceTime = .seconds(30)
+                config.connection.keepalive.time = .seconds(60)
                 config.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(10)
                 config.connection.keepalive.clientBehavior.allowWithoutCalls = true
                 config.channelDebuggingCallbacks.onAcceptTCPConnection = { connections.add($0) }
@@ -61,18 +68,33 @@ package struct GRPCServerService: Service {
                 QueryService(desk: desk), IngestService(desk: desk), HealthService(desk: desk, services: Self.names),
                 try ReflectionService(services: Self.names),
             ])
-        try await withGracefulShutdownHandler {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await server.serve() }
-                group.addTask {
-                    let port = try await server.listeningAddress.flatMap { $0.ipv4?.port ?? $0.ipv6?.port }
-                    logger.notice("gRPC is served", metadata: ["host": "\(settings.host)", "port": "\(port ?? settings.port)"])
-                }
-                try await group.waitForAll()
-            }
-        } onGracefulShutdown: {
-            server.beginGracefulShutdown()
+        // Nobody waits for it: where it is asked for cannot be cancelled, and there is none where the service ends before it listens.
+        Task { [settings, logger] in
+            guard let address = try? await server.listeningAddress else { return }
+            let port = address.ipv4?.port ?? address.ipv6?.port
+            logger.notice("gRPC is served", metadata: ["host": "\(settings.host)", "port": "\(port ?? settings.port)"])
         }
+        try await withThrowingTaskGroup(of: Part.self) { group in
+            group.addTask {
+                do { try await server.serve() } catch let error as RuntimeError where error.code == .serverIsStopped {}
+                return .ended
+            }
+            group.addTask {
+                try await gracefulShutdown()
+                server.beginGracefulShutdown()
+                try await Task.sleep(for: Self.shutdownTime)
+                return .late
+            }
+            let first = try await group.next()
+            group.cancelAll()
+            // What is cancelled may end with an error of its own.
+            if first == .late { while (try? await group.next()) != nil {} }
+        }
+    }
+
+    private enum Part {
+        case ended
+        case late
     }
 
     /// Those that health and reflection tell of.

@@ -55,7 +55,7 @@ struct LiveChannelTests {
 
     @Test func whoComesBackMissesNothingAndGetsNothingTwice() async {
         var channel = LiveChannel()
-        let other = Listener()
+        let other = Listener(10_000)
         channel.join(0, other.sink, after: nil, at: noon)
         for second in 0...40 { Self.tell(&channel, at: second) }
         for (number, last) in [-5, 0, 1, 20, 39, 40, 41].enumerated() {
@@ -118,6 +118,7 @@ struct LiveChannelTests {
         #expect(left == [1] && !channel.leave(1))
         #expect(await slow.seconds() == [0, 1, 2])
         #expect(await quick.seconds() == [0, 1, 2, 3, 4, 5])
+        _ = channel.leave(2)
         let full = Listener(1)
         channel.join(3, full.sink, after: Self.newest + 50, at: noon + .seconds(5))
         #expect(channel.send(ByteBuffer(string: ":")).isEmpty && channel.send(ByteBuffer(string: ":")) == [3])
@@ -125,7 +126,9 @@ struct LiveChannelTests {
 
     @Test func theRateIsTheMeanOfTheLastTenSeconds() {
         var channel = LiveChannel()
-        channel.join(1, Listener(1_000).sink, after: nil, at: noon)
+        let listener = Listener(1_000)
+        defer { withExtendedLifetime(listener) {} }
+        channel.join(1, listener.sink, after: nil, at: noon)
         #expect(channel.rate(of: Self.newest, 7) == 7)
         for second in 0..<20 { Self.tell(&channel, at: second, events: Int64(second)) }
         // 11, 12, …, 19 and 120.

@@ -1,6 +1,7 @@
 import AnalyticsCore
 import AnalyticsJSON
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Logging
@@ -238,14 +239,15 @@ struct LiveFeedTests {
         let store = service.store
         try await service.run(.live) { client in
             let port = client.port!
-            let first = Task { try await RawConnection(port: port).exchange([Self.ask + "\r\n"], until: "never", limit: .seconds(2)) }
+            let first = Task { try await RawConnection(port: port).exchange([Self.ask + "\r\n"], until: "never") }
             func status() async throws -> Int? {
                 try await RawConnection(port: port).exchange([Self.ask + "\r\n"], until: "\r\n\r\n").status
             }
             try await eventually("the first listens") { store.queries > 0 }
             #expect(try await status() == 503)
-            _ = try await first.value
-            try await eventually("there is room again", within: .seconds(5)) { try await status() == 200 }
+            first.cancel()
+            _ = try? await first.value
+            try await eventually("there is room again") { try await status() == 200 }
         }
     }
 
@@ -260,13 +262,11 @@ struct LiveFeedTests {
             var iterator = ports.makeAsyncIterator()
             let port = try #require(await iterator.next())
             let reader = Task { try await RawConnection(port: port).exchange([Self.ask + "\r\n"]) }
-            try await eventually("somebody is listening") {
-                try await RawConnection(port: port).exchange([Self.ask + "\r\n"], until: "event: second").status == 200
-            }
+            try await eventually("it is listening") { service.store.queries > 0 }
             trigger.triggerGracefulShutdown()
             let transcript = try await reader.value
             #expect(transcript.isClosed && transcript.text.hasSuffix("0\r\n\r\n"), "the last chunk: \(transcript.text.suffix(40))")
-            #expect(await ends(running, within: .seconds(10)))
+            #expect(await ends(running, within: .seconds(60)))
         }
     }
 }

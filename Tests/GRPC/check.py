@@ -35,7 +35,7 @@ class Check:
     def __init__(self, http, address):
         self.http = http
         self.address = address
-        self.channel = grpc.insecure_channel(address)
+        self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
         self.query = services.AnalyticsQueryStub(self.channel)
         self.ingest = services.IngestStub(self.channel)
         self.failures = []

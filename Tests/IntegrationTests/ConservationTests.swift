@@ -58,13 +58,13 @@ struct ConservationTests {
         let processor = try await ServiceProcess.serve(backends, role: "processor")
         defer { for service in [witness, processor] { service.terminate() } }
         let first = try await ServiceProcess.serve(backends, role: "api")
-        #expect(try await first.post("/api/v1/events/batch?wait=stored", Self.batch(0..<50)).status == 200)
+        #expect(try await first.post("/api/v1/events/batch?wait=stored&timeout=20", Self.batch(0..<50)).status == 200)
         #expect(first.terminate() == 0)
         var total = try await Self.total(witness)
         #expect(total["accepted"] == 50 && total["stored"] == 50 && total["uncounted"] == 0 && total["inFlight"] == 0, "\(total)")
 
         let second = try await ServiceProcess.serve(backends, role: "api")
-        #expect(try await second.post("/api/v1/events/batch?wait=stored", Self.batch(50..<80)).status == 200)
+        #expect(try await second.post("/api/v1/events/batch?wait=stored&timeout=20", Self.batch(50..<80)).status == 200)
         second.kill()
         total = try await Self.total(witness)
         #expect(total["stored"] == 80 && total["inFlight"] == 0 && total["redelivered"] == 0, "\(total)")

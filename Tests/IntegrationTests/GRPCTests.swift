@@ -31,20 +31,29 @@ struct GRPCTests {
             sys.path.insert(0, sys.argv[2])
             grpc.__path__.append(sys.argv[2] + "/grpc")
             messages, services = grpc.protos_and_services("grpc/health/v1/health.proto")
-            for state in services.HealthStub(grpc.insecure_channel(sys.argv[1])).Watch(messages.HealthCheckRequest()):
+            channel = grpc.insecure_channel(sys.argv[1], options=[("grpc.enable_http_proxy", 0)])
+            for state in services.HealthStub(channel).Watch(messages.HealthCheckRequest(), timeout=240):
                 print(state.status, flush=True)
+                open(sys.argv[3], "w").close()
             """
         let protos = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "protos")
         let python = try #require(grpcPython)
+        let mark = backends.directory.appending(path: "watched")
         let watch = Task {
-            try await Command.run(python, ["-c", watching, "127.0.0.1:\(port)", protos.path()], directory: backends.directory)
+            try await Command.run(python, ["-c", watching, "127.0.0.1:\(port)", protos.path(), mark.path], directory: backends.directory)
         }
-        try await eventually("gRPC is served", log: service.output) { service.output().contains("gRPC is served") }
-        try await Task.sleep(for: .seconds(2))
+        try await eventually("health is watched", within: .seconds(120), log: service.output) {
+            FileManager.default.fileExists(atPath: mark.path)
+        }
+        // One that says nothing does not hold it up either.
+        let silent = try UnreadConnection(port: port)
         let start = ContinuousClock.now
         #expect(service.terminate() == 0)
-        #expect(ContinuousClock.now - start < .seconds(15))
+        // After 20 s the group cuts what has not ended.
+        #expect(ContinuousClock.now - start < .seconds(18))
+        withExtendedLifetime(silent) {}
         #expect(try await watch.value.output == "1\n")
+
     }
 }

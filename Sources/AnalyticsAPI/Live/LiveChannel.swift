@@ -70,6 +70,12 @@ struct LiveChannel {
     mutating func due(at now: Timestamp) -> Int64? {
         let (newest, oldest) = (Self.newest(at: now), Self.oldest(at: now))
         guard let wanted = readers.values.map(\.next).min() else { return nil }
+        // The clock was set back.
+        if !entries.isEmpty, end > newest + Self.kept {
+            entries.removeAll()
+            for number in readers.keys { readers[number]?.next = newest }
+            return newest
+        }
         // The store was away for longer than anybody is told of afterwards, or nobody has listened for so long.
         if end < oldest { entries.removeAll() }
         guard !entries.isEmpty else { return wanted <= newest ? max(wanted, oldest) : nil }

@@ -126,7 +126,10 @@ final class LiveFeed: Sendable {
     /// Whether it was told; if not, it is tried again in a second.
     private func tell(_ second: Int64, of project: ProjectID) async -> Bool {
         do {
-            let live = try await Deadline.within(Self.patience) { try await reader.second(second, of: project) }
+            // Also while it waits for its turn.
+            let live = try await Deadline.within(Self.patience) {
+                try await Deadline.enforce { [reader] in try await reader.second(second, of: project) }
+            }
             guard let (figures, rate) = state.withLock({ $0.figures(of: live, project) }) else { return false }
             let bytes = LiveEvent.bytes(live, rate: rate, figures, at: clock.now())
             let entry = LiveChannel.Entry(bytes: bytes, events: live.counts.total)
@@ -140,8 +143,9 @@ final class LiveFeed: Sendable {
     }
 
     private func updateLag(of project: ProjectID) async {
+        let first = clock.now() - .seconds(3_600)
         let waits = try? await Deadline.within(Self.patience) {
-            try await reader.waiting(of: project, since: clock.now() - .seconds(3_600))
+            try await Deadline.enforce { [reader] in try await reader.waiting(of: project, since: first) }
         }
         state.withLock { $0.channels[project]?.figures.waitsSince = waits }
     }

@@ -1,3 +1,4 @@
+internal import Algorithms
 public import Logging
 public import ServiceLifecycle
 internal import Synchronization
@@ -32,7 +33,8 @@ public final class PipelineLedger: Service {
     /// Cells in memory, where the store takes none. What belongs to further ones is not counted.
     static let maximumCells = 20_000
     /// Cells that are written are kept up to this number, since they may change again.
-    static let keptCells = 1_000
+    static let keptCells = 10_000
+    private static let cellsAtATime = 500
     static let interval: Duration = .seconds(1)
     private static let patience: Duration = .seconds(3)
 
@@ -88,7 +90,10 @@ public final class PipelineLedger: Service {
     func writeChanges() async {
         let changed = state.withLock { state in state.cells.filter(\.value.hasChanged).keys.sorted { $0.minute < $1.minute } }
         do throws(StoreError) {
-            try await Deadline.within(Self.patience) { () throws(StoreError) in try await write(changed) }
+            // What many of them take may be more than there is time for, and then none would ever be written.
+            for some in changed.chunks(ofCount: Self.cellsAtATime) {
+                try await Deadline.within(Self.patience) { () throws(StoreError) in try await write(Array(some)) }
+            }
         } catch {
             logger.info("Counts of the pipeline not written yet", metadata: ["error": "\(error)"])
         }

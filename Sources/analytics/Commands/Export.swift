@@ -96,6 +96,9 @@ private struct ExportOutput: ExportFile {
                 throw CommandFailure("\(part) is shorter than \(stateName) says: --restart begins anew")
             }
             if !FileManager.default.fileExists(atPath: part) { try Data().write(to: URL(fileURLWithPath: part)) }
+            // Held until the process ends, however it does.
+            let lock = open(part, O_RDWR | O_CLOEXEC)
+            guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw CommandFailure("another export writes \(part)") }
             let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: part))
             defer { try? handle.close() }
             try handle.truncate(atOffset: UInt64(bytes))

@@ -81,7 +81,7 @@ struct PipelineLedgerTests {
         let ledger = ledger()
         ledger.add([Self.key(0): Self.accepted(1)])
         await ledger.writeChanges()
-        ledger.add(Dictionary(uniqueKeysWithValues: (1...1_001).map { (Self.key($0), Self.accepted(1)) }))
+        ledger.add(Dictionary(uniqueKeysWithValues: (1...Int64(PipelineLedger.keptCells + 1)).map { (Self.key($0), Self.accepted(1)) }))
         await ledger.writeChanges()
         #expect(ledger.cells <= PipelineLedger.keptCells)
         ledger.add([Self.key(0): Self.accepted(2)])

@@ -1,3 +1,5 @@
+internal import ServiceLifecycle
+
 /// Reads all that is selected, however much it is, slice by slice as the caller takes it, in the order of a listing. Each slice passes the gate of
 /// questions and has a time of its own; the whole has none.
 public struct EventExport: Sendable {
@@ -58,7 +60,8 @@ public struct EventExport: Sendable {
     }
 
     private static func passes(_ error: any Error) -> Bool {
-        if Task.isCancelled { return false }
+        // Whoever ends does not wait for the store.
+        if Task.isCancelled || Task.isShuttingDownGracefully { return false }
         return (error as? StoreError)?.code == .unavailable || error is QueryLimitError
     }
 
