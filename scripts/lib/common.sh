@@ -58,13 +58,14 @@ apt_install() {
 # python_with NAME==VERSION...: the Python of an environment in .stack that has these packages of PyPI, installed where they are missing.
 python_with() {
     local environment="$PWD/.stack/python" package missing=()
-    if [[ ! -x $environment/bin/python ]]; then
+    if ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
-        python3 -m venv "$environment"
+        python3 -m venv "$environment" || return
     fi
     for package in "$@"; do
         [[ -n $(compgen -G "$environment/lib/python3*/site-packages/${package/==/-}.dist-info") ]] || missing+=("$package")
     done
-    [[ ${#missing[@]} == 0 ]] || "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${missing[@]}" >&2
+    [[ ${#missing[@]} == 0 ]] || "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${missing[@]}" >&2 ||
+        return
     echo "$environment/bin/python"
 }
