@@ -19,14 +19,16 @@ func stored(
     )
 }
 
-/// Of now: a store may drop what is old at any time.
+/// Not of the past: a store may drop what is old at any time.
 func report(
     project: ProjectID = "p", request: String = "r", first: Int = 0, stored: Int = 0, duplicates: Int = 0, refused: Int = 0
 ) -> DeliveryReport {
     DeliveryReport(
-        project: project, request: request, first: first, stored: stored, duplicates: duplicates, refused: refused,
-        at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+        project: project, request: request, first: first, stored: stored, duplicates: duplicates, refused: refused, at: tomorrow)
 }
+
+/// The same for all reports of a run, however long it takes.
+private let tomorrow = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) + .seconds(86_400)
 
 extension EventStore {
     /// Inserts events that must all be new.
