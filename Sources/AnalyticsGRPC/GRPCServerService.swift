@@ -18,14 +18,11 @@ package struct GRPCServerService: Service {
         package var port: Int
         /// Bytes of a message.
         package var maximumMessageBytes: Int
-        /// Connections open at a time; what comes beside them is closed.
-        package var maximumConnections: Int
 
-        package init(host: String, port: Int, maximumMessageBytes: Int, maximumConnections: Int) {
+        package init(host: String, port: Int, maximumMessageBytes: Int) {
             self.host = host
             self.port = port
             self.maximumMessageBytes = maximumMessageBytes
-            self.maximumConnections = maximumConnections
         }
     }
 
@@ -36,7 +33,8 @@ package struct GRPCServerService: Service {
     /// The transport reads up to ten messages of a call ahead, which nobody counts: with 4 MiB a message that is 160 MiB a connection. So few are
     /// let in.
     private static let streamsPerConnection = 4
-    static let connectionLimit = 64
+    /// Connections open at a time; what comes beside them is closed.
+    private static let connectionLimit = 64
     /// A silent client would hold up the end of the service for ever: the transport waits for its answer.
     private static let shutdownTime: Duration = .seconds(5)
 
@@ -47,7 +45,7 @@ package struct GRPCServerService: Service {
     }
 
     package func run() async throws {
-        let connections = ConnectionCount(limit: min(settings.maximumConnections, Self.connectionLimit))
+        let connections = ConnectionCount(limit: Self.connectionLimit)
         let (host, isIPv6) = try address()
         let transport = HTTP2ServerTransport.Posix(
             address: isIPv6 ? .ipv6(host: host, port: settings.port) : .ipv4(host: host, port: settings.port),

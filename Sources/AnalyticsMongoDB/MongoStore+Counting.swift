@@ -76,8 +76,8 @@ extension Session {
         return (ContinuousClock.now - start) / .milliseconds(limit)
     }
 
-    /// The same over many minutes. There a group has few events, and the server takes five times as long to group and to sort an event as to give
-    /// what its index holds of it.
+    /// The same over many minutes. There a group has few events, and the server takes longer to group and to sort them than to give what its index
+    /// holds of each (20,829 events in 18,589 groups: 372 ms, and 138 to 174, read by one client).
     private func countOneByOne(
         _ selection: Selection, _ range: Range<Int64>, limit: Int32, before end: ContinuousClock.Instant, _ add: (EventCount) -> Bool
     ) throws(StoreError) {

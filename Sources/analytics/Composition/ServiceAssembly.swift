@@ -113,8 +113,8 @@ struct ServiceAssembly: Sendable {
         let grpc = GRPCServerService(
             desk: desk,
             settings: GRPCServerService.Settings(
-                host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024),
-                maximumConnections: apiSettings.maximumConnections), logger: logger)
+                host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024)),
+            logger: logger)
         return [api, grpc]
     }
 
