@@ -43,7 +43,13 @@ extension MongoStore {
         while true {
             let failure: StoreError
             do throws(StoreError) {
-                return try await run(.prepare) { session throws(StoreError) in try session.createIndexes() }
+                let isCompressed = try await run(.prepare) { session throws(StoreError) in
+                    let isCompressed = try session.createEvents()
+                    try session.createIndexes()
+                    return isCompressed
+                }
+                if !isCompressed { logger.notice("The server does not compress events with zstd: they take twice the room") }
+                return
             } catch {
                 failure = error
             }

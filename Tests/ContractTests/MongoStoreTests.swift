@@ -34,6 +34,35 @@ struct MongoStoreTests {
         }
     }
 
+    @Test("events and each of their indexes are compressed with zstd")
+    func compression() async throws {
+        try await withMongoDatabase { store async throws in
+            let creation = try await store.run(.prepare) { session throws(StoreError) in
+                try session.command([("collStats", "events"), ("indexDetails", true)], writes: false) { reply in
+                    let indexes = reply["indexDetails"]?.document.map { $0.compactMap(\.document) } ?? []
+                    return ([reply["wiredTiger"]?.document].compactMap(\.self) + indexes).map { $0["creationString"]?.string ?? "" }
+                }
+            }
+            #expect(creation.count == 1 + 1 + Index.ofEvents.count)
+            #expect(creation.allSatisfy { $0.contains("block_compressor=zstd") })
+        }
+    }
+
+    @Test("a collection of events that is there stays as it is, and a server that knows no such compression gets one without")
+    func plain() async throws {
+        try await withMongoDatabase { store async throws in
+            let (again, elsewhere) = try await store.run(.prepare) { session throws(StoreError) in
+                let again = try session.createEvents()
+                try session.command([("drop", "events")], writes: true) { _ in }
+                let elsewhere = try session.createEvents([("storageEngine", ["another": ["configString": "block_compressor=zstd"]])])
+                try session.createIndexes()
+                return (again, elsewhere)
+            }
+            #expect(again && !elsewhere)
+            try await store.add([stored("1", type: "t", at: noon)])
+        }
+    }
+
     @Test("indexes that take longer to build than an operation may last are waited for, and that is told", .timeLimit(.minutes(3)))
     func slowIndexes() async throws {
         try await withMongoDatabase { store async throws in
