@@ -287,9 +287,11 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "AnalyticsCore",
+                "AnalyticsMongoDB",
                 "TestSupport",
                 "analytics",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

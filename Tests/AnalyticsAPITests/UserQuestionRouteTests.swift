@@ -165,7 +165,7 @@ import Testing
             (#"{"question":"uniques","parameters":[]}"#, "'parameters' must be an object"),
             (#"{"question":"uniques","parameters":{"x":1}}"#, "'x' is no parameter"), (#"{"question":"uniques","cursor":"x"}"#, "'cursor'"),
             (#"{"question":"uniques","parameters":{"type":{"a":1}}}"#, "'parameters.type' must be a string"),
-            (#"{"question":"uniques","parameters":{"explain":"proof"}}"#, "'parameters.explain' goes with the question"),
+            (#"{"question":"uniques","parameters":{"explain":"proof"}}"#, "'parameters.explain' stands in the URL"),
             (#"{"question":"uniques","limit":1001}"#, "'limit'"),
             (#"{"question":"uniques","bucket":"2026-02-01T00:00:01Z"}"#, "'bucket' must be the start of a bucket"),
             (#"{"question":"lifecycle","state":"new"}"#, "'bucket' is missing"),

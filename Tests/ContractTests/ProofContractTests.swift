@@ -213,6 +213,23 @@ struct ProofContractTests {
         }
     }
 
+    @Test("a proof of the users behind a number names the question that the number is of as it was understood")
+    func people() async throws {
+        try await with(.memory) { desk in
+            try await desk.write([event("a", userId: "ann"), event("b", userId: "bob")])
+            let asked = #"/api/v1/analytics/people {"question":"uniques","limit":1,"parameters":{"type":["view","ä&b"],"maxAge":7}}"#
+            let text = try await desk.prove(asked)
+            let settled =
+                #"/api/v1/analytics/people {"limit":1,"parameters":{"from":"2026-02-01T00:00:00.000Z","to":"2026-03-03T00:00:00.000Z","#
+                + #""type":["ä&b","view"],"tz":"UTC"},"question":"uniques"}"#
+            let question = try proof(text).value.question
+            #expect(question == settled, "\(question)")
+            try await desk.write([event("c", userId: "cat")])
+            let verdict = try await desk.verify(text)
+            #expect(!verdict.holds && verdict.totals == ("2", "3") && verdict.comparison.minutes.map(\.minute) == [noon.minute])
+        }
+    }
+
     private func proof(_ text: [UInt8]) throws -> (value: Proof, read: [String: Int]) {
         let object = try #require(try JSONSerialization.jsonObject(with: Data(text)) as? [String: Any])
         let proof = try #require(object["proof"] as? [String: Any])
@@ -352,6 +369,12 @@ struct ProofContractTests {
         #"/api/v1/analytics/retention {"first":{"types":["t0"]},"firstEver":true,"mode":"unbounded","filters":{"data":{"amount":[1.5,2.5,null]}}}"#,
         #"/api/v1/analytics/retention {"periods":3,"interval":"week","tz":"Asia/Kathmandu"}"#,
         #"/api/funnels {"steps":["t0","t1"],"window_seconds":3600}"#,
+        #"/api/v1/analytics/people {"question":"uniques","parameters":{"from":"2026-02-26T00:00:00Z","type":["t0","t1"],"bots":"include"},"limit":2}"#,
+        #"/api/v1/analytics/people {"question":"lifecycle","parameters":{"from":"2026-02-26T00:00:00Z"},"bucket":"2026-02-28T00:00:00Z","state":"new"}"#,
+        #"/api/v1/analytics/people {"question":"stickiness","intervals":2,"atLeast":true}"#,
+        #"/api/v1/analytics/people {"question":"paths","parameters":{"start":"t0"},"step":1,"limit":1}"#,
+        #"/api/v1/analytics/people {"question":"funnels","body":{"steps":[{"types":["t0"]},{"types":["t1"]}]},"step":2,"dropped":true}"#,
+        #"/api/v1/analytics/people {"question":"retention","body":{"from":"2026-02-27T00:00:00Z","periods":2},"cohort":"2026-02-27T00:00:00Z","period":1}"#,
     ]
 
     private func run(_ desk: Desk, _ random: inout Seeded) async throws {

@@ -35,6 +35,13 @@ class Service:
         with open(f"/proc/{self.pid}/status") as status:
             return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
 
+    def phase_peak(self):
+        """The same since this was last asked."""
+        peak = self.peak()
+        with open(f"/proc/{self.pid}/clear_refs", "w") as file:
+            file.write("5")
+        return peak
+
     def metrics(self, connection):
         """Each sample by its name with labels."""
         _, body = self.get(connection, "/metrics")
@@ -44,7 +51,7 @@ class Service:
     def rest(self):
         """Waits until nothing is marked, twice in a row."""
         connection, quiet = self.connect(), 0
-        deadline = time.time() + 1200
+        deadline = time.time() + 3600
         while quiet < 4:
             busy = sum(
                 value
@@ -63,14 +70,18 @@ class Shape:
 
 
 class Spread(Shape):
-    """50 types from 10 sources over some days. Time, type and source follow from an event's number, so counts can be computed; neighbours
-    lie far apart, as they do where many services send."""
+    """50 types from 10 sources over some days. Time, type and source follow from an event's number, so counts can be computed. Of the first
+    100,000 neighbours lie far apart, the others come in the order of time."""
 
-    def __init__(self, name, start, days):
-        self.name, self.start, self.span = name, start, days * DAY
+    SCATTERED = 100_000
+
+    def __init__(self, name, start, days, events):
+        self.name, self.start, self.span, self.ordered = name, start, days * DAY, max(events - self.SCATTERED, 1)
 
     def event(self, number):
-        at = self.start + (number * 7_919_000 + number * 37) % self.span
+        scattered = (number * 7_919_000 + number * 37) % self.span
+        later = number - self.SCATTERED
+        at = self.start + (scattered if later < 0 else later * self.span // self.ordered)
         return (
             f'{{"id":"{self.name}-{number}","type":"type-{number * 31 % 50}","source":"source-{number * 17 % 10}",'
             f'"timestamp":{at},"data":{{"n":{number}}}}}'
@@ -203,12 +214,12 @@ def main():
     service = Service(options.port, options.pid)
     today = int(time.time() * 1000) // DAY * DAY
     shape = {
-        "month": Spread("month", today - 30 * DAY, 30),
-        "year": Spread("year", today - 365 * DAY, 365),
+        "month": Spread("month", today - 30 * DAY, 30, options.events),
+        "year": Spread("year", today - 365 * DAY, 365, options.events),
         "wide": Wide(today - DAY),
     }[options.shape]
     sent = 0
-    for target in sorted({min(100_000, options.events), options.events}):
+    for target in sorted({min(Spread.SCATTERED, options.events), options.events}):
         rate = (target - sent) / post(service, shape, range(sent, target))
         sent = target
         service.rest()

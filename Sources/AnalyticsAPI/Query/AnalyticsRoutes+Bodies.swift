@@ -12,7 +12,7 @@ extension AnalyticsRoutes {
     func funnels(_ asked: AskedQuestion) async throws -> QuestionAnswer {
         let (question, range, query) = try await funnelQuestion(asked)
         let answered = try await asked.engine.funnel(query, question.age(), for: asked.asker)
-        return FunnelResponse.answer(answered, query, range, settled: question.settled(range), zones: zones)
+        return FunnelResponse.answer(answered, query, range, settled: question.settled(range).text, zones: zones)
     }
 
     func funnelQuestion(_ asked: AskedQuestion) async throws -> (QuestionBody, QuestionRange, FunnelQuery) {
@@ -84,7 +84,7 @@ extension AnalyticsRoutes {
         }
         return QuestionAnswer(
             headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: answered.answer.size,
-            capacity: answered.answer.size, parts: list, settled: question.settled(range))
+            capacity: answered.answer.size, parts: list, settled: question.settled(range).text)
     }
 
     // MARK: Retention
@@ -105,7 +105,7 @@ extension AnalyticsRoutes {
     func retention(_ asked: AskedQuestion) async throws -> QuestionAnswer {
         let (question, range, query) = try await retentionQuestion(asked)
         let answered = try await asked.engine.retention(query, question.age(), for: asked.asker)
-        return RetentionResponse.answer(answered, query, range, settled: question.settled(range), zones: zones)
+        return RetentionResponse.answer(answered, query, range, settled: question.settled(range).text, zones: zones)
     }
 
     func retentionQuestion(_ asked: AskedQuestion) async throws -> (QuestionBody, QuestionRange, RetentionQuery) {

@@ -1,7 +1,5 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
-internal import HTTPTypes
-internal import Hummingbird
 
 /// The users behind a number of another question's answer.
 extension AnalyticsRoutes {
@@ -10,6 +8,9 @@ extension AnalyticsRoutes {
 
         /// Whether the question is a JSON object, and not parameters.
         var hasBody: Bool { self == .funnels || self == .retention }
+
+        /// The member that holds it.
+        var inner: String { hasBody ? "body" : "parameters" }
 
         /// The members that name the number.
         var cellNames: [String] {
@@ -40,7 +41,7 @@ extension AnalyticsRoutes {
                 throw try body.object(all).missing(
                     "question", "one of \(PeopleOf.allCases.map(\.rawValue).joined(separator: ", ")).")
             }
-            let inner = question.hasBody ? "body" : "parameters"
+            let inner = question.inner
             members = try body.object(own + [inner] + question.cellNames)
             self.question = question
             self.asked = asked
@@ -62,16 +63,10 @@ extension AnalyticsRoutes {
         }
     }
 
-    func people(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        _ = try QueryParameters(request, allowed: [])
-        let node = try await QuestionResponder.body(of: request, body).node
-        let asked = AskedQuestion(
-            query: "", body: node, project: principal.project, now: clock.now(), engine: engine, asker: context.asker)
+    func people(_ asked: AskedQuestion) async throws -> QuestionAnswer {
         let people = try PeopleRequest(asked)
-        let lease = answers.lease()
-        let (range, answered) = try await answer(to: people)
+        let (range, answered, settled) = try await answer(to: people)
         let answer = answered.answer
-        try lease.hold(answer.size)
         let begin = JSONPart.once { writer in
             QuestionResponse.common(range, asOf: answered.asOf, hasBuckets: false, to: &writer)
             writer.member("total", answer.total)
@@ -81,23 +76,27 @@ extension AnalyticsRoutes {
             writer.key("nextCursor")
             if let next = answer.next { writer.string(next.text) } else { writer.json("null".utf8) }
         }
-        return .json(
-            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), capacity: 256 + answer.size * 2, holding: lease,
-            [begin] + list + [end])
+        return QuestionAnswer(
+            headers: QuestionResponse.headers(isCached: answered.isCached, zones: zones), size: answer.size,
+            capacity: 256 + answer.size * 2, parts: [begin] + list + [end],
+            settled: people.members.settled(with: [(people.question.inner, settled)]).text)
     }
 
-    private func answer(to people: PeopleRequest) async throws -> (QuestionRange, Answered<People>) {
+    /// With the other question as it is understood.
+    private func answer(to people: PeopleRequest) async throws -> (QuestionRange, Answered<People>, settled: BodyNode.Value) {
         let (asked, page) = (people.asked, people.page)
         let (engine, asker) = (asked.engine, asked.asker)
         switch people.question {
         case .funnels:
             let (question, range, query) = try await funnelQuestion(asked)
             let cell = try Self.funnelCell(people.members, query)
-            return (range, try await engine.people(behind: cell, of: query, in: range.whole, page, question.age(), for: asker))
+            let answered = try await engine.people(behind: cell, of: query, in: range.whole, page, question.age(), for: asker)
+            return (range, answered, question.settled(range))
         case .retention:
             let (question, range, query) = try await retentionQuestion(asked)
             let cell = try Self.retentionCell(people.members, query, range)
-            return (range, try await engine.people(behind: cell, of: query, in: range.whole, page, question.age(), for: asker))
+            let answered = try await engine.people(behind: cell, of: query, in: range.whole, page, question.age(), for: asker)
+            return (range, answered, question.settled(range))
         case .lifecycle:
             let (question, query) = try await lifecycleQuestion(asked)
             guard let state = try people.members["state"]?.choice(of: Lifecycle.State.self) else {
@@ -105,7 +104,8 @@ extension AnalyticsRoutes {
             }
             let cell = LifecycleCell(bucket: try Self.bucket("bucket", people.members, question.range.starts), state: state)
             let age = try question.age(.users, now: asked.now)
-            return (question.range, try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker))
+            let answered = try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker)
+            return (question.range, answered, BodyNode.Value(query: question.settled))
         case .stickiness:
             let (question, query) = try await stickinessQuestion(asked)
             guard let count = try people.members["intervals"]?.integer(in: 1...query.starts.count) else {
@@ -113,18 +113,21 @@ extension AnalyticsRoutes {
             }
             let cell = StickinessCell(count: count, isAtLeast: try people.members["atLeast"]?.boolean() ?? false)
             let age = try question.age(.users, now: asked.now)
-            return (question.range, try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker))
+            let answered = try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker)
+            return (question.range, answered, BodyNode.Value(query: question.settled))
         case .paths:
             let (question, query) = try await pathsQuestion(asked)
             let cell = try Self.pathsCell(people.members, query)
             let age = try question.age(.users, now: asked.now)
-            return (question.range, try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker))
+            let answered = try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker)
+            return (question.range, answered, BodyNode.Value(query: question.settled))
         case .uniques:
             let (question, query) = try await uniquesQuestion(asked)
             let isOfBucket = people.members["bucket"] != nil
             let cell = UniquesCell(bucket: isOfBucket ? try Self.bucket("bucket", people.members, query.starts) : nil)
             let age = try question.age(.users, now: asked.now)
-            return (question.range, try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker))
+            let answered = try await engine.people(behind: cell, of: query, in: question.range.whole, page, age, for: asker)
+            return (question.range, answered, BodyNode.Value(query: question.settled))
         }
     }
 
@@ -190,12 +193,30 @@ extension BodyNode {
         var pairs: [String] = []
         for (name, value) in members {
             let node = BodyNode(value: value, path: "\(path).\(name.clipped)")
-            if name.equalsUTF8("explain") { throw node.invalid("goes with the question alone: lists of users have no proof.") }
+            if name.equalsUTF8("explain") { throw node.invalid("stands in the URL, behind /api/v1/analytics/people.") }
             var nodes = [node]
             if case .array = value { nodes = try node.elements(0...QueryParameters.maximumValues, "values") }
             for value in nodes { pairs.append("\(PercentEncoding.encode(name))=\(PercentEncoding.encode(try value.scalarText()))") }
         }
         return pairs.joined(separator: "&")
+    }
+}
+
+extension BodyNode.Value {
+    /// The same the other way round.
+    fileprivate init(query: String) {
+        var members: [(name: String, values: [Self])] = []
+        for pair in query.splitUTF8("&") {
+            guard let (name, value) = pair.cutUTF8(atFirst: "="), let name = PercentEncoding.decode(name, plusIsSpace: true),
+                let value = PercentEncoding.decode(value, plusIsSpace: true)
+            else { continue }
+            if let index = members.firstIndex(where: { $0.name.equalsUTF8(name) }) {
+                members[index].values.append(.scalar(.string(value)))
+            } else {
+                members.append((name, [.scalar(.string(value))]))
+            }
+        }
+        self = .object(members.map { ($0.name, $0.values.count == 1 ? $0.values[0] : .array($0.values)) })
     }
 }
 

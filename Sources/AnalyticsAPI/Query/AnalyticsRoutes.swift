@@ -25,6 +25,7 @@ struct AnalyticsRoutes: Sendable {
             QuestionRoute("/api/v1/analytics/lifecycle", lifecycle),
             QuestionRoute("/api/v1/analytics/stickiness", stickiness),
             QuestionRoute("/api/v1/analytics/paths", paths),
+            QuestionRoute("/api/v1/analytics/people", reader: body, people),
             QuestionRoute("/api/trends", trends),
             QuestionRoute("/api/funnels", reader: body, shortFunnels),
         ]
@@ -32,9 +33,7 @@ struct AnalyticsRoutes: Sendable {
 
     var routes: [Route] {
         let responder = QuestionResponder(engine: engine, zones: zones, clock: clock, answers: answers)
-        return questions.flatMap(responder.routes) + [
-            Route(.post, "/api/v1/analytics/people", .read, people), Route(.get, "/stats", .read, stats),
-        ]
+        return questions.flatMap(responder.routes) + [Route(.get, "/stats", .read, stats)]
     }
 
     func question(_ asked: AskedQuestion, _ allowed: [String], hasInterval: Bool = true) async throws -> QuestionParameters {

@@ -7,6 +7,13 @@ struct BodyNode {
         case scalar(JSONScalar)
         case array([Value])
         case object([(name: String, value: Value)])
+
+        /// As JSON.
+        var text: String {
+            var writer = JSONWriter()
+            writer.value(self)
+            return writer.text
+        }
     }
 
     let value: Value
@@ -199,13 +206,12 @@ struct BodyObject {
         return BodyNode(value: member.value, path: (node.path.isEmpty ? "" : node.path + ".") + name)
     }
 
-    /// As JSON, its members in the order of their names, without one, and with others in the place of those of the same name.
-    func text(without left: String, with settled: [(name: String, text: String)]) -> String {
-        let kept = members.filter { member in !([left] + settled.map(\.name)).contains { $0.equalsUTF8(member.name) } }
-        let all = kept + settled.map { (name: $0.name, value: BodyNode.Value.scalar(.string($0.text))) }
-        var writer = JSONWriter()
-        writer.value(.object(all.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }))
-        return writer.text
+    /// Its members in the order of their names, without one, and with others in the place of those of the same name.
+    func settled(without left: String? = nil, with settled: [(name: String, value: BodyNode.Value)]) -> BodyNode.Value {
+        let kept = members.filter { member in
+            !(settled.map(\.name) + (left.map { [$0] } ?? [])).contains { $0.equalsUTF8(member.name) }
+        }
+        return .object((kept + settled).sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
     }
 
     func missing(_ name: String, _ what: String) -> Problem {

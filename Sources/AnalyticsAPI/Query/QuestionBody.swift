@@ -56,8 +56,9 @@ struct QuestionBody {
     }
 
     /// The body with its range and zone filled in.
-    func settled(_ range: QuestionRange) -> String {
-        members.text(without: "maxAge", with: [("from", range.from.rfc3339), ("to", range.to.rfc3339), ("tz", range.zone.text)])
+    func settled(_ range: QuestionRange) -> BodyNode.Value {
+        let settled = [("from", range.from.rfc3339), ("to", range.to.rfc3339), ("tz", range.zone.text)]
+        return members.settled(without: "maxAge", with: settled.map { ($0, .scalar(.string($1))) })
     }
 
     /// How old the answer may be.
