@@ -48,7 +48,9 @@ extension MongoStore {
                     try session.createIndexes()
                     return isCompressed
                 }
-                if !isCompressed { logger.notice("The server does not compress events with zstd: they take twice the room") }
+                if !isCompressed {
+                    logger.notice("The server compresses events and their indexes as it does by itself: they take more room")
+                }
                 return
             } catch {
                 failure = error
