@@ -9,14 +9,16 @@ struct DirtyMinuteCache: Sendable {
     private let store: any RollupStore & ProjectStore
     private let memory = DirtyMinuteMemory()
     private let inFlight = SingleFlight<Version, GroupTable>()
+    private let interest: LiveInterest
     /// Events of a minute that is counted in spans.
     private let largeMinute: Int
 
     /// Marked minutes up to which each is counted by itself: the live ones. More of them are counted together, and only what is asked for.
     static let sharedAtATime = 3
 
-    init(store: any RollupStore & ProjectStore, largeMinute: Int = LiveMinutes.worthKeeping) {
+    init(store: any RollupStore & ProjectStore, interest: LiveInterest, largeMinute: Int = LiveMinutes.worthKeeping) {
         self.store = store
+        self.interest = interest
         self.largeMinute = largeMinute
     }
 
@@ -24,6 +26,25 @@ struct DirtyMinuteCache: Sendable {
 
     /// All who share have read this version, so the count holds every event that any of them has to see.
     func counted(_ rollup: Rollup) async throws -> GroupTable {
+        let table = try await shared(rollup)
+        if await memory.spans(of: rollup.key) != nil { interest.note(rollup.key.project, .counts) }
+        return table
+    }
+
+    /// Counts on the minutes that are marked, for projects that are asked about.
+    func keepUp(_ minutes: Range<Int64>) async throws {
+        for project in interest.projects(.counts) {
+            let page = try await store.rollups(.minute, project: project, in: [minutes], byteLimit: RollupPage.byteLimit)
+            for rollup in page.rollups where rollup.dirty {
+                if await remembered(rollup) != nil { continue }
+                // Where the one before it had many events, so will this one.
+                await memory.remember(MinuteSpans(), of: rollup.key)
+                _ = try await shared(rollup)
+            }
+        }
+    }
+
+    private func shared(_ rollup: Rollup) async throws -> GroupTable {
         try await inFlight.value(for: Version(key: rollup.key, version: rollup.version)) { [self] in
             let (project, minute) = (rollup.key.project, rollup.key.index)
             var table = try await count(rollup.key)

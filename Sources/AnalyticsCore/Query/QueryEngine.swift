@@ -25,13 +25,14 @@ public struct QueryEngine: Sendable {
     /// - Parameter largeMinute: Events beyond which what is read of a minute is kept while it changes.
     init(
         store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate,
-        largeMinute: Int
+        largeMinute: Int, elapsed: ElapsedClock = .system
     ) {
         self.store = store
         self.cache = QuestionCache(cache: cache, gate: gate)
         self.gate = gate
-        dirtyMinutes = DirtyMinuteCache(store: store, largeMinute: largeMinute)
-        liveMinutes = LiveMinutes(store: store, worthKeeping: largeMinute)
+        let interest = LiveInterest(elapsed: elapsed)
+        dirtyMinutes = DirtyMinuteCache(store: store, interest: interest, largeMinute: largeMinute)
+        liveMinutes = LiveMinutes(store: store, interest: interest, worthKeeping: largeMinute)
         identities = IdentityIndex(store: store, gate: gate)
         RollupMetrics.prepare()
     }
@@ -142,6 +143,17 @@ public struct QueryEngine: Sendable {
         }
         let start = min(max(from ?? .earliest, .earliest), .latest)
         return start..<max(start + .milliseconds(1), min(to ?? .latest, .latest + .milliseconds(1)))
+    }
+
+    /// Reads on what is kept of the present minute and the one before it, for those who ask about them. Not while questions wait.
+    func keepUp(at now: Timestamp) async {
+        guard gate.load.waiting == 0 else { return }
+        let minutes = now.minute - 1..<now.minute + 1
+        // What fails now is read by the question that needs it.
+        try? await gate {
+            try await dirtyMinutes.keepUp(minutes)
+            try await liveMinutes.keepUp(minutes)
+        }
     }
 
     func identityMap(of project: ProjectID, for asker: Asker) async throws -> IdentityMap {

@@ -7,6 +7,7 @@ actor LiveMinutes {
     }
 
     private let store: any RollupStore & ProjectStore & EventScanner
+    private let interest: LiveInterest
     /// Events of a minute that make it worth keeping.
     nonisolated let worthKeeping: Int
     private let inFlight = SingleFlight<BucketKey, LiveMinute?>()
@@ -21,9 +22,9 @@ actor LiveMinutes {
     /// Events that make a minute worth keeping.
     static let worthKeeping = 2_000
     /// Bytes of all rows, about.
-    private static let byteLimit = 64 << 20
+    private static let byteLimit = 32 << 20
     /// Bytes of one minute.
-    private static let minuteLimit = 32 << 20
+    private static let minuteLimit = 24 << 20
     /// What nobody asks for goes after so long.
     private static let longestIdle: Duration = .seconds(600)
     /// Minutes that are known to be large, or too large.
@@ -31,8 +32,9 @@ actor LiveMinutes {
     /// How often a minute is read for a question that has seen a newer version of it.
     private static let attempts = 4
 
-    init(store: any RollupStore & ProjectStore & EventScanner, worthKeeping: Int = LiveMinutes.worthKeeping) {
+    init(store: any RollupStore & ProjectStore & EventScanner, interest: LiveInterest, worthKeeping: Int = LiveMinutes.worthKeeping) {
         self.store = store
+        self.interest = interest
         self.worthKeeping = worthKeeping
     }
 
@@ -48,6 +50,7 @@ actor LiveMinutes {
     func rows(of key: BucketKey, _ fields: [RowField], version: Int64) async throws -> [EventRows]? {
         dropIdle()
         guard large.contains(key) else { return nil }
+        interest.note(key.project, .rows)
         for _ in 0..<Self.attempts {
             if let entry = entries[key], entry.minute.stamp.version >= version {
                 entries[key]?.lastUse = .now
@@ -59,6 +62,19 @@ actor LiveMinutes {
             if found.stamp.version >= version { return try found.rows(fields) }
         }
         return nil
+    }
+
+    /// Reads on the minutes that have changed, for projects that are asked about.
+    func keepUp(_ minutes: Range<Int64>) async throws {
+        for project in interest.projects(.rows) {
+            for (minute, version) in try await store.versions(.minute, project: project, in: [minutes]) {
+                let key = BucketKey(project: project, index: minute)
+                guard !tooLarge.contains(key), entries[key].map({ $0.minute.stamp.version < version }) ?? true else { continue }
+                // Where the one before it had many events, so will this one.
+                note([key])
+                _ = try await inFlight.value(for: key) { [self] in try await read(key) }
+            }
+        }
     }
 
     private nonisolated func read(_ key: BucketKey) async throws -> LiveMinute? {

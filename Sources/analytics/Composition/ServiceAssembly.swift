@@ -83,21 +83,24 @@ struct ServiceAssembly: Sendable {
         // An API that takes events in is of use without the store.
         let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
         let gate = QueryGate(limits: settings.queries)
+        let engine = backends.questions.map { QueryEngine(store: $0, cache: backends.cache, gate: gate) }
         let services =
-            backends.questions.map { questions in
-                APIServices(
-                    collector: Collector(
-                        publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, ledger: ledger,
-                        clock: .system,
-                        ids: .uuid7(clock: .system)),
-                    reader: EventReader(store: questions, gate: gate),
-                    engine: QueryEngine(store: questions, cache: backends.cache, gate: gate),
-                    pipeline: PipelineReader(store: questions, gate: gate, clock: .system),
-                    storedWait: StorageWaiter(store: backends.store),
-                    erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
-                    authenticator: AnonymousAccess(),
-                    readiness: readiness,
-                    metrics: metrics)
+            backends.questions.flatMap { questions in
+                engine.map { engine in
+                    APIServices(
+                        collector: Collector(
+                            publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, ledger: ledger,
+                            clock: .system,
+                            ids: .uuid7(clock: .system)),
+                        reader: EventReader(store: questions, gate: gate),
+                        engine: engine,
+                        pipeline: PipelineReader(store: questions, gate: gate, clock: .system),
+                        storedWait: StorageWaiter(store: backends.store),
+                        erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
+                        authenticator: AnonymousAccess(),
+                        readiness: readiness,
+                        metrics: metrics)
+                }
             } ?? APIServices(readiness: readiness, metrics: metrics)
         let apiSettings = APISettings(
             host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
@@ -107,15 +110,16 @@ struct ServiceAssembly: Sendable {
             countryHeader: settings.server.countryHeader, countries: countries)
         let memory = MemoryLimits(apiSettings)
         let api = makeApplication(services: services, settings: apiSettings, memory: memory, logger: logger)
+        let keepers: [any Service] = engine.map { [LiveMinuteKeeper(engine: $0, clock: .system)] } ?? []
         guard let port = settings.server.grpcPort,
             let desk = ServiceDesk(services: services, settings: apiSettings, memory: memory, logger: logger)
-        else { return [api] }
+        else { return keepers + [api] }
         let grpc = GRPCServerService(
             desk: desk,
             settings: GRPCServerService.Settings(
                 host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024)),
             logger: logger)
-        return [api, grpc]
+        return keepers + [api, grpc]
     }
 
     private struct StorePreparation: Service {

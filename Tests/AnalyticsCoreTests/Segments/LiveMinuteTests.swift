@@ -277,7 +277,10 @@ struct LiveMinuteTests {
         _ = try await users(engine)
         var random = Seeded(5)
         try await flush([event("n", at: noon + .seconds(51), &random)])
-        let (live, version) = (LiveMinutes(store: store, worthKeeping: 3), try #require(try await store.minuteStamp(Self.key)).version)
+        let (live, version) = (
+            LiveMinutes(store: store, interest: LiveInterest(elapsed: .system), worthKeeping: 3),
+            try #require(try await store.minuteStamp(Self.key)).version
+        )
         await live.note([Self.key])
         let scans = Counting()
         store.beforeRead { name in
@@ -304,7 +307,10 @@ struct LiveMinuteTests {
     @Test func whoHasSeenANewerVersionDoesNotGetWhatWasReadBefore() async throws {
         _ = try await begin()
         try await fill(200)
-        let (live, version) = (LiveMinutes(store: store, worthKeeping: 3), try #require(try await store.minuteStamp(Self.key)).version)
+        let (live, version) = (
+            LiveMinutes(store: store, interest: LiveInterest(elapsed: .system), worthKeeping: 3),
+            try #require(try await store.minuteStamp(Self.key)).version
+        )
         await live.note([Self.key])
         let scans = Counting()
         let second = Mutex<Task<Int, any Error>?>(nil)
@@ -332,7 +338,7 @@ struct LiveMinuteTests {
     @Test func whatIsMarkedBetweenTheTwoReadingsIsNotMissed() async throws {
         _ = try await begin()
         try await fill(200)
-        let live = LiveMinutes(store: store, worthKeeping: 3)
+        let live = LiveMinutes(store: store, interest: LiveInterest(elapsed: .system), worthKeeping: 3)
         await live.note([Self.key])
         let (late, stamps) = (stored(sample("late", at: noon + .seconds(52))), Counting())
         store.beforeRead { [store] name async throws(StoreError) in
