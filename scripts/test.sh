@@ -30,6 +30,13 @@ else
     unset TEST_GRPC_PYTHON
     say "warning: PyPI does not give grpcio, so what asks over gRPC is left out"
 fi
+# Another client of HTTP sends what is refused.
+if TEST_HTTP_PYTHON="$(python_with requests==2.32.5)"; then
+    export TEST_HTTP_PYTHON
+else
+    unset TEST_HTTP_PYTHON
+    say "warning: PyPI does not give requests, so Python's own clients are asked alone"
+fi
 
 # Before the tests, whose own last line is to be the last one. Arguments choose among the tests: then it is left out.
 status=0

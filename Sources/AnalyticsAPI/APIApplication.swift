@@ -14,12 +14,12 @@ public func makeRouter(
 }
 
 func makeRouter(
-    services: APIServices, settings: APISettings, memory: MemoryLimits? = nil,
+    services: APIServices, part: APIPart = .all, settings: APISettings, memory: MemoryLimits? = nil,
     metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute],
     logger: Logger = Logger(label: "analytics.api")
 ) -> Router<APIRequestContext> {
     let table = RouteTable(
-        services: services, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake, logger: logger)
+        services: services, part: part, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake, logger: logger)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
@@ -31,6 +31,15 @@ func makeRouter(
     return router
 }
 
+/// Which routes are served.
+public enum APIPart: Sendable {
+    case all
+    /// Health and metrics.
+    case operations
+    /// All but these.
+    case events
+}
+
 /// The API as a service: run it in a `ServiceGroup`.
 ///
 /// At a graceful shutdown it stops accepting connections, closes those that are idle, and lets each request under way end and be
@@ -38,42 +47,49 @@ func makeRouter(
 /// than the broker's confirm or the store's answer, since waiting for `?wait=stored` ends at once.
 ///
 /// - Parameters:
+///   - part: What is served here, where another server serves the rest.
 ///   - memory: Where others share it.
 ///   - onRunning: Called once connections are accepted, with the port.
 public func makeApplication(
-    services: APIServices, settings: APISettings, memory: MemoryLimits? = nil, logger: Logger,
+    services: APIServices, part: APIPart = .all, settings: APISettings, memory: MemoryLimits? = nil, logger: Logger,
     onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> some ApplicationProtocol {
-    let maximumBodyBytes = settings.maximumBodyBytes
+    let room = ConnectionRoom(limit: settings.maximumConnections)
     let timeouts = settings.timeouts
     let http1 = HTTP1Channel.Configuration(
-        additionalChannelHandlers: [ConnectionTimeoutHandler(limits: timeouts, maximumBodyBytes: maximumBodyBytes)],
+        additionalChannelHandlers: [ConnectionTimeoutHandler(limits: timeouts, room: room)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
     return Application(
-        router: makeRouter(services: services, settings: settings, memory: memory, intake: IntakeRoute.standard, logger: logger),
+        router: makeRouter(
+            services: services, part: part, settings: settings, memory: memory, intake: IntakeRoute.standard, logger: logger),
         server: .http1(configuration: http1),
         configuration: ApplicationConfiguration(
             address: .hostname(settings.host, port: settings.port), serverName: settings.serverName, backlog: 1024,
-            availableConnectionsDelegate: .maximum(settings.maximumConnections, logger: logger)),
-        onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? settings.port) },
+            availableConnectionsDelegate: ConnectionRoom.Delegate(room: room)),
+        onServerRunning: { channel in
+            try? await channel.eventLoop.submit {
+                try channel.pipeline.syncOperations.addHandler(AcceptPause(room), position: .first)
+            }.get()
+            await onRunning(channel.localAddress?.port ?? settings.port)
+        },
         logger: logger)
 }
 
 extension RouteTable {
     init(
-        services: APIServices, settings: APISettings, memory: MemoryLimits? = nil,
+        services: APIServices, part: APIPart = .all, settings: APISettings, memory: MemoryLimits? = nil,
         metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute] = IntakeRoute.standard,
         logger: Logger = Logger(label: "analytics.api")
     ) {
         var routes: [Route] = []
-        if let events = services.events {
+        if part != .operations, let events = services.events {
             let memory = memory ?? MemoryLimits(settings, metricsFactory: metricsFactory)
             let (bodies, answers) = (memory.bodies, memory.answers)
-            let body = BodyReader(limit: settings.maximumBodyBytes, budget: bodies)
             let clientAddress = ClientAddressRule(settings)
+            let body = BodyReader(limit: settings.maximumBodyBytes, budget: bodies, clientAddress: clientAddress)
             routes +=
                 CollectRoutes(
-                    collector: events.collector, storedWait: events.storedWait, body: body, clientAddress: clientAddress, table: intake
+                    collector: events.collector, storedWait: events.storedWait, body: body, table: intake
                 ).routes
             routes +=
                 ExportRoute(
@@ -89,7 +105,7 @@ extension RouteTable {
             routes +=
                 AnalyticsRoutes(
                     engine: events.engine, zones: events.zones, clock: events.clock,
-                    body: BodyReader(limit: BodyNode.maximumBytes, budget: bodies), answers: answers
+                    body: BodyReader(limit: BodyNode.maximumBytes, budget: bodies, clientAddress: clientAddress), answers: answers
                 ).routes
             routes += SchemaRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
             routes += UserRoute(reader: events.reader, engine: events.engine, clock: events.clock, answers: answers).routes
@@ -104,11 +120,11 @@ extension RouteTable {
             routes +=
                 GraphiteRoutes(
                     engine: events.engine, zones: events.zones, clock: events.clock,
-                    body: BodyReader(limit: GraphiteRequest.maximumBytes, budget: bodies), answers: answers
+                    body: BodyReader(limit: GraphiteRequest.maximumBytes, budget: bodies, clientAddress: clientAddress), answers: answers
                 ).routes
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
-        routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes
+        if part != .events { routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes }
         self.init(routes: routes)
     }
 }

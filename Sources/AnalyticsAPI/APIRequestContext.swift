@@ -9,10 +9,12 @@ public struct APIRequestContext: RequestContext {
     var peerAddress: String?
     /// Who waits for the answer.
     let asker: Asker
+    let connection: ClientConnection
 
     public init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         peerAddress = source.channel.remoteAddress?.ipAddress
-        asker = Asker(source.channel)
+        connection = ClientConnection(source.channel)
+        asker = connection.asker
     }
 }

@@ -10,11 +10,14 @@ public struct APISettings: Sendable {
     /// Bytes of all bodies in memory at a time, and of the answers to them; what does not fit is answered 503. What is made of a body takes
     /// about twice its size again.
     public var maximumBodyBytesInMemory: Int
+    /// Of these, the bytes of the bodies of one client's address (IPv6: its /64); half of them where it is `nil`.
+    public var maximumBodyBytesPerPeer: Int?
     /// Bytes that all listings, events and counts hold until they are written; what does not fit is answered 503.
     public var maximumAnswerBytesInMemory: Int
     /// Exports that run at a time; what comes beside them is answered 503.
     public var maximumExports: Int
-    /// Connections open at a time; further ones wait in the kernel's queue.
+    /// Connections open at a time. Before there are as many, those that have been idle for longest are closed; while none is idle, further ones wait
+    /// in the kernel's queue.
     public var maximumConnections: Int
     /// Clients that listen to live events at a time; further ones are answered 503.
     public var maximumLiveReaders: Int
@@ -33,7 +36,8 @@ public struct APISettings: Sendable {
 
     public init(
         host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
-        maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
+        maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumBodyBytesPerPeer: Int? = nil,
+        maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
         maximumExports: Int = 2, maximumConnections: Int = 4096, maximumLiveReaders: Int = 2_000,
         timeouts: ConnectionTimeouts.Limits = .init(),
         serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false,
@@ -43,6 +47,7 @@ public struct APISettings: Sendable {
         self.port = port
         self.maximumBodyBytes = maximumBodyBytes
         self.maximumBodyBytesInMemory = maximumBodyBytesInMemory
+        self.maximumBodyBytesPerPeer = maximumBodyBytesPerPeer
         self.maximumAnswerBytesInMemory = maximumAnswerBytesInMemory
         self.maximumExports = maximumExports
         self.maximumConnections = maximumConnections

@@ -1,5 +1,6 @@
 internal import AnalyticsCore
 internal import HTTPTypes
+internal import Hummingbird
 
 /// Decides which address a request came from, in which country that is, and how much of it is kept.
 struct ClientAddressRule: Sendable {
@@ -17,6 +18,11 @@ struct ClientAddressRule: Sendable {
             userAgent: headers[.userAgent].map { String($0.unicodeScalars.prefix(512)) },
             country: named(headers) ?? address.flatMap { countries?.country(of: $0) })
         return (origin, address)
+    }
+
+    /// Whose share of the service's memory a request takes from.
+    func peer(of request: Request, _ context: APIRequestContext) -> Peer {
+        Peer(whole(peer: context.peerAddress, headers: request.headers))
     }
 
     private func whole(peer: String?, headers: HTTPFields) -> ClientAddress? {

@@ -8,10 +8,13 @@ public struct MemoryLimits: Sendable {
     let answers: ByteBudget
 
     public init(_ settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory) {
-        func budget(_ kind: String, _ limit: Int) -> ByteBudget {
-            ByteBudget(limit: limit, meter: MetricCatalogue.metrics.httpBytesInFlight.makeMeter(kind, factory: metricsFactory))
-        }
-        bodies = budget("request", settings.maximumBodyBytesInMemory)
-        answers = budget("answer", settings.maximumAnswerBytesInMemory)
+        func meter(_ kind: String) -> Meter { MetricCatalogue.metrics.httpBytesInFlight.makeMeter(kind, factory: metricsFactory) }
+        bodies = ByteBudget(
+            limit: settings.maximumBodyBytesInMemory,
+            peerLimit: settings.maximumBodyBytesPerPeer ?? settings.maximumBodyBytesInMemory / 2, largest: settings.maximumBodyBytes,
+            meter: meter("request"))
+        // A large answer is none's fault, so nothing is reserved.
+        answers = ByteBudget(
+            limit: settings.maximumAnswerBytesInMemory, largest: settings.maximumAnswerBytesInMemory, meter: meter("answer"))
     }
 }

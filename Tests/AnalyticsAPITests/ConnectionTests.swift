@@ -1,4 +1,3 @@
-import AnalyticsAPI
 import AnalyticsCore
 import HTTPTypes
 import Hummingbird
@@ -8,6 +7,8 @@ import NIOCore
 import ServiceLifecycle
 import Synchronization
 import Testing
+
+@testable import AnalyticsAPI
 
 /// What only a real connection shows.
 @Suite struct ConnectionTests {
@@ -67,6 +68,30 @@ import Testing
             #expect(try await connection.exchange([head], until: "\r\n\r\n").status == 100)
             let answer = try await connection.exchange([head, event], pause: .milliseconds(50), until: "rejected")
             #expect(answer.text.contains("202 Accepted"))
+        }
+    }
+
+    @Test(arguments: [
+        ("POST", "/nothing", "", 404), ("PUT", "/api/v1/events", "", 405), ("POST", "/api/v1/events", "Content-Encoding: br\r\n", 415),
+        ("POST", "/api/v1/events", "Content-Type: text/csv\r\n", 415), ("POST", "/api/v1/events?x=1", "", 400),
+        ("POST", "/api/v1/analytics/funnels", "Content-Length: 10000000\r\n", 413),
+        ("POST", "/api/v1/events", "Content-Length: 400\r\n", 503),
+    ])
+    func `what is refused is not asked for`(method: String, path: String, more: String, status: Int) async throws {
+        try await service { $0.maximumBodyBytesInMemory = 300 }.run(.live) { client in
+            let length = more.contains("Length") ? "" : "Content-Length: 200\r\n"
+            let head = "\(method) \(path) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\(length)\(more)\r\n"
+            let answer = try await RawConnection(port: client.port!).exchange([head])
+            #expect(answer.status == status && answer.isClosed && answer.text.contains("Connection: close"), "\(answer.text)")
+        }
+    }
+
+    @Test func `a body that nobody asked for may come and be read, and the next request too`() async throws {
+        try await service().run(.live) { client in
+            let event = Sample.event("a")
+            let post = Self.head + "Expect: 100-continue\r\nContent-Length: \(event.utf8.count)\r\n\r\n" + event
+            let answer = try await RawConnection(port: client.port!).exchange([post + Self.ask], until: "live\"")
+            #expect(answer.text.contains("202 Accepted") && !answer.text.contains("onnection: close"), "\(answer.text)")
         }
     }
 
@@ -153,6 +178,32 @@ import Testing
             #expect(answer.isClosed)
         }
         #expect(try service.publisher.events.isEmpty)
+    }
+
+    @Test func `a body that comes too slowly is answered 408`() async throws {
+        let service = impatient()
+        try await service.run(.live) { client in
+            let part = String(repeating: "x", count: 1_000)
+            for head in [Self.head + "Content-Length: 100000\r\n\r\n", Self.head + "Transfer-Encoding: chunked\r\n\r\n" + Self.chunk(part)]
+            {
+                let answer = try await RawConnection(port: client.port!).exchange([head])
+                #expect(answer.status == 408 && answer.isClosed && answer.text.contains("body_timeout"), "\(answer.text)")
+            }
+        }
+        #expect(try service.publisher.events.isEmpty)
+    }
+
+    @Test func `a body that comes fast enough has a time as a whole`() async throws {
+        let service = service {
+            $0.timeouts.headers = .milliseconds(400)
+            $0.timeouts.bodyBytesPerSecond = 1
+            $0.timeouts.bodyTotal = .seconds(1)
+        }
+        try await service.run(.live) { client in
+            let parts = [Self.head + "Content-Length: 100000\r\n\r\n"] + Array(repeating: "x", count: 1000)
+            let answer = try await RawConnection(port: client.port!).exchange(parts, pause: .milliseconds(20))
+            #expect(answer.status == 408 && answer.isClosed && answer.duration < .seconds(20), "\(answer.text)")
+        }
     }
 
     @Test func `a connection may be used again, and idle for a while`() async throws {

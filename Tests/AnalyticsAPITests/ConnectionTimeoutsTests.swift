@@ -9,15 +9,15 @@ import Testing
     private func timeouts() -> ConnectionTimeouts {
         let limits = ConnectionTimeouts.Limits(
             headers: .seconds(8), body: .seconds(8), bodyBytesPerSecond: 1000, keepAlive: .seconds(75), answer: .seconds(10),
-            answerBytes: 1000, rest: .seconds(2))
+            answerBytes: 1000, rest: .seconds(2), restTotal: .seconds(6), restBytes: 9_000)
         return ConnectionTimeouts(limits: limits, now: start)
     }
 
     @Test func `headers must be there in time, however they trickle`() {
         var timeouts = self.timeouts()
         #expect(timeouts.deadline == at(8))
-        timeouts.receivedBytes(at: at(1))
-        timeouts.receivedBytes(at: at(7))
+        timeouts.receivedBytes(1, at: at(1))
+        timeouts.receivedBytes(1, at: at(7))
         #expect(timeouts.deadline == at(8))
     }
 
@@ -44,7 +44,7 @@ import Testing
         timeouts.receivedEnd(at: at(1))
         #expect(timeouts.deadline == nil)
         // The next request of a pipeline is held up behind the first.
-        timeouts.receivedBytes(at: at(2))
+        timeouts.receivedBytes(1, at: at(2))
         #expect(timeouts.deadline == nil)
         timeouts.receivedHead(at: at(3))
         #expect(timeouts.deadline == nil)
@@ -64,7 +64,7 @@ import Testing
         #expect(timeouts.deadline == at(12))
         timeouts.deliveredAnswer(at: at(3))
         #expect(timeouts.deadline == at(78))
-        timeouts.receivedBytes(at: at(70))
+        timeouts.receivedBytes(1, at: at(70))
         #expect(timeouts.deadline == at(78))
     }
 
@@ -107,9 +107,67 @@ import Testing
         timeouts.receivedBody(10, at: at(1))
         timeouts.wroteAnswer()
         timeouts.deliveredAnswer(at: at(2))
-        timeouts.receivedBody(5_000, at: at(2))
-        #expect(timeouts.deadline == at(4) && timeouts.restBytes == 5_000)
+        timeouts.receivedBytes(5_000, at: at(2))
+        #expect(timeouts.isLingering && timeouts.deadline == at(4) && timeouts.restBytes == 5_000)
         timeouts.receivedEnd(at: at(3))
-        #expect(timeouts.deadline == at(78))
+        #expect(timeouts.deadline == at(78) && !timeouts.isLingering)
+    }
+
+    @Test func `the rest of a body may come for as long as it comes, within a time and a number of bytes`() {
+        var timeouts = self.timeouts()
+        timeouts.receivedHead(at: at(1))
+        timeouts.wroteAnswer()
+        timeouts.deliveredAnswer(at: at(2))
+        for second in 3...7 { timeouts.receivedBytes(1_500, at: at(Double(second))) }
+        #expect(timeouts.deadline == at(8) && !timeouts.hasHadEnough)
+        timeouts.receivedBytes(1_501, at: at(7))
+        #expect(timeouts.hasHadEnough)
+    }
+
+    @Test func `a connection that is about to close reads on in the same bounds`() {
+        var timeouts = self.timeouts()
+        timeouts.receivedHead(at: at(1))
+        timeouts.wroteAnswer()
+        timeouts.deliveredAnswer(at: at(2))
+        timeouts.beganClosing(at: at(3))
+        #expect(timeouts.deadline == at(5) && timeouts.idleSince == at(3))
+        timeouts.receivedBytes(10, at: at(4.5))
+        #expect(timeouts.deadline == at(6.5))
+        timeouts.receivedBytes(9_000, at: at(8.5))
+        #expect(timeouts.deadline == at(9) && timeouts.hasHadEnough)
+    }
+
+    @Test func `a body has a time as a whole, however fast it comes`() {
+        var timeouts = self.timeouts()
+        timeouts.receivedHead(at: at(1))
+        for second in 1...60 { timeouts.receivedBody(2_000, at: at(Double(second))) }
+        #expect(timeouts.deadline == at(61))
+        #expect(timeouts.canEndBody)
+        timeouts.endBody(at: at(61))
+        // For the answer that says so.
+        #expect(timeouts.deadline == at(63) && !timeouts.canEndBody)
+        // The next request's time is its own.
+        timeouts.wroteAnswer()
+        timeouts.deliveredAnswer(at: at(62))
+        timeouts.receivedEnd(at: at(62))
+        timeouts.receivedHead(at: at(70))
+        #expect(timeouts.deadline == at(78) && timeouts.canEndBody)
+    }
+
+    @Test func `a connection is idle while nothing is under way for its client`() {
+        var timeouts = self.timeouts()
+        #expect(timeouts.idleSince == at(0))
+        timeouts.receivedBytes(10, at: at(1))
+        #expect(timeouts.idleSince == at(0))
+        timeouts.receivedHead(at: at(2))
+        #expect(timeouts.idleSince == nil)
+        timeouts.receivedEnd(at: at(3))
+        #expect(timeouts.idleSince == nil)
+        timeouts.wroteAnswer()
+        #expect(timeouts.idleSince == nil)
+        timeouts.deliveredAnswer(at: at(4))
+        #expect(timeouts.idleSince == at(4))
+        timeouts.receivedBytes(10, at: at(5))
+        #expect(timeouts.idleSince == at(5))
     }
 }

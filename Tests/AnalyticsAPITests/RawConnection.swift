@@ -13,13 +13,23 @@ struct RawConnection {
     }
 
     let port: Int
+    /// The address that it comes from: all of 127.0.0.0/8 are this machine's.
+    var localAddress = "127.0.0.1"
 
     /// Sends `parts`, `pause` apart, and receives until the service closes, `until` appears or the time is up.
     func exchange(
         _ parts: some Sequence<String> & Sendable, pause: Duration = .zero, until: String? = nil, closingAfter: Bool = false,
         limit: Duration = .seconds(60)
     ) async throws -> Transcript {
+        try await exchange(
+            bytes: parts.map { Array($0.utf8) }, pause: pause, until: until, closingAfter: closingAfter, limit: limit)
+    }
+
+    func exchange(
+        bytes parts: [[UInt8]], pause: Duration = .zero, until: String? = nil, closingAfter: Bool = false, limit: Duration = .seconds(60)
+    ) async throws -> Transcript {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(to: SocketAddress(ipAddress: localAddress, port: 0))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .connect(host: "127.0.0.1", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -31,7 +41,7 @@ struct RawConnection {
             await withTaskGroup(of: Transcript?.self) { group in
                 group.addTask {
                     for part in parts {
-                        do { try await outbound.write(ByteBuffer(string: part)) } catch { return nil }
+                        do { try await outbound.write(ByteBuffer(bytes: part)) } catch { return nil }
                         if pause > .zero { try? await Task.sleep(for: pause) }
                         if Task.isCancelled { return nil }
                     }

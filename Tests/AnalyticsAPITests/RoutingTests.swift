@@ -104,6 +104,23 @@ import Testing
         }
     }
 
+    @Test func `with a listener of their own, health and metrics are served there alone`() async throws {
+        let service = TestService()
+        func statuses(_ part: APIPart) async throws -> [Int] {
+            let application = makeApplication(services: service.services, part: part, settings: APISettings(), logger: TestService.quiet)
+            return try await application.test(.router) { client in
+                var statuses: [Int] = []
+                for path in ["/health/live", "/health/ready", "/metrics", "/api/v1/events", "/docs"] {
+                    statuses.append(try await client.get(path).status.code)
+                }
+                return statuses
+            }
+        }
+        #expect(try await statuses(.all) == [200, 200, 200, 200, 200])
+        #expect(try await statuses(.operations) == [200, 200, 200, 404, 404])
+        #expect(try await statuses(.events) == [404, 404, 404, 200, 200])
+    }
+
     // MARK: The document
 
     @Test func `every route is in the document, and the other way round`() async throws {

@@ -56,7 +56,9 @@ struct SettingCatalogueTests {
         #expect(values["APP_ENV"] == " ${APP_ENV:-\(SettingCatalogue.environment.documentedDefault ?? "")}")
         let fixed = Set(values.filter { !$0.value.isEmpty }.keys)
         #expect(
-            fixed == ["HOST", "PORT", "APP_ENV", "MONGODB_URI", "RABBITMQ_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
+            fixed == [
+                "HOST", "PORT", "OPERATIONS_PORT", "APP_ENV", "MONGODB_URI", "RABBITMQ_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD",
+            ],
             "the others are passed as they are")
     }
 

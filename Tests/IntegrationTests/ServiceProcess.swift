@@ -23,13 +23,22 @@ final class ServiceProcess: Sendable {
         return folder.appending(path: "analytics")
     }()
 
-    init(_ arguments: [String], backends: TestBackends, settings: [String: String] = [:], port: Int? = nil) throws {
+    /// - Parameter limit: Descriptors that it may have open, and may raise itself to.
+    init(
+        _ arguments: [String], backends: TestBackends, settings: [String: String] = [:], port: Int? = nil,
+        descriptors limit: (soft: Int, hard: Int)? = nil
+    ) throws {
         self.port = try port ?? Self.freePort()
         log = backends.directory.appending(path: "log-\(self.port).txt")
         _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         process = Process()
         process.executableURL = Self.executable
         process.arguments = arguments
+        if let limit {
+            process.executableURL = URL(filePath: "/bin/sh")
+            let raise = "ulimit -S -n \(limit.soft) && ulimit -H -n \(limit.hard) && exec \"$0\" \"$@\""
+            process.arguments = ["-c", raise, Self.executable.path()] + arguments
+        }
         process.currentDirectoryURL = backends.directory
         process.environment = Self.environment(backends).merging(["PORT": String(self.port)]) { $1 }.merging(settings) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: log)

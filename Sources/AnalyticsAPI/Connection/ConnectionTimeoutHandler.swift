@@ -15,25 +15,34 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     typealias OutboundOut = HTTPResponsePart
 
     private var timeouts: ConnectionTimeouts
-    private let maximumBodyBytes: Int
+    private let room: ConnectionRoom
+    private var place: ConnectionRoom.Place?
     private let clock = ContinuousClock()
     private var timer: Scheduled<Void>?
+    private var closing: Scheduled<Void>?
+    private var context: ChannelHandlerContext?
     /// The answer under way, or the last one, is the connection's last.
     private var closesAfterAnswer = false
-    private var isClosing = false
+    /// The newest request's client waits for `100 Continue` before it sends the body.
+    private var waitsToSend = false
+    /// Requests whose answer has not begun.
+    private var unbegun = 0
     private var hasHungUp = false
     /// Of the request under way, where it is not answered out of a cache.
     private var onHangUp: (@Sendable () -> Void)?
 
-    init(limits: ConnectionTimeouts.Limits, maximumBodyBytes: Int) {
+    init(limits: ConnectionTimeouts.Limits, room: ConnectionRoom) {
         timeouts = ConnectionTimeouts(limits: limits, now: clock.now)
-        self.maximumBodyBytes = maximumBodyBytes
+        self.room = room
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        place = room.take(by: context.channel, idleSince: timeouts.idleSince)
         // Raw bytes are seen in front of the decoder only.
-        let observer = BytesObserver { [unowned self] in
-            timeouts.receivedBytes(at: clock.now)
+        let observer = BytesObserver { [unowned self] count in
+            timeouts.receivedBytes(count, at: clock.now)
+            noteIdleness()
         }
         try? context.pipeline.syncOperations.addHandler(observer, position: .first)
         // Else the kernel takes up to 4 MB of an answer that nobody reads (tcp(7), tcp_wmem).
@@ -43,36 +52,67 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
 
     func handlerRemoved(context: ChannelHandlerContext) {
         timer?.cancel()
+        closing?.cancel()
+        self.context = nil
+        if let place { room.leave(place) }
+    }
+
+    private func noteIdleness() {
+        if let place { room.note(place, idleSince: timeouts.idleSince) }
+    }
+
+    /// There are too many connections.
+    func closeIfIdle() {
+        guard let context, let place else { return }
+        if timeouts.idleSince == nil { room.stay(place) } else { close(context) }
     }
 
     // MARK: In
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
+        let part = unwrapInboundIn(data)
+        if timeouts.isLingering { return throwAway(part, context) }
+        switch part {
         case .head(let head):
             timeouts.receivedHead(at: clock.now)
+            unbegun += 1
             if head.headerFields[.connection]?.lowercasedASCII() == "close" { closesAfterAnswer = true }
-            if timeouts.unanswered == 1, expectsContinue(head) {
-                context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
-            }
+            waitsToSend = head.headerFields[.expect]?.lowercasedASCII() == "100-continue"
+            noteIdleness()
         case .body(let bytes):
+            waitsToSend = false
             timeouts.receivedBody(bytes.readableBytes, at: clock.now)
-            if timeouts.restBytes > maximumBodyBytes { return close(context) }
         case .end:
+            waitsToSend = false
             timeouts.receivedEnd(at: clock.now)
-            if closesAfterAnswer, timeouts.unanswered == 0 { return close(context) }
         }
         context.fireChannelRead(data)
     }
 
-    /// RFC 9110, section 10.1.1. A body that is too large by its own account gets its answer at once instead.
-    private func expectsContinue(_ head: HTTPRequest) -> Bool {
-        guard head.headerFields[.expect]?.lowercasedASCII() == "100-continue" else { return false }
-        return (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= maximumBodyBytes
+    /// What belongs to a request that has its answer, or follows the last one.
+    private func throwAway(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+        if timeouts.hasHadEnough { return close(context) }
+        guard case .end = part, timeouts.isReadingBody else { return }
+        timeouts.receivedEnd(at: clock.now)
+        if closesAfterAnswer || timeouts.isClosing { return close(context) }
+        context.fireChannelRead(wrapInboundOut(part))
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Behind this handler nobody takes anything, so nobody asks for more.
+        if timeouts.isLingering { context.read() }
+        context.fireChannelReadComplete()
+    }
+
+    /// RFC 9110, section 10.1.1. Said when the body is to be read, so what is refused without it is refused before it is sent.
+    func expectsBody() {
+        guard waitsToSend, !timeouts.isClosing, let context else { return }
+        waitsToSend = false
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if isClosing { return }
+        if timeouts.isClosing { return }
         guard error is HTTPParserError else { return context.fireErrorCaught(error) }
         switch (timeouts.unanswered, timeouts.isReadingBody) {
         case (0, false): refuse(context, error)
@@ -116,14 +156,14 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         let problem = (error as? HTTPParserError) == .headerOverflow ? Problem.headersTooLarge : Problem.malformedRequest
         let response = problem.content()
         closesAfterAnswer = true
-        isClosing = true
+        timeouts.beganClosing(at: clock.now)
         let head = HTTPResponse(status: problem.status, headerFields: response.headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.write(wrapOutboundOut(.body(response.body)), promise: nil)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in
             context.close(mode: .output, promise: nil)
-            closeLater(context)
+            linger(context)
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
@@ -133,7 +173,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(let head) where head.status.kind == .informational: break
-        case .head(let head): if head.headerFields[.connection]?.lowercasedASCII() == "close" { closesAfterAnswer = true }
+        case .head(let head): return context.write(wrapOutboundOut(.head(begin(head))), promise: promise)
         case .body(let bytes): timeouts.wrote(bytes.readableBytes)
         case .end:
             timeouts.wroteAnswer()
@@ -144,68 +184,106 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         context.write(data, promise: promise)
     }
 
+    private func begin(_ head: HTTPResponse) -> HTTPResponse {
+        var head = head
+        unbegun = max(0, unbegun - 1)
+        // Its client sends the body or does not: where the next request begins cannot be told.
+        if waitsToSend, unbegun == 0 {
+            waitsToSend = false
+            head.headerFields[.connection] = "close"
+        }
+        if head.headerFields[.connection]?.lowercasedASCII() == "close" { closesAfterAnswer = true }
+        return head
+    }
+
     private func deliveredAnswer(_ context: ChannelHandlerContext) {
         timeouts.deliveredAnswer(at: clock.now)
         onHangUp = nil
+        noteIdleness()
         guard closesAfterAnswer, timeouts.unanswered == 0 else {
-            if isClosing { closeLater(context) }
+            if timeouts.isLingering { linger(context) }
             return
         }
         guard timeouts.isReadingBody else { return close(context) }
-        if !isClosing { context.close(mode: .output, promise: nil) }
-        isClosing = true
-        closeLater(context)
+        if !timeouts.isClosing {
+            timeouts.beganClosing(at: clock.now)
+            context.close(mode: .output, promise: nil)
+        }
+        linger(context)
     }
 
     // MARK: Closing
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         // The service is shutting down, or the client sends no more: closing now would throw away the end of the answer.
-        if mode == .all || (mode == .output && hasHungUp), promise == nil, timeouts.isDelivering, !isClosing {
+        if mode == .all || (mode == .output && hasHungUp), promise == nil, timeouts.isDelivering, !timeouts.isClosing {
             closesAfterAnswer = true
             return
         }
         // The server is done with the connection, and waits for the client to close it.
-        if mode == .output, !isClosing {
-            isClosing = true
-            if !timeouts.isDelivering { closeLater(context) }
+        if mode == .output, !timeouts.isClosing {
+            timeouts.beganClosing(at: clock.now)
+            if !timeouts.isDelivering { linger(context) }
         }
         context.close(mode: mode, promise: promise)
     }
 
     private func close(_ context: ChannelHandlerContext) {
-        isClosing = true
+        timeouts.beganClosing(at: clock.now)
         context.close(promise: nil)
     }
 
-    /// What still comes is thrown away until then, so that the client gets to read the answer (see ``ConnectionTimeouts/Limits/rest``).
-    private func closeLater(_ context: ChannelHandlerContext) {
-        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(timeouts.limits.rest)) { context.close(promise: nil) }
+    /// Reads on, so that the client gets to read its answer (see ``ConnectionTimeouts/Limits/rest``).
+    private func linger(_ context: ChannelHandlerContext) {
+        noteIdleness()
+        context.read()
+        if closing == nil { closeLater(context, after: timeouts.limits.rest) }
+    }
+
+    private func closeLater(_ context: ChannelHandlerContext, after delay: Duration) {
+        closing = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { [weak self] in
+            guard let self else { return }
+            closing = nil
+            // A body whose request is answered may have ended, and the connection go on.
+            guard timeouts.isLingering else { return }
+            let now = clock.now
+            guard let deadline = timeouts.deadline, deadline <= now else {
+                return closeLater(context, after: timeouts.deadline.map { $0 - now } ?? timeouts.limits.rest)
+            }
+            close(context)
+        }
     }
 
     /// Looks at the deadline now and then: nothing is scheduled for a request.
     private func startTimer(_ context: ChannelHandlerContext) {
         let interval = TimeAmount(timeouts.limits.headers / 4)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: interval) { [weak self] in
-            guard let self, !isClosing || timeouts.isDelivering else { return }
+            guard let self, !timeouts.isClosing || timeouts.isDelivering else { return }
             let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
             timeouts.saw(waiting: waiting ?? 0, at: clock.now)
-            if let deadline = timeouts.deadline, deadline <= clock.now { close(context) } else { startTimer(context) }
+            guard let deadline = timeouts.deadline, deadline <= clock.now else { return startTimer(context) }
+            guard timeouts.canEndBody else { return close(context) }
+            timeouts.endBody(at: clock.now)
+            context.fireErrorCaught(BodyTimeout())
+            startTimer(context)
         }
     }
 }
 
+/// A body came too slowly, or took too long as a whole.
+struct BodyTimeout: Error {}
+
 private final class BytesObserver: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
-    private let observe: () -> Void
+    private let observe: (Int) -> Void
 
-    init(_ observe: @escaping () -> Void) {
+    init(_ observe: @escaping (Int) -> Void) {
         self.observe = observe
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        observe()
+        observe(unwrapInboundIn(data).readableBytes)
         context.fireChannelRead(data)
     }
 }

@@ -24,10 +24,11 @@ package struct ServiceDesk: Sendable {
         self.logger = logger
         authenticator = services.authenticator
         readiness = services.readiness
+        clientAddress = ClientAddressRule(settings)
         questions = AnalyticsRoutes(
             engine: events.engine, zones: events.zones, clock: events.clock,
-            body: BodyReader(limit: BodyNode.maximumBytes, budget: memory.bodies), answers: memory.answers)
-        clientAddress = ClientAddressRule(settings)
+            body: BodyReader(limit: BodyNode.maximumBytes, budget: memory.bodies, clientAddress: clientAddress),
+            answers: memory.answers)
     }
 
     /// A caller, as its call's headers tell.
@@ -137,11 +138,11 @@ package struct ServiceDesk: Sendable {
     ) async throws(DeskFailure) -> (result: SubmissionResult, held: any Sendable) {
         try await failing {
             let principal = try await admit(call, .write, tenant)
-            let lease = memory.bodies.lease()
+            let (origin, address) = clientAddress.origin(peer: call.peer, headers: call.fields)
+            let lease = memory.bodies.lease(for: Peer(address))
             guard lease.grow(by: text.count) else {
                 throw Problem(.overloaded, "Too many large requests are being received at the moment. Send this one again in a moment.")
             }
-            let (origin, address) = clientAddress.origin(peer: call.peer, headers: call.fields)
             let request = IngestRequest(
                 project: principal.project, format: format, body: text,
                 idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address)

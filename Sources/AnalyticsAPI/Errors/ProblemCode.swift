@@ -14,6 +14,7 @@ enum ProblemCode: String, CaseIterable {
     case invalidHeader = "invalid_header"
     case invalidContentEncoding = "invalid_content_encoding"
     case incompleteBody = "incomplete_body"
+    case bodyTimeout = "body_timeout"
     case malformedRequest = "malformed_request"
     case insufficientScope = "insufficient_scope"
     case notFound = "not_found"
@@ -40,6 +41,7 @@ enum ProblemCode: String, CaseIterable {
         case .invalidJSON, .invalidEnvelope, .emptyBatch, .tooManyEvents, .eventsRejected, .invalidParameter, .unknownParameter,
             .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
+        case .bodyTimeout: .requestTimeout
         case .insufficientScope: .forbidden
         case .notFound, .eventNotFound, .userNotFound, .erasureNotFound: .notFound
         case .tooManyErasures: .unprocessableContent
@@ -67,6 +69,7 @@ enum ProblemCode: String, CaseIterable {
         case .invalidHeader: "A header is wrong"
         case .invalidContentEncoding: "The body is not what Content-Encoding says"
         case .incompleteBody: "The body ended too soon"
+        case .bodyTimeout: "The body took too long"
         case .malformedRequest: "The request is not valid HTTP"
         case .insufficientScope: "The key may not do this"
         case .notFound: "There is nothing here"

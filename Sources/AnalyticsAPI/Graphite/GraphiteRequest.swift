@@ -21,7 +21,7 @@ struct GraphiteRequest: Sendable {
     ///   - body: Reads forms; `nil` on routes without.
     ///   - projectZone: Asked for where the request names no zone.
     init(
-        _ request: Request, allowed: [String], body: BodyReader?, zones: ZoneDatabase, now: Timestamp,
+        _ request: Request, _ context: APIRequestContext, allowed: [String], body: BodyReader?, zones: ZoneDatabase, now: Timestamp,
         projectZone: () async throws -> ZoneName?
     ) async throws {
         var texts = [request.uri.query ?? ""]
@@ -30,8 +30,8 @@ struct GraphiteRequest: Sendable {
             guard type == nil || type?.equalsUTF8(Self.form) == true else {
                 throw Problem(.unsupportedMediaType, "Content-Type may be \(Self.form).").closingConnection()
             }
-            let lease = body.budget.lease()
-            let bytes = try await body.read(request, lease)
+            let lease = body.lease(for: request, context)
+            let bytes = try await body.read(request, lease, from: context.connection)
             texts.append(bytes.string(at: bytes.all))
         }
         parameters = try QueryParameters(texts, allowed: Self.common + allowed)

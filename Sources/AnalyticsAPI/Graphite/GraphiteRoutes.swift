@@ -43,10 +43,10 @@ struct GraphiteRoutes: Sendable {
     }
 
     private func parameters(
-        _ request: Request, _ principal: Principal, _ allowed: [String], now: Timestamp? = nil
+        _ request: Request, _ context: APIRequestContext, _ principal: Principal, _ allowed: [String], now: Timestamp? = nil
     ) async throws -> GraphiteRequest {
         try await GraphiteRequest(
-            request, allowed: allowed, body: body, zones: zones, now: now ?? clock.now(),
+            request, context, allowed: allowed, body: body, zones: zones, now: now ?? clock.now(),
             projectZone: { try await engine.timeZone(of: principal.project) })
     }
 
@@ -72,7 +72,7 @@ struct GraphiteRoutes: Sendable {
 
     private func render(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         // Grafana sends a cacheTimeout where its data source has one. What is cached here never goes out of date.
-        let query = try await parameters(request, principal, ["target", "format", "maxDataPoints", "cacheTimeout"])
+        let query = try await parameters(request, context, principal, ["target", "format", "maxDataPoints", "cacheTimeout"])
         let targets = try query.parameters.all("target")
         guard !targets.isEmpty else { throw QueryParameters.invalid("target", "is missing: it names the series, such as shop.*.web.") }
         _ = try query.parameters.choice("format", of: Format.self)
@@ -98,7 +98,7 @@ struct GraphiteRoutes: Sendable {
     // MARK: Names
 
     private func find(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let (path, selection) = try await query(request, principal)
+        let (path, selection) = try await query(request, context, principal)
         let nodes = try await Self.naming("query") {
             var evaluation = evaluation(context, principal, includesBots: selection.includesBots)
             return try await evaluation.nodes(try GraphitePath(path), in: selection)
@@ -107,7 +107,7 @@ struct GraphiteRoutes: Sendable {
     }
 
     private func expand(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let (path, selection) = try await query(request, principal)
+        let (path, selection) = try await query(request, context, principal)
         let names = try await Self.naming("query") {
             var evaluation = evaluation(context, principal, includesBots: selection.includesBots)
             return try await evaluation.names(try GraphitePath(path), in: selection)
@@ -115,8 +115,10 @@ struct GraphiteRoutes: Sendable {
         return .json(capacity: names.count * 64, JSONPart.list("results", of: names) { $1.string($0) })
     }
 
-    private func query(_ request: Request, _ principal: Principal) async throws -> (path: String, selection: Selection) {
-        let query = try await parameters(request, principal, ["query"])
+    private func query(
+        _ request: Request, _ context: APIRequestContext, _ principal: Principal
+    ) async throws -> (path: String, selection: Selection) {
+        let query = try await parameters(request, context, principal, ["query"])
         guard let path = try query.parameters.single("query"), !path.isEmpty else {
             throw QueryParameters.invalid("query", "is missing: it is the beginning of a name, such as shop.*.")
         }
@@ -129,7 +131,7 @@ struct GraphiteRoutes: Sendable {
     // MARK: Tags
 
     private func tags(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        _ = try await parameters(request, principal, [])
+        _ = try await parameters(request, context, principal, [])
         return .json(array: GraphiteTags.Tag.allCases) { tag, writer in
             writer.beginObject()
             writer.member("tag", tag.rawValue)
@@ -138,7 +140,7 @@ struct GraphiteRoutes: Sendable {
     }
 
     private func tag(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let query = try await parameters(request, principal, [])
+        let query = try await parameters(request, context, principal, [])
         guard let tag = context.parameters.get("tag").flatMap({ GraphiteTags.Tag(rawValue: $0) }) else {
             throw Problem(.notFound, "Series have the tags \(GraphiteTags.Tag.allCases.map(\.rawValue).joined(separator: ", ")).")
         }
@@ -158,7 +160,7 @@ struct GraphiteRoutes: Sendable {
     private static let limits = 1...GraphiteEvaluation.maximumNames
 
     private func completeTags(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let query = try await parameters(request, principal, ["expr", "tagPrefix", "limit"])
+        let query = try await parameters(request, context, principal, ["expr", "tagPrefix", "limit"])
         let limit = try query.parameters.limit(in: Self.limits) ?? 100
         let prefix = try query.parameters.single("tagPrefix") ?? ""
         let conditions = try await Self.naming("expr") { try query.tags() }
@@ -168,7 +170,7 @@ struct GraphiteRoutes: Sendable {
     }
 
     private func completeValues(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        let query = try await parameters(request, principal, ["expr", "tag", "valuePrefix", "limit"])
+        let query = try await parameters(request, context, principal, ["expr", "tag", "valuePrefix", "limit"])
         let limit = try query.parameters.limit(in: Self.limits) ?? 100
         let prefix = try query.parameters.single("valuePrefix") ?? ""
         guard let name = try query.parameters.single("tag") else { throw QueryParameters.invalid("tag", "is missing.") }
@@ -187,12 +189,12 @@ struct GraphiteRoutes: Sendable {
     // MARK: What there is
 
     private func functions(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        _ = try await parameters(request, principal, [])
+        _ = try await parameters(request, context, principal, [])
         return .json(.ok, [.each(GraphiteFunction.all) { $1.graphiteFunction($0) }])
     }
 
     private func version(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        _ = try await parameters(request, principal, [])
+        _ = try await parameters(request, context, principal, [])
         return .json(text: Self.version)
     }
 }

@@ -9,17 +9,27 @@ internal import NIOCore
 struct BodyReader: Sendable {
     let limit: Int
     let budget: ByteBudget
+    var clientAddress = ClientAddressRule(keepsWhole: false, trustsProxy: false)
+
+    /// Room for the body of a request, out of its client's share.
+    func lease(for request: Request, _ context: APIRequestContext) -> ByteBudget.Lease {
+        budget.lease(for: clientAddress.peer(of: request, context))
+    }
 
     /// The whole body, whose bytes `lease` takes.
-    func read(_ request: Request, _ lease: ByteBudget.Lease) async throws -> PaddedBytes {
+    ///
+    /// - Parameter connection: Told that the body is wanted, once nothing is known that refuses it.
+    func read(_ request: Request, _ lease: ByteBudget.Lease, from connection: ClientConnection? = nil) async throws -> PaddedBytes {
         let isCompressed = try Self.isCompressed(request.headers)
         // Compressing adds a little to what cannot be compressed; what is sent is held to the limit with that allowance.
         let sentLimit = isCompressed ? limit + limit / 100 + 1024 : limit
         let declared = request.headers[.contentLength].flatMap { Int($0) }
         if let declared, declared > sentLimit { throw tooLarge }
+        if let declared, !isCompressed, !lease.hasRoom(for: declared) { throw Self.noRoom }
         let inflater = isCompressed ? try GzipInflater() : nil
         // No large reservation on the word of a header.
         var body = PaddedBytes(reservingCapacity: min(declared ?? 0, 256 * 1024))
+        if request.headers[.expect] != nil { connection?.expectsBody() }
         var received = 0
         var chunks = request.body.makeAsyncIterator()
         while let chunk = try await next(&chunks) {
@@ -33,7 +43,7 @@ struct BodyReader: Sendable {
     }
 
     private func next(_ chunks: inout RequestBody.AsyncIterator) async throws(Problem) -> ByteBuffer? {
-        do { return try await chunks.next() } catch { throw Self.incomplete }
+        do { return try await chunks.next() } catch is BodyTimeout { throw Self.timedOut } catch { throw Self.incomplete }
     }
 
     private func append(_ chunk: ByteBuffer, _ inflater: GzipInflater?, to body: inout PaddedBytes, _ lease: ByteBudget.Lease) throws {
@@ -65,12 +75,22 @@ struct BodyReader: Sendable {
     }
 
     private static var noRoom: Problem {
-        Problem(.overloaded, "Too many large bodies are being received at the moment. Send this one again in a moment.").closingConnection()
+        Problem(
+            .overloaded,
+            "Too many large bodies are being received at the moment, from all clients or from this address. Send this one again in a moment."
+        ).closingConnection()
     }
 
     private static var incomplete: Problem {
         Problem(.incompleteBody, "The connection ended, or lost its framing, before the body was whole. Nothing was taken in.")
             .closingConnection()
+    }
+
+    private static var timedOut: Problem {
+        Problem(
+            .bodyTimeout, "The body came too slowly, or took too long as a whole. Nothing was taken in. Send less at a time, or gzip it."
+        )
+        .closingConnection()
     }
 
     private func problem(_ error: GzipError) -> Problem {

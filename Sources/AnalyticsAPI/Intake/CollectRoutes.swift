@@ -9,7 +9,6 @@ struct CollectRoutes: Sendable {
     let collector: Collector
     let storedWait: StorageWaiter
     let body: BodyReader
-    let clientAddress: ClientAddressRule
     let table: [IntakeRoute]
 
     var routes: [Route] {
@@ -40,9 +39,9 @@ struct CollectRoutes: Sendable {
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
         let idempotencyKey = try IdempotencyKey.checked(request.headers[.idempotencyKey])
-        let (origin, address) = clientAddress.origin(peer: context.peerAddress, headers: request.headers)
-        let lease = body.budget.lease()
-        let bytes = try await body.read(request, lease)
+        let (origin, address) = body.clientAddress.origin(peer: context.peerAddress, headers: request.headers)
+        let lease = body.budget.lease(for: Peer(address))
+        let bytes = try await body.read(request, lease, from: context.connection)
         let submission = IngestRequest(
             project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, origin: origin,
             clientAddress: address, reportRequested: reportRequested)

@@ -89,7 +89,7 @@ struct QuestionResponder: Sendable {
                     query: request.uri.query ?? "", project: principal.project, now: clock.now(), engine: engine, asker: context.asker)
                 var length = asked.query.utf8.count
                 if let reader = question.reader {
-                    let body = try await Self.body(of: request, reader)
+                    let body = try await Self.body(of: request, context, reader)
                     asked.body = body.node
                     length = body.length
                 }
@@ -108,13 +108,14 @@ struct QuestionResponder: Sendable {
     }
 
     /// The JSON object of a question, and the bytes of its text. Beside it stands nothing but `explain`.
-    static func body(of request: Request, _ reader: BodyReader) async throws -> (node: BodyNode, length: Int) {
+    static func body(of request: Request, _ context: APIRequestContext, _ reader: BodyReader) async throws -> (node: BodyNode, length: Int)
+    {
         _ = try QueryParameters(request, allowed: ["explain"])
         guard MediaType.json.contains(try MediaType.essence(request.headers)) else {
             throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
         }
-        let lease = reader.budget.lease()
-        let text = try await reader.read(request, lease)
+        let lease = reader.lease(for: request, context)
+        let text = try await reader.read(request, lease, from: context.connection)
         defer { withExtendedLifetime(lease) {} }
         return (try BodyNode(text), text.count)
     }

@@ -17,6 +17,8 @@ public struct MetricCatalogue: Sendable {
     package let httpBytesInFlight = GaugeMetric(
         "http_bytes_in_flight", "Bytes that bodies with their answers (request), and other answers (answer), hold in memory.",
         labels: "kind")
+    package let httpIdleConnectionsClosed = CounterMetric(
+        "http_idle_connections_closed_total", "Idle connections closed since there were nearly as many as there may be.")
 
     package let exportsRunning = GaugeMetric("analytics_exports_running", "Exports being answered.")
     package let exportedEvents = CounterMetric("analytics_exported_events_total", "Events written to exports.")

@@ -8,12 +8,12 @@ struct Health: AsyncParsableCommand {
         abstract: "Ask a running service whether it is ready; ends with 1 when it is not.",
         discussion: "For container health checks: the image holds no curl.")
 
-    @Option(help: "The service's address; by default this machine at PORT.")
+    @Option(help: "The service's address; by default this machine at OPERATIONS_PORT, or PORT where that is not set.")
     var url: String?
 
     func run() async throws {
         let settings = try await CommandSettings.read()
-        let base = url ?? "http://127.0.0.1:\(settings.server.port)"
+        let base = url ?? "http://127.0.0.1:\(settings.server.operations?.port ?? settings.server.port)"
         do {
             let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: base + "/health/ready"), timeout: .seconds(5))
             print(String(buffer: try await response.body.collect(upTo: 64 * 1024)))

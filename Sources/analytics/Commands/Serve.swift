@@ -31,13 +31,15 @@ struct Serve: AsyncParsableCommand {
         // A peer that goes away in the middle of a write is an error of that write, and no reason to die: hiredis and librabbitmq write
         // without MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)
+        let descriptors = DescriptorLimit.raise()
 
         let countries = try Self.countries(settings.server.geoIPDatabase)
         let backends = try await Backends.open(settings, role, logger: logger)
         logger.notice(
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
-        let service = ServiceAssembly(settings: settings, backends: backends, metrics: metrics, countries: countries, logger: logger)
+        let service = ServiceAssembly(
+            settings: settings, backends: backends, metrics: metrics, countries: countries, descriptors: descriptors, logger: logger)
         try await service.run(role)
         logger.notice("Stopped")
     }

@@ -14,6 +14,8 @@ struct ServiceAssembly: Sendable {
     var metrics: (@Sendable () -> [UInt8])?
     /// `GEOIP_DATABASE`, where it is set.
     var countries: (any CountryDatabase)?
+    /// That this process may have open.
+    var descriptors: Int
     var logger: Logger
 
     func run(_ role: Serve.Role) async throws {
@@ -102,24 +104,40 @@ struct ServiceAssembly: Sendable {
                         metrics: metrics)
                 }
             } ?? APIServices(readiness: readiness, metrics: metrics)
+        let connections = DescriptorLimit.connections(of: descriptors)
+        if connections < DescriptorLimit.mostConnections {
+            logger.warning(
+                "Fewer connections than usual, for want of descriptors (RLIMIT_NOFILE)",
+                metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
+        }
         let apiSettings = APISettings(
             host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
             maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
             maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
+            maximumConnections: connections, maximumLiveReaders: min(2_000, connections / 2),
             serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
             countryHeader: settings.server.countryHeader, countries: countries)
         let memory = MemoryLimits(apiSettings)
-        let api = makeApplication(services: services, settings: apiSettings, memory: memory, logger: logger)
-        let keepers: [any Service] = engine.map { [LiveMinuteKeeper(engine: $0, clock: .system)] } ?? []
+        var started: [any Service] = engine.map { [LiveMinuteKeeper(engine: $0, clock: .system)] } ?? []
+        if let (host, port) = settings.server.operations {
+            var operations = apiSettings
+            (operations.host, operations.port, operations.maximumConnections) = (host, port, 64)
+            started.append(makeApplication(services: services, part: .operations, settings: operations, logger: logger))
+        }
+        // A processor serves nothing but these.
+        if settings.server.operations == nil || backends.questions != nil {
+            let part: APIPart = settings.server.operations == nil ? .all : .events
+            started.append(makeApplication(services: services, part: part, settings: apiSettings, memory: memory, logger: logger))
+        }
         guard let port = settings.server.grpcPort,
             let desk = ServiceDesk(services: services, settings: apiSettings, memory: memory, logger: logger)
-        else { return keepers + [api] }
+        else { return started }
         let grpc = GRPCServerService(
             desk: desk,
             settings: GRPCServerService.Settings(
                 host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024)),
             logger: logger)
-        return keepers + [api, grpc]
+        return started + [grpc]
     }
 
     private struct StorePreparation: Service {

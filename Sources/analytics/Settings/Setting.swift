@@ -43,7 +43,7 @@ extension Setting<Int> {
 
 extension Setting<Int?> {
     /// Where the service has to know whether it is set.
-    static func optionalInteger(_ name: String, documented: String, in range: ClosedRange<Int>) -> Self {
+    static func optionalInteger(_ name: String, documented: String? = nil, in range: ClosedRange<Int>) -> Self {
         Self(name, nil, documented: documented, allowed: integerRange(range)) { text in
             guard let value = Int(text), range.contains(value) else { return Int??.none }
             return value

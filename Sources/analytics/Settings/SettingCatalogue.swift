@@ -7,10 +7,9 @@ enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
     /// While no key is configured, all who reach the port can send, read and erase: so it is loopback unless it is set.
     static let host = Setting.text("HOST", default: "127.0.0.1")
-    static let grpcPort = Setting<Int?>("GRPC_PORT", nil, documented: nil, allowed: "an integer from 0 to 65535") { text in
-        guard let port = Int(text), (0...65_535).contains(port) else { return Int??.none }
-        return port
-    }
+    static let grpcPort = Setting.optionalInteger("GRPC_PORT", in: 0...65_535)
+    static let operationsHost = Setting.optionalText("OPERATIONS_HOST")
+    static let operationsPort = Setting.optionalInteger("OPERATIONS_PORT", in: 0...65_535)
     static let environment = Setting.optionalText("APP_ENV", documented: "development")
     static let nodeEnvironment = Setting.optionalText("NODE_ENV")
     static let logLevel = Setting(
@@ -51,7 +50,8 @@ enum SettingCatalogue {
     static let prefetch = Setting.integer("PREFETCH", default: 500, in: 1...65_535)
 
     static let all: [any SettingDescription] = [
-        port, host, grpcPort, environment, nodeEnvironment, logLevel, metrics, trustProxy, countryHeader, geoIPDatabase, dataDirectory,
+        port, host, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment, logLevel, metrics, trustProxy, countryHeader,
+        geoIPDatabase, dataDirectory,
         mongoURI,
         rabbitURL, redisHost, redisPort,
         redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,

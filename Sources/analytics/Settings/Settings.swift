@@ -39,6 +39,8 @@ struct ServerSettings: Sendable {
     var port: Int
     /// Of gRPC, where it is served.
     var grpcPort: Int?
+    /// Where health and metrics are served, where they have a listener of their own.
+    var operations: (host: String, port: Int)?
     var maximumBodyBytes: Int
     var isMetricsEnabled: Bool
     var trustProxy: Bool
@@ -51,6 +53,11 @@ struct ServerSettings: Sendable {
         host = try reader.value(SettingCatalogue.host)
         port = try reader.value(SettingCatalogue.port)
         grpcPort = try reader.value(SettingCatalogue.grpcPort)
+        let operationsHost = try reader.value(SettingCatalogue.operationsHost)
+        operations = try reader.value(SettingCatalogue.operationsPort).map { [host] in (operationsHost ?? host, $0) }
+        guard operationsHost == nil || operations != nil else {
+            throw SettingsError("OPERATIONS_HOST needs OPERATIONS_PORT: without it health and metrics are served with the rest")
+        }
         maximumBodyBytes = try reader.value(SettingCatalogue.bodyBytes)
         isMetricsEnabled = try reader.value(SettingCatalogue.metrics)
         trustProxy = try reader.value(SettingCatalogue.trustProxy)

@@ -1,0 +1,31 @@
+internal import AnalyticsCore
+internal import NIOCore
+
+/// The connection that a request came by.
+struct ClientConnection: Sendable {
+    private let channel: any Channel
+
+    init(_ channel: any Channel) {
+        self.channel = channel
+    }
+
+    /// The client at its other end: it has gone when it closes it.
+    var asker: Asker {
+        Asker { [self] in
+            let (closing, isClosing) = AsyncStream<Void>.makeStream()
+            tell { $0.whenHungUp { isClosing.finish() } }
+            for await _ in closing {}
+        }
+    }
+
+    /// Says `100 Continue` to a client that waits for it before it sends the body.
+    func expectsBody() {
+        tell { $0.expectsBody() }
+    }
+
+    private func tell(_ body: @escaping @Sendable (ConnectionTimeoutHandler) -> Void) {
+        channel.eventLoop.execute { [channel] in
+            if let handler = try? channel.pipeline.syncOperations.handler(type: ConnectionTimeoutHandler.self) { body(handler) }
+        }
+    }
+}
