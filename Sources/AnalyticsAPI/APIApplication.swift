@@ -23,9 +23,10 @@ func makeRouter(
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
     router.add(middleware: ProblemMiddleware(routes: table))
+    let admission = Admission(authenticator: services.authenticator, sites: SiteRule(settings))
     for route in table.routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
-            try await route.respond(to: request, context, admittedBy: services.authenticator)
+            return try await route.respond(to: request, context, admittedBy: admission)
         }
     }
     return router

@@ -5,6 +5,8 @@ public struct APISettings: Sendable {
     public var host: String
     /// 0 takes any free port.
     public var port: Int
+    /// Names under which proxies and other machines ask for the service, without ports. Its own and loopback's are known.
+    public var allowedHosts: [String]
     /// Bytes of a request's body, counted after decompression.
     public var maximumBodyBytes: Int
     /// Bytes of all bodies in memory at a time, and of the answers to them; what does not fit is answered 503. What is made of a body takes
@@ -35,7 +37,7 @@ public struct APISettings: Sendable {
     public var countries: (any CountryDatabase)?
 
     public init(
-        host: String = "127.0.0.1", port: Int = 4000, maximumBodyBytes: Int = 20 * 1024 * 1024,
+        host: String = "127.0.0.1", port: Int = 4000, allowedHosts: [String] = [], maximumBodyBytes: Int = 20 * 1024 * 1024,
         maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumBodyBytesPerPeer: Int? = nil,
         maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
         maximumExports: Int = 2, maximumConnections: Int = 4096, maximumLiveReaders: Int = 2_000,
@@ -45,6 +47,7 @@ public struct APISettings: Sendable {
     ) {
         self.host = host
         self.port = port
+        self.allowedHosts = allowedHosts
         self.maximumBodyBytes = maximumBodyBytes
         self.maximumBodyBytesInMemory = maximumBodyBytesInMemory
         self.maximumBodyBytesPerPeer = maximumBodyBytesPerPeer

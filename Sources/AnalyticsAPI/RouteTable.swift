@@ -11,6 +11,7 @@ struct Route: Sendable {
 
     private enum Handler: Sendable {
         case open(@Sendable (Request, APIRequestContext) async throws -> Response)
+        case ownSite(@Sendable (Request, APIRequestContext) async throws -> Response)
         case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
     }
 
@@ -24,6 +25,16 @@ struct Route: Sendable {
         self.handler = .open(handler)
     }
 
+    /// One that everybody may use but pages of other sites.
+    init(
+        ownSite method: HTTPRequest.Method, _ path: String,
+        _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.handler = .ownSite(handler)
+    }
+
     /// One for principals with this scope. The handler has the project from nowhere else.
     init(
         _ method: HTTPRequest.Method, _ path: String, _ scope: Scope,
@@ -35,26 +46,29 @@ struct Route: Sendable {
     }
 
     /// Admits the caller, then handles the request. Nothing of the body is read before.
-    func respond(
-        to request: Request, _ context: APIRequestContext, admittedBy authenticator: any Authenticator
-    ) async throws -> Response {
+    func respond(to request: Request, _ context: APIRequestContext, admittedBy admission: Admission) async throws -> Response {
         switch handler {
         case .open(let handle): return try await handle(request, context)
+        case .ownSite(let handle):
+            try admission.sites.check(request)
+            return try await handle(request, context)
         case .scoped(let scope, let handle):
-            let principal = try await authenticator.principal(of: request, with: scope)
-            guard scope != .admin || Self.isOfNoOtherSite(request) else {
-                throw Problem(.insufficientScope, "Pages of other sites may not do this: 'Origin' does not name this service.")
-                    .closingConnection()
-            }
-            return try await handle(request, context, principal)
+            return try await handle(request, context, try await admission.principal(of: request, with: scope))
         }
     }
+}
 
-    /// Browsers say from which page a request that changes something comes (Fetch, 3.2). Who may reach the service need not be who wrote that
-    /// page.
-    private static func isOfNoOtherSite(_ request: Request) -> Bool {
-        guard let origin = request.headers[.origin] else { return true }
-        return ["http://", "https://"].contains { origin.equalsUTF8($0 + (request.head.authority ?? "")) }
+/// Decides about a request before anything of its body is read.
+struct Admission: Sendable {
+    let authenticator: any Authenticator
+    let sites: SiteRule
+
+    /// Pages of other sites have no key. What an administrator may do is not theirs either, should a browser send his key by itself.
+    func principal(of request: Request, with scope: Scope) async throws -> Principal {
+        if !authenticator.asksForKey { try sites.check(request) }
+        let principal = try await authenticator.principal(of: request, with: scope)
+        if scope == .admin { try sites.checkOrigin(of: request) }
+        return principal
     }
 }
 

@@ -77,7 +77,7 @@ struct ErasureRouteTests {
         try await service.run { client in
             for origin in ["https://example.com", "null", "http://localhost.example.com"] {
                 let refused = try await client.post("/api/v1/erasures?userId=a", "", [.origin: origin])
-                #expect(refused.status == .forbidden && refused.code == "insufficient_scope", "\(refused.text)")
+                #expect(refused.status == .forbidden && refused.code == "origin_not_allowed", "\(refused.text)")
             }
             #expect(try await client.post("/api/v1/erasures?userId=a", "").status == .accepted)
         }

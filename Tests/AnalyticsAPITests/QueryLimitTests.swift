@@ -40,7 +40,7 @@ struct QueryLimitTests {
         let listings = EndlessListings(of: service.store)
         try await service.run(.live) { client in
             var asker: UnreadConnection? = try UnreadConnection(port: try #require(client.port))
-            try await asker?.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await asker?.send("GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n")
             try await eventually("the listing begins") { listings.begun == 1 }
             asker = nil
             try await eventually("the listing ends") { listings.cancelled == 1 }

@@ -17,7 +17,7 @@ struct TestService {
     let store = MemoryStore()
     var limits = EventLimits()
     var queries = QueryGate.Limits()
-    var settings = APISettings()
+    var settings = APISettings(allowedHosts: ["x"])
     var readiness = Readiness([.init(name: "broker"), .init(name: "store"), .init(name: "cache", isRequired: false)])
     var authenticator: any Authenticator = AnonymousAccess()
     var visitors: VisitorIdentifier?

@@ -53,11 +53,13 @@ struct SettingCatalogueTests {
         #expect(
             values["PORT"] == " \"\(SettingCatalogue.port.standard)\""
                 && values["REDIS_PORT"] == " \"\(SettingCatalogue.redisPort.standard)\"")
+        #expect(values["ALLOWED_HOSTS"] == " api,processor${ALLOWED_HOSTS:+,${ALLOWED_HOSTS}}", "the names that others in the file ask by")
         #expect(values["APP_ENV"] == " ${APP_ENV:-\(SettingCatalogue.environment.documentedDefault ?? "")}")
         let fixed = Set(values.filter { !$0.value.isEmpty }.keys)
         #expect(
             fixed == [
-                "HOST", "PORT", "OPERATIONS_PORT", "APP_ENV", "MONGODB_URI", "RABBITMQ_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD",
+                "HOST", "PORT", "ALLOWED_HOSTS", "OPERATIONS_PORT", "APP_ENV", "MONGODB_URI", "RABBITMQ_URL", "REDIS_HOST", "REDIS_PORT",
+                "REDIS_PASSWORD",
             ],
             "the others are passed as they are")
     }
@@ -94,6 +96,12 @@ struct SettingTests {
     @Test(arguments: ["", "a b", "a:", "é"])
     func aHeaderHasAName(text: String) {
         #expect(isRefused(SettingCatalogue.countryHeader, text) && !isRefused(SettingCatalogue.countryHeader, "CF-IPCountry"))
+    }
+
+    @Test(arguments: ["a,", ",", "a:80", "http://a", "a/b", "é", "*", String(repeating: "a", count: 254)])
+    func aHostHasANameWithoutAPort(text: String) {
+        #expect(isRefused(SettingCatalogue.allowedHosts, text))
+        #expect(SettingCatalogue.allowedHosts.parse("a.example.com, API,b_1") == ["a.example.com", "API", "b_1"])
     }
 
     @Test(arguments: ["-1", "1.5", "x", " 1", "36501"])

@@ -18,12 +18,12 @@ struct AnswerMemoryTests {
         // 7 MB of answer each, of which nothing is accepted.
         let field = String(repeating: #"\u0001"#, count: 600)
         let body = "[" + Array(repeating: #"{"\#(field)":1}"#, count: 1_000).joined(separator: ",") + "]"
-        let post = "POST /api/v1/events/batch HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body
+        let post = "POST /api/v1/events/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body
         var unread: [UnreadConnection] = []
         for index in 0..<300 {
             let connection = try UnreadConnection(port: service.port)
             // One whose body finds no room is closed while it sends.
-            try? await connection.send(index.isMultiple(of: 3) ? post : "GET /api/v1/events?limit=40 HTTP/1.1\r\nHost: x\r\n\r\n")
+            try? await connection.send(index.isMultiple(of: 3) ? post : "GET /api/v1/events?limit=40 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             unread.append(connection)
             guard index.isMultiple(of: 20) else { continue }
             #expect(try await service.get("/health/live").status == 200)

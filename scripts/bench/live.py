@@ -58,7 +58,7 @@ class Reader:
 
     async def run(self, port):
         stream, self.writer = await asyncio.open_connection("127.0.0.1", port)
-        self.writer.write(b"GET /api/v1/live HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n")
+        self.writer.write(b"GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n")
         while data := await stream.read(1 << 16):
             self.bytes += len(data)
             self.rest += data

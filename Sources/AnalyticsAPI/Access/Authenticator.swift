@@ -5,9 +5,14 @@ public import Hummingbird
 public protocol Authenticator: Sendable {
     /// Asked before anything of the body is read. Throws what the caller is answered: 401 where nobody is known.
     func principal(of request: Request) async throws -> Principal
+
+    /// Whether nobody is let in without a key. Else pages of other sites are kept out by their `Host` and `Origin`.
+    var asksForKey: Bool { get }
 }
 
 extension Authenticator {
+    public var asksForKey: Bool { false }
+
     /// The same for what needs a scope.
     func principal(of request: Request, with scope: Scope) async throws -> Principal {
         let principal = try await principal(of: request)

@@ -17,6 +17,8 @@ enum ProblemCode: String, CaseIterable {
     case bodyTimeout = "body_timeout"
     case malformedRequest = "malformed_request"
     case insufficientScope = "insufficient_scope"
+    case hostNotAllowed = "host_not_allowed"
+    case originNotAllowed = "origin_not_allowed"
     case notFound = "not_found"
     case eventNotFound = "event_not_found"
     case userNotFound = "user_not_found"
@@ -42,7 +44,7 @@ enum ProblemCode: String, CaseIterable {
             .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
         case .bodyTimeout: .requestTimeout
-        case .insufficientScope: .forbidden
+        case .insufficientScope, .hostNotAllowed, .originNotAllowed: .forbidden
         case .notFound, .eventNotFound, .userNotFound, .erasureNotFound: .notFound
         case .tooManyErasures: .unprocessableContent
         case .methodNotAllowed: .methodNotAllowed
@@ -72,6 +74,8 @@ enum ProblemCode: String, CaseIterable {
         case .bodyTimeout: "The body took too long"
         case .malformedRequest: "The request is not valid HTTP"
         case .insufficientScope: "The key may not do this"
+        case .hostNotAllowed: "The service is not known by this name"
+        case .originNotAllowed: "Pages of other sites may not do this"
         case .notFound: "There is nothing here"
         case .eventNotFound: "There is no such event"
         case .userNotFound: "There is no such user"

@@ -111,7 +111,8 @@ struct ServiceAssembly: Sendable {
                 metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
         }
         let apiSettings = APISettings(
-            host: settings.server.host, port: settings.server.port, maximumBodyBytes: settings.server.maximumBodyBytes,
+            host: settings.server.host, port: settings.server.port, allowedHosts: settings.server.allowedHosts,
+            maximumBodyBytes: settings.server.maximumBodyBytes,
             maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
             maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
             maximumConnections: connections, maximumLiveReaders: min(2_000, connections / 2),

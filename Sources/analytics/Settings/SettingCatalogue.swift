@@ -7,6 +7,12 @@ enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
     /// While no key is configured, all who reach the port can send, read and erase: so it is loopback unless it is set.
     static let host = Setting.text("HOST", default: "127.0.0.1")
+    static let allowedHosts = Setting<[String]>(
+        "ALLOWED_HOSTS", [], documented: nil, allowed: "host names without ports, separated by commas"
+    ) { text in
+        let names = text.splitUTF8(",", omittingEmptySubsequences: false).map { $0.removingUTF8(" ") }
+        return names.allSatisfy(isHostName) ? names : nil
+    }
     static let grpcPort = Setting.optionalInteger("GRPC_PORT", in: 0...65_535)
     static let operationsHost = Setting.optionalText("OPERATIONS_HOST")
     static let operationsPort = Setting.optionalInteger("OPERATIONS_PORT", in: 0...65_535)
@@ -50,11 +56,19 @@ enum SettingCatalogue {
     static let prefetch = Setting.integer("PREFETCH", default: 500, in: 1...65_535)
 
     static let all: [any SettingDescription] = [
-        port, host, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment, logLevel, metrics, trustProxy, countryHeader,
+        port, host, allowedHosts, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment, logLevel, metrics, trustProxy,
+        countryHeader,
         geoIPDatabase, dataDirectory,
         mongoURI,
         rabbitURL, redisHost, redisPort,
         redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
         exportConcurrency, answerMemory, flushEvents, flushInterval, prefetch,
     ]
+
+    private static func isHostName(_ name: String) -> Bool {
+        (1...253).contains(name.utf8.count)
+            && name.lowercasedASCII().utf8.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || ".-_".utf8.contains($0)
+            }
+    }
 }

@@ -37,6 +37,7 @@ struct Settings: Sendable {
 struct ServerSettings: Sendable {
     var host: String
     var port: Int
+    var allowedHosts: [String]
     /// Of gRPC, where it is served.
     var grpcPort: Int?
     /// Where health and metrics are served, where they have a listener of their own.
@@ -52,6 +53,7 @@ struct ServerSettings: Sendable {
     init(_ reader: SettingsReader) throws {
         host = try reader.value(SettingCatalogue.host)
         port = try reader.value(SettingCatalogue.port)
+        allowedHosts = try reader.value(SettingCatalogue.allowedHosts)
         grpcPort = try reader.value(SettingCatalogue.grpcPort)
         let operationsHost = try reader.value(SettingCatalogue.operationsHost)
         operations = try reader.value(SettingCatalogue.operationsPort).map { [host] in (operationsHost ?? host, $0) }
