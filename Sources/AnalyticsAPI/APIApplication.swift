@@ -26,6 +26,8 @@ func makeRouter(
     let admission = Admission(authenticator: services.authenticator, sites: SiteRule(settings))
     for route in table.routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
+            // The router takes `//metrics` and `/metrics/` for `/metrics`. What stands before it may not, and rules for a path go by its bytes.
+            guard RouteTable.isPlain(request.uri.path) else { throw HTTPError(.notFound) }
             return try await route.respond(to: request, context, admittedBy: admission)
         }
     }
@@ -58,7 +60,7 @@ public func makeApplication(
     let room = ConnectionRoom(limit: settings.maximumConnections)
     let timeouts = settings.timeouts
     let http1 = HTTP1Channel.Configuration(
-        additionalChannelHandlers: [ConnectionTimeoutHandler(limits: timeouts, room: room)],
+        additionalChannelHandlers: [RequestRulesInstaller(), ConnectionTimeoutHandler(limits: timeouts, room: room)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
     return Application(
         router: makeRouter(

@@ -78,10 +78,21 @@ struct RouteTable: Sendable {
 
     /// What can be done at a path; `nil` when nothing is there.
     func methods(at path: String) -> [HTTPRequest.Method]? {
+        guard Self.isPlain(path) else { return nil }
         let segments = path.splitUTF8("/")
         guard let match = routes.first(where: { Self.matches($0.path.splitUTF8("/"), segments) }) else { return nil }
         let methods = routes.filter { $0.path.equalsUTF8(match.path) }.map(\.method)
         return methods + (methods.contains(.get) ? [.head] : []) + [.options]
+    }
+
+    /// No segment is empty.
+    static func isPlain(_ path: String) -> Bool {
+        var last = UInt8(ascii: "x")
+        for byte in path.utf8 {
+            if byte == UInt8(ascii: "/"), last == byte { return false }
+            last = byte
+        }
+        return last != UInt8(ascii: "/")
     }
 
     private static func matches(_ pattern: [Substring], _ segments: [Substring]) -> Bool {

@@ -10,7 +10,12 @@ import Testing
 @testable import AnalyticsCore
 
 @Suite struct RoutingTests {
-    @Test(arguments: ["/", "/api", "/api/v1", "/api/v2/events", "/api/v1/events/a/b", "/favicon.ico", "/API/v1/events", "/%2e%2e/x"])
+    @Test(arguments: [
+        "/", "/api", "/api/v1", "/api/v2/events", "/api/v1/events/a/b", "/favicon.ico", "/API/v1/events", "/%2e%2e/x", "//metrics",
+        "/metrics/",
+        "/metrics//", "//health/live", "/api//v1/events", "/api/v1/events/", "/api/v1/events//a", "/api/v1/events/a/", "/%6detrics",
+        "/./metrics",
+    ])
     func `an unknown path is answered 404`(uri: String) async throws {
         try await TestService().run { client in
             for method in [HTTPRequest.Method.get, .post, .delete, .options] {

@@ -95,5 +95,9 @@ extension Problem {
         .headersTooLarge, "The request line and headers are larger than this service reads; send less of them."
     ).closingConnection()
 
-    static let malformedRequest = Problem(.malformedRequest, "The request cannot be read as HTTP/1.1.").closingConnection()
+    static let malformedRequest = Problem(
+        .malformedRequest,
+        "The request cannot be read as HTTP/1.1: it needs a request line, one Host, and a body of one Content-Length or in chunks, without other "
+            + "codings."
+    ).closingConnection()
 }

@@ -3,11 +3,12 @@ internal import HTTPTypes
 
 /// A CloudEvent's attributes from headers (CloudEvents HTTP binding 1.0.2, section 3.1.3).
 enum CloudEventHeaders {
-    /// Names without `ce-`, in lower case; `nil` when there is none, and so no CloudEvent in binary mode.
-    static func attributes(_ headers: HTTPFields) -> [String: String]? {
+    /// Names without `ce-`, in lower case; `nil` when there is none, and so no CloudEvent in binary mode. An attribute that stands twice has no value.
+    static func attributes(_ headers: HTTPFields) throws(Problem) -> [String: String]? {
         var attributes: [String: String] = [:]
         for field in headers where field.name.canonicalName.starts(withUTF8: "ce-") {
-            attributes[field.name.canonicalName.trimmingUTF8(first: 3)] = decode(field.value)
+            let value = attributes.updateValue(decode(field.value), forKey: field.name.canonicalName.trimmingUTF8(first: 3))
+            guard value == nil else { throw .repeatedHeader(field.name) }
         }
         return attributes.isEmpty ? nil : attributes
     }

@@ -38,7 +38,7 @@ struct CollectRoutes: Sendable {
     private func submit(
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
-        let idempotencyKey = try IdempotencyKey.checked(request.headers[.idempotencyKey])
+        let idempotencyKey = try IdempotencyKey.checked(request.headers.single(.idempotencyKey))
         let (origin, address) = body.clientAddress.origin(peer: context.peerAddress, headers: request.headers)
         let lease = body.budget.lease(for: Peer(address))
         let bytes = try await body.read(request, lease, from: context.connection)
@@ -73,4 +73,19 @@ enum IdempotencyKey {
 
 extension HTTPField.Name {
     static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
+}
+
+extension HTTPFields {
+    /// A header that may stand once. `nil` where it is not there.
+    func single(_ name: HTTPField.Name) throws(Problem) -> String? {
+        let values = self[values: name]
+        guard values.count <= 1 else { throw .repeatedHeader(name) }
+        return values.first
+    }
+}
+
+extension Problem {
+    static func repeatedHeader(_ name: HTTPField.Name) -> Problem {
+        Problem(.invalidHeader, "\(name.rawName.clipped) may stand once in a request.") { $0.member("header", name.rawName.clipped) }
+    }
 }

@@ -89,14 +89,14 @@ extension IntakeRoute {
     /// A CloudEvent in binary mode: only headers tell it.
     @Sendable
     private static func takeBinary(_ head: IntakeHead) throws -> (any IntakeFormat)? {
-        guard let attributes = CloudEventHeaders.attributes(head.headers) else { return nil }
+        guard let attributes = try CloudEventHeaders.attributes(head.headers) else { return nil }
         return CloudEventsFormat.binary(attributes: attributes, contentType: head.headers[.contentType])
     }
 
     @Sendable
     private static func refuseBinary(_ head: IntakeHead) throws -> (any IntakeFormat)? {
         let isBatch = head.mediaType?.ends(withUTF8: "batch+json") == true
-        guard isBatch || CloudEventHeaders.attributes(head.headers) == nil else { throw onlySingle }
+        guard try isBatch || CloudEventHeaders.attributes(head.headers) == nil else { throw onlySingle }
         return nil
     }
 
