@@ -279,6 +279,7 @@ let package = Package(
             dependencies: [
                 "AnalyticsCore", "AnalyticsGeoIP", "analytics", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),

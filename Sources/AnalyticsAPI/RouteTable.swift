@@ -15,7 +15,7 @@ struct Route: Sendable {
         case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
     }
 
-    /// One that everybody may use.
+    /// One that everybody may use, pages of other sites included: it tells nothing of events.
     init(
         open method: HTTPRequest.Method, _ path: String,
         _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response

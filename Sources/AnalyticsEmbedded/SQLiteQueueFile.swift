@@ -36,6 +36,7 @@ struct SQLiteQueueFile: Sendable {
                     """)
         }
         configuration.journalMode = .wal
+        PrivateFile.prepare(path)
         let file = SQLiteQueueFile(database: try DatabaseQueue(path: path, configuration: configuration))
         return (file, try file.prepare())
     }

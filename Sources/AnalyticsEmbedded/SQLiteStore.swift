@@ -20,6 +20,7 @@ public final class SQLiteStore: Store {
         do {
             let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            PrivateFile.prepare(path)
             pool = try DatabasePool(path: path, configuration: Self.configuration)
             // GRDB opens in WAL mode with synchronous = NORMAL, where a power failure may undo the last commits
             // (https://www.sqlite.org/pragma.html#pragma_synchronous). What was acknowledged must stay: FULL syncs each commit.

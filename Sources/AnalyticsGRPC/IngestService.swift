@@ -67,7 +67,7 @@ struct IngestService: Analytics_Ingest.ServiceProtocol {
         }
         results += result.unconfirmed.map { event in
             var message = Analytics_SendResult(event.index, event.id, .unconfirmed)
-            message.message = (result.unconfirmedReason ?? "the broker has not confirmed it").clipped
+            message.message = "the broker is down, full, or has not confirmed in time"
             return message
         }
         if accepted { results += result.accepted.map { Analytics_SendResult($0.index, $0.id, .accepted) } }

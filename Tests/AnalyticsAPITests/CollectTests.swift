@@ -164,6 +164,7 @@ import Testing
                 #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "broker_unavailable")
                 #expect(response.headers[.retryAfter] == "1")
                 #expect(response.json["id"] as? String == "a")
+                #expect(!response.text.contains(FakePublisher.reason), "the log has it")
             }
         }
     }
@@ -177,7 +178,7 @@ import Testing
             let response = try await client.post("/api/v1/events/batch", body, [.contentType: "application/x-ndjson"])
             #expect(response.status == .serviceUnavailable && response.isProblem && response.code == "broker_unavailable")
             #expect(response.headers[.retryAfter] == "1")
-            #expect(response.json["accepted"] as? Int == 100)
+            #expect(response.json["accepted"] as? Int == 100 && !response.text.contains(FakePublisher.reason))
             #expect((response.json["rejected"] as? [[String: Any]])?.map { $0["index"] as? Int } == [150])
             let retry = try #require(response.json["retry"] as? [[String: Any]])
             #expect(retry.map { $0["index"] as? Int } == (100..<150).map { $0 })

@@ -15,6 +15,8 @@ final class FakePublisher: EventPublisher {
         var gate: AsyncStream<Void>?
     }
 
+    static let reason = "connecting to mq3.internal:5672: refused"
+
     let state = Mutex(State())
 
     func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
@@ -29,7 +31,7 @@ final class FakePublisher: EventPublisher {
         } catch {
             Issue.record(error)
         }
-        return messages.indices.map { $0 < confirmed.count ? .confirmed : .unconfirmed("no route to the broker") }
+        return messages.indices.map { $0 < confirmed.count ? .confirmed : .unconfirmed(Self.reason) }
     }
 
     /// The events of what was confirmed.

@@ -101,7 +101,7 @@ import Testing
         broker.faults.down([.publish])
         let answer = try await send([Self.event("a"), Self.event("b") { $0.source = "" }])
         #expect(answer.accepted == 0 && answer.results.map(\.status) == [.unconfirmed, .rejected])
-        #expect(answer.results[0].id == "a" && answer.results[0].message == "down")
+        #expect(answer.results[0].id == "a" && answer.results[0].message == "the broker is down, full, or has not confirmed in time")
     }
 
     @Test func `a stream is read batch by batch, and ends where one is not confirmed`() async throws {

@@ -26,6 +26,37 @@ struct StoreSQLite {
         }
     }
 
+    @Test("only the user who runs the service can read the files, and those that an earlier version has left")
+    func rights() async throws {
+        try await withPath { path async throws in
+            let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+            func rights() throws -> [String: Int] {
+                try FileManager.default.contentsOfDirectory(atPath: folder.path).reduce(into: [:]) { rights, name in
+                    let file = folder.appendingPathComponent(name).path
+                    rights[name] = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
+                }
+            }
+            func check(_ names: [String]) throws {
+                let rights = try rights()
+                #expect(rights.keys.sorted() == names && rights.values.allSatisfy { $0 == 0o600 }, "\(rights)")
+            }
+            let store = try SQLiteStore(path: path, logger: quiet)
+            try await store.prepare()
+            let queue = try SQLiteQueue(path: path + ".queue", logger: quiet)
+            let names = ["", "-shm", "-wal", ".queue", ".queue-shm", ".queue-wal"].map { "events.sqlite" + $0 }
+            try check(names)
+            await queue.shutdown()
+            for name in try rights().keys {
+                let file = folder.appendingPathComponent(name).path
+                try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
+            }
+            let again = try (SQLiteStore(path: path, logger: quiet), SQLiteQueue(path: path + ".queue", logger: quiet))
+            try check(names)
+            await again.1.shutdown()
+            withExtendedLifetime((store, again.0)) {}
+        }
+    }
+
     @Test("an event that breaks a constraint is refused alone")
     func refusedAlone() async throws {
         try await withPath { path async throws in

@@ -147,6 +147,7 @@ package struct ServiceDesk: Sendable {
                 project: principal.project, format: format, body: text,
                 idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address)
             var result = try await events.collector.submit(request)
+            result.logUnconfirmed(to: logger)
             CollectResponse.fit(&result, into: lease)
             return (result, lease)
         }

@@ -150,3 +150,11 @@ struct ProblemMiddleware: RouterMiddleware {
         return problem.response()
     }
 }
+
+extension SubmissionResult {
+    /// The broker's reason, which callers are not told.
+    func logUnconfirmed(to logger: Logger) {
+        guard let reason = unconfirmedReason else { return }
+        logger.warning("The broker did not confirm a request", metadata: ["error": "\(reason)"])
+    }
+}

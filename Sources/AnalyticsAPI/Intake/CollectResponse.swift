@@ -48,8 +48,8 @@ enum CollectResponse {
         return Problem(.eventsRejected, detail, holding: lease, [.once { $0.member("accepted", 0) }] + list(result.rejected))
     }
 
-    static func unconfirmed(_ event: AcceptedEvent, reason: String?) -> Problem {
-        Problem(.brokerUnavailable, "The event is not accepted: \(why(reason)). Send it again with this id; that is safe.") {
+    static func unconfirmed(_ event: AcceptedEvent) -> Problem {
+        Problem(.brokerUnavailable, "The event is not accepted: \(whyUnconfirmed). Send it again with this id; that is safe.") {
             $0.member("id", event.id)
         }
     }
@@ -58,7 +58,7 @@ enum CollectResponse {
     static func unconfirmed(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem {
         let accepted = Int64(result.accepted.count)
         let detail =
-            "\(result.accepted.count) events are accepted, \(result.unconfirmed.count) are not: \(why(result.unconfirmedReason)). "
+            "\(result.accepted.count) events are accepted, \(result.unconfirmed.count) are not: \(whyUnconfirmed). "
             + "Send those under 'retry' again, with these ids; sending the whole batch again is as safe where its events have ids."
         let retry = JSONPart.list("retry", of: result.unconfirmed) { event, writer in
             writer.beginObject()
@@ -84,7 +84,8 @@ enum CollectResponse {
             }
     }
 
-    private static func why(_ reason: String?) -> String { (reason ?? "the broker has not confirmed it").clipped }
+    /// The broker's own reason names hosts and ports: it is for the log.
+    private static let whyUnconfirmed = "the broker is down, full, or has not confirmed in time"
 }
 
 extension JSONWriter {

@@ -46,6 +46,7 @@ struct CollectRoutes: Sendable {
             project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, origin: origin,
             clientAddress: address, reportRequested: reportRequested)
         var result = try await collector.submit(submission)
+        result.logUnconfirmed(to: context.logger)
         CollectResponse.fit(&result, into: lease)
         return (result, lease)
     }

@@ -16,7 +16,7 @@ protocol IntakeResponse: Sendable {
 struct EventResponse: IntakeResponse {
     func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? {
         if let rejection = result.rejected.first.first { return Problem(rejection) }
-        return result.unconfirmed.first.map { CollectResponse.unconfirmed($0, reason: result.unconfirmedReason) }
+        return result.unconfirmed.first.map { CollectResponse.unconfirmed($0) }
     }
 
     func response(_ result: SubmissionResult, _ outcome: StorageWaiter.Outcome?, holding lease: ByteBudget.Lease) -> Response {

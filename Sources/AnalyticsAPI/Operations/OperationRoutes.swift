@@ -20,7 +20,8 @@ struct OperationRoutes: Sendable {
     private func ready(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let readiness = await readiness()
         guard readiness.isReady else {
-            throw Problem(.notReady, "A dependency is not there; 'dependencies' says which.") { $0.members(readiness) }
+            let down = readiness.dependencies.filter { $0.isRequired && $0.health != .up }.map(\.name).joined(separator: ", ")
+            throw Problem(.notReady, "Down: \(down). The service's log says why.") { $0.members(readiness) }
         }
         return .json(headers: [.cacheControl: "no-store"]) { writer in
             writer.member("status", "ready")
@@ -37,6 +38,7 @@ struct OperationRoutes: Sendable {
 }
 
 extension JSONWriter {
+    /// Not what stands against a dependency: that names hosts and ports, and everybody may ask.
     fileprivate mutating func members(_ readiness: Readiness) {
         key("dependencies")
         beginObject()
@@ -46,7 +48,6 @@ extension JSONWriter {
             member("status", dependency.health == .up ? "up" : "down")
             key("required")
             boolean(dependency.isRequired)
-            member("message", dependency.health.fault?.clipped)
             endObject()
         }
         endObject()

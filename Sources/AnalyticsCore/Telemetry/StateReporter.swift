@@ -1,19 +1,24 @@
 internal import CoreMetrics
+public import Logging
 internal import Metrics
 public import ServiceLifecycle
+internal import Synchronization
 
-/// Reads what is no event but a state (queue sizes, dependencies) into gauges, every few seconds.
+/// Reads what is no event but a state (queue sizes, dependencies) into gauges, every few seconds. Logs when a dependency goes down, with the
+/// reason, and when it is up again.
 public struct StateReporter: Service {
     private let broker: any Broker
     private let dependencies: Dependencies
+    private let log: DependencyLog
     private let elapsed: ElapsedClock
 
     private static let interval: Duration = .seconds(5)
 
-    public init(broker: any Broker, dependencies: Dependencies, elapsed: ElapsedClock = .system) {
+    public init(broker: any Broker, dependencies: Dependencies, elapsed: ElapsedClock = .system, logger: Logger) {
         self.broker = broker
         self.dependencies = dependencies
         self.elapsed = elapsed
+        log = DependencyLog(logger)
     }
 
     public func run() async throws {
@@ -28,6 +33,28 @@ public struct StateReporter: Service {
         }
         for dependency in await dependencies.check().dependencies {
             MetricCatalogue.metrics.dependencyUp.make(dependency.name).record(dependency.health == .up ? 1 : 0)
+            log.saw(dependency)
+        }
+    }
+}
+
+/// One line per change. The only place that says why a dependency is down: answers do not.
+final class DependencyLog: Sendable {
+    private let logger: Logger
+    private let down = Mutex<Set<String>>([])
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    func saw(_ dependency: Readiness.Dependency) {
+        let fault = dependency.health.fault
+        let hasChanged = down.withLock { fault == nil ? $0.remove(dependency.name) != nil : $0.insert(dependency.name).inserted }
+        guard hasChanged else { return }
+        if let fault {
+            logger.warning("Dependency down", metadata: ["dependency": "\(dependency.name)", "error": "\(fault)"])
+        } else {
+            logger.notice("Dependency up again", metadata: ["dependency": "\(dependency.name)"])
         }
     }
 }

@@ -96,7 +96,8 @@ enum DeadLetterList {
             letter.project.map { "project \($0)" }, letter.request.map { "request \($0)" },
             letter.eventIds.isEmpty ? nil : "events \(letter.eventIds.joined(separator: " "))",
         ]
-        let details = names.compactMap(\.self).map(TerminalText.printable) + ["attempts \(letter.attempts ?? 0)", "\(letter.size) bytes"]
+        let details =
+            names.compactMap(\.self).map { TerminalText.printable($0) } + ["attempts \(letter.attempts ?? 0)", "\(letter.size) bytes"]
         return "\(at.rfc3339) \(reason.rawValue): \(details.joined(separator: ", ")): \(TerminalText.printable(letter.error ?? ""))"
     }
 }

@@ -320,7 +320,7 @@ struct AnswerTable {
 
     /// Columns side by side; what would steer a terminal is escaped.
     private var aligned: String {
-        let cells = ([columns] + rows).map { $0.map(TerminalText.printable) }
+        let cells = ([columns] + rows).map { $0.map { TerminalText.printable($0) } }
         let widths = columns.indices.map { column in cells.map { $0[column].unicodeScalars.count }.max() ?? 0 }
         return cells.map { row in
             row.enumerated().map { column, cell in

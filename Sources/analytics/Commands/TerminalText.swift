@@ -1,7 +1,8 @@
 enum TerminalText {
-    /// What came from elsewhere must not steer a terminal: at most 500 characters, controls and format characters escaped.
-    static func printable(_ text: String) -> String {
-        text.unicodeScalars.prefix(500).reduce(into: "") { result, scalar in
+    /// What came from elsewhere must not steer a terminal or end a line: controls and format characters are escaped, and what is beyond `limit`
+    /// characters is left out.
+    static func printable(_ text: String, limit: Int = 500) -> String {
+        text.unicodeScalars.prefix(limit).reduce(into: "") { result, scalar in
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned:
                 result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"

@@ -3,7 +3,6 @@ internal import AnalyticsEmbedded
 internal import AnalyticsMongoDB
 internal import AnalyticsRabbitMQ
 internal import AnalyticsRedis
-internal import Foundation
 internal import Logging
 internal import ServiceLifecycle
 
@@ -122,15 +121,9 @@ struct Backends: ServiceLifecycle.Service {
         return Opened(value: MemoryCache(), name: "embedded") {}
     }
 
-    /// Made where it is not there.
     private static func dataDirectory(_ settings: Settings) throws -> String {
         let directory = settings.backends.dataDirectory
-        do {
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        } catch {
-            throw SettingsError(
-                "DATA_DIR", directory, allowed: "a folder that can be created and written to (\(error.localizedDescription))")
-        }
+        try DataDirectory.prepare(directory)
         return directory
     }
 }

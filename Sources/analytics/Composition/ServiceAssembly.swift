@@ -39,7 +39,7 @@ struct ServiceAssembly: Sendable {
             services.append(ProjectFollower(store: backends.store, horizons: horizons, visitors: visitors, logger: logger))
         }
         if role != .api { services += processing() }
-        services.append(StateReporter(broker: backends.broker, dependencies: dependencies))
+        services.append(StateReporter(broker: backends.broker, dependencies: dependencies, logger: logger))
         services += api(role, horizons, visitors, ledger)
         // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
         var configuration = ServiceGroupConfiguration(

@@ -8,7 +8,7 @@ internal import PrometheusExposition
 enum Telemetry {
     static func logger(_ settings: LoggingSettings) -> Logger {
         LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
+            var handler = OneLineLogHandler(StreamLogHandler.standardError(label: label))
             handler.logLevel = settings.level
             handler.metadata = ["env": "\(settings.environment)"]
             return handler
