@@ -411,6 +411,8 @@ import Testing
                 })
             else { return }
             await group.triggerGracefulShutdown()
+            // It comes to the export's task a moment later.
+            try? await gracefulShutdown()
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }

@@ -103,6 +103,16 @@ struct LiveChannelTests {
         #expect(await listener.seconds() == [0] + Array(61...120))
     }
 
+    /// By a minute and a half. What is told twice is told under its own number.
+    @Test func aClockThatWasSetBackIsFollowed() async {
+        var channel = LiveChannel()
+        let listener = Listener(1_000)
+        channel.join(1, listener.sink, after: nil, at: noon)
+        for second in 0...100 { Self.tell(&channel, at: second) }
+        #expect(Self.tell(&channel, at: 10) == [10] && Self.tell(&channel, at: 12) == [11, 12])
+        #expect(await listener.seconds() == Array(0...100) + [10, 11, 12])
+    }
+
     @Test func aReaderWithoutRoomIsDroppedAndTheOthersAreNot() async {
         var channel = LiveChannel()
         let (slow, quick) = (Listener(3), Listener())

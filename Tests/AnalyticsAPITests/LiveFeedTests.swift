@@ -19,9 +19,8 @@ struct LiveFeedTests {
 
     private var clock: WallClock { WallClock { [manual] in noon + manual.elapsed.now() } }
 
-    private func feed(_ limits: LiveFeed.Limits = LiveFeed.Limits()) -> LiveFeed {
-        let gate = QueryGate()
-        return LiveFeed(
+    private func feed(_ limits: LiveFeed.Limits = LiveFeed.Limits(), gate: QueryGate = QueryGate()) -> LiveFeed {
+        LiveFeed(
             reader: LiveReader(
                 engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate), reader: EventReader(store: store, gate: gate),
                 pipeline: PipelineReader(store: store, gate: gate, clock: clock)),
@@ -41,12 +40,15 @@ struct LiveFeedTests {
         return try #require(try JSONSerialization.jsonObject(with: Data(data.utf8)) as? [String: Any])
     }
 
-    private func event(_ id: String, _ type: String, at time: Timestamp, user: String? = nil, data: String = "{}") -> StoredEvent {
+    private func event(_ id: String, _ type: String, at time: Timestamp, user: String? = nil, data: String = "{}", isBot: Bool = false)
+        -> StoredEvent
+    {
         StoredEvent(
             event: Event(
                 project: "default", id: id, type: type, source: "s", timestamp: time, data: JSONText(normalised: data),
                 userId: user,
-                receivedAt: time, ingestID: "r-\(id):0"), processedAt: time, context: nil, fingerprint: 1)
+                receivedAt: time, ingestID: "r-\(id):0"), processedAt: time, context: isBot ? JSONText(normalised: #"{"bot":true}"#) : nil,
+            fingerprint: 1)
     }
 
     @Test func aSecondSaysWhatHappenedInIt() async throws {
@@ -94,6 +96,28 @@ struct LiveFeedTests {
         let users = try #require(next["users"] as? [String: Any])
         #expect(users["last5Minutes"] as? Int == 8 && users["last30Minutes"] as? Int == 8 && users["asOf"] as? String == noon.rfc3339)
         #expect(next["events"] as? Int == 1)
+    }
+
+    @Test func usersAreCountedWithoutBotsAndTheLagReachesBackADay() async throws {
+        try await store.process([
+            event("bot", "t", at: noon - .seconds(2), user: "robot", isBot: true), event("new", "t", at: noon - .seconds(300), user: "ann"),
+            event("old", "t", at: noon - .milliseconds(300_001), user: "bob"), event("first", "t", at: noon - .seconds(1_800), user: "cat"),
+            event("before", "t", at: noon - .milliseconds(1_800_001), user: "dan"), event("now", "t", at: noon, user: "eve"),
+        ])
+        var counts = PipelineCounts()
+        (counts.accepted, counts.first) = (1, noon - .seconds(7_200))
+        try await store.write([PipelineCell(project: "default", minute: noon.minute - 120, writer: "a", revision: 1, counts: counts)])
+        let feed = feed()
+        let subscription = try feed.subscribe(to: "default", after: nil)
+        defer { withExtendedLifetime(subscription) {} }
+        var chunks = subscription.chunks.makeAsyncIterator()
+        // What happened is told of bots, too.
+        #expect(try Self.json(try #require(await chunks.next()))["events"] as? Int == 1)
+        try await pass()
+        let next = try Self.json(try #require(await chunks.next()))
+        let users = try #require(next["users"] as? [String: Any])
+        #expect(users["last5Minutes"] as? Int == 1 && users["last30Minutes"] as? Int == 3 && users["asOf"] as? String == noon.rfc3339)
+        #expect(next["lagSeconds"] as? Double == 7_201)
     }
 
     @Test func allReadersOfAProjectShareOnePoll() async throws {
@@ -198,6 +222,18 @@ struct LiveFeedTests {
         #expect(events == (0..<12).map { $0 == 5 ? 1 : 0 })
     }
 
+    @Test func aLagThatIsNotAnsweredHoldsNothingUp() async throws {
+        try await store.process([event("e", "t", at: noon - .seconds(2))])
+        store.beforeRead { operation async throws(StoreError) in
+            if operation == "pipelineCells" { try? await Task.sleep(for: .seconds(600)) }
+        }
+        let feed = feed(gate: QueryGate(limits: QueryGate.Limits(timeout: .seconds(600))))
+        let subscription = try feed.subscribe(to: "default", after: nil)
+        defer { withExtendedLifetime(subscription) {} }
+        var chunks = subscription.chunks.makeAsyncIterator()
+        #expect(try Self.json(try #require(await chunks.next()))["events"] as? Int == 1)
+    }
+
     // MARK: Over HTTP
 
     private static let ask = "GET /api/v1/live HTTP/1.1\r\nHost: x\r\n"
@@ -216,8 +252,10 @@ struct LiveFeedTests {
             let id = TestService.now.milliseconds / 1_000 - 2
             let again = try await connection.exchange([Self.ask + "Last-Event-ID: \(id - 1)\r\n\r\n"], until: "\"id\":\"e\"")
             #expect(again.text.components(separatedBy: "\nevent: second").count == 2)
-            let wrong = try await connection.exchange([Self.ask + "Last-Event-ID: x\r\n\r\n"], until: "}")
-            #expect(wrong.status == 400 && wrong.text.contains("invalid_header"))
+            for wrong in ["x", "-1", "9223372036854775808"] {
+                let refused = try await connection.exchange([Self.ask + "Last-Event-ID: \(wrong)\r\n\r\n"], until: "}")
+                #expect(refused.status == 400 && refused.text.contains("invalid_header"), "\(wrong)")
+            }
             #expect(try await client.get("/api/v1/live?project=x").code == "unknown_parameter")
         }
     }

@@ -229,6 +229,8 @@ import Testing
             let response = try await client.post("/api/funnels", #"{"steps":["open","order"],\#(range),"window_seconds":604800}"#)
             #expect(
                 response.text == #"{"steps":[{"name":"open","users":3,"rate":1.0},{"name":"order","users":1,"rate":0.3333333333333333}]}"#)
+            // A week is usual.
+            #expect(try await client.post("/api/funnels", #"{"steps":["open","order"],\#(range)}"#).text == response.text)
             let narrow = try await client.post("/api/funnels", #"{"steps":["open","order"],\#(range),"window_seconds":1}"#)
             #expect(narrow.text.contains(#"{"name":"order","users":0,"rate":0.0}"#))
             let none = try await client.post("/api/funnels", #"{"steps":["none","order"]}"#)

@@ -12,49 +12,21 @@ import Testing
 
 /// The services over fakes, without a connection.
 @Suite struct GRPCServiceTests {
-    private let store = MemoryStore()
-    private let broker = MemoryBroker()
+    private let rig = GRPCRig()
+    private var store: MemoryStore { rig.store }
+    private var broker: MemoryBroker { rig.broker }
 
-    private func desk(_ queries: QueryGate.Limits = .init(), memory bytes: Int = 64 << 20, cache: any CountCache = UnboundedCache()) throws
-        -> ServiceDesk
-    {
-        let gate = QueryGate(limits: queries)
-        let services = APIServices(
-            collector: Collector(
-                publisher: broker, limits: EventLimits(), horizons: IngestHorizons(firstRetentionDays: 0), clock: .fixed(noon),
-                ids: .counting()),
-            reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: cache, gate: gate),
-            pipeline: PipelineReader(store: store, gate: gate, clock: .fixed(noon)),
-            storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: .fixed(noon), ids: .counting()),
-            clock: .fixed(noon), authenticator: AnonymousAccess(), readiness: { Readiness([]) }, metrics: nil)
-        var settings = APISettings()
-        settings.maximumBodyBytesInMemory = bytes
-        return try #require(
-            ServiceDesk(services: services, settings: settings, memory: MemoryLimits(settings), logger: quiet))
-    }
-
-    private static func context(_ method: String, peer: String = "ipv4:127.0.0.1:1") -> ServerContext {
-        ServerContext(
-            descriptor: MethodDescriptor(fullyQualifiedService: "analytics.X", method: method), remotePeer: peer,
-            localPeer: "ipv4:127.0.0.1:2",
-            cancellation: .init())
-    }
+    private static func context(_ method: String, peer: String = GRPCRig.peer) -> ServerContext { GRPCRig.context(method, peer: peer) }
 
     private static func event(_ id: String, _ change: (inout Analytics_Event) -> Void = { _ in }) -> Analytics_Event {
-        var event = Analytics_Event()
-        (event.id, event.type, event.source) = (id, "t", "s")
-        change(&event)
-        return event
+        GRPCRig.event(id, change)
     }
 
     private func send(_ events: [Analytics_Event], memory: Int = 64 << 20, tenant: String = "") async throws -> Analytics_SendResponse {
-        var request = Analytics_SendRequest()
-        (request.events, request.tenantID) = (events, tenant)
-        return try await IngestService(desk: desk(memory: memory))
-            .send(request: ServerRequest(metadata: [:], message: request), context: Self.context("Send")).message
+        try await rig.send(events, tenant: tenant, to: rig.desk { $0.maximumBodyBytesInMemory = memory })
     }
 
-    private func stream(_ batches: [[Analytics_Event]]) async throws -> Analytics_SendStreamResponse {
+    private func stream(_ batches: [[Analytics_Event]], memory: Int = 64 << 20) async throws -> Analytics_SendStreamResponse {
         let (messages, sink) = AsyncThrowingStream<Analytics_SendRequest, any Error>.makeStream()
         for events in batches {
             var request = Analytics_SendRequest()
@@ -62,7 +34,7 @@ import Testing
             sink.yield(request)
         }
         sink.finish()
-        return try await IngestService(desk: desk())
+        return try await IngestService(desk: rig.desk { $0.maximumBodyBytesInMemory = memory })
             .sendStream(
                 request: StreamingServerRequest(metadata: [:], messages: RPCAsyncSequence(wrapping: messages)),
                 context: Self.context("SendStream")
@@ -75,6 +47,7 @@ import Testing
         let events = [
             Self.event("a") {
                 ($0.dataJson, $0.userID, $0.timestamp) = (#"{"n": [1, 2.5, 1234567890123456789]}"#, "ann", "2026-03-01T11:00:00+01:00")
+                ($0.correlationID, $0.anonymousID, $0.sessionID) = ("trace", "device", "visit")
             },
             Self.event("b") { $0.type = "" }, Self.event("") { $0.dataJson = "\"é\\n\"" },
             Self.event("c") { $0.dataJson = #"1,"userId":"x""# }, Self.event("d") { $0.dataJson = "1}" },
@@ -93,6 +66,7 @@ import Testing
         let sent = try broker.bodies.flatMap { try EnvelopeDecoder().decode($0).events }
         try #require(sent.map(\.id) == ["a", answer.results[2].id, "g"])
         #expect(sent[0].data?.text == #"{"n":[1,2.5,1234567890123456789]}"# && sent[0].userId == "ann")
+        #expect(sent[0].correlationId == "trace" && sent[0].anonymousId == "device" && sent[0].sessionId == "visit")
         #expect(sent[0].timestamp == noon - .seconds(2 * 3600) && sent[1].data?.text == "\"é\\n\"" && sent[2].data?.text == "[]")
         #expect(sent[2].metadata?.text == #"{"k":1}"# && sent[1].userId == nil)
     }
@@ -134,6 +108,25 @@ import Testing
         }
         #expect(full?.code == .unavailable)
         #expect(try await send([Self.event("a")], memory: 4_000).accepted == 1)
+        let large = Self.event("c") { $0.dataJson = "\"\(String(repeating: "x", count: 5_000))\"" }
+        let cut = await #expect(throws: RPCError.self) {
+            try await stream([[Self.event("a"), Self.event("b") { $0.type = "" }], [large]], memory: 4_000)
+        }
+        #expect(cut?.code == .unavailable)
+        #expect(cut?.message.hasSuffix(" Of this stream 2 events before it were read, of which 1 are accepted.") == true)
+    }
+
+    @Test func `an event without an id has the same one when its request is sent again with its key`() async throws {
+        let desk = try rig.desk()
+        func ids(_ key: String) async throws -> [String] {
+            try await rig.send([Self.event(""), Self.event("")], key: key, to: desk).results.map(\.id)
+        }
+        let first = try await ids("k")
+        #expect(try await ids("k") == first)
+        let others = try await ids("other") + ids("")
+        #expect(Set(first + others).count == 6)
+        let wrong = await #expect(throws: RPCError.self) { try await ids("\n") }
+        #expect(wrong?.code == .invalidArgument)
     }
 
     // MARK: Who asks
@@ -160,7 +153,7 @@ import Testing
         store.beforeRead { name async throws(StoreError) in
             if Self.isRead(byQuestions: name) { try? await Task.sleep(for: .seconds(600)) }
         }
-        let service = QueryService(desk: try desk(QueryGate.Limits(concurrent: 1, waiting: 1, timeout: .seconds(2))))
+        let service = QueryService(desk: try rig.desk(QueryGate.Limits(concurrent: 1, waiting: 1, timeout: .seconds(2))))
         let codes = await withTaskGroup(of: RPCError.Code?.self) { group in
             for index in 0..<6 {
                 group.addTask {
@@ -185,7 +178,8 @@ import Testing
             sink.yield()
             try? await Task.sleep(for: .seconds(600))
         }
-        let service = QueryService(desk: try desk())
+        // The question's own time would end it, too.
+        let service = QueryService(desk: try rig.desk(QueryGate.Limits(timeout: .seconds(600))))
         let context = Self.context("M")
         let question = Task { try await service.getTopN(request: ServerRequest(metadata: [:], message: .init()), context: context) }
         _ = await begun.first { _ in true }

@@ -210,6 +210,8 @@ private final class FakeFile: ExportFile {
             (#"{"error":{"code":"overloaded","detail":"Stopping."}}"# + "\n", "the service does not go on: overloaded: Stopping."),
             (#"{"end":{"events":29,"asOf":"now"}}"# + "\n", "the service has sent 29 events, and 30 came: begin anew with --restart"),
             (#"{"end":{"what":1}}"# + "\n", #"the service sends a line that this version does not know: {"end":{"what":1}}"# + "\n"),
+            (#"{"end":{"events":30,"asOf":"now"}}"# + "\n{}\n", "the service sends something behind the end of an export"),
+            (#"{"end":{"events":30,"asOf":"now"}}"# + "\nunfinished", "the service sends something behind the end of an export"),
         ] {
             let exports = FakeExports(.ndjson, events: 30)
             exports.state.withLock { $0.ending = ending }
@@ -244,6 +246,21 @@ private final class FakeFile: ExportFile {
         for damaged in ["", "x", #"{"version":2}"#, #"{"version":1}"#] {
             file.contents.withLock { $0.state = Data(damaged.utf8) }
             await #expect(throws: ExportFailure.self) { try await run(exports, file) }
+        }
+        // All that this version knows is there.
+        var later = ExportState(request: "http://s type=t ndjson")
+        later.version = 2
+        file.contents.withLock { $0.state = try? later.encoded() }
+        let failure = await #expect(throws: ExportFailure.self) { try await run(exports, file) }
+        #expect(failure?.description.contains("by a newer version") == true)
+    }
+
+    @Test func `a line that does not end is not held`() throws {
+        var records = ExportRecords(.ndjson, isResumed: false)
+        let mebibyte = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
+        for _ in 0..<RecordCutter.maximumBytes >> 20 { try records.cut(mebibyte) { _ in } }
+        #expect(throws: ExportFailure("the service sends a line of more than 16 MiB, which is no event")) {
+            try records.cut([UInt8(ascii: "x")]) { _ in }
         }
     }
 

@@ -67,4 +67,15 @@ struct StoreContractPipeline {
             #expect(try await Self.all(store).map(\.counts.accepted) == Array(repeating: 8, count: 10))
         }
     }
+
+    /// MongoDB deletes them by an index, in its own time.
+    @Test("what is older than a day is deleted with the next write", arguments: [.sqlite] as [StoreBackend])
+    func forgetting(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.write([Self.cell(-1_600), Self.cell(1_600)])
+            try await store.write([Self.cell(-1_400), Self.cell()])
+            let found = try await store.pipelineCells(of: "p", minutes: Self.minute - 2_000..<Self.minute + 2_000)
+            #expect(found.map(\.minute) == [Self.minute - 1_400, Self.minute])
+        }
+    }
 }

@@ -64,6 +64,26 @@ struct ExportTests {
         }
     }
 
+    @Test("A file is written by one export, and a part that is not what its state says is not gone on with")
+    func oneFile() async throws {
+        let backends = try TestBackends.embedded()
+        let service = try await ServiceProcess.serve(backends)
+        defer { service.terminate() }
+        let file = backends.directory.appending(path: "events.ndjson").path
+        let arguments = ["export", file, "--url", service.url]
+        let held = open(file + ".part", O_RDWR | O_CREAT, 0o600)
+        try #require(held >= 0 && flock(held, LOCK_EX) == 0)
+        let second = try await Command.analytics(arguments, backends)
+        #expect(second.status != 0 && second.errors.contains("another export writes \(file).part"), "\(second.errors)")
+        close(held)
+        let state = #"{"version":1,"request":"\#(service.url) ndjson","bytes":9,"events":1,"place":{"beginning":{}}}"#
+        try Data(state.utf8).write(to: URL(fileURLWithPath: file + ".export"))
+        let short = try await Command.analytics(arguments, backends)
+        #expect(short.status != 0 && short.errors.contains("is shorter than \(file).export says"), "\(short.errors)")
+        let whole = try await Command.analytics(arguments + ["--restart"], backends)
+        #expect(whole.status == 0 && FileManager.default.fileExists(atPath: file), "\(whole.errors)")
+    }
+
     @Test("An export goes on over a restart of the service, and filters and formats are the route's")
     func restarted() async throws {
         let backends = try TestBackends.embedded()

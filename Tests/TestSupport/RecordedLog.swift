@@ -26,6 +26,8 @@ package final class RecordedLog: Sendable {
 
     package func contains(_ words: String) -> Bool { lines.withLock { $0.contains { $0.text.contains(words) } } }
 
+    package var texts: [String] { lines.withLock { $0.map(\.text) } }
+
     /// Warnings and errors.
     package var warnings: [String] { lines.withLock { lines in lines.filter { $0.level >= .warning }.map(\.text) } }
 }

@@ -50,10 +50,13 @@ public final class UnreadConnection: Sendable {
     }
 
     /// Bytes that have come and fit, without waiting for more; `nil` when the connection is at its end.
-    public func read(_ limit: Int) -> Int? {
+    public func bytes(_ limit: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: limit)
         let count = recv(socket, &bytes, limit, Int32(MSG_DONTWAIT))
-        if count > 0 { return count }
-        return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : nil
+        if count > 0 { return Array(bytes.prefix(count)) }
+        return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? [] : nil
     }
+
+    /// Their number.
+    public func read(_ limit: Int) -> Int? { bytes(limit)?.count }
 }

@@ -98,7 +98,8 @@ private struct ExportDelivery {
         events += slice.count
         exported.increment(by: slice.count)
         if slice.isEmpty, lastWrite.duration(to: .now) > Self.longestSilence, let cursor = export.cursor { text.progress(cursor) }
-        if !text.bytes.isEmpty { try await flush(to: &writer) }
+        // Also where all of it is sent: what is compressed may hold it still.
+        if !slice.isEmpty || !text.bytes.isEmpty { try await flush(to: &writer) }
     }
 
     /// So that the client can read all that was written.

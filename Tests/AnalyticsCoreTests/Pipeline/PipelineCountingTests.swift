@@ -50,6 +50,24 @@ struct PipelineCountingTests {
         #expect(try await Self.counts(rig).settled == 5)
     }
 
+    @Test(arguments: [0, 1])
+    func ofALaterDeliveryOnlyWhatItHasStoredIsKnownToCountOnce(redeliveries: Int) {
+        let outcomes: [InsertOutcome] = [
+            .stored, .stored, .redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .refused("never"), .expired(before: noon),
+            .erased,
+        ]
+        let entry = WriteBuffer.Entry(
+            handle: DeliveryHandle(epoch: 1, tag: 1), redeliveries: redeliveries,
+            events: outcomes.indices.map { stored(sample("\($0)")) }, origin: RequestOrigin(), requestToReport: nil, bytes: 0)
+        var tally = PipelineTally()
+        tally.add(entry, outcomes)
+        tally.addWhole(3, isFirstDelivery: redeliveries == 0, project: Project.default, receivedAt: noon)
+        let counts = tally.counts[.init(project: Project.default, minute: Self.minute)]
+        #expect(counts?.stored == 2 && counts?.through == noon)
+        let rest = [counts?.redelivered, counts?.duplicates, counts?.deadLettered, counts?.erased]
+        #expect(rest == (redeliveries == 0 ? [1, 1, 6, 1] : [9, 0, 0, 0]))
+    }
+
     /// The steps of a flush, each cut before and after it took effect, and counted before the cut or not.
     @Test(arguments: 0..<12, [true, false])
     func aCrashAnywhereLosesNoCountAndAddsNone(moment: Int, isCounted: Bool) async throws {
