@@ -38,7 +38,7 @@ struct ConnectionLimitTests {
             let connection = try UnreadConnection(port: service.port)
             // One that comes when there are nearly too many may be closed before it is read.
             try? await connection.send(
-                "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 1_000))
+                "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 1_000))
             connections.append(connection)
         }
         return connections
