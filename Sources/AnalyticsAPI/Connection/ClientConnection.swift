@@ -23,6 +23,14 @@ struct ClientConnection: Sendable {
         tell { $0.expectsBody() }
     }
 
+    /// Returns once the kernel has all that was written, or the connection has ended (``ConnectionTimeouts`` sees to that): closing before would
+    /// throw it away.
+    func drained() async {
+        while channel.isActive, let waiting = try? await channel.getOption(.bufferedWritableBytes).get(), waiting > 0 {
+            guard (try? await Task.sleep(for: .milliseconds(10))) != nil else { return }
+        }
+    }
+
     private func tell(_ body: @escaping @Sendable (ConnectionTimeoutHandler) -> Void) {
         channel.eventLoop.execute { [channel] in
             if let handler = try? channel.pipeline.syncOperations.handler(type: ConnectionTimeoutHandler.self) { body(handler) }

@@ -83,6 +83,7 @@ private struct ExportDelivery {
             } catch {
                 text.fail(Problem(error, requestID: context.id, logger: context.logger), events: events, at: export.cursor)
                 try await flush(to: &writer, isEnd: true)
+                await context.connection.drained()
                 throw error
             }
         }
