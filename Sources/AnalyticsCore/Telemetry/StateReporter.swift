@@ -31,7 +31,10 @@ public struct StateReporter: Service {
             // Not the last known number, which would look as if all were well.
             MetricCatalogue.metrics.queueMessages.make(state).record(count.map(Double.init) ?? .nan)
         }
-        for dependency in await dependencies.check().dependencies {
+        let readiness = await dependencies.check()
+        // What is cancelled at a shutdown is not down.
+        guard !Task.isCancelled else { return }
+        for dependency in readiness.dependencies {
             MetricCatalogue.metrics.dependencyUp.make(dependency.name).record(dependency.health == .up ? 1 : 0)
             log.saw(dependency)
         }
