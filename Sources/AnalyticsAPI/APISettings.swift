@@ -21,7 +21,8 @@ public struct APISettings: Sendable {
     /// Connections open at a time. Before there are as many, those that have been idle for longest are closed; while none is idle, further ones wait
     /// in the kernel's queue.
     public var maximumConnections: Int
-    /// Clients that listen to live events at a time; further ones are answered 503.
+    /// Clients that listen to live events at a time; further ones are answered 503. 2,000, or half of the connections where these are fewer, if
+    /// nothing is said.
     public var maximumLiveReaders: Int
     public var timeouts: ConnectionTimeouts.Limits
     /// Sent as `Server`, and the version that the OpenAPI document names.
@@ -40,7 +41,7 @@ public struct APISettings: Sendable {
         host: String = "127.0.0.1", port: Int = 4000, allowedHosts: [String] = [], maximumBodyBytes: Int = 20 * 1024 * 1024,
         maximumBodyBytesInMemory: Int = 128 * 1024 * 1024, maximumBodyBytesPerPeer: Int? = nil,
         maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
-        maximumExports: Int = 2, maximumConnections: Int = 4096, maximumLiveReaders: Int = 2_000,
+        maximumExports: Int = 2, maximumConnections: Int = 4096, maximumLiveReaders: Int? = nil,
         timeouts: ConnectionTimeouts.Limits = .init(),
         serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false,
         countryHeader: String? = nil, countries: (any CountryDatabase)? = nil
@@ -54,7 +55,7 @@ public struct APISettings: Sendable {
         self.maximumAnswerBytesInMemory = maximumAnswerBytesInMemory
         self.maximumExports = maximumExports
         self.maximumConnections = maximumConnections
-        self.maximumLiveReaders = maximumLiveReaders
+        self.maximumLiveReaders = maximumLiveReaders ?? min(2_000, maximumConnections / 2)
         self.timeouts = timeouts
         self.serverName = serverName
         self.serverVersion = serverVersion

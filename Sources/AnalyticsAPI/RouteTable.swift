@@ -10,29 +10,20 @@ struct Route: Sendable {
     private var handler: Handler
 
     private enum Handler: Sendable {
-        case open(@Sendable (Request, APIRequestContext) async throws -> Response)
-        case ownSite(@Sendable (Request, APIRequestContext) async throws -> Response)
+        case open(toOtherSites: Bool, @Sendable (Request, APIRequestContext) async throws -> Response)
         case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
     }
 
-    /// One that everybody may use, pages of other sites included: it tells nothing of events.
+    /// One that everybody may use.
+    ///
+    /// - Parameter toOtherSites: Pages of other sites too: it tells nothing of events.
     init(
-        open method: HTTPRequest.Method, _ path: String,
+        open method: HTTPRequest.Method, _ path: String, toOtherSites: Bool = true,
         _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
     ) {
         self.method = method
         self.path = path
-        self.handler = .open(handler)
-    }
-
-    /// One that everybody may use but pages of other sites.
-    init(
-        ownSite method: HTTPRequest.Method, _ path: String,
-        _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
-    ) {
-        self.method = method
-        self.path = path
-        self.handler = .ownSite(handler)
+        self.handler = .open(toOtherSites: toOtherSites, handler)
     }
 
     /// One for principals with this scope. The handler has the project from nowhere else.
@@ -48,9 +39,8 @@ struct Route: Sendable {
     /// Admits the caller, then handles the request. Nothing of the body is read before.
     func respond(to request: Request, _ context: APIRequestContext, admittedBy admission: Admission) async throws -> Response {
         switch handler {
-        case .open(let handle): return try await handle(request, context)
-        case .ownSite(let handle):
-            try admission.sites.check(request)
+        case .open(let toOtherSites, let handle):
+            if !toOtherSites { try admission.sites.check(request) }
             return try await handle(request, context)
         case .scoped(let scope, let handle):
             return try await handle(request, context, try await admission.principal(of: request, with: scope))

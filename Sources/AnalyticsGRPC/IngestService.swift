@@ -67,7 +67,7 @@ struct IngestService: Analytics_Ingest.ServiceProtocol {
         }
         results += result.unconfirmed.map { event in
             var message = Analytics_SendResult(event.index, event.id, .unconfirmed)
-            message.message = "the broker is down, full, or has not confirmed in time"
+            message.message = SubmissionResult.whyUnconfirmed
             return message
         }
         if accepted { results += result.accepted.map { Analytics_SendResult($0.index, $0.id, .accepted) } }

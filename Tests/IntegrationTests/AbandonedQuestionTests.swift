@@ -46,7 +46,6 @@ struct AbandonedQuestionTests {
         let uri = try #require(backends.environment["MONGODB_URI"])
         let database = try #require(URLComponents(string: uri)?.path.dropFirst()).description
         let witness = try MongoStore(uri: uri, database: database, poolSize: 1, logger: Logger(label: "test"))
-        defer { Task { await witness.shutdown() } }
         let service = try await ServiceProcess.serve(backends, settings: ["QUERY_TIMEOUT": "\(Self.timeout)"])
         defer { service.kill() }
         for first in stride(from: 0, to: 60_000, by: 5_000) {
@@ -87,5 +86,6 @@ struct AbandonedQuestionTests {
         try await eventually("the database does nothing for it any more", within: .seconds(Self.timeout + 20)) {
             try await Self.operations(witness, of: database).isEmpty
         }
+        await witness.shutdown()
     }
 }

@@ -11,7 +11,6 @@ import math
 import multiprocessing
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import time
@@ -150,7 +149,7 @@ class Asker:
         be where the question does not say."""
         method, path, body = question.request(self.log, self.earlier)
         if not newest:
-            path = re.sub("&maxAge=0", "", path)
+            path = path.replace("&maxAge=0", "")
             body = body and {name: value for name, value in body.items() if name != "maxAge"}
         script = f"{os.path.dirname(os.path.abspath(__file__))}/requests.lua"
         connection = self.service.connect()

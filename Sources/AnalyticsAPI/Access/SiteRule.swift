@@ -10,10 +10,15 @@ internal import Hummingbird
 /// since nobody can point it elsewhere. `Origin` is the site of the page that asks (Fetch, 3.2), where a browser asks for another site's page, or
 /// changes something. Whoever is no browser says in both what it likes, and gains nothing.
 struct SiteRule: Sendable {
-    /// `ALLOWED_HOSTS`: names under which a proxy or another container asks, without ports.
-    var allowed: [String]
+    /// `ALLOWED_HOSTS`: names under which a proxy or another container asks, without ports. In lower case, as ``own``.
+    let allowed: [String]
     /// Names of the machine, and the one that the service listens on.
-    var own: [String]
+    let own: [String]
+
+    init(allowed: [String], own: [String]) {
+        self.allowed = allowed.map { $0.lowercasedASCII() }
+        self.own = own.map { $0.lowercasedASCII() }
+    }
 
     func check(_ request: Request) throws(Problem) {
         try checkHost(of: request)
@@ -36,7 +41,7 @@ struct SiteRule: Sendable {
         if let authority {
             if authority.equalsUTF8(request.head.authority ?? "") { return }
             let host = Self.host(of: authority)
-            if allowed.contains(where: { $0.lowercasedASCII().equalsUTF8(host) }) { return }
+            if allowed.contains(where: { $0.equalsUTF8(host) }) { return }
         }
         throw Problem(
             .originNotAllowed,
@@ -46,7 +51,7 @@ struct SiteRule: Sendable {
 
     private func isKnown(_ host: String) -> Bool {
         if host.equalsUTF8("localhost") || host.ends(withUTF8: ".localhost") { return true }  // RFC 6761, section 6.3
-        return ClientAddress(host) != nil || (allowed + own).contains { $0.lowercasedASCII().equalsUTF8(host) }
+        return ClientAddress(host) != nil || allowed.contains { $0.equalsUTF8(host) } || own.contains { $0.equalsUTF8(host) }
     }
 
     /// In lower case, without the port, the brackets of an IPv6 address and the root's dot.

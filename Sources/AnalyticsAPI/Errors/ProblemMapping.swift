@@ -152,7 +152,10 @@ struct ProblemMiddleware: RouterMiddleware {
 }
 
 extension SubmissionResult {
-    /// The broker's reason, which callers are not told.
+    /// What callers are told. The broker's own reason names hosts and ports.
+    package static let whyUnconfirmed = "the broker is down, full, or has not confirmed in time"
+
+    /// The broker's own reason.
     func logUnconfirmed(to logger: Logger) {
         guard let reason = unconfirmedReason else { return }
         logger.warning("The broker did not confirm a request", metadata: ["error": "\(reason)"])

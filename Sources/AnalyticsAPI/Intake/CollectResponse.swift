@@ -49,7 +49,9 @@ enum CollectResponse {
     }
 
     static func unconfirmed(_ event: AcceptedEvent) -> Problem {
-        Problem(.brokerUnavailable, "The event is not accepted: \(whyUnconfirmed). Send it again with this id; that is safe.") {
+        Problem(
+            .brokerUnavailable, "The event is not accepted: \(SubmissionResult.whyUnconfirmed). Send it again with this id; that is safe."
+        ) {
             $0.member("id", event.id)
         }
     }
@@ -58,7 +60,7 @@ enum CollectResponse {
     static func unconfirmed(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem {
         let accepted = Int64(result.accepted.count)
         let detail =
-            "\(result.accepted.count) events are accepted, \(result.unconfirmed.count) are not: \(whyUnconfirmed). "
+            "\(result.accepted.count) events are accepted, \(result.unconfirmed.count) are not: \(SubmissionResult.whyUnconfirmed). "
             + "Send those under 'retry' again, with these ids; sending the whole batch again is as safe where its events have ids."
         let retry = JSONPart.list("retry", of: result.unconfirmed) { event, writer in
             writer.beginObject()
@@ -84,8 +86,6 @@ enum CollectResponse {
             }
     }
 
-    /// The broker's own reason names hosts and ports: it is for the log.
-    private static let whyUnconfirmed = "the broker is down, full, or has not confirmed in time"
 }
 
 extension JSONWriter {

@@ -10,7 +10,10 @@ struct OperationRoutes: Sendable {
     let metrics: (@Sendable () -> [UInt8])?
 
     var routes: [Route] {
-        [Route(open: .get, "/health/live", live), Route(open: .get, "/health/ready", ready), Route(ownSite: .get, "/metrics", scrape)]
+        [
+            Route(open: .get, "/health/live", live), Route(open: .get, "/health/ready", ready),
+            Route(open: .get, "/metrics", toOtherSites: false, scrape),
+        ]
     }
 
     private func live(_ request: Request, _ context: APIRequestContext) async throws -> Response {

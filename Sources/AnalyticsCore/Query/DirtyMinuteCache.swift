@@ -27,7 +27,7 @@ struct DirtyMinuteCache: Sendable {
     /// All who share have read this version, so the count holds every event that any of them has to see.
     func counted(_ rollup: Rollup) async throws -> GroupTable {
         let table = try await shared(rollup)
-        if await memory.spans(of: rollup.key) != nil { interest.note(rollup.key.project, .counts) }
+        if (try? table.total()) ?? 0 > largeMinute { interest.note(rollup.key.project, .counts) }
         return table
     }
 

@@ -5,7 +5,7 @@ internal import Synchronization
 /// What such a minute says is kept, and read on once a second for as long as somebody asks: the next question then reads the last second, and not all
 /// that has come since the one before it (docs/decisions/live-minutes.md).
 final class LiveInterest: Sendable {
-    enum Reading: CaseIterable, Hashable {
+    enum Reading {
         /// ``DirtyMinuteCache``
         case counts
         /// ``LiveMinutes``
@@ -36,6 +36,8 @@ final class LiveInterest: Sendable {
             if asked.count > Self.limit, let oldest = asked.min(by: { $0.value < $1.value }) { asked[oldest.key] = nil }
         }
     }
+
+    var isEmpty: Bool { asked.withLock { $0.isEmpty } }
 
     func projects(_ reading: Reading) -> [ProjectID] {
         let now = elapsed.now()

@@ -5,6 +5,7 @@ public struct QueryEngine: Sendable {
     private let gate: QueryGate
     private let dirtyMinutes: DirtyMinuteCache
     private let liveMinutes: LiveMinutes
+    private let interest: LiveInterest
     private var identities: IdentityIndex
     private let recent = RecentAnswers()
     private let dayTallies = DayTallies()
@@ -30,7 +31,7 @@ public struct QueryEngine: Sendable {
         self.store = store
         self.cache = QuestionCache(cache: cache, gate: gate)
         self.gate = gate
-        let interest = LiveInterest(elapsed: elapsed)
+        interest = LiveInterest(elapsed: elapsed)
         dirtyMinutes = DirtyMinuteCache(store: store, interest: interest, largeMinute: largeMinute)
         liveMinutes = LiveMinutes(store: store, interest: interest, worthKeeping: largeMinute)
         identities = IdentityIndex(store: store, gate: gate)
@@ -147,7 +148,7 @@ public struct QueryEngine: Sendable {
 
     /// Reads on what is kept of the present minute and the one before it, for those who ask about them. Not while questions wait.
     func keepUp(at now: Timestamp) async {
-        guard gate.load.waiting == 0 else { return }
+        guard !interest.isEmpty, gate.load.waiting == 0 else { return }
         let minutes = now.minute - 1..<now.minute + 1
         // What fails now is read by the question that needs it.
         try? await gate {

@@ -50,18 +50,23 @@ actor LiveMinutes {
     func rows(of key: BucketKey, _ fields: [RowField], version: Int64) async throws -> [EventRows]? {
         dropIdle()
         guard large.contains(key) else { return nil }
-        interest.note(key.project, .rows)
         for _ in 0..<Self.attempts {
             if let entry = entries[key], entry.minute.stamp.version >= version {
                 entries[key]?.lastUse = .now
-                return try entry.minute.rows(fields)
+                return try rows(of: entry.minute, key, fields)
             }
             // Who joins others may get what was read before the version was there.
             let found = try await inFlight.value(for: key) { [self] in try await read(key) }
             guard let found else { return nil }
-            if found.stamp.version >= version { return try found.rows(fields) }
+            if found.stamp.version >= version { return try rows(of: found, key, fields) }
         }
         return nil
+    }
+
+    private func rows(of minute: LiveMinute, _ key: BucketKey, _ fields: [RowField]) throws(GroupTable.Unreadable) -> [EventRows]? {
+        let rows = try minute.rows(fields)
+        if let rows, rows.reduce(0, { $0 + $1.count }) > worthKeeping { interest.note(key.project, .rows) }
+        return rows
     }
 
     /// Reads on the minutes that have changed, for projects that are asked about.

@@ -85,24 +85,22 @@ struct ServiceAssembly: Sendable {
         // An API that takes events in is of use without the store.
         let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
         let gate = QueryGate(limits: settings.queries)
-        let engine = backends.questions.map { QueryEngine(store: $0, cache: backends.cache, gate: gate) }
+        let questions = backends.questions.map { (store: $0, engine: QueryEngine(store: $0, cache: backends.cache, gate: gate)) }
         let services =
-            backends.questions.flatMap { questions in
-                engine.map { engine in
-                    APIServices(
-                        collector: Collector(
-                            publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, ledger: ledger,
-                            clock: .system,
-                            ids: .uuid7(clock: .system)),
-                        reader: EventReader(store: questions, gate: gate),
-                        engine: engine,
-                        pipeline: PipelineReader(store: questions, gate: gate, clock: .system),
-                        storedWait: StorageWaiter(store: backends.store),
-                        erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
-                        authenticator: AnonymousAccess(),
-                        readiness: readiness,
-                        metrics: metrics)
-                }
+            questions.map { questions in
+                APIServices(
+                    collector: Collector(
+                        publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, ledger: ledger,
+                        clock: .system,
+                        ids: .uuid7(clock: .system)),
+                    reader: EventReader(store: questions.store, gate: gate),
+                    engine: questions.engine,
+                    pipeline: PipelineReader(store: questions.store, gate: gate, clock: .system),
+                    storedWait: StorageWaiter(store: backends.store),
+                    erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
+                    authenticator: AnonymousAccess(),
+                    readiness: readiness,
+                    metrics: metrics)
             } ?? APIServices(readiness: readiness, metrics: metrics)
         let connections = DescriptorLimit.connections(of: descriptors)
         if connections < DescriptorLimit.mostConnections {
@@ -115,18 +113,18 @@ struct ServiceAssembly: Sendable {
             maximumBodyBytes: settings.server.maximumBodyBytes,
             maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
             maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
-            maximumConnections: connections, maximumLiveReaders: min(2_000, connections / 2),
+            maximumConnections: connections,
             serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
             countryHeader: settings.server.countryHeader, countries: countries)
         let memory = MemoryLimits(apiSettings)
-        var started: [any Service] = engine.map { [LiveMinuteKeeper(engine: $0, clock: .system)] } ?? []
+        var started: [any Service] = questions.map { [LiveMinuteKeeper(engine: $0.engine, clock: .system)] } ?? []
         if let (host, port) = settings.server.operations {
             var operations = apiSettings
             (operations.host, operations.port, operations.maximumConnections) = (host, port, 64)
             started.append(makeApplication(services: services, part: .operations, settings: operations, logger: logger))
         }
         // A processor serves nothing but these.
-        if settings.server.operations == nil || backends.questions != nil {
+        if settings.server.operations == nil || questions != nil {
             let part: APIPart = settings.server.operations == nil ? .all : .events
             started.append(makeApplication(services: services, part: part, settings: apiSettings, memory: memory, logger: logger))
         }

@@ -57,11 +57,8 @@ enum SettingCatalogue {
 
     static let all: [any SettingDescription] = [
         port, host, allowedHosts, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment, logLevel, metrics, trustProxy,
-        countryHeader,
-        geoIPDatabase, dataDirectory,
-        mongoURI,
-        rabbitURL, redisHost, redisPort,
-        redisPassword, eventBytes, bodyBytes, batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
+        countryHeader, geoIPDatabase, dataDirectory, mongoURI, rabbitURL, redisHost, redisPort, redisPassword, eventBytes, bodyBytes,
+        batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
         exportConcurrency, answerMemory, flushEvents, flushInterval, prefetch,
     ]
 

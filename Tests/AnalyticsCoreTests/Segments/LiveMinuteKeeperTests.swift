@@ -27,15 +27,15 @@ struct LiveMinuteKeeperTests {
         try await marks.write(to: store)
     }
 
-    private func users() async throws -> Int64? {
+    private func users(from start: Timestamp = noon) async throws -> Int64? {
         let query = TimeseriesQuery(
-            Selection(project: Project.default, from: noon, to: noon + .seconds(120)), metric: .users, starts: [noon])
+            Selection(project: Project.default, from: start, to: noon + .seconds(120)), metric: .users, starts: [start])
         guard case .integer(let users) = try await engine.timeseries(query).answer.total else { return nil }
         return users
     }
 
-    private func total() async throws -> Int64 {
-        try await engine.counts(CountQuery(project: Project.default, from: noon, to: noon + .seconds(120))).counts.total
+    private func total(from start: Timestamp = noon) async throws -> Int64 {
+        try await engine.counts(CountQuery(project: Project.default, from: start, to: noon + .seconds(120))).counts.total
     }
 
     /// What somebody has asked, while the first minute was the present one.
@@ -91,6 +91,21 @@ struct LiveMinuteKeeperTests {
         clock.advance(by: LiveInterest.lasts)
         try await fillNext()
         queries = store.queries
+        await engine.keepUp(at: Self.next + .seconds(31))
+        #expect(store.queries == queries)
+    }
+
+    @Test("a minute with few events is no reason to read on, whatever the one before it had")
+    func fewAfterMany() async throws {
+        try await askTwice()
+        try await flush(10, from: Self.next, named: "few")
+        await engine.keepUp(at: Self.next + .seconds(5))
+        try await flush(1, from: Self.next + .seconds(20), named: "again")
+        clock.advance(by: LiveInterest.lasts - .seconds(1))
+        #expect(try await users(from: Self.next) == 7)
+        #expect(try await total(from: Self.next) == 11)
+        clock.advance(by: .seconds(1))
+        let queries = store.queries
         await engine.keepUp(at: Self.next + .seconds(31))
         #expect(store.queries == queries)
     }
