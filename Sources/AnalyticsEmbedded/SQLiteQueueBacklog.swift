@@ -10,6 +10,31 @@ struct SQLiteQueueBacklog {
         var answer: @Sendable (PublishOutcome) -> Void
     }
 
+    /// What one transaction writes.
+    struct Group: Sendable {
+        struct Row: Sendable, Equatable {
+            var queue: QueueName
+            var body: [UInt8]
+        }
+
+        var entries: [Entry]
+
+        /// The messages of all entries, in their order; small ones of several requests joined.
+        func rows() -> [Row] {
+            var rows: [Row] = []
+            var last: (queue: QueueName, joined: JoinedMessage)?
+            for entry in entries {
+                for message in entry.messages {
+                    if last?.queue == entry.queue, last?.joined.add(message) == true { continue }
+                    if let last { rows.append(Row(queue: last.queue, body: last.joined.message.body)) }
+                    last = (entry.queue, JoinedMessage(message))
+                }
+            }
+            if let last { rows.append(Row(queue: last.queue, body: last.joined.message.body)) }
+            return rows
+        }
+    }
+
     private var waiting: [Entry] = []
     private var committing: [Entry] = []
     private var messages = 0
@@ -32,8 +57,9 @@ struct SQLiteQueueBacklog {
         bytes += entry.bytes
     }
 
-    /// The oldest publishes, as many as one transaction should hold, and one at least; empty when none waits.
-    mutating func takeGroup() -> [Entry] {
+    /// The oldest publishes, as many as one transaction should hold, and one at least; `nil` when none waits.
+    mutating func takeGroup() -> Group? {
+        guard !waiting.isEmpty else { return nil }
         var count = 0
         var size = 0
         let end = waiting.firstIndex { entry in
@@ -43,7 +69,7 @@ struct SQLiteQueueBacklog {
         }
         committing = Array(waiting.prefix(max(1, end ?? waiting.count)))
         waiting.removeFirst(committing.count)
-        return committing
+        return Group(entries: committing)
     }
 
     /// The group's publishes that are still to be answered.

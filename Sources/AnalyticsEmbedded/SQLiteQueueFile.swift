@@ -62,12 +62,11 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// Inserts a group of publishes, events under ids from `firstID` on, all or none. Returns when it is on the disk.
+    /// Inserts messages, events under ids from `firstID` on, all or none. Returns when it is on the disk.
     ///
     /// - parameter afterFailure: The last write failed. An fsync that failed may have lost parts of the log that a later fsync says
     ///   nothing of, so the log is brought into the database and begun anew before anything is confirmed.
-    func append(_ group: [SQLiteQueueBacklog.Entry], firstID: Int64, afterFailure: Bool) async throws {
-        let publishes = group.map { ($0.queue, $0.messages.map(\.body)) }
+    func append(_ rows: [SQLiteQueueBacklog.Group.Row], firstID: Int64, afterFailure: Bool) async throws {
         try await database.writeWithoutTransaction { db in
             // <https://www.sqlite.org/pragma.html#pragma_synchronous>: in WAL mode FULL syncs the log at each commit, and with it what
             // earlier commits have left in it unsynced.
@@ -77,15 +76,13 @@ struct SQLiteQueueFile: Sendable {
                 let event = try db.cachedStatement(sql: "INSERT INTO events VALUES (?, 0, ?)")
                 let deadLetter = try db.cachedStatement(sql: "INSERT INTO deadLetters (body) VALUES (?)")
                 var id = firstID
-                for (queue, bodies) in publishes {
-                    for body in bodies {
-                        switch queue {
-                        case .events:
-                            try event.execute(arguments: [id, Data(body)])
-                            id += 1
-                        case .deadLetters:
-                            try deadLetter.execute(arguments: [Data(body)])
-                        }
+                for row in rows {
+                    switch row.queue {
+                    case .events:
+                        try event.execute(arguments: [id, Data(row.body)])
+                        id += 1
+                    case .deadLetters:
+                        try deadLetter.execute(arguments: [Data(row.body)])
                     }
                 }
                 return .commit

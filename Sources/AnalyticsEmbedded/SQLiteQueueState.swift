@@ -5,7 +5,7 @@ extension SQLiteQueue {
     struct State {
         enum Step {
             case settle(SQLiteQueueLedger.Settlement)
-            case append([SQLiteQueueBacklog.Entry], firstID: Int64, afterFailure: Bool)
+            case append(SQLiteQueueBacklog.Group, firstID: Int64, afterFailure: Bool)
             /// Nothing waits: time to give back unused space.
             case shrink
         }
@@ -96,8 +96,7 @@ extension SQLiteQueue {
         }
 
         private mutating func append() -> Step? {
-            let group = backlog.takeGroup()
-            return group.isEmpty ? nil : .append(group, firstID: ledger.nextID, afterFailure: health.failure != nil)
+            backlog.takeGroup().map { .append($0, firstID: ledger.nextID, afterFailure: health.failure != nil) }
         }
 
         private mutating func settle(_ limit: Int, _ settles: Bool) -> Step? {

@@ -46,15 +46,16 @@ extension SQLiteQueue {
         }
     }
 
-    private func append(_ group: [SQLiteQueueBacklog.Entry], firstID: Int64, afterFailure: Bool) async {
+    private func append(_ group: SQLiteQueueBacklog.Group, firstID: Int64, afterFailure: Bool) async {
         let watchdog = Task {
             try await Task.sleep(for: limits.confirmTimeout)
             expire()
         }
         defer { watchdog.cancel() }
+        let rows = group.rows()
         let outcome: PublishOutcome
         do {
-            try await file.append(group, firstID: firstID, afterFailure: afterFailure)
+            try await file.append(rows, firstID: firstID, afterFailure: afterFailure)
             watchdog.cancel()
             succeeded(.append)
             outcome = .confirmed
@@ -63,8 +64,8 @@ extension SQLiteQueue {
         }
         let answered = state.withLock { state in
             if outcome == .confirmed {
-                state.ledger.append(count(group, .events))
-                state.deadLetters += count(group, .deadLetters)
+                state.ledger.append(rows.count { $0.queue == .events })
+                state.deadLetters += rows.count { $0.queue == .deadLetters }
             }
             return state.backlog.finishGroup()
         }
@@ -80,10 +81,6 @@ extension SQLiteQueue {
         }
         for entry in expired { entry.answer(.unconfirmed(reason)) }
         if isNew { logger.error("the queue's file hangs", metadata: ["unconfirmed": "\(expired.count)"]) }
-    }
-
-    private func count(_ group: [SQLiteQueueBacklog.Entry], _ queue: QueueName) -> Int {
-        group.reduce(0) { $0 + ($1.queue == queue ? $1.messages.count : 0) }
     }
 
     func succeeded(_ operation: SQLiteQueueHealth.Operation) {

@@ -24,6 +24,82 @@ struct RabbitMQPublisherRoleTests {
         return caller
     }
 
+    /// A small request that may share a message.
+    private func request(_ text: String, isJoinable: Bool = true, _ role: inout PublisherRole) -> Caller {
+        let caller = Caller()
+        let message = OutgoingMessage(body: Array(text.utf8), events: 1, isJoinable: isJoinable)
+        let call = PublishCall(messages: [message], queue: .events, deadline: start + .seconds(10)) { outcomes in
+            caller.outcomes.withLock { $0 = outcomes }
+        }
+        role.accept(.publish(call), now: start)
+        return caller
+    }
+
+    /// The bodies of what is written now. Each is framed once, so that it can be found in the bytes.
+    private func written(_ role: inout PublisherRole) throws -> String {
+        var output = FrameWriter()
+        _ = try role.advance(now: start, output: &output)
+        return String(decoding: output.withPending(Array.init), as: UTF8.self)
+    }
+
+    @Test("Small requests are joined only while others are on their way, and each is answered with the message that carries it")
+    func joins() throws {
+        var role = role { $0.joinableWindow = 2 }
+        let first = request("<1>", &role)
+        var bytes = try written(&role)
+        #expect(bytes.contains("<1>") && !bytes.contains("sections"))
+        let second = request("<2>", &role)
+        bytes = try written(&role)
+        #expect(bytes.contains("<2>") && !bytes.contains("sections"))
+
+        let others = ["<3>", "<4>", "<5>"].map { request($0, &role) }
+        #expect(try written(&role).isEmpty)
+        try role.receive(.acknowledged(1, multiple: false), now: start)
+        #expect(first.answer == [.confirmed] && second.answer == nil)
+        #expect(try written(&role).contains(#"{"v":2,"sections":[<3>,<4>,<5>]}"#))
+        try role.receive(.acknowledged(2, multiple: false), now: start)
+        #expect(others.allSatisfy { $0.answer == nil })
+        try role.receive(.acknowledged(3, multiple: false), now: start)
+        #expect(others.allSatisfy { $0.answer == [.confirmed] })
+    }
+
+    @Test("What is not to be joined goes by itself and in its turn, and no small request is joined over it")
+    func keepsTheTurn() throws {
+        var role = role { $0.joinableWindow = 1 }
+        _ = request("<1>", &role)
+        _ = try written(&role)
+        let small = request("<2>", &role)
+        _ = request("<3>", isJoinable: false, &role)
+        let last = request("<4>", &role)
+        try role.receive(.acknowledged(1, multiple: false), now: start)
+        let bytes = try written(&role)
+        #expect(bytes.contains("<2>") && bytes.contains("<3>") && !bytes.contains("<4>") && !bytes.contains("sections"))
+        try role.receive(.acknowledged(2, multiple: false), now: start)
+        #expect(small.answer == [.confirmed])
+        #expect(try written(&role).contains("<4>"))
+        try role.receive(.acknowledged(4, multiple: false), now: start)
+        #expect(last.answer == [.confirmed])
+    }
+
+    @Test("Of a joined message that the broker refuses, or that is lost, each request learns it")
+    func refusesTheJoined() throws {
+        var role = role { $0.joinableWindow = 1 }
+        _ = request("<1>", &role)
+        _ = try written(&role)
+        let refused = ["<2>", "<3>"].map { request($0, &role) }
+        try role.receive(.acknowledged(1, multiple: false), now: start)
+        _ = try written(&role)
+        try role.receive(.refused(2, multiple: false), now: start)
+        #expect(refused.allSatisfy { $0.answer == [.unconfirmed("the broker refused it")] })
+        // What was refused takes no room any more.
+        let lost = request("<4>", &role)
+        #expect(try written(&role).contains("<4>"))
+        role.disconnected(BrokerError(.unavailable, "gone"), isRetrying: true)
+        #expect(lost.answer == [.unconfirmed("gone")])
+        _ = request("<5>", &role)
+        #expect(try written(&role).contains("<5>"))
+    }
+
     private func role(_ change: (inout LinkSettings) -> Void = { _ in }) -> PublisherRole {
         var settings = LinkSettings()
         change(&settings)

@@ -13,7 +13,8 @@ private final class Backlog {
     var isFull: Bool { backlog.isFull }
     func hasRoom(messages: Int, bytes: Int) -> Bool { backlog.hasRoom(messages: messages, bytes: bytes) }
     func add(_ entry: SQLiteQueueBacklog.Entry) { backlog.add(entry) }
-    func takeGroup() -> [SQLiteQueueBacklog.Entry] { backlog.takeGroup() }
+    func takeGroup() -> [SQLiteQueueBacklog.Entry] { backlog.takeGroup()?.entries ?? [] }
+    func takeRows() -> [[UInt8]] { backlog.takeGroup()?.rows().map(\.body) ?? [] }
     func finishGroup() -> [SQLiteQueueBacklog.Entry] { backlog.finishGroup() }
     func expire() -> [SQLiteQueueBacklog.Entry] { backlog.expire() }
 }
@@ -64,6 +65,26 @@ struct SQLiteQueueBacklogTests {
         #expect(backlog.takeGroup().isEmpty)
         let limits = SQLiteQueue.Limits()
         #expect(backlog.hasRoom(messages: limits.pendingMessages, bytes: limits.pendingBytes))
+    }
+
+    @Test("Small requests that wait together are one row; dead letters and large requests stay by themselves")
+    func joins() throws {
+        let backlog = Backlog(limits: SQLiteQueue.Limits())
+        func add(_ text: String, _ queue: QueueName = .events, isJoinable: Bool = true) {
+            let message = OutgoingMessage(body: Array(text.utf8), events: 1, isJoinable: isJoinable)
+            backlog.add(.init(messages: [message], queue: queue, bytes: text.utf8.count) { _ in })
+        }
+        add("1")
+        #expect(backlog.takeRows() == [Array("1".utf8)])
+        _ = backlog.finishGroup()
+        for text in ["1", "2", "3"] { add(text) }
+        add("4", isJoinable: false)
+        add("5")
+        add("6", .deadLetters)
+        add("7")
+        let rows = backlog.takeRows().map { String(decoding: $0, as: UTF8.self) }
+        #expect(rows == [#"{"v":2,"sections":[1,2,3]}"#, "4", "5", "6", "7"])
+        #expect(backlog.finishGroup().count == 7)
     }
 
     private func entry(_ messages: Int, bytes: Int) -> SQLiteQueueBacklog.Entry {

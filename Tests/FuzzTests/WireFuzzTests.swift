@@ -10,39 +10,45 @@ struct WireFuzzTests {
     func envelope() throws {
         let decoder = EnvelopeDecoder()
         var parser = JSONParser()
-        let enrichments = Enrichments.standard(keepClientAddress: false) + [Enrichments.clientAddress(keep: true), Enrichments.times]
         try Fuzzer("envelope").run { input in
             let salvage = EnvelopeSalvage(input)
-            guard let envelope = try? decoder.decode(input) else { return false }
-            let bodies = envelope.encoded
-            let again = try bodies.map { body in
-                guard let envelope = try? decoder.decode(body) else { throw Wrong("what was written is not read") }
-                return envelope
-            }
-            try Wrong.unless(again.flatMap(\.encoded) == bodies, "what is read back is something else")
-            try Wrong.unless(again.allSatisfy { $0.requestToReport == envelope.requestToReport }, "who waits is someone else")
-            var marks = BucketMarks()
-            for event in envelope.events {
-                let times = [event.timestamp, event.receivedAt] + [event.clientTimestamp].compactMap(\.self)
-                try Wrong.unless(times.allSatisfy(\.isValid), "a time that no event can have")
-                try Wrong.unless(event.ingestIDParts.index >= 0, "a position that no event can have")
-                let hints = ClientHints(event, origin: envelope.origin, parser: &parser)
-                var context = EventContext()
-                for (number, enrichment) in enrichments.enumerated() {
-                    let processedAt = number % 2 == 0 ? Timestamp.earliest : .latest
-                    enrichment.apply(EnrichmentInput(event: event, processedAt: processedAt, hints: hints), &context)
-                    _ = max(.zero, processedAt - event.receivedAt).nanoseconds
-                }
-                _ = (context.json, event.fingerprint)
-                marks.touch(
-                    StoredEvent(event: event, processedAt: event.receivedAt, context: context.json, fingerprint: event.fingerprint), .stored
-                )
-            }
-            try Wrong.unless(Set(marks.minutes).isSubset(of: salvage.buckets), "a minute that giving up does not find")
-            try Wrong.unless(marks.minutes.allSatisfy { RollupTier.minute.indexes.contains($0.index) }, "a minute that no event can have")
-            try Wrong.unless(marks.hours.count <= marks.minutes.count && marks.days.count <= marks.hours.count, "buckets out of nothing")
+            guard let sections = try? decoder.sections(of: input) else { return false }
+            try Wrong.unless(salvage.sections.count == sections.count, "requests that giving up does not find")
+            for envelope in sections { try check(envelope, salvage, &parser) }
             return true
         }
+    }
+
+    private func check(_ envelope: EventEnvelope, _ salvage: EnvelopeSalvage, _ parser: inout JSONParser) throws {
+        let decoder = EnvelopeDecoder()
+        let enrichments = Enrichments.standard(keepClientAddress: false) + [Enrichments.clientAddress(keep: true), Enrichments.times]
+        let bodies = envelope.encoded
+        let again = try bodies.map { body in
+            guard let envelope = try? decoder.decode(body) else { throw Wrong("what was written is not read") }
+            return envelope
+        }
+        try Wrong.unless(again.flatMap(\.encoded) == bodies, "what is read back is something else")
+        try Wrong.unless(again.allSatisfy { $0.requestToReport == envelope.requestToReport }, "who waits is someone else")
+        var marks = BucketMarks()
+        for event in envelope.events {
+            let times = [event.timestamp, event.receivedAt] + [event.clientTimestamp].compactMap(\.self)
+            try Wrong.unless(times.allSatisfy(\.isValid), "a time that no event can have")
+            try Wrong.unless(event.ingestIDParts.index >= 0, "a position that no event can have")
+            let hints = ClientHints(event, origin: envelope.origin, parser: &parser)
+            var context = EventContext()
+            for (number, enrichment) in enrichments.enumerated() {
+                let processedAt = number % 2 == 0 ? Timestamp.earliest : .latest
+                enrichment.apply(EnrichmentInput(event: event, processedAt: processedAt, hints: hints), &context)
+                _ = max(.zero, processedAt - event.receivedAt).nanoseconds
+            }
+            _ = (context.json, event.fingerprint)
+            marks.touch(
+                StoredEvent(event: event, processedAt: event.receivedAt, context: context.json, fingerprint: event.fingerprint), .stored
+            )
+        }
+        try Wrong.unless(Set(marks.minutes).isSubset(of: salvage.buckets), "a minute that giving up does not find")
+        try Wrong.unless(marks.minutes.allSatisfy { RollupTier.minute.indexes.contains($0.index) }, "a minute that no event can have")
+        try Wrong.unless(marks.hours.count <= marks.minutes.count && marks.days.count <= marks.hours.count, "buckets out of nothing")
     }
 
     @Test("A dead letter is refused, or reads back as itself")

@@ -20,10 +20,13 @@ public struct OutgoingMessage: Sendable, Equatable {
     public var body: [UInt8]
     /// How many events the body holds; for the broker's headers and for metrics.
     public var events: Int
+    /// Whether an adapter that is busy may put it on the queue together with others (``JoinedMessage``).
+    public var isJoinable: Bool
 
-    public init(body: [UInt8], events: Int) {
+    public init(body: [UInt8], events: Int, isJoinable: Bool = false) {
         self.body = body
         self.events = events
+        self.isJoinable = isJoinable
     }
 }
 

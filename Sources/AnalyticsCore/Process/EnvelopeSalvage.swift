@@ -6,15 +6,55 @@ internal import FoundationEssentials
 /// marked, and cuts the message into one per event, so that one event takes no other with it. Of what ``EnvelopeDecoder`` can read it finds
 /// every event with its time; of anything else it finds what it can. It reads envelopes of any version that keep these members.
 struct EnvelopeSalvage {
-    /// The project that the header names; `nil` where it names none that an event can have.
-    private(set) var project: ProjectID?
-    /// When its request came in; `nil` where the header does not say it.
-    private(set) var receivedAt: Timestamp?
-    /// The minutes in which the message's events may be stored.
-    private(set) var minutes: Set<Int64> = []
-    /// One message per event, each with the whole header; none when the message cannot be cut.
-    private(set) var messages: [OutgoingMessage] = []
+    /// Events of one request.
+    struct Section {
+        /// The project that the header names; `nil` where it names none that an event can have.
+        fileprivate(set) var project: ProjectID?
+        /// When its request came in; `nil` where the header does not say it.
+        fileprivate(set) var receivedAt: Timestamp?
+        /// The minutes in which its events may be stored.
+        fileprivate(set) var minutes: Set<Int64> = []
+        /// One message per event, each with the whole header; none when the section cannot be cut.
+        fileprivate(set) var messages: [OutgoingMessage] = []
+        /// All of it as a message of its own.
+        fileprivate(set) var message: OutgoingMessage
+    }
 
+    /// Of a joined message each; of another, itself.
+    let sections: [Section]
+
+    /// One message per event.
+    var messages: [OutgoingMessage] { sections.flatMap(\.messages) }
+
+    /// The minutes of all events, as buckets of their projects; none where the project is not known.
+    var buckets: Set<BucketKey> {
+        var buckets: Set<BucketKey> = []
+        for section in sections {
+            guard let project = section.project else { continue }
+            for minute in section.minutes { buckets.insert(BucketKey(project: project, index: minute)) }
+        }
+        return buckets
+    }
+
+    init(_ body: [UInt8]) {
+        sections = Self.parts(of: body).map(Section.init)
+    }
+
+    /// As ``EnvelopeDecoder`` tells them apart: a joined message begins with its version.
+    private static func parts(of body: [UInt8]) -> [ArraySlice<UInt8>] {
+        var reader = ByteReader(bytes: body[...])
+        guard reader.take(UInt8(ascii: "{")), let version = reader.member(), version.key.elementsEqual(#""v""#.utf8),
+            version.value.elementsEqual("2".utf8), let sections = reader.member(), sections.key.elementsEqual(#""sections""#.utf8)
+        else { return [body[...]] }
+        var elements = ByteReader(bytes: sections.value)
+        guard elements.take(UInt8(ascii: "[")) else { return [body[...]] }
+        var parts: [ArraySlice<UInt8>] = []
+        while let part = elements.element() { parts.append(part) }
+        return parts.isEmpty ? [body[...]] : parts
+    }
+}
+
+extension EnvelopeSalvage.Section {
     private struct Header: Decodable {
         var project: String
     }
@@ -27,14 +67,16 @@ struct EnvelopeSalvage {
         var timestamp: Int64?
     }
 
-    init(_ body: [UInt8]) {
-        var reader = ByteReader(bytes: body[...])
+    fileprivate init(_ body: ArraySlice<UInt8>) {
+        message = OutgoingMessage(body: Array(body), events: 1)
+        var reader = ByteReader(bytes: body)
         guard reader.take(UInt8(ascii: "{")) else { return }
         var header: [UInt8] = [UInt8(ascii: "{")]
         // The events are behind the header, as in a message that ``EnvelopeDecoder`` reads.
         while let (key, value) = reader.member() {
             guard !key.elementsEqual(#""events""#.utf8) else {
                 read(events: value, header: header)
+                message.events = max(1, messages.count)
                 return
             }
             let member = key + [UInt8(ascii: ":")] + value
@@ -63,12 +105,6 @@ struct EnvelopeSalvage {
             }
             messages.append(OutgoingMessage(body: header + Array(#""events":["#.utf8) + event + Array("]}".utf8), events: 1))
         }
-    }
-
-    /// ``minutes`` as buckets of the project; none where it is not known.
-    var buckets: [BucketKey] {
-        guard let project else { return [] }
-        return minutes.map { BucketKey(project: project, index: $0) }
     }
 }
 

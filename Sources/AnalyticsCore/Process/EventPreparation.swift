@@ -14,10 +14,11 @@ final class EventPreparation {
     }
 
     func callAsFunction(_ delivery: Delivery) throws(EnvelopeError) -> Flush.Entry {
-        let envelope = try decoder.decode(delivery.body)
+        let sections = try decoder.sections(of: delivery.body).map { envelope in
+            Flush.Section(events: enriched(envelope), origin: envelope.origin, requestToReport: envelope.requestToReport)
+        }
         return Flush.Entry(
-            handle: delivery.handle, redeliveries: delivery.redeliveries, events: enriched(envelope), origin: envelope.origin,
-            requestToReport: envelope.requestToReport, bytes: delivery.body.count)
+            handle: delivery.handle, redeliveries: delivery.redeliveries, sections: sections, bytes: delivery.body.count)
     }
 
     private func enriched(_ envelope: EventEnvelope) -> [StoredEvent] {

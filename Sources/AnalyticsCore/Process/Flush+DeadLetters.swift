@@ -3,11 +3,13 @@ internal import Logging
 /// Ends deliveries that cannot be processed. Nothing is acknowledged unmarked: an earlier attempt may have stored the events and ended
 /// before it marked their minutes.
 extension Flush {
-    /// A delivery that is no envelope: marks what minutes can be read of it, publishes it to the dead letters, acknowledges it.
+    /// A delivery that is no envelope: marks what minutes can be read of it, publishes it to the dead letters, acknowledges it. One of several
+    /// sections is split instead, so that the one that cannot be read takes no other request with it.
     ///
     /// Throws only when cancelled: then the broker delivers again.
     func deadLetter(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async throws {
         let salvage = EnvelopeSalvage(delivery.body)
+        if salvage.sections.count > 1 { return try await split(delivery, into: salvage.sections.map(\.message), error) }
         try await mark(salvage)
         try await publishAndAcknowledge(delivery, reason, error, salvage)
     }
@@ -38,11 +40,16 @@ extension Flush {
             try await mark(salvage)
             return try await publishAndAcknowledge(delivery, .redelivered, Self.neverFinished(delivery), salvage)
         }
-        try await publish(salvage.messages, to: .events)
+        try await split(delivery, into: salvage.messages, "never finished")
+    }
+
+    /// Publishes parts of a delivery to the events queue in its place. What marks its events need, the parts bring about.
+    private func split(_ delivery: Delivery, into messages: [OutgoingMessage], _ error: String) async throws {
+        try await publish(messages, to: .events)
         session.acknowledge([delivery.handle])
         logger.warning(
-            "A delivery that was never finished was split",
-            metadata: ["deliveries": "\(delivery.redeliveries + 1)", "events": "\(salvage.messages.count)"])
+            "A delivery was split",
+            metadata: ["error": "\(error)", "deliveries": "\(delivery.redeliveries + 1)", "messages": "\(messages.count)"])
     }
 
     /// A delivery of which even ``salvage(_:)`` was never finished: publishes the bytes to the dead letters without reading them.
@@ -72,12 +79,13 @@ extension Flush {
             reason: reason, error: error, attempts: delivery.redeliveries + 1, at: clock.now(), project: nil, eventId: nil,
             original: delivery.body)
         try await deadLetter([letter])
-        if let salvage, let project = salvage.project, let receivedAt = salvage.receivedAt {
-            var tally = PipelineTally()
+        var tally = PipelineTally()
+        for section in salvage?.sections ?? [] {
+            guard let project = section.project, let receivedAt = section.receivedAt else { continue }
             tally.addWhole(
-                salvage.messages.count, isFirstDelivery: delivery.redeliveries == 0, project: project, receivedAt: receivedAt)
-            try await count(tally)
+                section.messages.count, isFirstDelivery: delivery.redeliveries == 0, project: project, receivedAt: receivedAt)
         }
+        if !tally.counts.isEmpty { try await count(tally) }
         session.acknowledge([delivery.handle])
     }
 }

@@ -9,6 +9,7 @@ internal import Metrics
 /// means a redelivery, and nothing else. A dependency that is away is waited for: the deliveries are held, not given back.
 struct Flush: Sendable {
     typealias Entry = WriteBuffer.Entry
+    typealias Section = WriteBuffer.Section
 
     let store: any ProcessorStore
     let gate: RetentionGate
@@ -33,7 +34,7 @@ struct Flush: Sendable {
     func callAsFunction(_ entries: [Entry]) async throws {
         try Task.checkCancellation()
         let start = ContinuousClock.now
-        let events = entries.flatMap(\.events)
+        let events = entries.flatMap(\.sections).flatMap(\.events)
         let admission = try await untilDone("admit") { () throws(StoreError) in try await admit(events) }
         var outcomes = admission.outcomes(try await insert(admission.open))
         let inserted = outcomes
@@ -64,20 +65,22 @@ struct Flush: Sendable {
         await report(results)
     }
 
-    /// A delivery, and what came of each of its events.
-    private typealias DeliveryResult = (entry: Entry, outcomes: ArraySlice<InsertOutcome>)
+    /// A section of a delivery, and what came of each of its events.
+    private typealias SectionResult = (section: Section, redeliveries: Int, outcomes: ArraySlice<InsertOutcome>)
 
-    private static func results(of entries: [Entry], _ outcomes: [InsertOutcome]) -> [DeliveryResult] {
+    private static func results(of entries: [Entry], _ outcomes: [InsertOutcome]) -> [SectionResult] {
         var rest = outcomes[...]
-        return entries.map { entry in
-            defer { rest = rest.dropFirst(entry.events.count) }
-            return (entry, rest.prefix(entry.events.count))
+        return entries.flatMap { entry in
+            entry.sections.map { section in
+                defer { rest = rest.dropFirst(section.events.count) }
+                return (section, entry.redeliveries, rest.prefix(section.events.count))
+            }
         }
     }
 
-    private static func tally(_ results: [DeliveryResult]) -> PipelineTally {
+    private static func tally(_ results: [SectionResult]) -> PipelineTally {
         var tally = PipelineTally()
-        for (entry, outcomes) in results { tally.add(entry, outcomes) }
+        for (section, redeliveries, outcomes) in results { tally.add(section, redeliveries: redeliveries, outcomes) }
         return tally
     }
 
@@ -137,10 +140,10 @@ struct Flush: Sendable {
         try await untilDone("count") { () throws(StoreError) in try await ledger.write(Array(tally.counts.keys)) }
     }
 
-    private func deadLetterFailures(_ results: [DeliveryResult]) async throws {
+    private func deadLetterFailures(_ results: [SectionResult]) async throws {
         var letters: [DeadLetter] = []
-        for (entry, outcomes) in results {
-            for (stored, outcome) in zip(entry.events, outcomes) {
+        for (section, redeliveries, outcomes) in results {
+            for (stored, outcome) in zip(section.events, outcomes) {
                 let (reason, error): (DeadLetterReason, String)
                 switch outcome {
                 case .stored, .duplicate, .redelivered, .erased: continue
@@ -150,9 +153,9 @@ struct Flush: Sendable {
                 }
                 letters.append(
                     DeadLetter(
-                        reason: reason, error: error, attempts: entry.redeliveries + 1, at: clock.now(),
+                        reason: reason, error: error, attempts: redeliveries + 1, at: clock.now(),
                         project: stored.event.project, eventId: stored.event.id,
-                        original: EnvelopeEncoder.single(stored.event, origin: entry.origin)))
+                        original: EnvelopeEncoder.single(stored.event, origin: section.origin)))
             }
         }
         try await deadLetter(letters)
@@ -194,10 +197,10 @@ struct Flush: Sendable {
     }
 
     /// To those who wait. One try: whoever misses a report is told that the events are accepted, which they are.
-    private func report(_ results: [DeliveryResult]) async {
+    private func report(_ results: [SectionResult]) async {
         var reports: [DeliveryReport] = []
-        for (entry, outcomes) in results {
-            guard let request = entry.requestToReport, let first = entry.events.first?.event else { continue }
+        for (section, _, outcomes) in results {
+            guard let request = section.requestToReport, let first = section.events.first?.event else { continue }
             var report = DeliveryReport(project: first.project, request: request, first: first.ingestIDParts.index, at: clock.now())
             for outcome in outcomes {
                 switch outcome {
@@ -217,19 +220,19 @@ struct Flush: Sendable {
         }
     }
 
-    private func measure(_ results: [DeliveryResult], since start: ContinuousClock.Instant) {
+    private func measure(_ results: [SectionResult], since start: ContinuousClock.Instant) {
         var stored = 0
         var duplicate = 0
         var conflicting = 0
         var redelivered = 0
         var erased = 0
         var kinds: [StoredEventLabels.Kind: Int] = [:]
-        for (entry, outcomes) in results {
-            for (event, outcome) in zip(entry.events, outcomes) {
+        for (section, redeliveries, outcomes) in results {
+            for (event, outcome) in zip(section.events, outcomes) {
                 switch outcome {
                 case .duplicate: duplicate += 1
                 case .conflict: conflicting += 1
-                case .redelivered where entry.redeliveries > 0: redelivered += 1
+                case .redelivered where redeliveries > 0: redelivered += 1
                 // Delivered for the first time, and stored before: this flush has stored it, in an attempt whose answer was lost.
                 case .stored, .redelivered:
                     stored += 1
@@ -248,7 +251,7 @@ struct Flush: Sendable {
         Self.size.record(results.reduce(0) { $0 + $1.outcomes.count })
         Self.duration.recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         let now = clock.now()
-        for stored in results.lazy.flatMap(\.entry.events) {
+        for stored in results.lazy.flatMap(\.section.events) {
             Self.processing.recordNanoseconds(max(.zero, now - stored.event.receivedAt).nanoseconds)
         }
     }

@@ -2,11 +2,11 @@
 struct PipelineTally: Equatable {
     private(set) var counts: [PipelineLedger.Key: PipelineCounts] = [:]
 
-    /// Adds the events of one delivery, which came in together.
-    mutating func add(_ entry: WriteBuffer.Entry, _ outcomes: some Collection<InsertOutcome>) {
-        guard let first = entry.events.first?.event else { return }
+    /// Adds the events of one section of a delivery, which came in together.
+    mutating func add(_ section: WriteBuffer.Section, redeliveries: Int, _ outcomes: some Collection<InsertOutcome>) {
+        guard let first = section.events.first?.event else { return }
         let key = PipelineLedger.Key(project: first.project, minute: first.receivedAt.minute)
-        counts[key, default: PipelineCounts()].add(outcomes, isFirstDelivery: entry.redeliveries == 0, receivedAt: first.receivedAt)
+        counts[key, default: PipelineCounts()].add(outcomes, isFirstDelivery: redeliveries == 0, receivedAt: first.receivedAt)
     }
 
     /// Adds events that are dead-lettered with the whole delivery that they came in.

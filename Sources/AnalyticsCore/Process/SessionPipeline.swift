@@ -28,6 +28,8 @@ actor SessionPipeline {
 
     private let batches = AsyncChannel<Batch>()
     private var buffer: WriteBuffer
+    /// Yields when something is in the buffer that was empty.
+    private let (filled, fill) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     /// Batches that left the buffer and are not written, by their numbers: receipt of the oldest event of each.
     private var unwritten: [Int: Timestamp] = [:]
     private var lastNumber = 0
@@ -75,7 +77,12 @@ actor SessionPipeline {
                 continue
             }
             do throws(EnvelopeError) {
-                if let entries = buffer.add(try preparation(delivery), now: elapsed.now()) { await handOver(entries) }
+                let wasEmpty = buffer.isEmpty
+                if let entries = buffer.add(try preparation(delivery), now: elapsed.now()) {
+                    await handOver(entries)
+                } else if wasEmpty {
+                    fill.yield()
+                }
             } catch {
                 await untilCancelled { [flush] in try await flush.deadLetter(delivery, .undecodable, error.message) }
             }
@@ -88,9 +95,13 @@ actor SessionPipeline {
 
     /// With no room for a flush the buffer may as well fill up.
     private func handOverWhenDue() async {
-        while await pause() {
-            guard unwritten.count < settings.concurrentFlushes, let entries = buffer.tick(now: elapsed.now()) else { continue }
-            await handOver(entries)
+        for await _ in filled {
+            while !buffer.isEmpty, await pause(for: buffer.limits.idleInterval) {
+                guard unwritten.count < settings.concurrentFlushes,
+                    let entries = buffer.tick(now: elapsed.now(), isIdle: unwritten.isEmpty)
+                else { continue }
+                await handOver(entries)
+            }
         }
     }
 
@@ -98,12 +109,12 @@ actor SessionPipeline {
         repeat {
             let oldest = (unwritten.values + [buffer.oldest].compactMap(\.self)).min()
             Self.lag.record(oldest.map { max(0, (clock.now() - $0).seconds) } ?? 0)
-        } while await pause()
+        } while await pause(for: settings.flushInterval / 2)
     }
 
     /// Returns whether to go on.
-    private func pause() async -> Bool {
-        (try? await elapsed.sleep(settings.flushInterval / 2)) != nil
+    private func pause(for duration: Duration) async -> Bool {
+        (try? await elapsed.sleep(duration)) != nil
     }
 
     /// Returns when the entries are about to be written: whoever collects them is held back with them.

@@ -5,11 +5,16 @@ struct WriteBuffer {
     struct Entry {
         var handle: DeliveryHandle
         var redeliveries: Int
+        var sections: [Section]
+        /// Of the delivery's body.
+        var bytes: Int
+    }
+
+    /// Events of one request.
+    struct Section {
         var events: [StoredEvent]
         var origin: RequestOrigin
         var requestToReport: String?
-        /// Of the delivery's body.
-        var bytes: Int
     }
 
     struct Limits {
@@ -21,33 +26,41 @@ struct WriteBuffer {
         var bytes: Int
         /// Flushed this long after its first entry.
         var interval: Duration
+        /// The same where nothing else is being written: then a flush costs nobody anything, and the events are seen sooner. Not at once, or
+        /// each event of a slow stream would be a flush.
+        var idleInterval: Duration { interval / 5 }
     }
 
-    private let limits: Limits
+    let limits: Limits
     private var entries: [Entry] = []
     private var events = 0
     private var bytes = 0
-    private var deadline: Duration?
+    /// When its first entry came.
+    private var begin: Duration?
+
+    var isEmpty: Bool { entries.isEmpty }
 
     init(limits: Limits) {
         self.limits = limits
     }
 
-    /// Receipt of the oldest event in it, where each entry's events are in the order of receipt.
+    /// Receipt of the oldest event in it. Those of a section came in together.
     var oldest: Timestamp? { entries.oldest }
 
     /// Gives what is to be flushed now, if the entry filled the buffer.
     mutating func add(_ entry: Entry, now: Duration) -> [Entry]? {
-        if entries.isEmpty { deadline = now + limits.interval }
+        if entries.isEmpty { begin = now }
         entries.append(entry)
-        events += entry.events.count
+        events += entry.sections.reduce(0) { $0 + $1.events.count }
         bytes += entry.bytes
         return events >= limits.events || entries.count >= limits.deliveries || bytes >= limits.bytes ? drain() : nil
     }
 
     /// Gives what is to be flushed now, if it has waited long enough.
-    mutating func tick(now: Duration) -> [Entry]? {
-        guard let deadline, now >= deadline else { return nil }
+    ///
+    /// - Parameter isIdle: Nothing else is being written.
+    mutating func tick(now: Duration, isIdle: Bool) -> [Entry]? {
+        guard let begin, now >= begin + (isIdle ? limits.idleInterval : limits.interval) else { return nil }
         return drain()
     }
 
@@ -58,12 +71,12 @@ struct WriteBuffer {
             entries = []
             events = 0
             bytes = 0
-            deadline = nil
+            begin = nil
         }
         return entries
     }
 }
 
 extension [WriteBuffer.Entry] {
-    var oldest: Timestamp? { compactMap { $0.events.first?.event.receivedAt }.min() }
+    var oldest: Timestamp? { lazy.flatMap(\.sections).compactMap { $0.events.first?.event.receivedAt }.min() }
 }

@@ -22,6 +22,8 @@ struct LinkSettings: Sendable {
     /// Published and without the broker's word.
     var windowMessages = 2000
     var windowBytes = 8 << 20
+    /// Messages of joinable requests without the broker's word, from which on further ones wait, and are joined.
+    var joinableWindow = 4
     /// Encoded and not yet taken by the socket. Small, so that what waits can still be refused when the broker blocks.
     var outputBytes = 256 << 10
     /// Bodies of all calls of `publish` that have not returned.

@@ -15,6 +15,7 @@ struct ConfirmTracker<Token> {
     private struct Entry {
         var token: Token
         var bytes: Int
+        var isJoinable: Bool
         var sentAt: Instant
         var deadline: Instant
         var returned: String?
@@ -31,6 +32,8 @@ struct ConfirmTracker<Token> {
     /// Published, and without the broker's word.
     private(set) var messagesInFlight = 0
     private(set) var bytesInFlight = 0
+    /// Those of ``messagesInFlight`` that others may be joined to.
+    private(set) var joinableInFlight = 0
 
     private var next: UInt64 { first + UInt64(entries.count) }
 
@@ -46,9 +49,12 @@ struct ConfirmTracker<Token> {
     }
 
     /// Call with deadlines that do not go back. Returns the message's sequence number.
-    mutating func published(_ token: Token, bytes: Int, now: Instant, deadline: Instant) -> UInt64 {
-        entries.append(Entry(token: token, bytes: bytes, sentAt: now, deadline: deadline))
+    mutating func published(
+        _ token: Token, bytes: Int, isJoinable: Bool = false, now: Instant, deadline: Instant
+    ) -> UInt64 {
+        entries.append(Entry(token: token, bytes: bytes, isJoinable: isJoinable, sentAt: now, deadline: deadline))
         messagesInFlight += 1
+        if isJoinable { joinableInFlight += 1 }
         bytesInFlight += bytes
         return next - 1
     }
@@ -94,6 +100,7 @@ struct ConfirmTracker<Token> {
             guard !entry.isSettled else { continue }
             entries[index].isSettled = true
             messagesInFlight -= 1
+            if entry.isJoinable { joinableInFlight -= 1 }
             bytesInFlight -= entry.bytes
             if current > toldThrough { settlements.append(Settlement(token: entry.token, outcome: outcome(entry))) }
         }

@@ -5,6 +5,9 @@ import DequeModule
 ///
 /// Without a connection, while the broker is blocked, and at the deadline of a call, what waits is refused with the reason; during an
 /// attempt to connect that follows at once on a start or a loss, it waits.
+///
+/// Small requests share messages where the broker is busy (``JoinedMessage``): with ``LinkSettings/joinableWindow`` of them on their way, those
+/// that come wait, and the next to go takes along what waits behind it. So with nothing on its way none waits.
 struct PublisherRole: LinkRole {
     enum Command: Sendable {
         case publish(PublishCall)
@@ -18,9 +21,9 @@ struct PublisherRole: LinkRole {
         case down(BrokerError)
     }
 
+    /// The calls that wait for a message, each with the place of its own in it; several where messages were joined.
     private struct Token {
-        var call: PendingCall
-        var index: Int
+        var parts: [(call: PendingCall, index: Int)]
     }
 
     private let topology: TopologyDeclaration
@@ -123,14 +126,30 @@ struct PublisherRole: LinkRole {
                 && tracker.bytesInFlight + message.body.count <= settings.windowBytes
             // One message may always go, be it as large as it is.
             guard hasRoom || tracker.messagesInFlight == 0 else { return false }
+            guard !message.isJoinable || tracker.joinableInFlight < settings.joinableWindow else { return false }
             guard output.count < settings.outputBytes else { return true }
-            let sequence = tracker.published(
-                Token(call: call, index: index), bytes: message.body.count, now: now, deadline: call.deadline)
-            let exchange = topology.names.name(of: call.queue)
-            output.publish(message, sequence: sequence, exchange: exchange, routingKey: Topology.routingKey, frameSize: frameSize)
             call.advance()
+            var token = Token(parts: [(call, index)])
+            let joined = join(message, of: call, &token)
+            let sequence = tracker.published(
+                token, bytes: joined.body.count, isJoinable: joined.isJoinable, now: now, deadline: call.deadline)
+            let exchange = topology.names.name(of: call.queue)
+            output.publish(joined, sequence: sequence, exchange: exchange, routingKey: Topology.routingKey, frameSize: frameSize)
         }
         return false
+    }
+
+    /// Takes along what waits behind the first call, in its order, as far as it can be joined.
+    private mutating func join(_ message: OutgoingMessage, of first: PendingCall, _ token: inout Token) -> OutgoingMessage {
+        var joined = JoinedMessage(message)
+        while first.next == nil, waiting.count > 1 {
+            let call = waiting[1]
+            guard call.queue == first.queue, let (index, next) = call.next, joined.add(next) else { break }
+            call.advance()
+            token.parts.append((call, index))
+            if call.next == nil { waiting.remove(at: 1) }
+        }
+        return joined.message
     }
 
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool) {
@@ -154,7 +173,9 @@ struct PublisherRole: LinkRole {
     }
 
     private func settle(_ settlements: [ConfirmTracker<Token>.Settlement]) {
-        for settlement in settlements { settlement.token.call.settle(settlement.token.index, settlement.outcome) }
+        for settlement in settlements {
+            for (call, index) in settlement.token.parts { call.settle(index, settlement.outcome) }
+        }
     }
 
     private func take<C: RangeReplaceableCollection>(_ collection: inout C) -> C {

@@ -56,11 +56,9 @@ struct PipelineCountingTests {
             .stored, .stored, .redelivered, .duplicate(heldAt: noon), .conflict(heldAt: noon), .refused("never"), .expired(before: noon),
             .erased,
         ]
-        let entry = WriteBuffer.Entry(
-            handle: DeliveryHandle(epoch: 1, tag: 1), redeliveries: redeliveries,
-            events: outcomes.indices.map { stored(sample("\($0)")) }, origin: RequestOrigin(), requestToReport: nil, bytes: 0)
+        let section = WriteBuffer.Section(events: outcomes.indices.map { stored(sample("\($0)")) }, origin: RequestOrigin())
         var tally = PipelineTally()
-        tally.add(entry, outcomes)
+        tally.add(section, redeliveries: redeliveries, outcomes)
         tally.addWhole(3, isFirstDelivery: redeliveries == 0, project: Project.default, receivedAt: noon)
         let counts = tally.counts[.init(project: Project.default, minute: Self.minute)]
         #expect(counts?.stored == 2 && counts?.through == noon)

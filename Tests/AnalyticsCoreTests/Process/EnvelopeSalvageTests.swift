@@ -30,6 +30,13 @@ struct EnvelopeSalvageTests {
         return (encoder.finish()[0].body, events, origin)
     }
 
+    /// Several of these in one message, or one.
+    private static func joined(_ random: inout Seeded) -> [UInt8] {
+        let sections = (0..<1 + random.below(4)).map { _ in envelope(&random).body }
+        return sections.count == 1
+            ? sections[0] : Array(#"{"v":2,"sections":["#.utf8) + sections.joined(separator: [0x2C]) + Array("]}".utf8)
+    }
+
     @Test(arguments: 0..<300 as Range<UInt64>)
     func everyEventOfAnEnvelopeIsFoundWithItsMinuteAndCutIntoAMessageOfItsOwn(seed: UInt64) throws {
         var random = Seeded(seed)
@@ -44,12 +51,25 @@ struct EnvelopeSalvageTests {
         }
     }
 
+    @Test(arguments: 0..<100 as Range<UInt64>)
+    func everySectionOfAJoinedMessageIsCutAsIfItHadComeAlone(seed: UInt64) throws {
+        var random = Seeded(seed)
+        let body = Self.joined(&random)
+        let decoded = try EnvelopeDecoder().sections(of: body)
+        let salvage = EnvelopeSalvage(body)
+        #expect(try salvage.sections.map { try EnvelopeDecoder().decode($0.message.body) } == decoded)
+        #expect(salvage.sections.map(\.message.events) == decoded.map(\.events.count))
+        #expect(salvage.sections.map(\.project) == decoded.map(\.events.first?.project))
+        #expect(salvage.sections.map(\.receivedAt) == decoded.map(\.events.first?.receivedAt))
+        #expect(try salvage.messages.map { try EnvelopeDecoder().decode($0.body).events } == decoded.flatMap(\.events).map { [$0] })
+    }
+
     /// Whatever the parser can read, the salvage finds: else stored events could stay unmarked.
     @Test(arguments: 0..<40 as Range<UInt64>)
     func whateverABrokenEnvelopeStillDecodesToIsFoundAndNothingTraps(seed: UInt64) {
         var random = Seeded(seed)
         for _ in 0..<250 {
-            var (body, _, _) = Self.envelope(&random)
+            var body = Self.joined(&random)
             for _ in 0..<1 + random.below(6) where !body.isEmpty {
                 let at = random.below(body.count)
                 switch random.below(5) {
@@ -61,8 +81,8 @@ struct EnvelopeSalvageTests {
                 }
             }
             let salvage = EnvelopeSalvage(body)
-            guard let decoded = try? EnvelopeDecoder().decode(body) else { continue }
-            let minutes = Set(decoded.events.map { BucketKey(project: $0.project, index: $0.timestamp.minute) })
+            guard let decoded = try? EnvelopeDecoder().sections(of: body) else { continue }
+            let minutes = Set(decoded.flatMap(\.events).map { BucketKey(project: $0.project, index: $0.timestamp.minute) })
             #expect(minutes.isSubset(of: salvage.buckets), "seed \(seed): \(String(decoding: body, as: UTF8.self))")
         }
     }
@@ -93,6 +113,6 @@ struct EnvelopeSalvageTests {
     @Test func timesOutsideOfTheYears1To9999AreNoMinutes() {
         let times = [Int64.min, Timestamp.earliest.milliseconds - 1, Timestamp.latest.milliseconds + 1, Int64.max]
         let events = times.map { "{\"timestamp\":\($0)}" }.joined(separator: ",")
-        #expect(EnvelopeSalvage(Array("{\"events\":[\(events)]}".utf8)).minutes.isEmpty)
+        #expect(EnvelopeSalvage(Array("{\"events\":[\(events)]}".utf8)).sections.map(\.minutes) == [[]])
     }
 }

@@ -5,7 +5,7 @@ import Testing
 
 struct EnvelopeVersionTests {
     /// Whatever a newer version looks like, its `v` comes first.
-    private static let newer: [String] = [EnvelopeVersion.current + 1, 99, Int64.max].flatMap { (version: Int64) -> [String] in
+    private static let newer: [String] = [EnvelopeVersion.newest + 1, 99, Int64.max].flatMap { (version: Int64) -> [String] in
         [
             #"{"v":\#(version),"project":"p","request":"r","receivedAt":5,"events":[]}"#,
             #"{"v":\#(version),"sections":[{"request":"r","events":[{"n":0,"id":"a"}]}]}"#,
@@ -33,7 +33,9 @@ struct EnvelopeVersionTests {
         #expect(throws: EnvelopeError("no version")) { try EnvelopeDecoder().decode(Array(body.utf8)) }
     }
 
-    @Test func whatIsWrittenIsOfTheCurrentVersion() {
-        #expect(String(decoding: message([sample("a")]).body, as: UTF8.self).hasPrefix(#"{"v":\#(EnvelopeVersion.current),"#))
+    @Test func whatIsWrittenSaysItsVersionFirst() {
+        #expect(String(decoding: message([sample("a")]).body, as: UTF8.self).hasPrefix(#"{"v":\#(EnvelopeVersion.single),"#))
+        let joined = String(decoding: JoinedMessage.of([message([sample("a")]), message([sample("b")])]).body, as: UTF8.self)
+        #expect(joined.hasPrefix(#"{"v":\#(EnvelopeVersion.joined),"#))
     }
 }

@@ -29,8 +29,8 @@ struct GracefulShutdownTests {
         try await testGracefulShutdown { trigger in
             let task = rig.start(rig.processor(flushEvents: 2, concurrentFlushes: 1, elapsed: clock.elapsed))
             try await eventually("a flush of two waits for the store, and two more for the flush") {
-                // Two timers of the pipeline, and the flush until its next attempt.
-                rig.decoded.values.count == 4 && clock.sleeping.count == 3
+                // The look at the lag, and the flush until its next attempt.
+                rig.decoded.values.count == 4 && clock.sleeping.count == 2
             }
             trigger.triggerGracefulShutdown()
             rig.faults.down([])

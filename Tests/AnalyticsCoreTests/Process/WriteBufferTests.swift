@@ -6,7 +6,7 @@ struct WriteBufferTests {
     private func entry(_ tag: UInt64, events: Int = 1, bytes: Int = 100) -> WriteBuffer.Entry {
         WriteBuffer.Entry(
             handle: DeliveryHandle(epoch: 1, tag: tag), redeliveries: 0,
-            events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, origin: RequestOrigin(), bytes: bytes)
+            sections: [.init(events: (0..<events).map { stored(sample("\(tag)-\($0)")) }, origin: RequestOrigin())], bytes: bytes)
     }
 
     private func buffer(events: Int = 10, deliveries: Int = 5) -> WriteBuffer {
@@ -35,12 +35,21 @@ struct WriteBufferTests {
 
     @Test func isFlushedOnceItsFirstEntryHasWaitedLongEnough() {
         var buffer = buffer()
-        #expect(buffer.tick(now: .milliseconds(1_000)) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_000), isIdle: false) == nil)
         #expect(buffer.add(entry(1), now: .milliseconds(1_000)) == nil)
         #expect(buffer.add(entry(2), now: .milliseconds(1_090)) == nil)
-        #expect(buffer.tick(now: .milliseconds(1_099)) == nil)
-        #expect(buffer.tick(now: .milliseconds(1_100))?.count == 2)
-        #expect(buffer.tick(now: .milliseconds(9_999)) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_099), isIdle: false) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_100), isIdle: false)?.count == 2)
+        #expect(buffer.tick(now: .milliseconds(9_999), isIdle: false) == nil)
+    }
+
+    @Test func isFlushedSoonerWhereNothingElseIsWritten() {
+        var buffer = buffer()
+        #expect(buffer.tick(now: .milliseconds(1_000), isIdle: true) == nil)
+        _ = buffer.add(entry(1), now: .milliseconds(1_000))
+        #expect(buffer.tick(now: .milliseconds(1_019), isIdle: true) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_020), isIdle: false) == nil)
+        #expect(buffer.tick(now: .milliseconds(1_020), isIdle: true)?.count == 1)
     }
 
     @Test func theClockStartsAnewAfterAFlush() {
@@ -48,8 +57,8 @@ struct WriteBufferTests {
         _ = buffer.add(entry(1), now: .milliseconds(0))
         #expect(buffer.add(entry(2), now: .milliseconds(50)) != nil)
         _ = buffer.add(entry(3), now: .milliseconds(99))
-        #expect(buffer.tick(now: .milliseconds(150)) == nil)
-        #expect(buffer.tick(now: .milliseconds(199))?.count == 1)
+        #expect(buffer.tick(now: .milliseconds(150), isIdle: false) == nil)
+        #expect(buffer.tick(now: .milliseconds(199), isIdle: false)?.count == 1)
     }
 
     @Test func drainsEverythingOnce() {
@@ -57,7 +66,7 @@ struct WriteBufferTests {
         _ = buffer.add(entry(1), now: .milliseconds(0))
         #expect(buffer.drain()?.count == 1)
         #expect(buffer.drain() == nil)
-        #expect(buffer.tick(now: .milliseconds(10_000)) == nil)
+        #expect(buffer.tick(now: .milliseconds(10_000), isIdle: false) == nil)
     }
 }
 

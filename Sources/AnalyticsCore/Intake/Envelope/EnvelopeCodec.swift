@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// What one message on the queue holds: some events of one request.
+/// What one message on the queue holds, or a section of one (``JoinedMessage``): some events of one request.
 ///
 /// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,
 /// "country":…,"waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own. ``EnvelopeDecoder`` reads it.
@@ -17,6 +17,8 @@ struct EnvelopeEncoder {
     /// enough that a prefetch of hundreds of messages fits the memory, large enough that the broker's cost a message does not count.
     static let maximumEvents = 100
     static let targetBytes = 48 * 1024
+    /// A request with no more bytes than this may share a message with others.
+    static let joinableBytes = 8 * 1024
 
     private let request: String
     private let origin: RequestOrigin
@@ -55,13 +57,14 @@ struct EnvelopeEncoder {
 
     mutating func finish() -> [OutgoingMessage] {
         if count > 0 { close() }
+        if messages.count == 1, messages[0].body.count <= Self.joinableBytes { messages[0].isJoinable = true }
         return messages
     }
 
     private mutating func begin(_ event: Event) {
         writer = JSONWriter(reservingCapacity: Self.targetBytes + 4096)
         writer.beginObject()
-        writer.member("v", EnvelopeVersion.current)
+        writer.member("v", EnvelopeVersion.single)
         writer.member("project", event.project.name)
         writer.member("request", request)
         writer.member("receivedAt", event.receivedAt.milliseconds)

@@ -12,10 +12,49 @@ final class EnvelopeDecoder {
 
     private var parser = JSONParser()
 
+    /// The sections of a message; one that nothing was joined to is one.
+    ///
     /// Throws one line for the dead letters when the body is not a message that this version reads.
+    func sections(of body: [UInt8]) throws(EnvelopeError) -> [EventEnvelope] {
+        let text = PaddedBytes(body)
+        guard var places = try joined(text) else { return [try section(text, at: text.all)] }
+        var sections: [EventEnvelope] = []
+        var count = 0
+        while let place = try valid("'sections'", { () throws(JSONFault) in try places.next() }) {
+            do throws(EnvelopeError) { sections.append(try section(text, at: place)) } catch {
+                throw EnvelopeError("section \(sections.count): \(error.message)")
+            }
+            count += sections.last?.events.count ?? 0
+            guard count <= Self.maximumEvents else { throw EnvelopeError("more than \(Self.maximumEvents) events") }
+        }
+        guard !sections.isEmpty else { throw EnvelopeError("no sections") }
+        return sections
+    }
+
+    /// A message that nothing was joined to. Throws as ``sections(of:)`` does.
     func decode(_ body: [UInt8]) throws(EnvelopeError) -> EventEnvelope {
         let text = PaddedBytes(body)
-        let (header, events) = try parts(of: text)
+        return try section(text, at: text.all)
+    }
+
+    /// The sections of a joined message, which begins with its version and has nothing else; `nil` for any other. ``EnvelopeSalvage`` tells them
+    /// apart in the same way.
+    private func joined(_ text: PaddedBytes) throws(EnvelopeError) -> JSONElements? {
+        guard var members = JSONRawMembers(text, at: text.all), let version = try? members.next(), text.equals("v", at: version.key),
+            text.equals("2", at: version.value)
+        else { return nil }
+        let sections = try valid("the message", { () throws(JSONFault) in try members.next() })
+        guard let sections, text.equals("sections", at: sections.key), let elements = JSONElements(text, at: sections.value) else {
+            throw EnvelopeError("no array 'sections' behind the version")
+        }
+        guard try valid("the message", { () throws(JSONFault) in try members.next() }) == nil else {
+            throw EnvelopeError("a member follows 'sections'")
+        }
+        return elements
+    }
+
+    private func section(_ text: PaddedBytes, at place: Range<Int>) throws(EnvelopeError) -> EventEnvelope {
+        let (header, events) = try parts(of: text, at: place)
         guard let events else { throw EnvelopeError("no events") }
         return EventEnvelope(
             origin: header.origin, requestToReport: header.reportRequested ? header.request : nil,
@@ -23,8 +62,8 @@ final class EnvelopeDecoder {
     }
 
     /// The place of `events`, and all other members as an object of their own: small, and validated whole.
-    private func parts(of text: PaddedBytes) throws(EnvelopeError) -> (EnvelopeHeader, events: Range<Int>?) {
-        guard var members = JSONRawMembers(text, at: text.all) else { throw EnvelopeError("not a JSON object") }
+    private func parts(of text: PaddedBytes, at place: Range<Int>) throws(EnvelopeError) -> (EnvelopeHeader, events: Range<Int>?) {
+        guard var members = JSONRawMembers(text, at: place) else { throw EnvelopeError("not a JSON object") }
         var events: Range<Int>?
         var others: [UInt8] = []
         while let (key, value) = try valid("the message", { () throws(JSONFault) in try members.next() }) {
@@ -90,7 +129,9 @@ private struct EnvelopeHeader {
 
     /// Members that this version does not know are passed over. The parser has refused an object with a key twice.
     init(_ members: borrowing JSONMembers) throws(EnvelopeError) {
-        try EnvelopeVersion.check(members.integer("v"))
+        let version = members.integer("v")
+        try EnvelopeVersion.check(version)
+        guard version == EnvelopeVersion.single else { throw EnvelopeError("a joined message where events of one request are expected") }
         var project: ProjectID?
         var request: String?
         var receivedAt: Timestamp?
