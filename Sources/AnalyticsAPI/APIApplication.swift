@@ -6,7 +6,7 @@ internal import HummingbirdCore
 public import Logging
 internal import NIOCore
 
-/// The routes over what they answer from. For tests, and for whoever brings a server of its own.
+/// Builds the router of the API. For tests, and for callers that run their own server.
 public func makeRouter(
     services: APIServices, settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory
 ) -> Router<APIRequestContext> {
@@ -26,7 +26,7 @@ func makeRouter(
     let admission = Admission(authenticator: services.authenticator, sites: SiteRule(settings))
     for route in table.routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
-            // The router takes `//metrics` and `/metrics/` for `/metrics`. What stands before it may not, and rules for a path go by its bytes.
+            // The router treats `//metrics` and `/metrics/` as `/metrics`. A proxy may not, and its rules for a path compare bytes.
             guard RouteTable.isPlain(request.uri.path) else { throw HTTPError(.notFound) }
             return try await route.respond(to: request, context, admittedBy: admission)
         }
@@ -39,20 +39,20 @@ public enum APIPart: Sendable {
     case all
     /// Health and metrics.
     case operations
-    /// All but these.
+    /// All routes except health and metrics.
     case events
 }
 
 /// The API as a service: run it in a `ServiceGroup`.
 ///
-/// At a graceful shutdown it stops accepting connections, closes those that are idle, and lets each request under way end and be
-/// answered. How long that may take is for the group's `maximumGracefulShutdownDuration` to say; by itself a request takes no longer
-/// than the broker's confirm or the store's answer, since waiting for `?wait=stored` ends at once.
+/// At a graceful shutdown it stops accepting connections, closes the idle ones, and lets each request in progress end with its response.
+/// The group's `maximumGracefulShutdownDuration` limits how long that takes. A request takes at most the timeout of the broker's confirm or
+/// of the store, because `?wait=stored` stops waiting at once.
 ///
 /// - Parameters:
-///   - part: What is served here, where another server serves the rest.
-///   - memory: Where others share it.
-///   - onRunning: Called once connections are accepted, with the port.
+///   - part: Which routes this server serves.
+///   - memory: Limits that are shared with another server; `nil` makes own ones from `settings`.
+///   - onRunning: Called with the port once connections are accepted.
 public func makeApplication(
     services: APIServices, part: APIPart = .all, settings: APISettings, memory: MemoryLimits? = nil, logger: Logger,
     onRunning: @escaping @Sendable (Int) async -> Void = { _ in }

@@ -2,12 +2,12 @@ internal import AnalyticsCore
 public import Hummingbird
 internal import NIOCore
 
-/// What is known about a request besides the request.
+/// Data about a request that is not in the request itself.
 public struct APIRequestContext: RequestContext {
     public var coreContext: CoreRequestContextStorage
-    /// The other end of the connection.
+    /// The IP address of the other end of the connection.
     var peerAddress: String?
-    /// Who waits for the answer.
+    /// The caller that waits for the response.
     let asker: Asker
     let connection: ClientConnection
 

@@ -1,17 +1,17 @@
 public import AnalyticsCore
 
-/// What the API answers from.
+/// The services behind the API's routes.
 public struct APIServices: Sendable {
-    /// `nil` where the process serves no events (a processor): then only the routes for running it are there.
+    /// `nil` if the process serves no events (a processor): only the operations routes exist then.
     var events: EventServices?
     var readiness: @Sendable () async -> Readiness
     var metrics: (@Sendable () -> [UInt8])?
     var authenticator: any Authenticator
 
     /// - Parameters:
-    ///   - authenticator: Decides whose events a request is about, and what it may do.
-    ///   - readiness: Asks each dependency; must return within a few seconds whatever happens to them.
-    ///   - metrics: Renders the Prometheus text format; `nil` answers 404 (`ENABLE_METRICS=false`).
+    ///   - authenticator: Decides which project a request is for, and its scopes.
+    ///   - readiness: Checks each dependency. Must return within a few seconds even if all are down.
+    ///   - metrics: Renders the Prometheus text format; `nil`: the route answers 404 (`ENABLE_METRICS=false`).
     public init(
         collector: Collector, reader: EventReader, engine: QueryEngine, pipeline: PipelineReader, storedWait: StorageWaiter,
         erasures: Erasures,

@@ -1,40 +1,41 @@
 public import AnalyticsCore
 
-/// How the API listens and where its limits are.
+/// Addresses and limits of the API.
 public struct APISettings: Sendable {
     public var host: String
     /// 0 takes any free port.
     public var port: Int
-    /// Names under which proxies and other machines ask for the service, without ports. Its own and loopback's are known.
+    /// Host names, without ports, that proxies and other machines use for the service. Its own names and loopback are always allowed.
     public var allowedHosts: [String]
-    /// Bytes of a request's body, counted after decompression.
+    /// Bytes per request body, counted after decompression.
     public var maximumBodyBytes: Int
-    /// Bytes of all bodies in memory at a time, and of the answers to them; what does not fit is answered 503. What is made of a body takes
-    /// about twice its size again.
+    /// Bytes of all request bodies in memory, and of the responses to them. Requests beyond this get 503. Parsing a body takes about twice
+    /// its size again.
     public var maximumBodyBytesInMemory: Int
-    /// Of these, the bytes of the bodies of one client's address (IPv6: its /64); half of them where it is `nil`.
+    /// Bytes per client address (IPv6: per /64) out of ``maximumBodyBytesInMemory``; `nil`: half of it.
     public var maximumBodyBytesPerPeer: Int?
-    /// Bytes that all listings, events and counts hold until they are written; what does not fit is answered 503.
+    /// Bytes that all responses with events or counts hold until they are written. Requests beyond this get 503.
     public var maximumAnswerBytesInMemory: Int
-    /// Exports that run at a time; what comes beside them is answered 503.
+    /// Exports that run at the same time. Further ones get 503.
     public var maximumExports: Int
-    /// Connections open at a time. Before there are as many, those that have been idle for longest are closed; while none is idle, further ones wait
-    /// in the kernel's queue.
+    /// Open connections. Near this limit, the connections that have been idle longest are closed. If none is idle, new ones wait in the
+    /// kernel's queue.
     public var maximumConnections: Int
-    /// Clients that listen to live events at a time; further ones are answered 503. 2,000, or half of the connections where these are fewer, if
-    /// nothing is said.
+    /// Clients of live events at the same time. Further ones get 503. The default is 2,000, or half of `maximumConnections` if that is
+    /// less.
     public var maximumLiveReaders: Int
     public var timeouts: ConnectionTimeouts.Limits
-    /// Sent as `Server`, and the version that the OpenAPI document names.
+    /// Sent as the `Server` header.
     public var serverName: String
+    /// Shown in the OpenAPI document.
     public var serverVersion: String
-    /// Events carry the sender's whole IP address; else it is cut to its /24 or, for IPv6, its /48.
+    /// Store the sender's whole IP address. If false, it is cut to its /24, or for IPv6 to its /48.
     public var keepClientAddress: Bool
-    /// The service stands behind a proxy that sets `X-Forwarded-For`. Else the header is a claim by anybody and is not read.
+    /// The service is behind a proxy that sets `X-Forwarded-For`. If false, the header is ignored, because any client can set it.
     public var trustProxy: Bool
-    /// The header in which that proxy says the country of the client's address; `nil` where it does not.
+    /// The header in which that proxy sends the country of the client's address; `nil` if it sends none.
     public var countryHeader: String?
-    /// Knows the countries of addresses where no header says them.
+    /// Looks up the country of an address if no header has it.
     public var countries: (any CountryDatabase)?
 
     public init(

@@ -1,18 +1,19 @@
 internal import Metrics
 internal import Synchronization
 
-/// How many bytes requests may hold in memory, all of them together and those of one peer. Nobody waits for room: those who wait would hold what
-/// they have.
+/// Limits the bytes that requests hold in memory, in total and per peer. Nothing waits for room: a waiting request would keep the bytes
+/// that it holds.
 ///
-/// An eighth of each is for leases of at most ``smallBytes`` alone: while large ones take all the rest, single events go on.
+/// An eighth of each limit is reserved for leases of at most ``smallBytes``, so that single events are accepted while large requests take
+/// all the rest.
 final class ByteBudget: Sendable {
-    /// What small and large leases may take together.
+    /// A limit for small and large leases together.
     struct Bound: Sendable {
         var all: Int
-        /// What there may be of it when a large lease has grown.
+        /// The total above which a large lease cannot grow.
         var large: Int
 
-        /// - Parameter largest: A lease of this size finds room where nothing is held.
+        /// - Parameter largest: The bytes that a single lease can always take if nothing else is held.
         init(_ limit: Int, largest: Int) {
             all = limit
             large = min(limit, max(limit - limit / 8, largest))
@@ -23,7 +24,7 @@ final class ByteBudget: Sendable {
 
     private struct Held {
         var total = 0
-        /// Of those who hold something: no more than there are leases.
+        /// Only peers that hold bytes: at most one entry per lease.
         var peers: [Peer: Int] = [:]
     }
 
@@ -35,15 +36,15 @@ final class ByteBudget: Sendable {
     private let meter: Meter?
 
     /// - Parameters:
-    ///   - peerLimit: Bytes for the leases of one peer; all where it is `nil`.
-    ///   - largest: Bytes that one lease can come to, whatever is reserved.
+    ///   - peerLimit: Bytes for all leases of one peer; `nil`: `limit`.
+    ///   - largest: Bytes that one lease can reach in spite of the reserve for small ones.
     init(limit: Int, peerLimit: Int? = nil, largest: Int = 0, meter: Meter? = nil) {
         bound = Bound(limit, largest: largest)
         peerBound = Bound(min(limit, max(peerLimit ?? limit, largest)), largest: largest)
         self.meter = meter
     }
 
-    /// What one request holds; given back when nobody holds the lease any longer.
+    /// The bytes that one request holds. They are released with the last reference to the lease.
     final class Lease: Sendable {
         private let budget: ByteBudget
         private let peer: Peer?
@@ -56,12 +57,11 @@ final class ByteBudget: Sendable {
 
         var bytes: Int { held.withLock { $0 } }
 
-        /// False, and holds what it held, when there is no room for more.
+        /// Returns false and changes nothing if there is no room.
         func resize(to count: Int) -> Bool { change { _ in count } }
 
         func grow(by count: Int) -> Bool { change { $0 + count } }
 
-        /// Whether it could grow at this moment.
         func hasRoom(for count: Int) -> Bool {
             held.withLock { budget.hasRoom(for: count, peer, leaseTotal: $0 + count) }
         }
@@ -80,7 +80,7 @@ final class ByteBudget: Sendable {
         }
     }
 
-    /// - Parameter peer: Whose share counts, beside the whole.
+    /// - Parameter peer: Its limit applies too; `nil`: only the total limit.
     func lease(for peer: Peer? = nil) -> Lease { Lease(self, peer) }
 
     /// For tests.
@@ -114,12 +114,12 @@ final class ByteBudget: Sendable {
 }
 
 extension ByteBudget.Lease {
-    /// Takes what an answer holds until it is written: its values, and the slices of its text that are on their way.
+    /// Takes the bytes that a response holds until it is written: its values, and the slices of its text in flight.
     func hold(_ count: Int) throws(Problem) {
         guard resize(to: count + 2 * SlicedJSON.sliceBytes) else {
             throw Problem(
                 .tooManyAnswers,
-                "The answers that clients have not read yet take all the memory that there is for answers. Read answers as they come, and ask "
+                "Answers that clients have not read yet take all the memory for answers. Read answers as they arrive, and ask "
                     + "again in a moment; a smaller 'limit' makes a smaller answer.")
         }
     }

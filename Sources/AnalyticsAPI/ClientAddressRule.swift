@@ -2,15 +2,15 @@ internal import AnalyticsCore
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Decides which address a request came from, in which country that is, and how much of it is kept.
+/// Decides the client address of a request, its country, and how much of the address is kept.
 struct ClientAddressRule: Sendable {
     var keepsWhole: Bool
     var trustsProxy: Bool
-    /// In which a trusted proxy says the country.
+    /// The header in which a trusted proxy sends the country.
     var countryHeader: HTTPField.Name?
     var countries: (any CountryDatabase)?
 
-    /// What of it goes on with the events. `address`: whole, and goes nowhere.
+    /// Returns the origin that is stored with the events, and the whole address, which is never stored.
     func origin(peer: String?, headers: HTTPFields) -> (origin: RequestOrigin, address: ClientAddress?) {
         let address = whole(peer: peer, headers: headers)
         let origin = RequestOrigin(
@@ -20,7 +20,7 @@ struct ClientAddressRule: Sendable {
         return (origin, address)
     }
 
-    /// Whose share of the service's memory a request takes from.
+    /// The peer whose memory limit the request counts against.
     func peer(of request: Request, _ context: APIRequestContext) -> Peer {
         Peer(whole(peer: context.peerAddress, headers: request.headers))
     }
@@ -30,18 +30,18 @@ struct ClientAddressRule: Sendable {
         return forwarded ?? peer.flatMap(ClientAddress.init)
     }
 
-    /// A proxy sets the header in the place of what the client has sent: where it is there twice, somebody does not.
+    /// A proxy replaces the header that the client sent. If the header occurs twice, a proxy did not, and the value is not trusted.
     private func named(_ headers: HTTPFields) -> Country? {
         guard trustsProxy, let countryHeader else { return nil }
         let values = headers[values: countryHeader]
         return values.count == 1 ? Country(values[0]) : nil
     }
 
-    /// Every proxy appends the address that it was asked from, so the right end is what our own proxies wrote: the first from the right that
-    /// is not a private network's is the client. Where all are private, the one that the nearest proxy saw.
+    /// Every proxy appends the address that its request came from, so the right end is written by our own proxies. The client is the first
+    /// address from the right that is not in a private network. If all are private, it is the one that the nearest proxy saw.
     private func forwarded(_ values: [String]) -> ClientAddress? {
         let hops = values.flatMap { $0.splitUTF8(",") }.map { Self.withoutPort($0.removingUTF8(" ", "\t")) }
-        // The limit is on what is looked at: a header may hold thousands.
+        // A header may hold thousands of addresses; the last 32 are read.
         let known = hops.suffix(32).compactMap(ClientAddress.init)
         return known.last { !$0.isPrivate } ?? known.last
     }

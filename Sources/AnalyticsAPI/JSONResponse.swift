@@ -12,7 +12,7 @@ extension Response {
         .json(status, headers: headers, [.once(members)])
     }
 
-    /// A text.
+    /// A JSON string.
     static func json(text: String) -> Response {
         var writer = JSONWriter()
         writer.string(text)
@@ -20,7 +20,7 @@ extension Response {
             status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: ByteBuffer(bytes: writer.bytes)))
     }
 
-    /// One JSON array, which may be large.
+    /// A JSON array of any size.
     static func json<Element: Sendable>(
         array elements: [Element], capacity: Int = 256, holding lease: ByteBudget.Lease? = nil,
         _ write: @escaping @Sendable (Element, inout JSONWriter) -> Void
@@ -28,9 +28,10 @@ extension Response {
         json(.ok, capacity: capacity, holding: lease, root: .array, [.each(elements, write)])
     }
 
-    /// One JSON object or array, which may be large: beyond a slice it is encoded as the client takes it, and holds `lease` until then.
+    /// A JSON object or array of any size. What is beyond the first slice is encoded as the client reads it, and `lease` is held until the
+    /// end.
     ///
-    /// Its length is counted first, so that clients of HTTP/1.0 can read it (nginx is one, unless told otherwise), which know no chunks.
+    /// The length is counted first: clients of HTTP/1.0 (nginx by default) do not know chunked bodies.
     static func json(
         _ status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], capacity: Int = 256, holding lease: ByteBudget.Lease? = nil,
         root: SlicedJSON.Root = .object, _ parts: [JSONPart]
@@ -46,7 +47,7 @@ extension Response {
             defer { withExtendedLifetime(lease) {} }
             var (text, slice) = (text, first as ByteBuffer?)
             while let bytes = slice {
-                // Waits while the connection holds more than it can give to the client.
+                // Suspends while the connection's write buffer is full.
                 try await writer.write(bytes)
                 slice = text.next()
             }

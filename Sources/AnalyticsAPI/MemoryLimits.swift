@@ -1,10 +1,10 @@
 internal import AnalyticsCore
 public import CoreMetrics
 
-/// What requests may hold in memory, all of them together, however they come in.
+/// Limits the memory of all requests together, over HTTP and gRPC.
 public struct MemoryLimits: Sendable {
     let bodies: ByteBudget
-    /// Of what answers hold until they are written.
+    /// For responses, until they are written.
     let answers: ByteBudget
 
     public init(_ settings: APISettings, metricsFactory: any MetricsFactory = MetricsSystem.factory) {
@@ -13,7 +13,7 @@ public struct MemoryLimits: Sendable {
             limit: settings.maximumBodyBytesInMemory,
             peerLimit: settings.maximumBodyBytesPerPeer ?? settings.maximumBodyBytesInMemory / 2, largest: settings.maximumBodyBytes,
             meter: meter("request"))
-        // A large answer is none's fault, so nothing is reserved.
+        // Nothing is reserved for small responses: a large response is not abuse.
         answers = ByteBudget(
             limit: settings.maximumAnswerBytesInMemory, largest: settings.maximumAnswerBytesInMemory, meter: meter("answer"))
     }

@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 
-/// Whose share of the service's memory a request takes from: a client's address, of IPv6 the first 64 bits, which one client has for itself (RFC
-/// 6177). Requests without a known address share one.
+/// The client that a memory limit applies to: an IPv4 address, or the first 64 bits of an IPv6 address, which belong to one client (RFC
+/// 6177). All requests without a known address count as one peer.
 struct Peer: Hashable, Sendable {
     private let isIPv6: Bool
     private let network: UInt64

@@ -2,22 +2,21 @@ internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import Hummingbird
 
-/// A query string, decoded and held to the parameters that a route knows: whatever else stands there is a mistake, and never an
-/// operator.
+/// A decoded query string. Parameters that the route does not know are errors, and none is ever read as a query operator.
 struct QueryParameters {
     private var items: [(name: String, value: String)] = []
 
-    /// Alternatives that one filter may have.
+    /// Values per filter.
     static let maximumValues = 100
 
     /// - Parameters:
-    ///   - allowed: The parameters that are known; `nil` when any may be there.
-    ///   - prefix: Parameters that begin so are known, too.
+    ///   - allowed: The known parameters; `nil` if any is allowed.
+    ///   - prefix: Parameters with this prefix are known too.
     init(_ request: Request, allowed: [String]?, prefix: String? = nil) throws(Problem) {
         try self.init([request.uri.query ?? ""], allowed: allowed, prefix: prefix)
     }
 
-    /// The same of a query and a form, which are written alike.
+    /// Reads a query and a form together; both have the same syntax.
     init(_ texts: [String], allowed: [String]?, prefix: String? = nil) throws(Problem) {
         for pair in texts.flatMap({ $0.splitUTF8("&") }) {
             let parts = pair.splitUTF8("=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -39,21 +38,21 @@ struct QueryParameters {
         return "'\(name.clipped)' is no parameter of this route. Known here: \(known)."
     }
 
-    /// Its parameters in the order of their names and values, but for some, and with others in the place of those of the same name.
+    /// The parameters sorted by name and value, without `left`, and with `settled` in place of those with the same names.
     func query(without left: [String], with settled: [(name: String, value: String)] = []) -> String {
         let kept = items.filter { item in !(left + settled.map(\.name)).contains { $0.utf8.elementsEqual(item.name.utf8) } }
         return (kept + settled).map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }
             .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.joined(separator: "&")
     }
 
-    /// A parameter that may stand once.
+    /// A parameter that may occur at most once.
     func single(_ name: String) throws(Problem) -> String? {
         let values = items.filter { $0.name.equalsUTF8(name) }
         guard values.count <= 1 else { throw Self.invalid(name, "may be given once only.") }
         return values.first?.value
     }
 
-    /// The alternatives of a filter.
+    /// All values of a filter.
     func all(_ name: String) throws(Problem) -> [String] {
         let values = items.filter { $0.name.equalsUTF8(name) }.map(\.value)
         guard values.count <= Self.maximumValues else { throw Self.invalid(name, "may be given \(Self.maximumValues) times at most.") }
@@ -61,7 +60,7 @@ struct QueryParameters {
         return values
     }
 
-    /// Parameters with a prefix, in the order in which they first appear, without it.
+    /// The parameters with a prefix, in the order of their first occurrence, with the prefix removed.
     func all(prefix: String) throws(Problem) -> [(name: String, values: [String])] {
         var groups: [(name: String, values: [String])] = []
         for item in items where item.name.starts(withUTF8: prefix) {
@@ -88,7 +87,6 @@ struct QueryParameters {
         return timestamp
     }
 
-    /// Where to go on.
     func cursor() throws(Problem) -> EventCursor? {
         guard let text = try single("cursor") else { return nil }
         guard let cursor = EventCursor(text) else {
@@ -97,10 +95,10 @@ struct QueryParameters {
         return cursor
     }
 
-    /// How much is asked for at the most; `nil` where nothing is said.
+    /// `nil` if absent.
     func limit(in limits: ClosedRange<Int>) throws(Problem) -> Int? { try integer("limit", in: limits) }
 
-    /// `nil` where nothing is said.
+    /// `nil` if absent.
     func integer(_ name: String, in limits: ClosedRange<Int>) throws(Problem) -> Int? {
         guard let text = try single(name) else { return nil }
         guard let value = Int(text), limits.contains(value) else {
@@ -109,7 +107,7 @@ struct QueryParameters {
         return value
     }
 
-    /// One of a few words; `nil` where nothing is said.
+    /// One of a fixed set of words; `nil` if absent.
     func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, of choices: Choice.Type) throws(Problem) -> Choice?
     where Choice.RawValue == String {
         guard let text = try single(name) else { return nil }
@@ -127,13 +125,13 @@ struct QueryParameters {
         return (from, to)
     }
 
-    /// The parameters that counts and listings share.
+    /// The filters that counts and listings share.
     func selection(of project: ProjectID) throws(Problem) -> Selection {
         let range = try range()
         return Selection(project: project, types: try all("type"), sources: try all("source"), from: range.from, to: range.to)
     }
 
-    /// All that a listing is selected by.
+    /// All filters of a listing.
     func filters(of project: ProjectID) throws(Problem) -> Selection {
         var selection = try selection(of: project)
         selection.userIds = try all("userId")
@@ -148,7 +146,7 @@ struct QueryParameters {
         case include
     }
 
-    /// Whether a question is about events of bots too.
+    /// Whether events of bots count.
     func includesBots() throws(Problem) -> Bool { try choice("bots", of: Bots.self) == .include }
 
     private func conditions() throws(Problem) -> [DataCondition] {

@@ -4,8 +4,8 @@ internal import Hummingbird
 internal import Metrics
 internal import Synchronization
 
-/// Counts and times requests by method, route and status. Labels are bounded: the route is the pattern, methods that no route knows are
-/// `other`. A duration ends when the answer is made, not when it is delivered.
+/// Counts and times requests by method, route and status. Labels are bounded: the route is the pattern, and unknown methods are `other`. A
+/// duration ends when the response is made, not when it is delivered.
 struct RequestMetrics: RouterMiddleware {
     private let instruments: Instruments
 
@@ -28,7 +28,7 @@ struct RequestMetrics: RouterMiddleware {
     }
 }
 
-/// Handles stay: making one is a look-up in the metrics backend.
+/// Keeps metric handles: making one is a look-up in the metrics backend.
 private final class Instruments: Sendable {
     struct Key: Hashable {
         var method: String

@@ -14,9 +14,9 @@ struct Route: Sendable {
         case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
     }
 
-    /// One that everybody may use.
+    /// A route without authentication.
     ///
-    /// - Parameter toOtherSites: Pages of other sites too: it tells nothing of events.
+    /// - Parameter toOtherSites: Pages of other sites may use it too. Only for routes that tell nothing of events.
     init(
         open method: HTTPRequest.Method, _ path: String, toOtherSites: Bool = true,
         _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
@@ -26,7 +26,7 @@ struct Route: Sendable {
         self.handler = .open(toOtherSites: toOtherSites, handler)
     }
 
-    /// One for principals with this scope. The handler has the project from nowhere else.
+    /// A route for principals with this scope. The handler takes the project from the principal only.
     init(
         _ method: HTTPRequest.Method, _ path: String, _ scope: Scope,
         _ handler: @escaping @Sendable (Request, APIRequestContext, Principal) async throws -> Response
@@ -36,7 +36,7 @@ struct Route: Sendable {
         self.handler = .scoped(scope, handler)
     }
 
-    /// Admits the caller, then handles the request. Nothing of the body is read before.
+    /// Admits the caller before any of the body is read, then handles the request.
     func respond(to request: Request, _ context: APIRequestContext, admittedBy admission: Admission) async throws -> Response {
         switch handler {
         case .open(let toOtherSites, let handle):
@@ -48,12 +48,13 @@ struct Route: Sendable {
     }
 }
 
-/// Decides about a request before anything of its body is read.
+/// Admits or refuses a request before any of its body is read.
 struct Admission: Sendable {
     let authenticator: any Authenticator
     let sites: SiteRule
 
-    /// Pages of other sites have no key. What an administrator may do is not theirs either, should a browser send his key by itself.
+    /// Without keys, pages of other sites are refused. Admin routes refuse them in any case, because a browser may send an administrator's
+    /// credentials by itself.
     func principal(of request: Request, with scope: Scope) async throws -> Principal {
         if !authenticator.asksForKey { try sites.check(request) }
         let principal = try await authenticator.principal(of: request, with: scope)
@@ -62,11 +63,11 @@ struct Admission: Sendable {
     }
 }
 
-/// All routes, in the order in which they are tried: a path without parameters stands before one with them.
+/// All routes in match order: a path without parameters comes before a path with them.
 struct RouteTable: Sendable {
     var routes: [Route]
 
-    /// What can be done at a path; `nil` when nothing is there.
+    /// The methods of a path; `nil` if no route has it.
     func methods(at path: String) -> [HTTPRequest.Method]? {
         guard Self.isPlain(path) else { return nil }
         let segments = path.splitUTF8("/")

@@ -1,7 +1,7 @@
 internal import AnalyticsJSON
 internal import NIOCore
 
-/// Members of a JSON object, written one by one.
+/// Members of a JSON object or elements of an array, written one by one.
 struct JSONPart: Sendable {
     fileprivate var count: Int
     fileprivate var write: @Sendable (Int, inout JSONWriter) -> Void
@@ -28,13 +28,13 @@ struct JSONPart: Sendable {
     }
 }
 
-/// The text of a JSON object or array, made slice by slice: of an answer that is being read no more is text than what is on its way.
+/// The text of a JSON object or array, made slice by slice, so that only the slices in flight of a response are held as text.
 struct SlicedJSON: Sendable {
     enum Root: Sendable {
         case object, array
     }
 
-    /// A slice has so many bytes and, at the most, one element more.
+    /// Bytes per slice; the last element may exceed it.
     static let sliceBytes = 64 * 1024
 
     private let parts: [JSONPart]
@@ -77,7 +77,7 @@ struct SlicedJSON: Sendable {
         return ByteBuffer(bytes: writer.bytes)
     }
 
-    /// Bytes from here to the end.
+    /// Bytes from the current position to the end. Encodes all of it once.
     var remainingBytes: Int {
         var (rest, count) = (self, 0)
         while let slice = rest.next() { count += slice.readableBytes }

@@ -1,15 +1,15 @@
 public import AnalyticsCore
 import Synchronization
 
-/// The cache of the service in one process: within a number of bytes, the least recently used goes first.
+/// The cache of the service in one process, limited in bytes. Evicts the least recently used entry first.
 public final class MemoryCache: CountCache {
-    /// A longer value is not kept.
+    /// A longer value is not stored.
     public static let maximumValueBytes = 1 << 20
 
     private let entries: Mutex<Entries>
     private let now: @Sendable () -> ContinuousClock.Instant
 
-    /// - parameter maximumBytes: What keys, values and the bookkeeping of the entries may take together.
+    /// - parameter maximumBytes: Limit for keys, values and the entries' overhead together.
     public init(maximumBytes: Int = 32 * 1024 * 1024, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
         entries = Mutex(Entries(maximumBytes: maximumBytes))
         self.now = now
@@ -29,7 +29,7 @@ public final class MemoryCache: CountCache {
     public func health() async -> Health { .up }
 }
 
-/// Entries in a doubly linked list through an array, the most recently used first.
+/// Entries in a doubly linked list in an array, the most recently used first.
 private struct Entries {
     private struct Entry {
         var key: String
@@ -38,7 +38,7 @@ private struct Entries {
         var newer: Int?
         var older: Int?
 
-        /// About what the dictionary, the list and two allocations take beside the bytes themselves.
+        /// Estimate of the dictionary, the list and two allocations, besides the bytes of key and value.
         static let overhead = 160
         var bytes: Int { key.utf8.count * 2 + value.count + Self.overhead }
     }

@@ -1,14 +1,14 @@
 import Glibc
 
-/// A database that only its user can read: events name people.
+/// A database file that only its user can read, because events contain personal data.
 enum PrivateFile {
     private static let rights: mode_t = 0o600
 
-    /// Makes the file where it is not there, and takes the rights of others from it and from what an earlier process has left beside it. SQLite
-    /// gives the log and the shared memory that it makes the rights of the database (os_unix.c, `findCreateFileMode`).
+    /// Creates the file if it is missing. Removes other users' access to it and to the files that an earlier process left beside it. SQLite
+    /// creates its log and shared memory with the permissions of the database (os_unix.c, `findCreateFileMode`).
     ///
-    /// A file that is there is not opened: closing it would end the locks that SQLite has on it in this process
-    /// (<https://www.sqlite.org/howtocorrupt.html>, 2.2). One of another user keeps its rights.
+    /// An existing file is not opened: closing it would release the locks that SQLite holds on it in this process
+    /// (<https://www.sqlite.org/howtocorrupt.html>, 2.2). Another user's file keeps its permissions.
     static func prepare(_ path: String) {
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, rights)
         if file >= 0 { close(file) }

@@ -3,10 +3,10 @@ import GRDB
 
 /// A listing as SQL.
 ///
-/// Its keys are read first, in their order, straight from an index, as many as the page holds; the events then, by rowid. The keys of
-/// several runs through an index are merged.
+/// First it reads the keys of one page from an index, in order, then the events by rowid. Keys from several index scans are
+/// merged.
 struct SQLiteEventListing {
-    /// A place in the listing, and the row that is there.
+    /// A position in the listing, and the row at it.
     struct Key {
         var timestamp: Int64
         var id: SQLiteText
@@ -68,7 +68,7 @@ struct SQLiteEventListing {
         return keys
     }
 
-    /// Upper end: the range's or the position, whichever is earlier, so that the index is entered there.
+    /// The upper end is the range's end or the position, whichever is earlier, so that the index scan starts there.
     private func addRange(_ query: inout SQLiteSelection.Query) {
         if let from = selection.from { query.and("timestamp >= ?", from.milliseconds) }
         if let position, selection.to.map({ position.timestamp < $0 }) ?? true {

@@ -2,7 +2,7 @@ public import AnalyticsCore
 import Synchronization
 
 extension SQLiteQueue {
-    /// What waits, above which the file is not written anew: publishers wait as long.
+    /// Above this size the file is not rewritten, because publishers wait for the rewrite.
     private static let overwriteBytes = 256 << 20
 
     public func eraseDeadLetters(
@@ -26,14 +26,14 @@ extension SQLiteQueue {
             isDone.withLock { $0 = done }
         }
         guard isDone.withLock({ $0 }) else {
-            throw BrokerError(.unavailable, "too many messages wait for the queue's file to be written anew")
+            throw BrokerError(.unavailable, "the queue holds too many messages to rewrite its file now")
         }
     }
 
     private func write(_ body: @escaping @Sendable () async throws -> Void) async throws(BrokerError) {
         let (failure, isClosed) = state.withLock { ($0.isWriting ? $0.health.failure : nil, $0.isClosed) }
         if isClosed { throw BrokerError(.unavailable, State.closedReason) }
-        // Behind a write that hangs another would hang too.
+        // After a write that hangs, another would hang too.
         if let failure { throw BrokerError(.unavailable, failure) }
         do {
             try await Deadline.enforce(body)

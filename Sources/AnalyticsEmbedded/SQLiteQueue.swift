@@ -3,28 +3,28 @@ import GRDB
 public import Logging
 import Synchronization
 
-/// The broker of the service in one process: durable queues in one SQLite file, with the semantics of the quorum queue beside it.
+/// The broker of the service in one process: durable queues in one SQLite file, with the semantics of a quorum queue.
 ///
-/// - Confirmed means committed and synced: it survives a power cut. Publishes that arrive while others commit share a transaction.
-/// - What is handed out and not acknowledged comes again, ahead of younger messages, when its consumer or the process goes. The count
-///   is in the file before the message is out, so that a message which kills its process is found out.
-/// - One process at a time: it holds the file's lock.
-/// - The file grows with the backlog up to ``Limits/fileBytes``, and gives the space back once the backlog is gone.
+/// - Confirmed means committed and synced: it survives a power failure. Publishes that arrive during a commit share the next transaction.
+/// - Unacknowledged deliveries are redelivered, before younger messages, when their consumer or the process ends. The delivery
+///   count is written before the message is delivered, so a message that kills its process is detected.
+/// - Only one process at a time: it holds the file's lock.
+/// - The file grows with the backlog up to ``Limits/fileBytes``, and shrinks when the backlog is gone.
 public final class SQLiteQueue: Broker {
-    /// At each of these a publish is unconfirmed.
+    /// At each of these limits a publish is unconfirmed.
     public struct Limits: Sendable {
-        /// Messages, and bytes of them, that may wait for their commit.
+        /// Messages, and their bytes, that may wait for their commit.
         public var pendingMessages = 20_000
         public var pendingBytes = 64 * 1024 * 1024
         /// The size of the file, without the log beside it (32 MiB).
         public var fileBytes = 16 * 1024 * 1024 * 1024
         /// How long a publish waits for its commit.
         public var confirmTimeout: Duration = .seconds(10)
-        /// How much one transaction takes in, and how many messages it hands out.
+        /// Messages and bytes that one transaction writes, and messages that it hands out.
         var groupMessages = 5_000
         var groupBytes = 8 * 1024 * 1024
         var handoutMessages = 1_000
-        /// Bodies: what one transaction hands out (one message more), and what may wait with a consumer for more to be handed to it.
+        /// Bytes of bodies: per transaction of deliveries (exceeded by one message at most), and waiting at a consumer before it gets more.
         var handoutBytes = 8 * 1024 * 1024
         var waitingBytes = 64 * 1024 * 1024
 
@@ -37,10 +37,10 @@ public final class SQLiteQueue: Broker {
     let state: Mutex<State>
     private let metrics = BrokerMetrics()
 
-    /// Opens or creates the file; its folder has to be there. Blocks while it reads the ids of what waits, so call it at the start.
+    /// Opens or creates the file; its folder must exist. Blocks while it reads the ids of the backlog, so call it at the start.
     ///
-    /// Throws ``BrokerError/Code/misconfigured`` when the file cannot be used: no rights, no queue, a newer
-    /// version of it, or another process has it open.
+    /// Throws ``BrokerError/Code/misconfigured`` if the file cannot be used: missing permissions, not a queue, a newer
+    /// version, or open in another process.
     public init(path: String, limits: Limits = Limits(), logger: Logger) throws {
         do {
             let (file, contents) = try SQLiteQueueFile.open(path: path, maximumBytes: limits.fileBytes)
@@ -57,7 +57,7 @@ public final class SQLiteQueue: Broker {
         }
     }
 
-    /// Takes nothing more, ends all deliveries, commits what was published and acknowledged, and closes the file.
+    /// Accepts nothing more, ends all deliveries, commits pending publishes and acknowledgements, and closes the file.
     public func shutdown() async {
         for consumer in state.withLock({ $0.close() }) { consumer.finish() }
         while let worker = state.withLock({ $0.stop() }) { await worker.value }
@@ -87,7 +87,7 @@ public final class SQLiteQueue: Broker {
         return Array(repeating: outcome, count: messages.count)
     }
 
-    /// One session as long as the queue is open: nothing comes between a queue and its consumers here.
+    /// One session as long as the queue is open: there is no connection to lose.
     public func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws {
         let consumer = QueueConsumer { [self] consumer in
             state.withLock { state in
@@ -95,7 +95,7 @@ public final class SQLiteQueue: Broker {
                 state.wake(startWorker)
             }
         } acknowledge: { [self] handles in
-            // Frees their places at once; the rows go with the next transaction. A crash before that means redelivery.
+            // Frees the prefetch slots at once; the next transaction deletes the rows. A crash before that means redelivery.
             state.withLock { state in
                 state.ledger.acknowledge(handles)
                 state.wake(startWorker)
@@ -121,7 +121,7 @@ public final class SQLiteQueue: Broker {
         }
     }
 
-    /// A position is the id of a row; ids are not used again.
+    /// A position is the id of a row; ids are never reused.
     public func deadLetters(
         after position: DeadLetterPosition?, limit: DeadLetterLimit
     ) async throws(BrokerError) -> DeadLetterPage {
@@ -133,10 +133,10 @@ public final class SQLiteQueue: Broker {
     ) async throws(BrokerError) -> DeadLetterPage {
         let (failure, isClosed) = state.withLock { ($0.isWriting ? $0.health.failure : nil, $0.isClosed) }
         if isClosed { throw BrokerError(.unavailable, State.closedReason) }
-        // Behind a write that hangs a read would hang too.
+        // After a write that hangs, a read would hang too.
         if let failure { throw BrokerError(.unavailable, failure) }
         let id = position.map { Int64($0.text) } ?? 0
-        guard let id, id >= 0 else { throw BrokerError(.misconfigured, "'\(position?.text ?? "")' is no position in this queue") }
+        guard let id, id >= 0 else { throw BrokerError(.misconfigured, "'\(position?.text ?? "")' is not a position in this queue") }
         do {
             return try await Deadline.enforce { [file] in try await file.deadLetters(after: id, limit: limit) }
         } catch {
@@ -144,7 +144,7 @@ public final class SQLiteQueue: Broker {
         }
     }
 
-    /// After a failed write it tries one; otherwise it costs nothing.
+    /// After a failed write this tries another write; otherwise it does no I/O.
     public func checkHealth() async throws(BrokerError) {
         try await metrics.timers.time(.checkHealth) { () throws(BrokerError) in try await probe() }
     }
@@ -156,7 +156,7 @@ public final class SQLiteQueue: Broker {
             return (state.health.failure, state.isWriting)
         }
         guard let failure else { return }
-        // Behind a write that hangs a probe would hang too.
+        // After a write that hangs, a probe would hang too.
         if busy { throw BrokerError(.unavailable, failure) }
         do {
             try await file.probe()

@@ -1,6 +1,6 @@
 import AnalyticsCore
 
-/// Publishes that wait for their commit, in their order and within bounds. Each is answered once: by its commit, or because it waited
+/// Publishes that wait for their commit, in order and bounded. Each is answered once: by its commit, or because it waited
 /// too long. Does no I/O.
 struct SQLiteQueueBacklog {
     struct Entry: Sendable {
@@ -10,7 +10,7 @@ struct SQLiteQueueBacklog {
         var answer: @Sendable (PublishOutcome) -> Void
     }
 
-    /// What one transaction writes.
+    /// The publishes of one transaction.
     struct Group: Sendable {
         struct Row: Sendable, Equatable {
             var queue: QueueName
@@ -19,7 +19,7 @@ struct SQLiteQueueBacklog {
 
         var entries: [Entry]
 
-        /// The messages of all entries, in their order; small ones of several requests joined.
+        /// The messages of all entries, in order; small messages of several requests are joined.
         func rows() -> [Row] {
             var rows: [Row] = []
             var last: (queue: QueueName, joined: JoinedMessage)?
@@ -57,7 +57,7 @@ struct SQLiteQueueBacklog {
         bytes += entry.bytes
     }
 
-    /// The oldest publishes, as many as one transaction should hold, and one at least; `nil` when none waits.
+    /// The oldest publishes, up to the limits of one transaction, but at least one; `nil` if none waits.
     mutating func takeGroup() -> Group? {
         guard !waiting.isEmpty else { return nil }
         var count = 0
@@ -72,14 +72,14 @@ struct SQLiteQueueBacklog {
         return Group(entries: committing)
     }
 
-    /// The group's publishes that are still to be answered.
+    /// The group's publishes that have no answer yet.
     mutating func finishGroup() -> [Entry] {
         defer { committing = [] }
         forget(committing)
         return committing
     }
 
-    /// All that is still to be answered, be it in a transaction or not.
+    /// All publishes that have no answer yet, waiting or in a transaction.
     mutating func expire() -> [Entry] {
         defer {
             committing = []

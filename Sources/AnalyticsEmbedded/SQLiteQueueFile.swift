@@ -2,29 +2,29 @@ import AnalyticsCore
 import Foundation
 import GRDB
 
-/// The queue's tables, and one method a transaction. One connection, and no other process: it holds the file's lock as long as it is open.
+/// The queue's tables, with one method per transaction. One connection in one process: it holds the file's lock as long as it is open.
 struct SQLiteQueueFile: Sendable {
-    /// What an earlier process left.
+    /// What an earlier process left in the file.
     struct Contents: Sendable {
         var events: RangeSet<Int64>
         var deadLetters: Int
-        /// How often the file has been opened, this time included.
+        /// How many times the file has been opened, including this time.
         var opening: UInt32
     }
 
     private let database: DatabaseQueue
     private static let pageSize = 4096
 
-    /// Blocks while it reads every id. Throws when the file is no queue, cannot be written, is open in another process,
+    /// Blocks while it reads every id. Throws if the file is not a queue, cannot be written, is open in another process,
     /// or was written by a newer version.
     static func open(path: String, maximumBytes: Int) throws -> (SQLiteQueueFile, Contents) {
         var configuration = Configuration()
         configuration.label = "SQLiteQueue"
         configuration.prepareDatabase { db in
-            // <https://www.sqlite.org/pragma.html>. The two first must come before the tables and before the write-ahead log.
-            // INCREMENTAL: what a backlog has taken of the disk is given back once it is gone.
-            // EXCLUSIVE: what is out is known to this process alone, so a second one may not join; spares the shared memory, too.
-            // The log is checkpointed at 16 MiB and cut back to 32 MiB.
+            // <https://www.sqlite.org/pragma.html>. The first two must come before the tables and before the write-ahead log.
+            // INCREMENTAL: returns disk space when a backlog is gone.
+            // EXCLUSIVE: only this process knows the unacknowledged deliveries, so no other may open it. It also avoids shared memory.
+            // The log is checkpointed at 16 MiB and truncated to 32 MiB.
             try db.execute(
                 sql: """
                     PRAGMA page_size = \(pageSize);
@@ -48,7 +48,7 @@ struct SQLiteQueueFile: Sendable {
             try db.inTransaction(.immediate) {
                 try SQLiteQueueSchema.prepare(db)
                 try db.execute(sql: "INSERT INTO openings VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1")
-                // What the process before had in hand when it went was delivered, and not acknowledged.
+                // The earlier process had delivered these, and they were not acknowledged.
                 for row in try Row.fetchAll(db, sql: "SELECT first, next FROM out") {
                     try Self.raise(db, row["first"]..<row["next"])
                 }
@@ -62,14 +62,14 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// Inserts messages, events under ids from `firstID` on, all or none. Returns when it is on the disk.
+    /// Inserts messages, all or none; events get ids from `firstID` on. Returns when they are on the disk.
     ///
-    /// - parameter afterFailure: The last write failed. An fsync that failed may have lost parts of the log that a later fsync says
-    ///   nothing of, so the log is brought into the database and begun anew before anything is confirmed.
+    /// - parameter afterFailure: The last write failed. A failed fsync may have lost parts of the log without an error from the next
+    ///   fsync, so the log is first checkpointed and truncated.
     func append(_ rows: [SQLiteQueueBacklog.Group.Row], firstID: Int64, afterFailure: Bool) async throws {
         try await database.writeWithoutTransaction { db in
-            // <https://www.sqlite.org/pragma.html#pragma_synchronous>: in WAL mode FULL syncs the log at each commit, and with it what
-            // earlier commits have left in it unsynced.
+            // <https://www.sqlite.org/pragma.html#pragma_synchronous>: in WAL mode FULL syncs the log at each commit, including earlier
+            // commits that were not synced.
             try db.execute(sql: "PRAGMA synchronous = FULL")
             if afterFailure { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
             try db.inTransaction(.immediate) {
@@ -90,16 +90,16 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// What a settlement has handed out, and what of it was too much at a time.
+    /// The result of a settlement: its deliveries, and the handouts beyond the byte limit.
     struct Handed: Sendable {
         var deliveries: [(consumer: UInt64, delivery: Delivery)] = []
         var unread: [SQLiteQueueLedger.Handout] = []
         fileprivate var bytes = 0
     }
 
-    /// Writes a settlement, and reads what it hands out, until it has `maximumBytes`. The delivery counts are in the file before this
-    /// returns. They outlive the process, but are not forced to the disk: after a power cut, a message may come again without having
-    /// been counted.
+    /// Writes a settlement and reads its deliveries, up to `maximumBytes`. The delivery counts are in the file before this
+    /// returns. They survive the process, but are not synced to the disk: after a power failure, a message may be redelivered with
+    /// its old count.
     func settle(_ settlement: SQLiteQueueLedger.Settlement, maximumBytes: Int) async throws -> Handed {
         try await database.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA synchronous = NORMAL")
@@ -125,20 +125,20 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// Gives unused pages back to the file system, some at a time, down to 16 MiB of them. Returns whether more are left.
+    /// Returns unused pages to the file system in steps, except for 16 MiB of them. Returns whether more are left.
     func shrink() async throws -> Bool {
         try await database.writeWithoutTransaction { db in
             let keep = 16 * 1024 * 1024 / Self.pageSize
             guard try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0 > keep else { return false }
             try db.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA incremental_vacuum(1024)")
             if try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0 > keep { return true }
-            // The file itself becomes shorter when the log is brought into it.
+            // The file shrinks only when the log is checkpointed.
             try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
             return false
         }
     }
 
-    /// Writes a few pages to the disk, to see whether that can be done.
+    /// Writes a few pages to the disk, to check that writes succeed.
     func probe() async throws {
         try await database.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -150,12 +150,12 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// The dead letters behind this id.
+    /// The dead letters after this id.
     func deadLetters(after id: Int64, limit: DeadLetterLimit) async throws -> DeadLetterPage {
         try await database.read { db in
             var page = DeadLetterPageBuilder(limit)
             var last = id
-            // length() of a blob does not read it: <https://www.sqlite.org/lang_corefunc.html#length>.
+            // length() of a blob does not read the blob: <https://www.sqlite.org/lang_corefunc.html#length>.
             let rows = try Row.fetchCursor(
                 db,
                 sql: """
@@ -174,13 +174,13 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// Deletes the dead letters that `takes` says yes to, some at a time. Returns when that is on the disk.
+    /// Deletes the dead letters for which `takes` returns true, in batches. Returns when the deletions are on the disk.
     func deleteDeadLetters(where takes: @escaping @Sendable ([UInt8]) -> Bool) async throws {
         var last: Int64 = 0
         while let next = try await deleteDeadLetters(after: last, where: takes) { last = next }
     }
 
-    /// Returns the id of the last that was looked at; `nil` at the end.
+    /// Returns the id of the last dead letter examined; `nil` at the end.
     private func deleteDeadLetters(after id: Int64, where takes: @escaping @Sendable ([UInt8]) -> Bool) async throws -> Int64? {
         try await database.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -201,8 +201,8 @@ struct SQLiteQueueFile: Sendable {
         }
     }
 
-    /// Writes the whole file anew, and cuts off the log: SQLite overwrites nothing of what is deleted. Returns false when there is too much for
-    /// publishers to wait for.
+    /// Rewrites the whole file and truncates the log, because SQLite does not overwrite deleted data. Returns false if the file is so large
+    /// that publishers would wait too long.
     func overwriteDeleted(upTo maximumBytes: Int) async throws -> Bool {
         try await database.writeWithoutTransaction { db in
             let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0

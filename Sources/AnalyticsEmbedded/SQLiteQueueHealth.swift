@@ -1,5 +1,5 @@
-/// Whether the file can be written, and what of it is worth a line in the log: where trouble begins and ends, and no more often than
-/// every ten seconds, since a disk that is nearly full takes one write and refuses the next.
+/// Whether the file can be written, and what to log: the first failure and the recovery, and at most one failure per
+/// ten seconds, because a nearly full disk may accept one write and refuse the next.
 struct SQLiteQueueHealth {
     enum Operation {
         case append
@@ -12,10 +12,10 @@ struct SQLiteQueueHealth {
     private var logged: ContinuousClock.Instant?
     private var isLogged = false
 
-    /// Why the last write of either kind failed; `nil` when neither did.
+    /// Why the last write of either kind failed; `nil` if neither failed.
     var failure: String? { failures[.append] ?? failures[.settle] }
 
-    /// Returns whether to log it.
+    /// Returns whether to log the failure.
     mutating func failed(_ operation: Operation, _ reason: String, at now: ContinuousClock.Instant) -> Bool {
         failures[operation] = reason
         guard !isLogged, logged.map({ now - $0 >= Self.quiet }) ?? true else { return false }

@@ -1,17 +1,18 @@
 import AnalyticsCore
 
-/// Which messages of the events queue wait, which are out and with whom, and what the file has yet to learn of it. Decides who gets
-/// what next; reads and writes nothing.
+/// The messages of the events queue that wait, those delivered to each consumer, and the changes not yet in the file. Decides the
+/// next deliveries. Does no I/O.
 struct SQLiteQueueLedger {
-    /// What one transaction brings to the file.
+    /// The changes that one transaction writes to the file.
     struct Settlement: Equatable {
-        /// Done with: their rows go.
+        /// Acknowledged: their rows are deleted.
         var acknowledged = RangeSet<Int64>()
-        /// Came back from a consumer that is gone: delivered once more than before.
+        /// Returned by a consumer that has ended: their delivery count is incremented.
         var returned = RangeSet<Int64>()
-        /// Goes out once this is committed, in the order of ids.
+        /// Delivered after the commit, in the order of ids.
         var handouts: [Handout] = []
-        /// All that is out from then on. The file keeps it, so that the next process knows what this one had in hand when it died.
+        /// All messages delivered after this. The file stores them, so that the next process knows which deliveries this one held when it
+        /// died.
         var out = RangeSet<Int64>()
     }
 
@@ -30,7 +31,7 @@ struct SQLiteQueueLedger {
     private var consumers: [UInt64: Consumer] = [:]
     private var acknowledged = RangeSet<Int64>()
     private var returned = RangeSet<Int64>()
-    /// The id of the message published next.
+    /// The id of the next published message.
     private(set) var nextID: Int64
 
     init(ready: RangeSet<Int64>) {
@@ -51,14 +52,14 @@ struct SQLiteQueueLedger {
         consumers[consumer] = Consumer(prefetch: max(1, prefetch))
     }
 
-    /// Its messages wait again, ahead of younger ones.
+    /// Its messages wait again, before younger ones.
     mutating func removeConsumer(_ consumer: UInt64) {
         guard let gone = consumers.removeValue(forKey: consumer) else { return }
         returned.formUnion(gone.out)
         ready.formUnion(gone.out)
     }
 
-    /// Handles that name nothing that is out with their own consumer are passed over.
+    /// Ignores handles of messages that are not delivered to that consumer.
     mutating func acknowledge(_ handles: [DeliveryHandle]) {
         for handle in handles {
             guard let id = Int64(exactly: handle.tag), id < .max, consumers[handle.epoch]?.out.contains(id) == true else { continue }
@@ -67,7 +68,8 @@ struct SQLiteQueueLedger {
         }
     }
 
-    /// What the file should learn next, at most `limit` messages handed out, to consumers that want more; `nil` when there is nothing.
+    /// The next changes for the file, with at most `limit` messages delivered to consumers that want more; `nil` if there is nothing to
+    /// write.
     mutating func nextSettlement(limit: Int, wantsMore: (_ consumer: UInt64) -> Bool = { _ in true }) -> Settlement? {
         let handouts = nextHandouts(limit: limit, wantsMore)
         guard !handouts.isEmpty || !acknowledged.isEmpty || !returned.isEmpty else { return nil }
@@ -79,14 +81,14 @@ struct SQLiteQueueLedger {
         return Settlement(acknowledged: acknowledged, returned: returned, handouts: handouts, out: out)
     }
 
-    /// The file did not take it: as if it had not been asked for.
+    /// The write failed: undoes ``nextSettlement(limit:wantsMore:)``.
     mutating func restore(_ settlement: Settlement) {
         acknowledged.formUnion(settlement.acknowledged)
         returned.formUnion(settlement.returned)
         takeBack(settlement.handouts)
     }
 
-    /// These were not handed out after all.
+    /// Undoes handouts that were not delivered.
     mutating func takeBack(_ handouts: [Handout]) {
         for handout in handouts where consumers[handout.consumer] != nil {
             consumers[handout.consumer]?.out.subtract(handout.ids)
@@ -94,7 +96,7 @@ struct SQLiteQueueLedger {
         }
     }
 
-    /// The oldest messages, in equal shares to those who have room, the one with the least in hand first.
+    /// Assigns the oldest messages to consumers with free prefetch, in equal shares, the consumer with the fewest messages first.
     private mutating func nextHandouts(limit: Int, _ wantsMore: (UInt64) -> Bool) -> [Handout] {
         var available = min(limit, ready.total)
         var waiting = consumers.filter { $0.value.room > 0 && wantsMore($0.key) }.sorted {

@@ -1,17 +1,17 @@
 import AnalyticsCore
 import GRDB
 
-/// The tables of the queue's file, and how a file gets from one version of them to the next.
+/// The tables of the queue's file, and the migrations between versions.
 enum SQLiteQueueSchema {
-    /// One step per version, in order; a step that has been released never changes.
+    /// One step per version, in order. A released step never changes.
     private static let steps = [version1]
 
     /// The version that this program writes, in `PRAGMA user_version`.
     static var version: Int { steps.count }
 
-    /// Brings the file to ``version``. To be called in a transaction, before anything else is written.
+    /// Upgrades the file to ``version``. Call it in a transaction, before any other write.
     ///
-    /// Throws ``BrokerError/Code/misconfigured`` for a file of a newer version, and leaves it as it is.
+    /// Throws ``BrokerError/Code/misconfigured`` for a file of a newer version and leaves it unchanged.
     static func prepare(_ db: Database) throws {
         let found = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         guard (0...version).contains(found) else {
@@ -24,9 +24,9 @@ enum SQLiteQueueSchema {
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
-    /// Files from before versions were written have these tables and version 0.
+    /// Files without a version number have these tables and version 0.
     ///
-    /// `body` is NULL where it is empty: SQLite binds an empty blob as NULL.
+    /// An empty `body` is NULL: SQLite binds an empty blob as NULL.
     private static let version1 = """
         CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, redeliveries INTEGER NOT NULL, body BLOB);
         CREATE TABLE IF NOT EXISTS deadLetters (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB);

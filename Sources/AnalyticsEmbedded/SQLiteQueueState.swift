@@ -1,12 +1,12 @@
 import AnalyticsCore
 
 extension SQLiteQueue {
-    /// All that changes, behind one lock; decides what the worker does next.
+    /// All mutable state, behind one lock. Decides the worker's next step.
     struct State {
         enum Step {
             case settle(SQLiteQueueLedger.Settlement)
             case append(SQLiteQueueBacklog.Group, firstID: Int64, afterFailure: Bool)
-            /// Nothing waits: time to give back unused space.
+            /// Nothing waits: return unused space to the disk.
             case shrink
         }
 
@@ -17,7 +17,7 @@ extension SQLiteQueue {
         var backlog: SQLiteQueueBacklog
         var deadLetters: Int
         var health = SQLiteQueueHealth()
-        /// Takes nothing new, but finishes what it has.
+        /// Accepts nothing new, but finishes pending work.
         private(set) var isClosed = false
         private var isStopped = false
         private(set) var isWriting = false
@@ -33,11 +33,11 @@ extension SQLiteQueue {
             backlog = SQLiteQueueBacklog(limits: limits)
             deadLetters = contents.deadLetters
             waitingBytes = limits.waitingBytes
-            // A consumer's number is its handles' epoch: it never comes again, so a handle from before a restart names nothing.
+            // A consumer's number is the epoch of its handles. It is never reused, so a handle from before a restart is ignored.
             lastConsumer = UInt64(contents.opening) << 32
         }
 
-        /// Queues it, or says why not.
+        /// Queues the entry, or returns why not.
         mutating func admit(_ entry: SQLiteQueueBacklog.Entry) -> String? {
             if isClosed { return Self.closedReason }
             guard backlog.hasRoom(messages: entry.messages.count, bytes: entry.bytes) else { return Self.fullReason }
@@ -45,7 +45,7 @@ extension SQLiteQueue {
             return nil
         }
 
-        /// Gives the consumer its session.
+        /// Begins the consumer's session.
         mutating func add(_ consumer: QueueConsumer, prefetch: Int) {
             if isClosed { return consumer.finish() }
             lastConsumer += 1
@@ -56,7 +56,7 @@ extension SQLiteQueue {
         mutating func remove(_ consumer: QueueConsumer) {
             guard let number = consumers.first(where: { $0.value.consumer === consumer })?.key else { return }
             consumers[number] = nil
-            // Once closed, what is out stays so in the file, and counts as delivered when it is opened again.
+            // After closing, unacknowledged messages stay `out` in the file and count as delivered at the next opening.
             if !isClosed { ledger.removeConsumer(number) }
         }
 
@@ -65,18 +65,18 @@ extension SQLiteQueue {
             return consumers.values.map(\.consumer)
         }
 
-        /// The worker to wait for before asking again; `nil` when there is none, and none will be.
+        /// The worker to wait for before calling again; `nil` if there is none, and none will start.
         mutating func stop() -> Task<Void, Never>? {
             isStopped = worker == nil
             return worker
         }
 
-        /// To be called after anything that may be work.
+        /// Call it after anything that may create work.
         mutating func wake(_ start: () -> Task<Void, Never>) {
             if worker == nil, !isStopped { worker = start() }
         }
 
-        /// Publishes and deliveries take turns; `nil` ends the worker.
+        /// Alternates between publishes and deliveries; `nil` ends the worker.
         mutating func nextStep(handoutLimit: Int, settles: Bool) -> Step? {
             isWriting = true
             appendsNext.toggle()

@@ -2,7 +2,7 @@ import AnalyticsCore
 import Logging
 import Synchronization
 
-/// The one task that writes. It runs while there is something to do, and carries out what the state decides.
+/// The only task that writes. It runs while there is work, and executes the steps that the state decides.
 extension SQLiteQueue {
     func startWorker() -> Task<Void, Never> {
         Task { await work() }
@@ -72,7 +72,7 @@ extension SQLiteQueue {
         for entry in answered { entry.answer(outcome) }
     }
 
-    /// The disk hangs: whoever waits learns it now. What is in the transaction may yet be committed.
+    /// The disk hangs: all waiting publishers get an answer now. The current transaction may still be committed.
     private func expire() {
         let reason = "no commit within \(limits.confirmTimeout)"
         guard !Task.isCancelled else { return }

@@ -1,18 +1,18 @@
 import AnalyticsCore
 import GRDB
 
-/// A selection as SQL that reads it in the order of (timestamp, id), straight from an index: nothing is sorted.
+/// A selection as SQL that reads events in the order of (timestamp, id) directly from an index, without sorting.
 ///
-/// Where a filter names several users (or correlation ids, or types), each is read in the order of its own index, and what they give has to
-/// be merged: SQLite would read everything under `IN (…)` and sort it.
+/// If a filter has several users (or correlation ids, or types), each value is one index scan, and the caller merges the results:
+/// with `IN (…)` SQLite would read all matching rows and sort them.
 struct SQLiteSelection {
-    /// Above this many alternatives a walk through everything costs no more than as many walks.
+    /// Above this many values, one scan of everything costs no more than one scan per value.
     static let branchLimit = 50
 
     private let project: ProjectID
     private let alternatives: [Alternatives]
     private let includesBots: Bool
-    /// What is likely to leave the fewest events and has an index in this order.
+    /// The filter that likely leaves the fewest events and has an index in this order.
     private let branch: Alternatives?
 
     init(_ selection: Selection) {
@@ -27,7 +27,7 @@ struct SQLiteSelection {
         branch = alternatives.first { $0.index != nil && $0.values.count <= Self.branchLimit }
     }
 
-    /// One query for each run through an index, by project and all values. The range and the order are the caller's.
+    /// One query per index scan, filtered by project and all values. The caller adds the range and the order.
     func queries(_ columns: String) -> [Query] {
         guard let branch else { return [query(columns, nil)] }
         return branch.values.map { query(columns, Alternatives(column: branch.column, values: [$0])) }
@@ -45,7 +45,7 @@ struct SQLiteSelection {
 }
 
 extension SQLiteSelection {
-    /// A column and the values that it may have.
+    /// A column and its allowed values.
     fileprivate struct Alternatives {
         enum Column: String {
             case userId, correlationId, type, source, anonymousId
@@ -54,14 +54,14 @@ extension SQLiteSelection {
         var column: Column
         var values: [String]
 
-        /// Each value once, told apart by its bytes.
+        /// Each value once; values are compared by their bytes.
         init(column: Column, values: [String]) {
             var seen: Set<[UInt8]> = []
             self.column = column
             self.values = values.filter { seen.insert(Array($0.utf8)).inserted }
         }
 
-        /// One in the order of (timestamp, id); `nil` where there is none.
+        /// An index in the order of (timestamp, id); `nil` if there is none.
         var index: String? {
             switch column {
             case .userId: "events_user"

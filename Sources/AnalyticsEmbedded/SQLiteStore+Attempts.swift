@@ -2,7 +2,7 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    /// How long an attempt stays, by the clock of those that come after it.
+    /// How long an attempt is kept, measured by the times of later attempts.
     private static let kept = Duration.seconds(7 * 86_400)
 
     public func beginAttempt(on delivery: String, by process: String, at time: Timestamp) async throws(StoreError) -> Int {

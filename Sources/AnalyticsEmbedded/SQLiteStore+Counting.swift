@@ -15,7 +15,7 @@ extension SQLiteStore {
         }
     }
 
-    /// Read in their order; from `events_minute` alone unless the selection asks for what is not in it. False when the reducer takes no more.
+    /// Counts in order, from `events_minute` alone unless the selection uses other columns. Returns false if the reducer takes no more.
     private static func count(
         _ db: Database, _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: inout some CountReducer
     ) throws -> Bool {
@@ -35,7 +35,7 @@ extension SQLiteStore {
             ("anonymousId", selection.anonymousIds), ("correlationId", selection.correlationIds),
         ].filter { !$0.1.isEmpty }
         for (column, values) in lists {
-            // Not as JSON: SQLite cuts its strings at a NUL.
+            // Not as JSON: SQLite truncates its strings at a NUL.
             conditions += " AND \(column) IN (\(values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
             arguments += StatementArguments(values.map(SQLiteText.init))
         }
@@ -47,7 +47,7 @@ extension SQLiteStore {
             WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(conditions)
             \(matcher.isEmpty ? "GROUP BY minute, type, source" : "") ORDER BY minute, type, source
             """
-        // Statements with filters are as many as there are numbers of values: they are not kept.
+        // The number of statements with filters is unbounded, so they are not cached.
         let statement = try lists.isEmpty && matcher.isEmpty ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         return try matcher.isEmpty ? give(rows, to: &reducer) : give(rows, matching: matcher, to: &reducer)
@@ -60,7 +60,7 @@ extension SQLiteStore {
         return true
     }
 
-    /// Rows with an event's `data` each, those of a group behind one another.
+    /// For rows with one event's `data` each, in which the events of a group are adjacent.
     private static func give(_ rows: RowCursor, matching matcher: DataMatcher, to reducer: inout some CountReducer) throws -> Bool {
         var group: EventCount?
         while let row = try rows.next() {
@@ -99,7 +99,7 @@ extension SQLiteStore {
         }
     }
 
-    /// The smallest and the largest; each a query of its own, because SQLite looks at one end of an index only for a single one.
+    /// The smallest and the largest value. Two queries, because SQLite reads only an end of the index for a single min or max.
     private static func range(
         _ db: Database, of column: String, within bounds: ClosedRange<Int64>, in rows: String, _ arguments: StatementArguments
     ) throws -> ClosedRange<Int64>? {
@@ -113,7 +113,7 @@ extension SQLiteStore {
 
     public func projects() async throws(StoreError) -> [ProjectID] {
         try await read(.projects) { db in
-            // From project to project through the index: DISTINCT would read all of it.
+            // Skips through the index from project to project: DISTINCT would read the whole index.
             let next = [
                 "SELECT min(project) FROM events WHERE project > CAST(?1 AS TEXT)",
                 "SELECT min(project) FROM buckets WHERE tier = 0 AND project > CAST(?1 AS TEXT)",
@@ -138,7 +138,7 @@ extension EventCount {
 }
 
 extension Array where Element == Range<Timestamp> {
-    /// Neighbours that cut the same minute together, all others alone; what is counted in one query is grouped as one.
+    /// Groups ranges that share a minute with their neighbour; one query counts each group, so that a minute is one row.
     func withoutSharedMinutes() -> [[Range<Timestamp>]] {
         var clusters: [[Range<Timestamp>]] = []
         for range in self {

@@ -7,7 +7,7 @@ extension SQLiteStore {
         try await erasures(.erasures, of: project)
     }
 
-    /// One writer and one file: what was committed before is seen.
+    /// One writer and one file: all earlier commits are visible.
     public func newestErasures(of project: ProjectID) async throws(StoreError) -> [StoredErasure] {
         try await erasures(.newestErasures, of: project)
     }
@@ -75,12 +75,12 @@ extension SQLiteStore {
         }
     }
 
-    /// How often the log is tried to be cut off beside readers.
+    /// Attempts to truncate the log while readers are active.
     private static let truncations = 5
 
-    /// SQLite copies rows from page to page, and does not overwrite what it leaves behind: not even where `secure_delete` has it overwrite what is
-    /// deleted. So all of the file is written anew (https://www.sqlite.org/lang_vacuum.html), then brought into place and the log cut off. Readers
-    /// go on meanwhile, other writers wait.
+    /// SQLite moves rows between pages without overwriting the old copies; `secure_delete` overwrites only deleted rows. So the whole file
+    /// is rewritten (https://www.sqlite.org/lang_vacuum.html), checkpointed, and the log is truncated. Readers continue meanwhile, other
+    /// writers wait.
     public func overwriteDeleted() async throws(StoreError) {
         try await unlogged(.overwriteDeleted) { db in try db.execute(sql: "VACUUM; PRAGMA wal_checkpoint(PASSIVE)") }
         for _ in 0..<Self.truncations {

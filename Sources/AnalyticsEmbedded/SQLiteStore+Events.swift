@@ -4,7 +4,7 @@ import Foundation
 import GRDB
 
 extension SQLiteStore {
-    /// All of them in one transaction: one sync a call.
+    /// All events in one transaction: one sync per call.
     public func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome] {
         guard !events.isEmpty else { return [] }
         return try await write(.insert) { db in
@@ -15,7 +15,7 @@ extension SQLiteStore {
                 do {
                     try insertion.execute(arguments: EventRow.arguments(stored))
                 } catch let error as DatabaseError where Self.blamesRow(error) {
-                    // A statement that has failed cannot be used again; GRDB has dropped it from its cache.
+                    // A failed statement cannot be reused; GRDB has removed it from its cache.
                     insertion = try db.cachedStatement(sql: EventRow.insertion)
                     return .refused(error.description)
                 }
@@ -23,19 +23,19 @@ extension SQLiteStore {
                 let outcome = try taken.first([SQLiteText(stored.event.project.name), SQLiteText(stored.event.id)]) { row in
                     Self.outcome(for: stored, ingestID: row[0], fingerprint: row[1], heldAt: Timestamp(milliseconds: row[2]))
                 }
-                guard let outcome else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an id is taken by no event") }
+                guard let outcome else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "the event of a taken id is missing") }
                 return outcome
             }
         }
     }
 
-    /// Whether the row itself is what SQLite does not take: these undo the statement and leave the transaction as it is
+    /// Whether SQLite refused the row itself. These errors undo the statement and leave the transaction open
     /// (https://www.sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
     private static func blamesRow(_ error: DatabaseError) -> Bool {
         [.SQLITE_TOOBIG, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH].contains(error.resultCode)
     }
 
-    /// What it means that the id is taken, by an event of this ingest id, fingerprint and timestamp.
+    /// The outcome for an event whose id is taken by an event with this ingest id, fingerprint and timestamp.
     private static func outcome(
         for stored: StoredEvent, ingestID: SQLiteText, fingerprint: Int64, heldAt: Timestamp
     ) -> InsertOutcome {
@@ -59,7 +59,7 @@ enum EventRow {
         processedAt, context, fingerprint, visitorId
         """
 
-    /// Inserts nothing where the id is taken, which `changes()` tells.
+    /// Inserts nothing if the id is taken; then `changes()` is 0.
     static let insertion = """
         INSERT INTO events (\(columns), bot) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, \
         CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), ?) ON CONFLICT (project, id) DO NOTHING
@@ -77,7 +77,7 @@ enum EventRow {
         ]
     }
 
-    /// Reads a cursor's row of ``columns``.
+    /// Reads a row of ``columns``. The row must be a cursor's.
     static func event(_ row: Row) throws -> StoredEvent {
         try StoredEvent(
             event: Event(

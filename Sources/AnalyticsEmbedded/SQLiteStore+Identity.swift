@@ -3,11 +3,11 @@ import Foundation
 import GRDB
 
 extension SQLiteStore {
-    /// What tells this store from all others: a UUID that is drawn when it is first asked for, and stays. On the disk when this returns.
-    /// A copy of the file has the same. Needs no ``prepare()``.
+    /// Identifies this store: a UUID that the first call creates and that never changes. It is on the disk when this returns.
+    /// A copy of the file has the same identity. Needs no ``prepare()``.
     public func identity() async throws(StoreError) -> String {
         try await write(.identity) { db in
-            // No step of the schema: a program that does not know the table leaves it alone.
+            // Not a schema step: a program that does not know the table ignores it.
             try db.execute(
                 sql: """
                     CREATE TABLE IF NOT EXISTS identity (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL) STRICT;

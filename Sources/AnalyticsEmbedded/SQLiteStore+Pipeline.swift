@@ -43,7 +43,7 @@ extension SQLiteStore {
     }
 }
 
-/// Counts as a text that a person can read: `accepted=3 stored=2`.
+/// Counts as readable text: `accepted=3 stored=2`.
 private enum PipelineText {
     static func text(_ counts: PipelineCounts) -> String { counts.fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ") }
 

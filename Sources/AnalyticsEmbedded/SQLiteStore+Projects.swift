@@ -10,7 +10,7 @@ extension SQLiteStore {
         }
     }
 
-    /// One writer and one file: what was committed before is seen.
+    /// One writer and one file: all earlier commits are visible.
     public func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
         try await read(.newestRecords) { db in
             let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects WHERE project = CAST(? AS TEXT)")
@@ -85,7 +85,7 @@ extension SQLiteStore {
         try await write(operation) { db in try SQLiteStoreSchema.raise(db, columns, of: SQLiteText(project.name), to: time) }
     }
 
-    /// The watermark is read in the same transaction.
+    /// Reads the watermark in the same transaction.
     public func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int {
         try await write(.deleteExpired) { db in
             try db.cachedStatement(
@@ -123,7 +123,7 @@ extension SQLiteStore {
 }
 
 extension SQLiteStoreSchema {
-    /// Raises columns of a project's record that hold moments.
+    /// Raises the given time columns of a project's record.
     static func raise(_ db: Database, _ columns: [String], of project: SQLiteText, to time: Timestamp) throws {
         // `max` of a NULL is NULL.
         let updates = columns.map { "\($0) = max(coalesce(\($0), excluded.\($0)), excluded.\($0))" }.joined(separator: ", ")

@@ -2,7 +2,7 @@ public import AnalyticsCore
 import GRDB
 
 extension SQLiteStore {
-    /// How long a report stays, by the clock of those that come after it.
+    /// How long a report is kept, measured by the times of later reports.
     private static let kept = Duration.seconds(600)
 
     public func add(_ reports: [DeliveryReport]) async throws(StoreError) {

@@ -27,7 +27,7 @@ extension SQLiteStore {
 
     public func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
         try await read(.dirtyBuckets) { db in
-            // No project is called "": it stands before every key.
+            // No project has the name "", so it sorts before every key.
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT project, bucket, version, done FROM buckets INDEXED BY buckets_dirty
@@ -148,7 +148,7 @@ extension SQLiteStore {
         try await read(.minuteStamp) { db in try Self.stamp(db, minute) }
     }
 
-    /// What a mark makes of the parts of a minute that is there; `nil` where it tells none.
+    /// The parts of an existing minute after a mark; `nil` if the mark has none.
     private static func parts(_ db: Database, _ mark: BucketMark) throws -> [UInt8]? {
         guard let parts = mark.parts, !parts.isEmpty, var stamp = try stamp(db, mark.key), stamp.told >= 0 else { return nil }
         stamp.mark(parts)
@@ -160,7 +160,7 @@ extension SQLiteStore {
             sql: "SELECT version, told, parts FROM buckets WHERE tier = 0 AND project = CAST(? AS TEXT) AND bucket = ?")
         return try Row.fetchOne(statement, arguments: [SQLiteText(minute.project.name), minute.index]).map { row in
             let parts = try row.withUnsafeData(atIndex: 2) { $0.map { Array($0) } ?? [] }
-            // Parts that cannot be read stay so: a mark that told none since, for whoever reads, and none is told any more.
+            // Unreadable parts stay unreadable: readers treat them like a mark without parts, and no parts are recorded any more.
             guard let marks = MinuteStamp.marks(encoded: parts) else { return MinuteStamp(version: row[0], told: -1) }
             return MinuteStamp(version: row[0], told: row[1], marks: marks)
         }
@@ -217,7 +217,7 @@ extension BucketHistory {
 }
 
 extension Array {
-    /// In their order, empty ones left out, those that meet or overlap made one.
+    /// In order, without empty ranges; adjacent and overlapping ranges are merged.
     func inOrderAndMerged<Bound>() -> [Range<Bound>] where Element == Range<Bound> {
         var merged: [Range<Bound>] = []
         for range in filter({ !$0.isEmpty }).sorted(by: { $0.lowerBound < $1.lowerBound }) {

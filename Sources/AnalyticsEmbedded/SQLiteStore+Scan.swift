@@ -22,7 +22,7 @@ extension SQLiteStore {
         }
     }
 
-    /// The walk whose event comes before those of all others; `nil` when all are at their ends.
+    /// The walk whose event is first of all; `nil` if all walks are at their ends.
     private static func first(_ walks: [ScanWalk]) -> ScanWalk? {
         var first: (walk: ScanWalk, event: ScannedEvent)?
         for walk in walks {
@@ -39,7 +39,7 @@ extension SQLiteStore {
     }
 }
 
-/// One run through an index, range after range, and the event that it stands at.
+/// One index scan, range after range, and its current event.
 private final class ScanWalk {
     private let statement: Statement
     private let arguments: StatementArguments
@@ -48,7 +48,7 @@ private final class ScanWalk {
     private(set) var event: ScannedEvent?
 
     init(_ db: Database, _ query: SQLiteSelection.Query, _ row: ScanRow) throws {
-        // Not kept: there are as many of them as numbers of values.
+        // Not cached: the number of different statements is unbounded.
         statement = try db.makeStatement(sql: query.sql + " AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, id")
         arguments = StatementArguments(query.arguments)
         self.row = row
@@ -67,7 +67,7 @@ private final class ScanWalk {
     }
 }
 
-/// How a row becomes an event, if the conditions on its data hold.
+/// Turns a row into an event, if the conditions on its data hold.
 private struct ScanRow {
     private let matcher: DataMatcher
     private let properties: PropertyReader
@@ -77,7 +77,7 @@ private struct ScanRow {
         properties = PropertyReader(paths)
     }
 
-    /// Texts that nobody reads are not fetched: long ones lie on pages of their own.
+    /// Unneeded texts are not fetched: long ones are on overflow pages.
     var columns: String {
         let data = matcher.isEmpty && !properties.needs(.data) ? "NULL" : "data"
         return
@@ -91,7 +91,7 @@ private struct ScanRow {
         do {
             values = try properties.values { root in root == .data ? data : try Self.bytes(row, 9) }
         } catch let fault as JSONFault where fault.code != .memory {
-            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an event's data or context is no JSON")
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "an event's data or context is not JSON")
         }
         return ScannedEvent(
             timestamp: Timestamp(milliseconds: row[0]), id: EventRow.text(row, 1), type: EventRow.text(row, 2),

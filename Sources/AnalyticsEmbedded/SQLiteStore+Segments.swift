@@ -91,7 +91,7 @@ extension SQLiteStore {
 }
 
 extension SQLiteStore {
-    /// Some at a time: events wait for the only writer.
+    /// Deletes in batches, because inserts of events wait for the only writer.
     private func deleteBlobs(_ condition: String, _ arguments: StatementArguments) async throws(StoreError) {
         var deleted = 0
         repeat {

@@ -9,7 +9,7 @@ extension SQLiteStore {
                 .execute(arguments: [day, Data(drawn)])
             let stored = try Data.fetchOne(db.cachedStatement(sql: "SELECT secret FROM visitor_secrets WHERE day = ?"), arguments: [day])
             guard let stored else {
-                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a secret is not there after it was written")
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a secret is missing after it was written")
             }
             return Array(stored)
         }
@@ -17,7 +17,7 @@ extension SQLiteStore {
 
     public func deleteVisitorSecrets(before day: Int64) async throws(StoreError) {
         try await write(.visitorSecret) { db in
-            // A deleted row's bytes stay in the file until something else needs the room.
+            // A deleted row's bytes would stay in the file until their space is reused.
             try db.cachedStatement(sql: "UPDATE visitor_secrets SET secret = zeroblob(length(secret)) WHERE day < ?").execute(arguments: [
                 day
             ])

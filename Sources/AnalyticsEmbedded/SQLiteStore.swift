@@ -5,25 +5,25 @@ public import Logging
 
 /// The embedded store: events and rollups in one SQLite file, in WAL mode.
 ///
-/// Writes are serialised by GRDB on a queue of its own and are synced to the disk when they return; reads run beside them on up
-/// to five connections. Nothing here occupies a thread of Swift's cooperative pool. A task that is
-/// cancelled or past its ``Deadline`` gets ``StoreError/Code/unavailable``, and its write may have been undone; a lock of another process is
-/// waited for to the end, 5 seconds at the most.
+/// GRDB serialises writes on a queue of its own; they are synced to the disk when they return. Reads run concurrently on up
+/// to five connections. Nothing here blocks a thread of Swift's cooperative pool. A task that is cancelled or past its ``Deadline``
+/// gets ``StoreError/Code/unavailable``, and its write may have been undone. A wait for another process's lock is not interrupted;
+/// it ends after 5 seconds at most.
 public final class SQLiteStore: Store {
     private let pool: DatabasePool
     private let timers = OperationTimers<StoreOperation>()
 
-    /// Opens the database at `path`; the file, and the folders above it, are made when they are not there.
+    /// Opens the database at `path`; creates the file and its folders if they are missing.
     ///
-    /// Throws ``StoreError/Code/misconfigured`` when there can be no database at this path.
+    /// Throws ``StoreError/Code/misconfigured`` if this path cannot hold a database.
     public init(path: String, logger: Logger) throws(StoreError) {
         do {
             let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             PrivateFile.prepare(path)
             pool = try DatabasePool(path: path, configuration: Self.configuration)
-            // GRDB opens in WAL mode with synchronous = NORMAL, where a power failure may undo the last commits
-            // (https://www.sqlite.org/pragma.html#pragma_synchronous). What was acknowledged must stay: FULL syncs each commit.
+            // GRDB opens in WAL mode with synchronous = NORMAL: a power failure may undo the last commits
+            // (https://www.sqlite.org/pragma.html#pragma_synchronous). Acknowledged writes must survive it: FULL syncs each commit.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
         } catch {
             throw Self.storeError(error, in: "open \(path)", otherwise: .misconfigured)
@@ -34,10 +34,10 @@ public final class SQLiteStore: Store {
     private static var configuration: Configuration {
         var configuration = Configuration()
         configuration.label = "analytics.store"
-        // Another process on the same file (an import, a backup) is waited for this long.
+        // Seconds to wait for another process on the same file, such as an import or a backup.
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { db in
-            // 8 MiB of pages a connection. The WAL is cut back to 64 MiB after a checkpoint that it had outgrown.
+            // 8 MiB of pages per connection. A WAL that grew above 64 MiB is truncated to that after a checkpoint.
             try db.execute(sql: "PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000")
         }
         return configuration
@@ -47,7 +47,7 @@ public final class SQLiteStore: Store {
         try await write(.prepare) { db in try SQLiteStoreSchema.prepare(db) }
     }
 
-    /// Writes, because a full disk is seen by nothing less.
+    /// Writes, because only a write detects a full disk.
     public func checkHealth() async throws(StoreError) {
         try await write(.checkHealth) { db in
             try db.execute(sql: "INSERT INTO health (id, checks) VALUES (1, 1) ON CONFLICT DO UPDATE SET checks = checks + 1")
@@ -68,21 +68,20 @@ public final class SQLiteStore: Store {
         try await run(operation) { [pool] in try await pool.read(body) }
     }
 
-    /// Runs `body` outside of a transaction, on the only writer.
+    /// Runs `body` outside a transaction, on the only writer.
     func unlogged<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws(StoreError) -> T {
         try await run(operation) { [pool] in try await pool.writeWithoutTransaction(body) }
     }
 
-    /// The same while nothing is read through this pool either.
+    /// Like ``unlogged(_:_:)``, while no reads of this pool run.
     func alone<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws(StoreError) -> T {
         try await run(operation) { [pool] in try await pool.barrierWriteWithoutTransaction(body) }
     }
 
-    /// What each operation goes through.
     private func run<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable () async throws -> T
     ) async throws(StoreError) -> T {

@@ -2,9 +2,9 @@ import AnalyticsCore
 import Foundation
 import GRDB
 
-/// The tables, and how a file gets from one version of them to the next.
+/// The tables, and the migrations between versions.
 enum SQLiteStoreSchema {
-    /// One step per version, in order; a step that has been released never changes.
+    /// One step per version, in order. A released step never changes.
     private static let steps: [@Sendable (Database) throws -> Void] = [
         { try $0.execute(sql: version1) },
         {
@@ -28,10 +28,10 @@ enum SQLiteStoreSchema {
     /// The version that this program writes, in `PRAGMA user_version`.
     static var version: Int { steps.count }
 
-    /// Brings the file to ``version``. To be called in a transaction.
+    /// Upgrades the file to ``version``. Call it in a transaction.
     ///
-    /// `PRAGMA user_version` and not GRDB's `DatabaseMigrator`: that one looks outside the transaction which steps are missing, so
-    /// that of two processes that start at once on a new file one fails.
+    /// `PRAGMA user_version` instead of GRDB's `DatabaseMigrator`, which looks for missing steps outside the transaction: if two
+    /// processes started at once on a new file, one would fail.
     static func prepare(_ db: Database) throws {
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         guard (0...self.version).contains(version) else {
@@ -44,12 +44,12 @@ enum SQLiteStoreSchema {
         try db.execute(sql: "PRAGMA user_version = \(self.version)")
     }
 
-    /// Events have a rowid, so that their bodies are appended; what is in the order of ids or times is in the indexes, whose entries
-    /// are small. `events_time` covers a listing's keys, and a filter by source beside them. `events_minute` is in the order in which
-    /// minutes are counted, so that nothing is sorted (0.7 µs an event instead of 2.4). The partial ones hold only events that have
-    /// the field. SQLite's division rounds towards zero: before 1970 a minute is one less than that, unless it divides without rest.
+    /// Events have a rowid, so that their bodies are appended; the orders by id and time are in the indexes, whose entries
+    /// are small. `events_time` covers the keys of a listing and a filter by source. `events_minute` is in the order in which
+    /// minutes are counted, so that nothing is sorted (0.7 µs per event instead of 2.4). Partial indexes hold only events that have
+    /// the field. SQLite's division rounds towards zero, so before 1970 a minute is one less, unless the division is exact.
     ///
-    /// Buckets of a tier lie together in the order of their keys. `buckets_dirty` is the list of marks.
+    /// Buckets of a tier are stored in the order of their keys. `buckets_dirty` is the list of marks.
     private static let version1 = """
         CREATE TABLE events (
             rowid INTEGER PRIMARY KEY,
@@ -137,8 +137,8 @@ extension SQLiteStoreSchema {
         CREATE INDEX attempts_at ON attempts (at);
         """
 
-    /// Version 1 deleted old events and did not say up to when. The newest minute that counts more than it has events tells: minutes older
-    /// than it may have lost events too, and none that is newer has.
+    /// Version 1 deleted old events without recording up to when. Finds the newest minute that counts more events than are stored: older
+    /// minutes may have lost events too, newer ones have not.
     private static func raiseWatermarksAboveDeletedEvents(_ db: Database) throws {
         let rows = try Row.fetchCursor(db, sql: "SELECT project, bucket, groups FROM buckets WHERE tier = 0 ORDER BY project, bucket DESC")
         let events = try db.cachedStatement(
@@ -157,7 +157,7 @@ extension SQLiteStoreSchema {
 }
 
 extension SQLiteStoreSchema {
-    /// Generations become the versions of days that are still to be rolled.
+    /// Generations become versions of days that are still to be rolled.
     private static let version5 = """
         INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) SELECT 2, project, day, generation, 0, 1, x'' FROM days;
         DROP TABLE days;
@@ -167,7 +167,7 @@ extension SQLiteStoreSchema {
 
     private static let version7 = "ALTER TABLE events ADD COLUMN anonymousId TEXT;"
 
-    /// A blob has a rowid: many of them are larger than a page.
+    /// Blobs have a rowid, because many are larger than a page.
     private static let version8 = """
         CREATE TABLE segments (
             project TEXT NOT NULL,
@@ -188,7 +188,7 @@ extension SQLiteStoreSchema {
         ALTER TABLE projects ADD COLUMN properties TEXT;
         """
 
-    /// 1 for an event of a bot, which no earlier version has told, and null for all others. Counting reads `events_minute` and no row.
+    /// 1 for a bot's event, otherwise null. Earlier versions did not tell bots. Counting reads `events_minute` and no rows.
     private static let version9 = """
         ALTER TABLE events ADD COLUMN bot INTEGER;
         DROP INDEX events_minute;
@@ -216,14 +216,14 @@ extension SQLiteStoreSchema {
         ALTER TABLE reports ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;
         """
 
-    /// Journals of minutes. An earlier count does not say how many events it holds.
+    /// Journals of minutes. Counts of earlier versions have no number of events.
     private static let version12 = """
         ALTER TABLE buckets ADD COLUMN events INTEGER;
         ALTER TABLE buckets ADD COLUMN causes INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE buckets ADD COLUMN journal BLOB;
         """
 
-    /// Where the events of minutes have changed. No mark of an earlier version has told that.
+    /// Where the events of minutes have changed. Marks of earlier versions did not record it.
     private static let version13 = """
         ALTER TABLE buckets ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE buckets ADD COLUMN parts BLOB;
@@ -241,10 +241,10 @@ extension SQLiteStoreSchema {
         CREATE INDEX pipeline_minute ON pipeline (minute);
         """
 
-    /// Versions up to 2 named at most 1,000 groups of a bucket and counted the rest together: such a bucket is counted again. Readers pass
-    /// over it until then, and for ever where it lies below the watermark: its events may be gone.
+    /// Versions up to 2 stored at most 1,000 groups per bucket and counted the rest together, so these buckets are counted again. Until
+    /// then readers skip them. Below the watermark they are skipped forever, because their events may be deleted.
     private static func markFoldedBuckets(_ db: Database) throws {
-        // 999 groups are at least so many bytes.
+        // The minimum size of 999 groups.
         let rows = try Row.fetchCursor(
             db,
             sql: """
@@ -266,7 +266,7 @@ extension SQLiteStoreSchema {
 }
 
 extension RollupTier {
-    /// As the buckets table writes it.
+    /// The tier's number in the buckets table.
     var number: Int64 {
         switch self {
         case .minute: 0

@@ -4,10 +4,10 @@ import GRDB
 
 /// A string to and from a TEXT column, NUL included.
 ///
-/// GRDB binds and reads a `String` as a C string, which ends at its first NUL; bound as a blob it is whole. In SQL the parameter
-/// stands in `CAST(? AS TEXT)`, which takes a blob's bytes as text (https://www.sqlite.org/lang_expr.html#castexpr).
-/// It must be read from a cursor's row: one that GRDB has copied (`Row.fetchOne`, `Row.fetchAll`) holds C strings again.
-/// JSON needs none of this: its text escapes NUL.
+/// GRDB binds and reads a `String` as a C string, which ends at its first NUL. So a string with a NUL is bound as a blob, and SQL
+/// converts it by `CAST(? AS TEXT)`, which takes a blob's bytes as text (https://www.sqlite.org/lang_expr.html#castexpr).
+/// It must be read from a cursor's row: a copied row (`Row.fetchOne`, `Row.fetchAll`) holds C strings again.
+/// JSON needs none of this, because its text escapes NUL.
 struct SQLiteText: DatabaseValueConvertible, StatementColumnConvertible {
     var string: String
 
@@ -29,17 +29,17 @@ struct SQLiteText: DatabaseValueConvertible, StatementColumnConvertible {
 }
 
 extension SQLiteText {
-    /// Throws where it is none: the file is damaged, or another version's.
+    /// Throws if the name is not valid: the file is damaged, or another version's.
     func project() throws -> ProjectID {
         guard let project = ProjectID(string) else {
-            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project has a name that none can have")
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project name is not valid")
         }
         return project
     }
 }
 
 extension Statement {
-    /// Runs the statement and reads its first row, if there is one, while its cursor stands on it.
+    /// Runs the statement and passes its first row, if any, to `read` while the cursor is on it.
     func first<T>(_ arguments: StatementArguments, _ read: (Row) throws -> T) throws -> T? {
         let rows = try Row.fetchCursor(self, arguments: arguments)
         return try withExtendedLifetime(rows) { try rows.next().map(read) }

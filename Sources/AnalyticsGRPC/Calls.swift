@@ -12,11 +12,11 @@ extension ServiceDesk.Call {
                 return (key, text)
             },
             peer: Self.address(context.remotePeer),
-            // A client that goes, and one whose deadline is over, asks no more.
+            // Cancelled when the client disconnects or its deadline passes.
             asker: Asker { _ = try? await cancellation.cancelled })
     }
 
-    /// Of `ipv4:127.0.0.1:1234` and `ipv6:[::1]:1234`.
+    /// The IP address in `ipv4:127.0.0.1:1234` or `ipv6:[::1]:1234`.
     private static func address(_ peer: String) -> String? {
         guard let (_, rest) = peer.cutUTF8(atFirst: ":"), let (host, _) = rest.cutUTF8(atLast: ":") else { return nil }
         return host.removingUTF8("[", "]")
@@ -24,7 +24,7 @@ extension ServiceDesk.Call {
 }
 
 extension RPCError {
-    /// The one place where failures become statuses. Retrying is of use after `unavailable` alone.
+    /// The only place that maps failures to statuses. Only `unavailable` is worth a retry.
     init(_ failure: DeskFailure) {
         let code: Code =
             switch (failure.status, failure.code) {
@@ -45,7 +45,7 @@ extension RPCError {
     }
 }
 
-/// Answers a call with a message, or with the status of what went wrong.
+/// Responds to a call with a message, or with the status of the failure.
 func answering<Message: Sendable>(_ body: () async throws(DeskFailure) -> Message) async throws(RPCError) -> ServerResponse<Message> {
     do throws(DeskFailure) {
         return ServerResponse(message: try await body())

@@ -7,16 +7,16 @@ internal import NIOCore
 internal import ServiceLifecycle
 internal import Synchronization
 
-/// The questions and the way in over gRPC, as a service: run it in a `ServiceGroup`.
+/// The questions and the ingest over gRPC, as a service: run it in a `ServiceGroup`.
 ///
-/// At a graceful shutdown it takes no more calls, and those under way are cancelled; a connection whose client does not answer is cut after
-/// ``shutdownTime``. Messages are not compressed: a small one could become any number of bytes.
+/// At a graceful shutdown it accepts no more calls and cancels those in progress. Connections that are still open after ``shutdownTime``
+/// are cut. Messages are not compressed: a small one could expand to any size.
 package struct GRPCServerService: Service {
     package struct Settings: Sendable {
         package var host: String
         /// 0 takes any free port.
         package var port: Int
-        /// Bytes of a message.
+        /// Bytes per message.
         package var maximumMessageBytes: Int
 
         package init(host: String, port: Int, maximumMessageBytes: Int) {
@@ -30,12 +30,12 @@ package struct GRPCServerService: Service {
     private let settings: Settings
     private let logger: Logger
 
-    /// The transport reads up to ten messages of a call ahead, which nobody counts: with 4 MiB a message that is 160 MiB a connection. So few are
-    /// let in.
+    /// The transport reads up to ten messages per call ahead, outside of any memory limit. With 4 MiB per message, 4 calls take 160 MiB per
+    /// connection.
     private static let streamsPerConnection = 4
-    /// Connections open at a time; what comes beside them is closed.
+    /// Open connections. Further ones are closed at once.
     private static let connectionLimit = 64
-    /// A silent client would hold up the end of the service for ever: the transport waits for its answer.
+    /// Without this limit, a silent client would block the shutdown: the transport waits for its response.
     private static let shutdownTime: Duration = .seconds(5)
 
     package init(desk: ServiceDesk, settings: Settings, logger: Logger) {
@@ -66,7 +66,7 @@ package struct GRPCServerService: Service {
                 QueryService(desk: desk), IngestService(desk: desk), HealthService(desk: desk, services: Self.names),
                 try ReflectionService(services: Self.names),
             ])
-        // Nobody waits for it: where it is asked for cannot be cancelled, and there is none where the service ends before it listens.
+        // Not awaited: the call cannot be cancelled, and there is no address if the service ends before it listens.
         Task { [settings, logger] in
             guard let address = try? await server.listeningAddress else { return }
             let port = address.ipv4?.port ?? address.ipv6?.port
@@ -85,7 +85,7 @@ package struct GRPCServerService: Service {
             }
             let first = try await group.next()
             group.cancelAll()
-            // What is cancelled may end with an error of its own.
+            // Ignores errors of the cancelled tasks.
             if first == .late { while (try? await group.next()) != nil {} }
         }
     }
@@ -95,7 +95,7 @@ package struct GRPCServerService: Service {
         case late
     }
 
-    /// Those that health and reflection tell of.
+    /// The services that health and reflection list.
     static var names: [String] {
         [
             Analytics_AnalyticsQuery.descriptor, Analytics_Ingest.descriptor, Grpc_Health_V1_Health.descriptor,
@@ -103,7 +103,7 @@ package struct GRPCServerService: Service {
         ].map(\.fullyQualifiedService)
     }
 
-    /// The transport takes numbers only.
+    /// Resolves host names: the transport accepts only IP addresses.
     private func address() throws -> (host: String, isIPv6: Bool) {
         let address =
             if ClientAddress(settings.host) == nil {
@@ -115,7 +115,7 @@ package struct GRPCServerService: Service {
     }
 }
 
-/// How many connections there are.
+/// Counts the open connections.
 private final class ConnectionCount: Sendable {
     private let limit: Int
     private let open = Atomic(0)

@@ -2,12 +2,12 @@ internal import AnalyticsAPI
 internal import GRPCCore
 internal import ServiceLifecycle
 
-/// `grpc.health.v1.Health`: what `GET /health/ready` says, of the whole (`""`) and of each service.
+/// `grpc.health.v1.Health`: the result of `GET /health/ready`, for the server (`""`) and for each service.
 struct HealthService: Grpc_Health_V1_Health.ServiceProtocol {
     let desk: ServiceDesk
     let services: [String]
 
-    /// How often a watched state is looked at.
+    /// How often a watched state is checked.
     private static let interval = Duration.seconds(5)
 
     func check(

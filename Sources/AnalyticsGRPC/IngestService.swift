@@ -3,11 +3,11 @@ internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import GRPCCore
 
-/// Takes events in by the collector that HTTP's routes use.
+/// Ingests events through the same collector as the HTTP routes.
 struct IngestService: Analytics_Ingest.ServiceProtocol {
     let desk: ServiceDesk
 
-    /// Rejected events that the answer to a stream lists.
+    /// Rejected events listed in the response to a stream.
     private static let rejectionsListed = 1_000
 
     func send(request: ServerRequest<Analytics_SendRequest>, context: ServerContext) async throws -> ServerResponse<Analytics_SendResponse>
@@ -22,7 +22,7 @@ struct IngestService: Analytics_Ingest.ServiceProtocol {
         }
     }
 
-    /// The next batch is read when the last one is in: a client that sends faster waits (HTTP/2's windows).
+    /// Reads the next batch after the previous one is submitted: HTTP/2 flow control slows a faster client down.
     func sendStream(
         request: StreamingServerRequest<Analytics_SendRequest>, context: ServerContext
     ) async throws -> ServerResponse<Analytics_SendStreamResponse> {
@@ -96,7 +96,7 @@ extension Analytics_SendStreamResponse {
     }
 }
 
-/// Events as native ones, one behind another. Pure.
+/// Writes events in the native format, one after another. Pure.
 enum EventText {
     static func text(of events: [Analytics_Event]) -> (text: PaddedBytes, places: [PlacedFormat.Place]) {
         var text = PaddedBytes(reservingCapacity: events.reduce(0) { $0 + 256 + $1.dataJson.utf8.count + $1.metadataJson.utf8.count })

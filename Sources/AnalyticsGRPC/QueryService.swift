@@ -3,7 +3,7 @@ internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import GRPCCore
 
-/// Turns questions into those of the routes, and their answers into messages. What is allowed is for the routes to say.
+/// Maps questions to those of the HTTP routes, and answers to messages. The routes validate them.
 struct QueryService: Analytics_AnalyticsQuery.ServiceProtocol {
     let desk: ServiceDesk
 
@@ -109,7 +109,7 @@ struct QueryService: Analytics_AnalyticsQuery.ServiceProtocol {
         return parameters
     }
 
-    /// Without those that are empty: they are not given.
+    /// Leaves out empty values: they mean "absent".
     private static func given(_ parameters: Parameters) -> Parameters { parameters.filter { !$0.value.isEmpty } }
 
     // MARK: Messages
@@ -166,7 +166,7 @@ extension MetricValue {
 }
 
 extension GroupKey {
-    /// As JSON writes it, but for a text's quotes; `nil` where there is none.
+    /// The key in JSON syntax, without the quotes of a string; `nil` for null.
     fileprivate var text: String? {
         switch self {
         case .null: nil

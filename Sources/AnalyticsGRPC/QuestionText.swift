@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// Questions as the JSON objects that their routes take. Pure.
+/// Writes questions as the JSON bodies of their routes. Pure.
 enum QuestionText {
     static func funnel(_ question: Analytics_FunnelRequest) -> [UInt8] {
         object { writer in
@@ -45,7 +45,7 @@ enum QuestionText {
 }
 
 extension JSONWriter {
-    /// Nothing where it is empty: then it is not given.
+    /// Leaves out an empty value: it means "absent".
     fileprivate mutating func given(_ name: StaticString, _ value: String) {
         if !value.isEmpty { member(name, value) }
     }

@@ -2,12 +2,12 @@ internal import Foundation
 internal import GRPCCore
 internal import SwiftProtobuf
 
-/// `grpc.reflection.v1.ServerReflection`: the descriptors of protos/, for tools that have no copy of them.
+/// `grpc.reflection.v1.ServerReflection`: the descriptors of protos/, for tools without a copy of them.
 struct ReflectionService: Grpc_Reflection_V1_ServerReflection.ServiceProtocol {
     private let services: [String]
-    /// By their names.
+    /// Files by name.
     private let files: [String: Google_Protobuf_FileDescriptorProto]
-    /// The names of the files that define these names.
+    /// Names of files, by the symbol that they define.
     private let symbols: [String: String]
 
     init(services: [String]) throws {
@@ -47,7 +47,7 @@ struct ReflectionService: Grpc_Reflection_V1_ServerReflection.ServiceProtocol {
         return response
     }
 
-    /// The file and all that it imports, itself first.
+    /// The file, then everything that it imports.
     private func withImports(_ file: Google_Protobuf_FileDescriptorProto) -> [Google_Protobuf_FileDescriptorProto] {
         var found = [file]
         var index = 0
@@ -60,7 +60,7 @@ struct ReflectionService: Grpc_Reflection_V1_ServerReflection.ServiceProtocol {
         return found
     }
 
-    /// Of its services, methods, messages and enums.
+    /// The names of its services, methods, messages and enums.
     private static func names(_ file: Google_Protobuf_FileDescriptorProto) -> [String] {
         func names(_ message: Google_Protobuf_DescriptorProto, in scope: String) -> [String] {
             let name = "\(scope).\(message.name)"

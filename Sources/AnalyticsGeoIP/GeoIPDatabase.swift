@@ -1,10 +1,10 @@
 public import AnalyticsCore
 internal import CMaxMind
 
-/// A file in MaxMind's format that knows the countries of addresses. It is mapped into memory and read where it lies: put a newer one in its
-/// place by renaming, and start the service again.
+/// A file in MaxMind's format with the countries of addresses. It is memory-mapped. To update it, replace the file by renaming and
+/// restart the service.
 public final class GeoIPDatabase: CountryDatabase {
-    // Not written to after the beginning; the library's look-ups share nothing.
+    // Never written after `init`, and the library's look-ups share no state.
     private nonisolated(unsafe) let handle: OpaquePointer
 
     /// One line on why a file cannot be used.

@@ -1,12 +1,12 @@
 internal import AnalyticsCore
 
-/// Brings events to a service's `/api/v1/events/batch`.
+/// Sends events to a service's `/api/v1/events/batch`.
 public protocol ImportTransport: Sendable {
-    /// Throws what may pass: there is no answer. Cancelled, it throws.
+    /// Throws if there is no response; the caller may retry. Throws when cancelled.
     func post(_ events: [[UInt8]]) async throws -> ImportResponse
 }
 
-/// What the service says of a request; the members that it does not have are `nil`.
+/// The service's response to a request; members missing from it are `nil`.
 public struct ImportResponse: Sendable, Decodable {
     /// An event that the service refused.
     public struct Refusal: Sendable, Decodable, Equatable {
@@ -21,11 +21,11 @@ public struct ImportResponse: Sendable, Decodable {
         }
     }
 
-    /// Of HTTP.
+    /// The HTTP status.
     public var status = 0
     public var accepted: Int?
     public var duplicates: Int?
-    /// How many were refused, where `rejected` has only the first of them.
+    /// The number of refused events, if `rejected` has only the first of them.
     public var rejectedCount: Int?
     public var rejected: [Refusal]?
     public var detail: String?
@@ -58,7 +58,7 @@ public struct BatchSender: Sendable {
     private let attempts: Int
     private let pause: @Sendable (Duration) async throws -> Void
 
-    /// `attempts` at a batch that is not taken, before the import ends; `pause` waits between two.
+    /// `attempts`: attempts per batch before the import ends; `pause` waits between two attempts.
     public init(
         _ transport: any ImportTransport, attempts: Int = 12,
         pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
@@ -68,10 +68,10 @@ public struct BatchSender: Sendable {
         self.pause = pause
     }
 
-    /// Events have ids, so a batch may always be sent again whole.
+    /// Events have ids, so a whole batch may always be sent again.
     func send(_ events: [[UInt8]]) async throws -> Outcome {
         var backoff = Backoff(first: .milliseconds(200))
-        // Accepted by attempts that did not take the whole batch: those come back as duplicates, and are none.
+        // Accepted by earlier attempts that accepted a part of the batch. They return as duplicates, but are not counted as such.
         var acceptedBefore = 0
         while true {
             let failure: String
@@ -92,12 +92,12 @@ public struct BatchSender: Sendable {
                 failure = "\(error)"
             }
             let delay = backoff.next()
-            guard backoff.failures < attempts else { throw ImportFailure("the service does not take the events: \(failure)") }
+            guard backoff.failures < attempts else { throw ImportFailure("the service does not accept the events: \(failure)") }
             try await pause(delay)
         }
     }
 
-    /// A body was larger than this service allows.
+    /// The body was larger than the service allows.
     private func sendHalves(_ events: [[UInt8]], _ answer: ImportResponse) async throws -> Outcome {
         guard events.count > 1 else {
             let refusal = ImportResponse.Refusal(index: 0, code: "body_too_large", message: answer.detail ?? "The event is too large.")

@@ -1,6 +1,6 @@
-/// Where CSV (RFC 4180) stands between two bytes: quotes, doubled quotes, separators and line breaks inside quotes, CRLF or LF.
+/// The state of a CSV parser (RFC 4180) between two bytes: quotes, doubled quotes, separators and line breaks inside quotes, CRLF or LF.
 ///
-/// A state machine without I/O. SwiftCSV, which there is, holds the whole file in memory.
+/// A state machine without I/O. The existing SwiftCSV holds the whole file in memory.
 enum CSVState {
     case fieldStart
     case plain
@@ -11,7 +11,7 @@ enum CSVState {
     enum Step {
         /// A quote, or the first byte of a line break.
         case syntax
-        /// Belongs to the field.
+        /// Part of the field's content.
         case content
         case endOfField
         case endOfRecord
@@ -39,7 +39,7 @@ enum CSVState {
         return .syntax
     }
 
-    /// The cells of one record, given without its line break.
+    /// The cells of one record without its line break.
     static func cells(of record: [UInt8], separator: UInt8) -> [String] {
         var state = CSVState.fieldStart
         var cells: [String] = []

@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
 
-/// How a row of a table becomes an event: a template for each of the event's fields, and all columns as `data`.
+/// Turns a row of a table into an event: a template per field of the event, and all columns as `data`.
 struct ColumnMapping {
     /// The event's fields that a mapping may set.
     static let fields = ["id", "type", "source", "timestamp", "correlationId", "userId", "anonymousId", "sessionId"]
@@ -10,7 +10,7 @@ struct ColumnMapping {
     private let columns: [String]
     private let nulls: Set<String>
 
-    /// `assignments` are `field=template`. Throws an ``ImportFailure`` that names what is wrong.
+    /// `assignments` are `field=template`. Throws an ``ImportFailure`` that names the invalid part.
     init(columns: [String], assignments: [String], nulls: Set<String>) throws(ImportFailure) {
         self.columns = columns
         self.nulls = nulls
@@ -27,7 +27,7 @@ struct ColumnMapping {
         }
     }
 
-    /// The event of a row, as JSON. `row` counts from 1, the header not counted; `id` makes the event's where the mapping gives none.
+    /// The event of a row, as JSON. `row` counts from 1 without the header; `id` creates the event's id if the mapping gives none.
     func event(_ cells: [String], row: Int, id: () -> String) -> [UInt8] {
         var writer = JSONWriter(reservingCapacity: 512)
         writer.beginObject()
@@ -51,7 +51,7 @@ struct ColumnMapping {
         return writer.bytes
     }
 
-    /// A number where JSON would write it the same way, null where it says so, else a string.
+    /// Writes a number if JSON would write it the same way, null for a null text, otherwise a string.
     private func write(_ cell: String, to writer: inout JSONWriter) {
         if nulls.contains(where: cell.equalsUTF8) {
             writer.json("null".utf8)
@@ -62,7 +62,7 @@ struct ColumnMapping {
         }
     }
 
-    /// JSON's grammar of numbers, at most 15 digits: more of them would not survive a double.
+    /// JSON's grammar of numbers, with at most 15 digits: a double cannot represent more.
     static func isNumber(_ text: String) -> Bool {
         var rest = text.utf8[...]
         if rest.first == UInt8(ascii: "-") { rest = rest.dropFirst() }
@@ -76,7 +76,7 @@ struct ColumnMapping {
     }
 }
 
-/// Text with columns in it: `{column}`, `{column:.14}` (its first 14 characters), `{column:02}` (filled with zeros on the left to 2),
+/// Text with columns in it: `{column}`, `{column:.14}` (its first 14 characters), `{column:02}` (padded with zeros on the left to 2),
 /// `{#}` (the row's number). `{{` and `}}` are braces.
 struct Template {
     private enum Part {

@@ -1,6 +1,6 @@
 internal import AnalyticsCore
 
-/// Makes of each event of a batch the JSON that is sent, its id included.
+/// Encodes each event of a batch as the JSON to send, with its id.
 struct EventEncoder: Sendable {
     /// The import's name.
     let name: String

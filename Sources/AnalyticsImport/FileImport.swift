@@ -1,14 +1,14 @@
 internal import Foundation
 
-/// Sends an input's events in batches, several of them under way at a time, and keeps account of what is sent.
+/// Sends an input's events in batches, several at a time, and records what is sent.
 ///
-/// An event without an id gets one made of the import's name, its line and its bytes, so that whatever is sent again (after an end in the
-/// middle, in other batches, in another run) is a duplicate.
+/// An event without an id gets one derived from the import's name, its line and its bytes. So an event that is sent again, in another
+/// batch or another run, is a duplicate.
 public struct FileImport: Sendable {
     public struct Options: Sendable {
-        /// Names the input in messages.
+        /// The input's name in messages.
         public var file: String
-        /// What ids are made from; `nil` makes it of this file name and of the first line.
+        /// The name that ids are derived from; `nil` derives it from this file name and the first line.
         public var name: String?
         public var fileName: String
         /// The service's address.
@@ -20,7 +20,7 @@ public struct FileImport: Sendable {
         /// Events per request, and requests at a time.
         public var batchSize: Int
         public var inFlight: Int
-        /// Whether an earlier state is to be passed over.
+        /// Whether to ignore an earlier state.
         public var restarts: Bool
 
         public init(
@@ -40,9 +40,9 @@ public struct FileImport: Sendable {
         }
     }
 
-    /// Bytes of a request, before compression: a service takes 20 MiB unless it is told otherwise.
+    /// Bytes of a request before compression. A service accepts 20 MiB by default.
     static let batchBytes = 4 * 1024 * 1024
-    /// Refused events that are told one by one.
+    /// Number of refused events that are reported one by one.
     static let refusalsTold = 20
 
     private let options: Options
@@ -51,7 +51,7 @@ public struct FileImport: Sendable {
     private let state: ImportStateFile?
     private let console: ImportConsole
 
-    /// `source` gives the input's next bytes each time, none at its end. Without a `state` nothing is kept.
+    /// `source` returns the input's next bytes, empty at the end. Without a `state` no progress is stored.
     public init(
         _ options: Options, source: @escaping @Sendable () async throws -> [UInt8], sender: BatchSender, state: ImportStateFile?,
         console: ImportConsole
@@ -63,8 +63,8 @@ public struct FileImport: Sendable {
         self.console = console
     }
 
-    /// Returns what came of this run. Throws an ``ImportFailure`` with nothing sent if the input is not what an earlier run has sent, and
-    /// if the service does not take a batch.
+    /// Returns the counts of this run. Throws an ``ImportFailure`` and sends nothing if the input differs from what an earlier run has
+    /// sent. Also throws if the service does not accept a batch.
     public func run() async throws -> ImportTally {
         let earlier = try await earlierState()
         var reader = RecordReader(options.format, source: source)
@@ -75,7 +75,7 @@ public struct FileImport: Sendable {
             name: options.name ?? "\(options.fileName) \(firstLine.prefix(32))", url: address, options: reading, firstLine: firstLine)
         if let earlier, let state {
             try earlier.identity.require(\.name, "named", of: identity.name, in: state.name)
-            console.line("Going on behind line \(earlier.line): \(earlier.events) events were sent before")
+            console.line("Continuing after line \(earlier.line): \(earlier.events) events were sent before")
         }
         let tally = try await send(&reader, try encoder(identity, reader.header), identity)
         if earlier != nil, tally == ImportTally() { console.line("Nothing was added since then; --restart sends it all again") }
@@ -84,12 +84,13 @@ public struct FileImport: Sendable {
 }
 
 extension FileImport {
-    /// Of an import to the same service; another one gets everything. Throws if the input was read in another way.
+    /// The state of an earlier import to the same service; another service gets all events. Throws if the input was read with other
+    /// options.
     private func earlierState() async throws -> ImportState? {
         guard let state, !options.restarts, let data = try await state.read(), let earlier = try ImportState.decode(data, from: state.name)
         else { return nil }
         guard earlier.identity.url == address else {
-            console.line("\(state.name) tells what \(earlier.identity.url) has been sent: \(address) is sent all of it")
+            console.line("\(state.name) is the state of an import to \(earlier.identity.url): everything is sent to \(address)")
             return nil
         }
         try earlier.identity.require(\.options, "with", of: reading, in: state.name)
@@ -120,14 +121,14 @@ extension FileImport {
     private struct Sent: Sendable {
         var number: Int
         var outcome: BatchSender.Outcome
-        /// Lines of the events, to tell refusals by.
+        /// Line numbers of the events, for refusals.
         var lines: [Int]
     }
 
     private func send(_ reader: inout RecordReader, _ encoder: EventEncoder, _ identity: ImportIdentity) async throws -> ImportTally {
         var ledger = ImportLedger(at: reader.position)
         var report = ImportReport(console: console, from: reader.position)
-        // Before anything is sent, so that it is known that it can be written.
+        // Before the first batch, to check that the state can be written.
         try await save(ledger.settled, identity)
         try await withThrowingTaskGroup(of: Sent.self) { group in
             var underWay = 0
@@ -157,7 +158,7 @@ extension FileImport {
         do {
             try await state.write(try ImportState(identity, at: position).encoded())
         } catch {
-            throw ImportFailure("\(state.name) cannot be written, give another place with --state: \(error)")
+            throw ImportFailure("\(state.name) cannot be written, give another file with --state: \(error)")
         }
     }
 }

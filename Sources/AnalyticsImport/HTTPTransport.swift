@@ -4,13 +4,13 @@ internal import GzipCodec
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Over HTTP, as NDJSON.
+/// Sends batches over HTTP, as NDJSON.
 public struct HTTPTransport: ImportTransport {
     private let url: String
     private let compresses: Bool
     private let waitsForStored: Bool
 
-    /// `url` is the service's address. Only if it waits until the events are stored are duplicates known.
+    /// `url` is the service's address. Duplicates are known only with `waitsForStored`.
     public init(url: String, compresses: Bool, waitsForStored: Bool) {
         self.url = url
         self.compresses = compresses

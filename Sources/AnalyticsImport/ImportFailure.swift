@@ -1,4 +1,4 @@
-/// Ends an import with one line.
+/// Ends an import with a message of one line.
 public struct ImportFailure: Error, CustomStringConvertible, Equatable {
     public var description: String
 

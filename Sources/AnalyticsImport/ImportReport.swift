@@ -1,4 +1,4 @@
-/// Counts of events, by what came of them.
+/// Counts of events by outcome.
 public struct ImportTally: Sendable, Equatable {
     public var accepted = 0
     public var duplicates = 0
@@ -17,13 +17,13 @@ public struct ImportTally: Sendable, Equatable {
     }
 }
 
-/// Where an import says how it goes.
+/// The output of an import's progress.
 public struct ImportConsole: Sendable {
-    /// Bytes of the input, if that is known.
+    /// Size of the input in bytes, if known.
     public var totalBytes: Int?
-    /// Writes a line that stays.
+    /// Writes a permanent line.
     public var line: @Sendable (String) -> Void
-    /// Shows how far it is; called after each batch.
+    /// Shows the progress; called after each batch.
     public var progress: @Sendable (String) -> Void
 
     public init(totalBytes: Int? = nil, line: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String) -> Void) {
@@ -33,7 +33,7 @@ public struct ImportConsole: Sendable {
     }
 }
 
-/// What came of a run so far.
+/// The results of a run so far.
 struct ImportReport {
     private let console: ImportConsole
     private let start = ContinuousClock.now

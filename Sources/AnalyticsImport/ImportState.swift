@@ -1,38 +1,38 @@
 public import Foundation
 
-/// What tells one import from another.
+/// Identifies an import.
 struct ImportIdentity: Codable, Equatable {
-    /// What ids are made from.
+    /// The name that ids are derived from.
     var name: String
     /// The service's address, without user and password.
     var url: String
-    /// How the input becomes events.
+    /// How the input is turned into events.
     var options: String
     /// SHA-256 of the first line.
     var firstLine: String
 
-    /// Throws unless `part` is the same in an import that goes on from this one's state, in `file`.
+    /// Throws unless `part` equals that of the import that continues from the state in `file`.
     func require(_ part: KeyPath<ImportIdentity, String>, _ what: String, of other: String, in file: String) throws(ImportFailure) {
         guard !self[keyPath: part].utf8.elementsEqual(other.utf8) else { return }
         throw ImportFailure(
             "\(file) is the state of an import \(what) \(self[keyPath: part]), and this one is \(what) \(other): use the same, "
-                + "or --restart with a --name of its own, which sends all of it as other events")
+                + "or --restart with another --name, which sends everything as other events")
     }
 }
 
-/// What an import has sent, kept in a file: up to where, and what identifies the import, so that one that is started again goes on there.
+/// The progress and identity of an import, stored in a file, so that a restarted import continues there.
 struct ImportState: Codable, Equatable {
-    /// Raised when a reader of an older one would go wrong. Files of version 1 had none.
+    /// Raised if an older version would misread the file. Version 1 had no version number.
     static let version = 2
 
-    static let restartHelp = "--restart sends all of it: what is stored as it is counts as duplicate, what differs is stored beside it."
+    static let restartHelp = "--restart sends everything: unchanged events count as duplicates, changed ones are stored as further events."
 
     var version = Self.version
     var identity: ImportIdentity
-    /// Bytes of the input that are settled, and their SHA-256.
+    /// Settled bytes of the input, and their SHA-256.
     var offset: Int
     var digest: String
-    /// Events before `offset`, and the line at which the last record before it begins.
+    /// Events before `offset`, and the first line of the last record before it.
     var events: Int
     var line: Int
 
@@ -44,9 +44,9 @@ struct ImportState: Codable, Equatable {
         line = position.line
     }
 
-    /// `nil` if nothing was sent, which any import may begin from.
+    /// `nil` if nothing was sent; then any import may use the file.
     static func decode(_ data: Data, from file: String) throws(ImportFailure) -> ImportState? {
-        /// What any version says of itself; the first one wrote `settled`.
+        /// Readable in all versions; version 1 wrote `settled`.
         struct Format: Decodable {
             var version: Int?
             var settled: Int?
@@ -54,15 +54,15 @@ struct ImportState: Codable, Equatable {
         guard !data.isEmpty else { return nil }
         let format = try? JSONDecoder().decode(Format.self, from: data)
         if let version = format?.version, version > Self.version {
-            throw ImportFailure("\(file) was written by a newer version: go on with that one, or give another file with --state")
+            throw ImportFailure("\(file) was written by a newer version: use that version, or give another file with --state")
         }
         if format?.version == nil, format?.settled != nil {
             throw ImportFailure(
-                "\(file) was written by an older version, which gave events without ids other ones: let that one end the import, or send all "
-                    + "of it with --restart")
+                "\(file) was written by an older version, which gave events without ids other ids: finish the import with that "
+                    + "version, or send everything with --restart")
         }
         guard let state = try? JSONDecoder().decode(ImportState.self, from: data) else {
-            throw ImportFailure("\(file) is not the state of an import: give another file with --state, or write over it with --restart")
+            throw ImportFailure("\(file) is not the state of an import: give another file with --state, or overwrite it with --restart")
         }
         return state.events > 0 ? state : nil
     }
@@ -74,13 +74,13 @@ struct ImportState: Codable, Equatable {
     }
 }
 
-/// Where an import's state is kept.
+/// The file of an import's state.
 public struct ImportStateFile: Sendable {
-    /// Names it in messages.
+    /// The file's name in messages.
     public var name: String
     /// `nil` if there is none yet.
     public var read: @Sendable () async throws -> Data?
-    /// Replaces it as a whole.
+    /// Replaces the whole content.
     public var write: @Sendable (Data) async throws -> Void
 
     public init(name: String, read: @escaping @Sendable () async throws -> Data?, write: @escaping @Sendable (Data) async throws -> Void) {
@@ -90,7 +90,7 @@ public struct ImportStateFile: Sendable {
     }
 }
 
-/// Which batches are settled. The state stands before the first one that is not: what was sent behind it is sent again, under the same ids.
+/// The settled batches. The state is the position before the first unsettled batch; later events are sent again with the same ids.
 struct ImportLedger {
     private(set) var settled: Position
     private var open: [(end: Position, isSettled: Bool)] = []
@@ -100,7 +100,7 @@ struct ImportLedger {
         settled = position
     }
 
-    /// Returns the batch's number, to settle it by.
+    /// Returns the batch's number, for ``settle(_:)``.
     mutating func begin(_ batch: Batch) -> Int {
         open.append((batch.end, false))
         return closed + open.count - 1

@@ -1,26 +1,26 @@
-/// How the input is read.
+/// The format of the input.
 public enum ImportFormat: Sendable, Equatable {
-    /// An event per line, as JSON.
+    /// One JSON event per line.
     case lines
-    /// An event per row, below a row that names the columns.
+    /// One event per row, after a row with the column names.
     case csv(separator: UInt8)
 }
 
-/// A line of NDJSON or a row of CSV, and what stands before it since the record before: all records' bytes together are the input.
+/// A line of NDJSON or a row of CSV, with the bytes since the previous record. The records' bytes together are the input.
 struct Record: Equatable {
     var raw: [UInt8]
-    /// The record within `raw`, without byte order mark and line break. Empty: nothing but white space.
+    /// The record within `raw`, without byte order mark and line break. Empty if the record is only white space.
     var content: Range<Int>
-    /// The line of the input at which it begins, from 1.
+    /// The first line of the record in the input, from 1.
     var line: Int
 
     var isBlank: Bool { content.isEmpty }
     var bytes: [UInt8] { Array(raw[content]) }
 }
 
-/// Cuts an input, as its bytes come in, into records. A state machine without I/O.
+/// Splits an input into records as its bytes arrive. A state machine without I/O.
 struct RecordCutter {
-    /// A longer record than this ends the import: no service takes an event of half the size.
+    /// A longer record ends the import: services accept events of less than half this size.
     static let maximumBytes = 16 * 1024 * 1024
 
     private let format: ImportFormat
@@ -53,10 +53,10 @@ struct RecordCutter {
         return record.isBlank ? nil : record
     }
 
-    /// Where a row begins that ends inside quotes, as far as it has come: nothing tells whether the rest is still to be written.
+    /// The first line of a row that ends inside quotes, as far as it has been read: its rest may not be written yet.
     var unclosedLine: Int? { csv == .quoted ? line : nil }
 
-    /// The index behind the line break.
+    /// The index after the line break.
     private mutating func endOfRecord(in chunk: [UInt8], from start: Int) -> Int? {
         switch format {
         case .lines: return chunk[start...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 }
@@ -71,7 +71,7 @@ struct RecordCutter {
         if isAtStart, content.starts(with: [0xEF, 0xBB, 0xBF]) { content = content.dropFirst(3) }
         if content.last == UInt8(ascii: "\n") { content = content.dropLast() }
         if content.last == UInt8(ascii: "\r") { content = content.dropLast() }
-        // What the service passes over in NDJSON; a row of spaces has a cell.
+        // The service skips such lines in NDJSON; in CSV a row of spaces has a cell.
         let blank: [UInt8] = format == .lines ? [0x20, 0x09, 0x0D] : [0x0D]
         if content.allSatisfy(blank.contains) { content = content.prefix(0) }
         let record = Record(raw: begun, content: content.startIndex..<content.endIndex, line: line)
@@ -83,7 +83,7 @@ struct RecordCutter {
 
     private func checkSize() throws(ImportFailure) {
         guard begun.count <= Self.maximumBytes else {
-            throw ImportFailure("line \(line) has more than \(Self.maximumBytes >> 20) MiB: no service takes such an event")
+            throw ImportFailure("line \(line) has more than \(Self.maximumBytes >> 20) MiB: no service accepts such an event")
         }
     }
 }

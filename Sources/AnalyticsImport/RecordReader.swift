@@ -1,13 +1,13 @@
 internal import AnalyticsCore
 internal import Crypto
 
-/// How far an input has been read: up to the end of a record.
+/// How far an input has been read, up to the end of a record.
 struct Position: Sendable {
     /// Bytes.
     var offset = 0
-    /// Events, the row of a table's column names not counted.
+    /// Events, without the row of column names.
     var events = 0
-    /// The line at which the last record begins.
+    /// The first line of the last record.
     var line = 0
     private var hash = SHA256()
 
@@ -27,23 +27,23 @@ extension Sequence<UInt8> {
     }
 }
 
-/// What is read and is to be sent.
+/// An event that is read and not sent yet.
 struct InputEvent: Sendable, Equatable {
-    /// As it stands in the input.
+    /// The bytes as in the input.
     var bytes: [UInt8]
-    /// The line of the input at which it begins, from 1.
+    /// The first line of the event in the input, from 1.
     var line: Int
-    /// Its place among the input's events, from 1.
+    /// The event's number in the input, from 1.
     var number: Int
 }
 
 struct Batch: Sendable {
     var events: [InputEvent] = []
-    /// Behind the last of them.
+    /// The position after the last event.
     var end: Position
 }
 
-/// Reads an input record by record, and keeps account of its bytes.
+/// Reads an input record by record, and tracks position and digest.
 struct RecordReader {
     private let format: ImportFormat
     private let source: @Sendable () async throws -> [UInt8]
@@ -52,22 +52,22 @@ struct RecordReader {
     private var next = 0
     private var isAtEnd = false
     private(set) var position = Position()
-    /// The names of a table's columns, once ``begin()`` has read them.
+    /// The row of column names, after ``begin()``.
     private(set) var header: [UInt8]?
-    /// SHA-256 of the first line, once ``begin()`` has read it; `nil` if the input has none.
+    /// SHA-256 of the first line, after ``begin()``; `nil` if the input has none.
     private(set) var firstDigest: String?
 
-    /// `source` gives the next bytes each time, none at the end.
+    /// `source` returns the next bytes, empty at the end.
     init(_ format: ImportFormat, source: @escaping @Sendable () async throws -> [UInt8]) {
         self.format = format
         self.source = source
         cutter = RecordCutter(format)
     }
 
-    /// The line of a row at the end that is not whole, once everything is read.
+    /// The first line of an unfinished row at the end of the input.
     var unclosedLine: Int? { isAtEnd ? cutter.unclosedLine : nil }
 
-    /// Reads the first line, and over it if it names a table's columns.
+    /// Reads the first line, and consumes it if it has the column names.
     mutating func begin() async throws {
         while let record = try await peek() {
             guard record.isBlank else {
@@ -84,12 +84,12 @@ struct RecordReader {
         }
     }
 
-    /// Reads over what an import that ended at `state` has sent. Throws an ``ImportFailure`` if it is not what stands here.
+    /// Skips what an import with this state has sent. Throws an ``ImportFailure`` if the input differs from it.
     mutating func skip(to state: ImportState, of file: String) async throws {
         let changed = ImportFailure(
             firstDigest == state.identity.firstLine
                 ? "\(file) has changed: its first \(state.offset) bytes are not those that were sent. \(ImportState.restartHelp)"
-                : "\(file) is not the file that was sent: its first line is another. \(ImportState.restartHelp)")
+                : "\(file) is not the file that was sent: its first line differs. \(ImportState.restartHelp)")
         while position.offset < state.offset {
             guard let record = try await peek() else { throw changed }
             let left = state.offset - position.offset
@@ -103,7 +103,7 @@ struct RecordReader {
         guard position.digest == state.digest else { throw changed }
     }
 
-    /// The file ended within this record when it was sent. A line break alone may have come since.
+    /// The file ended within this record when it was sent. Only a line break may have been added since.
     private func checkExtension(of record: Record, after count: Int, _ state: ImportState, _ changed: ImportFailure) throws {
         var sent = position
         sent.advance(over: record.raw[..<count])
@@ -114,7 +114,7 @@ struct RecordReader {
         }
     }
 
-    /// At most `count` events of at most `bytes` bytes together, but at least one; `nil` at the end.
+    /// At most `count` events with at most `bytes` bytes together, but at least one; `nil` at the end.
     mutating func batch(_ count: Int, bytes: Int) async throws -> Batch? {
         var batch = Batch(end: position)
         var room = bytes

@@ -1,16 +1,16 @@
 internal import CSimdJSON
 
-/// Cuts an array into its elements, without parsing them. It holds the text, and gives places in it.
+/// Splits an array into its elements without parsing them. It keeps the text and returns byte ranges in it.
 public struct JSONElements {
     private var scanner: Scanner
 
-    /// `nil` when the part does not start with `[`.
+    /// `nil` if the range does not start with `[`.
     public init?(_ text: PaddedBytes, at range: Range<Int>) {
         guard let scanner = Scanner(text, at: range, open: "[") else { return nil }
         self.scanner = scanner
     }
 
-    /// The next element; `nil` after the last. Throws when the array itself is broken.
+    /// The next element; `nil` after the last. Throws if the array itself is malformed.
     public mutating func next() throws(JSONFault) -> Range<Int>? {
         var element = cjson_view()
         return try scanner.next {
@@ -21,17 +21,17 @@ public struct JSONElements {
     }
 }
 
-/// Cuts an object into its members, without parsing them. It holds the text, and gives places in it.
+/// Splits an object into its members without parsing them. It keeps the text and returns byte ranges in it.
 public struct JSONRawMembers {
     private var scanner: Scanner
 
-    /// `nil` when the part does not start with `{`.
+    /// `nil` if the range does not start with `{`.
     public init?(_ text: PaddedBytes, at range: Range<Int>) {
         guard let scanner = Scanner(text, at: range, open: "{") else { return nil }
         self.scanner = scanner
     }
 
-    /// The next member; the key as it stands between its quotes.
+    /// The next member. The key is the raw text between its quotes.
     public mutating func next() throws(JSONFault) -> (key: Range<Int>, value: Range<Int>)? {
         var key = cjson_view()
         var value = cjson_view()
@@ -43,9 +43,9 @@ public struct JSONRawMembers {
     }
 }
 
-/// The state of a `cjson_scanner` between two calls, without its addresses.
+/// The state of a `cjson_scanner` between two calls, without pointers.
 private struct Scanner {
-    /// Where the addresses of a call begin.
+    /// Converts the pointers of one call into byte ranges.
     struct Origin {
         let base: UnsafePointer<CChar>
         let offset: Int

@@ -1,6 +1,6 @@
 internal import CSimdJSON
 
-/// Why a text is not the JSON that was asked for.
+/// Why a text is not the expected JSON.
 public struct JSONFault: Error, Equatable {
     public enum Code: Sendable, Equatable {
         case syntax
@@ -14,7 +14,7 @@ public struct JSONFault: Error, Equatable {
     }
 
     public var code: Code
-    /// The top-level key under which it was found, when that is known.
+    /// The top-level key of the value with the fault, if known.
     public var key: String?
 
     public init(code: Code, key: String? = nil) {

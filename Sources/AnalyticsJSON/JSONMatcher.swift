@@ -1,9 +1,9 @@
 internal import CSimdJSON
 
-/// Tells whether conditions on paths hold for JSON texts. Nothing of a text becomes a Swift value. One thread at a time.
+/// Checks conditions on paths of JSON texts without creating Swift values. One thread at a time.
 ///
-/// A condition holds when one of its values stands at the end of its path. An array stands for its elements, on the way and at the end, but
-/// not one inside another. Strings and keys are compared by their bytes, numbers by what they are worth, exactly.
+/// A condition holds if one of its values is at the end of its path. An array stands for its elements, along the path and at its end; a
+/// nested array does not. Strings and keys are compared by their bytes, numbers by their exact value.
 public final class JSONMatcher {
     private let matcher: OpaquePointer
     public private(set) var isEmpty = true
@@ -32,7 +32,7 @@ public final class JSONMatcher {
         }
     }
 
-    /// `false` for a text that is not JSON. Throws for want of memory only.
+    /// `false` for a text that is not JSON. Throws only if memory is exhausted.
     public func matches(_ text: PaddedBytes) throws(JSONFault) -> Bool {
         var matches = false
         let status = text.withPointer(at: text.all) { cjson_matcher_match(matcher, $0, text.count, &matches) }
@@ -41,13 +41,13 @@ public final class JSONMatcher {
     }
 }
 
-/// A condition or a path is a few hundred bytes: without these nothing else would go on either.
+/// A condition or a path takes a few hundred bytes: if they cannot be allocated, the process cannot continue.
 func added(_ status: cjson_status) {
     precondition(status == CJSON_OK)
 }
 
 extension String {
-    /// Hands its bytes over.
+    /// Passes the string's bytes to `add`.
     func added(_ add: (UnsafePointer<CChar>?, Int) -> cjson_status) {
         var text = self
         let status = text.withUTF8 { utf8 in

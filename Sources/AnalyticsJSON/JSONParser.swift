@@ -1,9 +1,9 @@
 internal import CSimdJSON
 
-/// Parses and validates JSON objects with simdjson; reuses its buffers from one object to the next.
+/// Parses and validates JSON objects with simdjson; reuses its buffers for all objects.
 ///
-/// What it finds is lent: it lives in the parser's buffers, so a closure may read it, and only copies leave the closure. ``JSONMembers``
-/// and ``JSONMember`` cannot be copied or kept, and the parser cannot be used again meanwhile: each of these does not compile.
+/// The parsed members are lent: they are in the parser's buffers, so a closure may read them, and only copies leave it. Code that
+/// copies or keeps ``JSONMembers`` or ``JSONMember``, or that uses the parser inside the closure, does not compile.
 public struct JSONParser: ~Copyable {
     private let parser: OpaquePointer
 
@@ -15,10 +15,10 @@ public struct JSONParser: ~Copyable {
         cjson_parser_free(parser)
     }
 
-    /// Parses one object, all of it, and lends its top-level members to `body`.
+    /// Parses one whole object and lends its top-level members to `body`.
     ///
     /// - Parameter maximumDepth: How many containers may be nested, the object included.
-    /// - Parameter fault: Makes the caller's error when this is no such object.
+    /// - Parameter fault: Creates the caller's error if the text is not a valid object.
     @inlinable
     public mutating func withMembers<R, E: Error>(
         of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int,
@@ -33,7 +33,7 @@ public struct JSONParser: ~Copyable {
         return try body(members)
     }
 
-    /// The same for a body that throws nothing.
+    /// The same for a body that does not throw.
     @inlinable
     public mutating func withMembers<R>(
         of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int, _ body: (borrowing JSONMembers) -> R
@@ -41,12 +41,12 @@ public struct JSONParser: ~Copyable {
         try body(parse(text, at: range, maximumDepth: maximumDepth))
     }
 
-    /// Parses one value of any kind, and lends it to `body`.
+    /// Parses one value of any kind and lends it to `body`.
     public mutating func withValue<R, E: Error>(
         of text: PaddedBytes, at range: Range<Int>, maximumDepth: Int,
         _ body: (borrowing JSONMember) throws(E) -> R, fault: (JSONFault) -> E
     ) throws(E) -> R {
-        // As the only member of an object, since the parser takes no other text.
+        // Wrapped as the only member of an object, because the parser accepts only objects.
         var object = PaddedBytes(reservingCapacity: range.count + 6)
         object.append("{\"\":".utf8)
         object.append(text[range])
@@ -59,7 +59,7 @@ public struct JSONParser: ~Copyable {
         }
     }
 
-    /// The members hold until the next call, and no longer than the parser.
+    /// The members are valid until the next call, and no longer than the parser.
     @usableFromInline
     mutating func parse(_ text: PaddedBytes, at range: Range<Int>, maximumDepth: Int) throws(JSONFault) -> JSONMembers {
         var members: UnsafePointer<cjson_member>?
@@ -90,7 +90,7 @@ public struct JSONMembers: ~Copyable {
         for index in 0..<count { try body(member(at: index)) }
     }
 
-    /// Calls `body` with the member of this name; gives `nil` when there is none.
+    /// Calls `body` with the member of this name; returns `nil` if there is none.
     @inlinable
     public func with<R, E: Error>(_ key: StaticString, _ body: (borrowing JSONMember) throws(E) -> R?) throws(E) -> R? {
         for index in 0..<count {
@@ -102,7 +102,7 @@ public struct JSONMembers: ~Copyable {
 
     public func has(_ key: StaticString) -> Bool { with(key) { _ in true } ?? false }
 
-    /// The member's value, when there is one of this name and kind.
+    /// The member's value, if there is a member with this name and type.
     public func string(_ key: StaticString) -> String? { with(key) { $0.string } }
     public func integer(_ key: StaticString) -> Int64? { with(key) { $0.integer } }
 
@@ -137,7 +137,7 @@ public struct JSONMember: ~Copyable {
 
     public var integer: Int64? { member.pointee.kind == CJSON_INTEGER ? member.pointee.integer : nil }
 
-    /// `nil` for an object and an array.
+    /// `nil` for an object or an array.
     public var scalar: JSONScalar? {
         switch member.pointee.kind {
         case CJSON_STRING: .string(member.pointee.text.string)
@@ -162,6 +162,6 @@ public struct JSONMember: ~Copyable {
 }
 
 extension cjson_view {
-    /// Repairs what is no UTF-8, of which a parsed value has nothing.
+    /// A parsed value is valid UTF-8, so nothing is repaired.
     fileprivate var string: String { String(decoding: UnsafeRawBufferPointer(start: bytes, count: length), as: UTF8.self) }
 }

@@ -1,4 +1,4 @@
-/// A JSON value that holds no others.
+/// A JSON value other than an object or an array.
 public enum JSONScalar: Sendable, Hashable {
     case string(String)
     case integer(Int64)

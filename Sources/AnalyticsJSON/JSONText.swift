@@ -1,4 +1,4 @@
-/// JSON as normalised text: valid, no white space, keys in their order, each number in its shortest form. Made by ``JSONParser``.
+/// Normalised JSON text: valid, without white space, keys in their order, numbers in their shortest form. ``JSONParser`` creates it.
 public struct JSONText: Sendable, Equatable {
     public var text: String
 

@@ -1,9 +1,9 @@
 internal import CSimdJSON
 
-/// Reads the scalars at paths of JSON texts; nothing else of a text becomes a Swift value. One thread at a time.
+/// Reads the scalars at paths of JSON texts without creating other Swift values. One thread at a time.
 ///
-/// A path goes from key to key. An array stands for its elements, on the way and at the end, but not one inside another. Keys are compared by
-/// their bytes.
+/// A path is a list of keys. An array stands for its elements, along the path and at its end; a nested array does not. Keys are compared
+/// by their bytes.
 public final class JSONValueReader {
     private let reader: OpaquePointer
 
@@ -19,7 +19,7 @@ public final class JSONValueReader {
         cjson_reader_free(reader)
     }
 
-    /// Gives the scalars path by path, those of a path in the order of the text; a path is named by its place among them. Throws when the
+    /// Passes on the scalars of each path in turn, in the order of the text; `path` is the index in the list of paths. Throws if the
     /// text is not JSON.
     public func read(_ text: PaddedBytes, _ body: (_ path: Int, JSONScalar) -> Void) throws(JSONFault) {
         var values: UnsafePointer<cjson_value>?

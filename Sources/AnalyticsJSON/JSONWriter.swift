@@ -1,6 +1,6 @@
 internal import CSimdJSON
 
-/// Writes JSON text without building values first. The caller sees to the order of calls.
+/// Writes JSON text without intermediate values. The caller must make the calls in a valid order.
 public struct JSONWriter: Sendable {
     public private(set) var bytes: [UInt8] = []
     /// Whether the next member or element needs a comma before it.
@@ -12,7 +12,7 @@ public struct JSONWriter: Sendable {
 
     public var count: Int { bytes.count }
 
-    /// Goes on as if what is thrown away stood in front.
+    /// Removes the text written so far. The next member or element still gets its comma.
     public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     public var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -22,7 +22,7 @@ public struct JSONWriter: Sendable {
     public mutating func beginArray() { open(UInt8(ascii: "[")) }
     public mutating func endArray() { close(UInt8(ascii: "]")) }
 
-    /// Writes `"key":`, which must need no escaping.
+    /// Writes `"key":`. The key must need no escaping.
     public mutating func key(_ key: StaticString) {
         separate()
         bytes.append(UInt8(ascii: "\""))
@@ -71,7 +71,7 @@ public struct JSONWriter: Sendable {
         }
     }
 
-    /// In the fewest digits that are read as the same number. JSON has no infinity and no NaN: they are null.
+    /// The fewest digits that read as the same number. JSON has no infinity and no NaN; both become null.
     public mutating func double(_ value: Double) {
         separate()
         bytes.append(contentsOf: (value.isFinite ? "\(value)" : "null").utf8)

@@ -1,8 +1,8 @@
 internal import CSimdJSON
 
-/// A text as bytes, with the spare room behind its end that the JSON parser reads into.
+/// A text as bytes, followed by the padding that the JSON parser may read.
 ///
-/// A part of the text is a `Range<Int>` of its bytes: a place, which refers to no memory and can be kept.
+/// A part of the text is a `Range<Int>` of its bytes, which refers to no memory and can be kept.
 public struct PaddedBytes: Sendable {
     @usableFromInline var storage: [UInt8]
     public internal(set) var count: Int
@@ -49,7 +49,7 @@ public struct PaddedBytes: Sendable {
     /// The bytes without the padding.
     public var bytes: ArraySlice<UInt8> { storage[all] }
 
-    /// The place of the whole text.
+    /// The range of the whole text.
     public var all: Range<Int> { 0..<count }
 
     public subscript(range: Range<Int>) -> ArraySlice<UInt8> {
@@ -57,7 +57,7 @@ public struct PaddedBytes: Sendable {
         return storage[range]
     }
 
-    /// A part as a string; what is no UTF-8 is repaired.
+    /// A part as a string; invalid UTF-8 is repaired.
     public func string(at range: Range<Int>) -> String {
         String(decoding: self[range], as: UTF8.self)
     }
@@ -66,7 +66,7 @@ public struct PaddedBytes: Sendable {
         range.count == text.utf8CodeUnitCount && self[range].elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: range.count))
     }
 
-    /// Gives the address of a part, behind whose end as much as the padding is readable too.
+    /// Passes the address of a part. As many bytes as the padding are readable after its end.
     func withPointer<R, E: Error>(at range: Range<Int>, _ body: (UnsafePointer<CChar>) throws(E) -> R) throws(E) -> R {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         return try storage.withUnsafeBufferPointer { (buffer) throws(E) -> R in

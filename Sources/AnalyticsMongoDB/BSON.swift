@@ -2,8 +2,8 @@ import AnalyticsCore
 import AnalyticsJSON
 import CMongoShims
 
-/// A value on its way to the server: filters, pipelines and documents are written as these, and what a user sent can only ever
-/// be a value in them, never an operator.
+/// A value to be encoded as BSON: filters, pipelines and documents are built from these. A client's input is always a value in them,
+/// never an operator.
 enum BSON: Sendable {
     case string(String)
     case integer(Int64)
@@ -14,7 +14,7 @@ enum BSON: Sendable {
     case binary([UInt8])
     /// Greater than every other value.
     case maxKey
-    /// JSON text of a client: keys with `$` and `.` are kept as they are and nothing in it is interpreted.
+    /// A client's JSON text. Keys with `$` and `.` are kept unchanged; nothing in it is interpreted.
     case json(JSONText)
     case document([(String, BSON)])
     case array([BSON])
@@ -34,7 +34,7 @@ extension BSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
 final class BSONDocument {
     private let pointer: OpaquePointer
 
-    /// `nil` when a value does not fit into BSON: JSON that nests too deep or has a NUL in a key, or too many bytes.
+    /// `nil` if a value does not fit into BSON: JSON nested too deep, a key with a NUL, or too many bytes.
     init?(_ fields: [(String, BSON)]) {
         pointer = bson_new()
         for (key, value) in fields {
@@ -47,7 +47,7 @@ final class BSONDocument {
         self.init(stages.enumerated().map { (String($0.offset), $0.element) })
     }
 
-    /// A list of documents of which the bytes are there.
+    /// A list of documents that are already encoded.
     init?(documents: [[UInt8]]) {
         guard let pointer = bson_new() else { return nil }
         self.pointer = pointer
@@ -74,7 +74,7 @@ final class BSONDocument {
     var bytes: [UInt8] { Array(UnsafeRawBufferPointer(start: bson_get_data(pointer), count: count)) }
 
     private static func append(_ value: BSON, to document: OpaquePointer, as key: String) -> Bool {
-        // Lengths are given rather than found by a NUL, so that one inside a string does not cut it short.
+        // Explicit lengths, so that a NUL inside a string does not truncate it.
         let length = Int32(key.utf8.count)
         return switch value {
         case .string(let string): bson_append_utf8(document, key, length, string, Int32(string.utf8.count))

@@ -2,8 +2,8 @@ import AnalyticsCore
 import AnalyticsJSON
 import CMongoShims
 
-/// Reads a BSON document where it lies (https://bsonspec.org/spec.html). Valid as long as the memory under it: the cursor's or
-/// reply's, until the next row. What is cut short or of an unknown type ends the document; ``each(_:)`` tells that from its end.
+/// Reads a BSON document in place, without a copy (https://bsonspec.org/spec.html). Valid only as long as the memory below it: until the
+/// next row of the cursor or reply. A truncated value or an unknown type ends the iteration; ``each(_:)`` reports it.
 struct BSONView {
     private let bytes: UnsafeRawBufferPointer
 
@@ -11,7 +11,7 @@ struct BSONView {
         self.bytes = bytes
     }
 
-    /// Of a `bson_t`.
+    /// A view of a `bson_t`.
     init(_ document: OpaquePointer) {
         self.init(UnsafeRawBufferPointer(start: bson_get_data(document), count: Int(cmongoc_length(document))))
     }
@@ -20,14 +20,14 @@ struct BSONView {
         first { $0.key == key }
     }
 
-    /// Calls `body` for each element. False when the bytes are not one whole document: what was left out cannot be told then.
+    /// Calls `body` for each element. Returns false if the bytes are not one whole document; then elements may be missing.
     func each(_ body: (BSONElement) -> Void) -> Bool {
         var elements = makeIterator()
         while let element = elements.next() { body(element) }
         return elements.isAtEnd
     }
 
-    /// The whole document's bytes, for comparing keys: equal values written by the same code are equal bytes.
+    /// The bytes of the whole document, for comparing keys: equal values written by the same code are equal bytes.
     var identity: [UInt8] { Array(bytes) }
 }
 
@@ -37,12 +37,12 @@ extension BSONView: Sequence {
         private let isFramed: Bool
 
         fileprivate init(_ bytes: UnsafeRawBufferPointer) {
-            // Length in front, terminating zero behind.
+            // The length comes first, a terminating zero last.
             isFramed = bytes.count >= 5 && Int(Int32(littleEndian: bytes.loadUnaligned(as: Int32.self))) == bytes.count && bytes.last == 0
             rest = bytes.count >= 5 ? bytes.dropFirst(4).dropLast() : bytes.suffix(0)
         }
 
-        /// Whether the document was whole. To be asked after the last element.
+        /// Whether the document was whole. Valid only after the last element.
         var isAtEnd: Bool { isFramed && rest.isEmpty }
 
         mutating func next() -> BSONElement? {
@@ -70,7 +70,7 @@ struct BSONElement {
         type == 0x02 ? String(validating: value.dropFirst(4).dropLast(), as: UTF8.self) : nil
     }
 
-    /// Any number that is whole.
+    /// Any number without a fraction.
     var integer: Int64? {
         switch type {
         case 0x10: Int64(value.loadUnaligned(as: Int32.self))
@@ -84,10 +84,10 @@ struct BSONElement {
 
     var date: Timestamp? { type == 0x09 ? Timestamp(milliseconds: value.loadUnaligned(as: Int64.self)) : nil }
 
-    /// Bytes of the generic subtype, which stands between them and their length.
+    /// The bytes of a binary value of the generic subtype. The subtype follows the length.
     var binary: [UInt8]? { type == 0x05 && value[4] == 0 ? Array(value.dropFirst(5)) : nil }
 
-    /// What JSON writes without brackets. `nil` for types that no JSON makes.
+    /// A JSON scalar. `nil` for types that JSON does not produce.
     var scalar: JSONScalar? {
         switch type {
         case 0x01:
@@ -109,10 +109,10 @@ struct BSONElement {
     /// A document or an array.
     var document: BSONView? { type == 0x03 || type == 0x04 ? BSONView(value) : nil }
 
-    /// Any value as JSON text. `nil` for types that no JSON makes.
+    /// Any value as JSON text. `nil` for types that JSON does not produce.
     var json: JSONText? {
         if type == 0x03 || type == 0x04 { return Self.json(value, isArray: type == 0x04) }
-        // A scalar is read as the only element of an array, whose brackets come off again.
+        // A scalar is converted as the only element of an array; then the brackets are removed.
         var array: [UInt8] = [0, 0, 0, 0, type, UInt8(ascii: "0"), 0]
         array.append(contentsOf: value)
         array.append(0)
@@ -129,7 +129,7 @@ struct BSONElement {
         return JSONText(normalised: String(decoding: UnsafeRawBufferPointer(start: text, count: count), as: UTF8.self))
     }
 
-    /// How many bytes the value of a type takes that starts here.
+    /// The size in bytes of the value of this type that starts here.
     fileprivate static func size(of type: UInt8, _ bytes: UnsafeRawBufferPointer) -> Int? {
         func prefixed(_ extra: Int) -> Int? {
             guard bytes.count >= 4 else { return nil }

@@ -1,18 +1,18 @@
 import AnalyticsCore
 
-/// What a bulk write came to, read from libmongoc's reply.
+/// The result of a bulk write, read from libmongoc's reply.
 ///
-/// Every error is walked: the top-level one is merely the first, and an 11000 there has hidden a write concern that failed.
+/// All errors are read. The top-level error is only the first one: an 11000 there has hidden a failed write concern.
 /// https://mongoc.org/libmongoc/1.23.1/bulk.html
 struct BulkReply {
     struct WriteError: Equatable {
-        /// Place in the bulk.
+        /// Position in the bulk.
         var index: Int
         var error: ServerError
-        /// The fields of the unique index that refused; for duplicate keys.
+        /// The fields of the unique index that was violated; only for duplicate keys.
         var keyPattern: [String]
 
-        /// The document's own `_id` is taken; of another unique index it says nothing about the event.
+        /// The document's own `_id` exists already. A duplicate in another unique index says nothing about the event.
         var isTakenId: Bool { error.code == ServerError.duplicateKey && keyPattern == ["_id"] }
     }
 
@@ -22,7 +22,7 @@ struct BulkReply {
     var removed: Int64 = 0
     var writeErrors: [WriteError] = []
     var writeConcernErrors: [ServerError] = []
-    /// Nothing came from a server: the failure is on this side, before or while sending.
+    /// The reply is empty: the failure is on the client side, before or while sending.
     var isEmpty = true
 
     init(_ reply: BSONView) {
@@ -41,22 +41,22 @@ struct BulkReply {
         }
     }
 
-    /// What stands against the whole bulk, whatever happened to its parts: `nil` when the write errors tell everything.
+    /// An error of the whole bulk; `nil` if the write errors explain everything.
     ///
-    /// `error` is libmongoc's, `nil` when it says that all went well.
+    /// `error` is libmongoc's, `nil` if it reports success.
     func failure(_ error: ServerError?) -> ServerError? {
-        // The write may be on a minority only, or not journaled: not known to be durable, so not done.
+        // The write may be on a minority only, or not journaled. It is not known to be durable, so it counts as failed.
         if let first = writeConcernErrors.first { return .server(Self.writeConcernFailed, first.message) }
         guard let error else { return nil }
-        // libmongoc repeats the first write error's code with a message of its own. One command a bulk: what is not a write
-        // error of this reply is the connection's or the command's.
+        // libmongoc repeats the code of the first write error with its own message. A bulk is one command, so any other error
+        // belongs to the connection or to the command.
         let isOneOfThem = writeErrors.contains { $0.error.code == error.code && $0.error.domain == error.domain }
         return isOneOfThem && !isEmpty ? nil : error
     }
 
     private static let writeConcernFailed: UInt32 = 64
 
-    /// Held to what no bulk exceeds, so that sums of these fit.
+    /// Clamped to more than any bulk can hold, so that sums do not overflow.
     private static func count(_ element: BSONElement) -> Int64 { min(max(0, element.integer ?? 0), Int64(Int32.max)) }
 }
 

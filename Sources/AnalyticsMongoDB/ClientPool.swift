@@ -3,18 +3,19 @@ import CMongoShims
 import NIOPosix
 import Synchronization
 
-/// Clients, and as many threads to block in their calls: neither an event loop nor the cooperative pool ever waits for a server.
+/// A pool of clients, with one thread per client for blocking calls: no event loop and no thread of the cooperative pool waits for a
+/// server.
 ///
-/// `@unchecked Sendable`: `mongoc_client_pool_t` may be used from any thread (https://mongoc.org/libmongoc/1.23.1/connection-pooling.html);
-/// a client leaves it for one thread at a time, inside ``run(_:_:)``, and the pointer is destroyed once, when no thread is left.
+/// `@unchecked Sendable`: `mongoc_client_pool_t` may be used from any thread (https://mongoc.org/libmongoc/1.23.1/connection-pooling.html).
+/// One thread at a time uses a client, inside ``run(_:_:)``. The pool is destroyed once, when no thread is left.
 final class ClientPool: @unchecked Sendable {
     private let pool: OpaquePointer
     private let threads: NIOThreadPool
     private let database: String
     private let limits: TimeLimits
-    /// What each operation has to see, and adds to; `nil` where operations need no session.
+    /// The point in time that each operation must see, and that it advances; `nil` if operations need no session.
     private let readPoint: ReadPoint?
-    /// Stops operations on the server whose task is cancelled; `nil` where the server goes on to their end.
+    /// Stops the operations of cancelled tasks on the server; `nil` if the server runs them to their end.
     private let killer: SessionKiller?
     private let state: Mutex<State>
 
@@ -24,10 +25,10 @@ final class ClientPool: @unchecked Sendable {
         var isOpen = true
     }
 
-    /// Operations that may run and wait at once, so that callers who do not bound themselves are told, not queued without end.
+    /// Limit of operations that run or wait at once. Further ones fail immediately, so the queue is bounded.
     private let capacity: Int
 
-    /// Call ``shutdown()`` before the last reference goes.
+    /// Call ``shutdown()`` before the last reference is released.
     init(
         _ settings: ConnectionSettings, size: Int, limits: TimeLimits, readPoint: ReadPoint? = nil, killer: SessionKiller? = nil
     ) throws(StoreError) {
@@ -42,11 +43,11 @@ final class ClientPool: @unchecked Sendable {
         threads.start()
     }
 
-    /// Runs `body` with a client on a thread that may block. Cancelled while it waits for the thread, it does not run. Once it runs,
-    /// it reads no further; a query or write that is under way is stopped on the server where the pool has a killer, and else goes on to
-    /// its end, which the time limits bound.
+    /// Runs `body` with a client on a thread that may block. If it is cancelled while it waits for the thread, it does not run. If it is
+    /// cancelled later, it reads no further; the query or write in progress is stopped on the server if the pool has a killer. Otherwise
+    /// it runs to its end, within the time limits.
     ///
-    /// - Parameter seesUncommitted: It reads what may be rolled back: no later operation waits for that.
+    /// - Parameter seesUncommitted: The operation reads data that may be rolled back; later operations do not wait for that data.
     func run<Value: Sendable>(
         _ operation: String, seesUncommitted: Bool = false, _ body: @escaping @Sendable (Session) throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
@@ -79,7 +80,8 @@ final class ClientPool: @unchecked Sendable {
         return try result.get()
     }
 
-    /// Runs `body` with a client on a thread that may block, when one is free. Nobody waits for it, and after a shutdown it does not run.
+    /// Runs `body` with a client on a thread that may block, as soon as one is free. The caller does not wait. After a shutdown it does not
+    /// run.
     func submit(_ operation: String, _ body: @escaping @Sendable (Session) -> Void) {
         threads.submit { [self] state in
             guard state == .active else { return }
@@ -87,7 +89,7 @@ final class ClientPool: @unchecked Sendable {
         }
     }
 
-    /// Waits for what is running, which the time limits bound; what comes afterwards is told ``StoreError/Code/unavailable``.
+    /// Waits for running operations, which the time limits bound. Later operations fail with ``StoreError/Code/unavailable``.
     func shutdown() async {
         let wasOpen = state.withLock { state in
             defer { state.isOpen = false }
@@ -95,7 +97,7 @@ final class ClientPool: @unchecked Sendable {
         }
         guard wasOpen else { return }
         try? await threads.shutdownGracefully()
-        // It joins the threads that watch the servers: not on the cooperative pool either.
+        // This joins the threads that monitor the servers, so it does not run on the cooperative pool.
         try? await NIOThreadPool.singleton.runIfActive { [self] in mongoc_client_pool_destroy(pool) }
     }
 
@@ -119,7 +121,7 @@ final class ClientPool: @unchecked Sendable {
         var session = Session(client: client, database: database, operation: operation, limits: limits)
         guard let readPoint else { return try body(session) }
         var error = bson_error_t()
-        // Causally consistent, unless its options say otherwise.
+        // Sessions are causally consistent by default.
         guard let handle = mongoc_client_start_session(client, nil, &error) else { throw ServerError(error).storeError(in: operation) }
         defer { mongoc_client_session_destroy(handle) }
         if let stop {

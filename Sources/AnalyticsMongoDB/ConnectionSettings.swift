@@ -1,19 +1,19 @@
 import AnalyticsCore
 import CMongoShims
 
-/// How long the driver may take. libmongoc's own limits are 30 s to find a server, 10 s to connect and 5 minutes for an answer.
+/// Time limits of the driver, in milliseconds. libmongoc's defaults are 30 s to select a server, 10 s to connect and 5 minutes for a reply.
 struct TimeLimits: Sendable {
     var serverSelection: Int32 = 5_000
     var connect: Int32 = 3_000
     var socket: Int32 = 30_000
-    /// How often ``serverTime`` fits into what the queries of one operation may take together.
+    /// The queries of one operation together may take this many times ``serverTime``.
     var serverTimes: Int32 = 4
     var isForQuestions = false
 
-    /// For health checks: the answer has to come while somebody still waits for it.
+    /// For health checks: the reply must arrive before the caller's timeout.
     static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
 
-    /// For questions, which have a deadline of their own: the server gives up with it, and no operation lasts longer.
+    /// For questions, which have their own deadline: the server stops at that deadline, and no operation takes longer.
     func questions(within timeout: Duration) -> TimeLimits {
         var limits = self
         limits.socket = Int32(clamping: Int64(timeout.seconds * 1000) * 6 / 5 + 1)
@@ -22,37 +22,37 @@ struct TimeLimits: Sendable {
         return limits
     }
 
-    /// What the server is told, so that it gives up before its client does.
+    /// The time limit sent to the server. It is shorter than the client's, so the server stops first.
     var serverTime: Int32 { max(1, socket - socket / 6) }
 
-    /// What the server is told for one query of a count, which is halved when it runs into this: small, for the time is lost then.
+    /// The server's time limit for one query of a count. A query that exceeds it is halved and its time is lost, so the limit is short.
     var countTime: Int32 { max(1, serverTime / 8) }
 
-    /// For all queries of a count.
+    /// The time limit for all queries of a count.
     var wholeCount: Duration { .milliseconds(Int64(serverTime) * Int64(serverTimes)) }
 }
 
 /// A checked connection string. Owns a `mongoc_uri_t`.
 ///
-/// Whatever it says, writes are acknowledged by a majority with their journals, and reads go to the primary and see only what a
-/// majority has: kill -9 lost acknowledged writes under anything weaker. So one that asks for less is refused.
+/// Writes are always acknowledged by a majority with their journals. Reads go to the primary and see only majority-committed data.
+/// Anything weaker lost acknowledged writes after kill -9, so a connection string that asks for less is refused.
 final class ConnectionSettings {
     private let uri: OpaquePointer
     let database: String
     let limits: TimeLimits
 
     init(_ text: String, database: String?) throws(StoreError) {
-        // Everything that calls the driver is made from these settings.
+        // All calls to the driver use objects made from these settings.
         try Driver.start()
         var error = bson_error_t()
         guard let uri = mongoc_uri_new_with_error(text, &error) else {
-            // libmongoc's message may quote what stands before the "@".
+            // libmongoc's message may quote the user and password before the "@".
             let reason = text.containsUTF8("@") ? "user and password must be percent-encoded" : ServerError(error).message
             throw StoreError(.misconfigured, operation: "connect", "not a MongoDB connection string: \(reason)")
         }
         self.uri = uri
         self.database = database ?? mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "analytics"
-        // Zero would mean no limit at all, and everything here has one.
+        // Zero would mean no limit, and every wait here has one.
         func limit(_ option: String, _ standard: Int32) -> Int32 {
             let wanted = mongoc_uri_get_option_as_int32(uri, option, standard)
             return wanted > 0 ? wanted : standard
@@ -68,7 +68,7 @@ final class ConnectionSettings {
         mongoc_uri_destroy(uri)
     }
 
-    /// A pool of clients that waits no longer than `limits`. The caller destroys it.
+    /// A pool of clients with these limits. The caller destroys it.
     func makePool(of size: Int, limits: TimeLimits) throws(StoreError) -> OpaquePointer {
         let uri = mongoc_uri_copy(self.uri)
         defer { mongoc_uri_destroy(uri) }
@@ -82,7 +82,7 @@ final class ConnectionSettings {
             throw ServerError(error).storeError(in: "connect")
         }
         mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2)
-        // The server's log and profiler then tell questions from writes.
+        // The server's log and profiler tell questions from writes by this name.
         mongoc_client_pool_set_appname(pool, limits.isForQuestions ? "analytics questions" : "analytics")
         mongoc_client_pool_max_size(pool, UInt32(size))
         return pool

@@ -1,18 +1,18 @@
-/// Cuts what is to be counted, or read, into queries, and those that run into the server's time limit into halves: down to a minute, then into parts
-/// of it, down to a millisecond. Pure.
+/// Cuts the ranges to count or read into queries. A query that runs into the server's time limit is halved: first down to a minute,
+/// then down to a millisecond. Pure.
 struct CountPlan {
     /// Ranges in order, none empty.
     typealias Query = [Range<Int64>]
 
     private var rest: ArraySlice<Range<Int64>>
-    /// Milliseconds that a query may cover; `nil` before one was too much.
+    /// Milliseconds that a query may cover; `nil` until a query ran into the limit.
     private var longest: Int64?
 
     private static let minute: Int64 = 60_000
-    /// A range of so many milliseconds is a query of its own.
+    /// A range of at least this many milliseconds is a query of its own.
     static let long: Int64 = 5 * minute
 
-    /// Ranges of one query at the most.
+    /// Maximum of ranges per query.
     private let alternatives: Int
 
     init(_ ranges: [Range<Int64>], alternatives: Int = Ranges.alternatives) {
@@ -20,7 +20,7 @@ struct CountPlan {
         self.alternatives = alternatives
     }
 
-    /// Takes the next query out of what is left; `nil` at the end. It ends at a minute's end where it may be so long.
+    /// Removes the next query from the remaining ranges; `nil` at the end. It ends at the end of a minute if it may be that long.
     mutating func next() -> Query? {
         var query: Query = []
         var room = longest ?? .max
@@ -44,13 +44,13 @@ struct CountPlan {
         return query.isEmpty ? nil : query
     }
 
-    /// The query took this part of its time limit. What follows one that was quick is cut less finely.
+    /// The query took this fraction of its time limit. After a quick query, the next ones are longer.
     mutating func answered(in part: Double) {
         guard let longest, part < 0.25 else { return }
         self.longest = longest.multipliedReportingOverflow(by: 2).overflow ? nil : longest * 2
     }
 
-    /// The query ran into its limit. What of it lies at `start` or later is to be counted again. False when it cannot be cut any further.
+    /// The query ran into its limit. Its ranges from `start` on are counted again. Returns false if it cannot be cut any further.
     mutating func halve(_ query: Query, from start: Int64? = nil) -> Bool {
         let length = query.reduce(0) { sum, range in sum.addingReportingOverflow(range.length).overflow ? .max : sum + range.length }
         guard length > 1 else { return false }
@@ -60,15 +60,15 @@ struct CountPlan {
         return true
     }
 
-    /// The query ran into its limit and cannot be cut, but a part of it need not be read again: it is the next one once more.
+    /// The query ran into its limit and cannot be cut, but its caller already has a part of it. The rest becomes the next query.
     mutating func putBack(_ query: Query) { rest = (query + rest)[...] }
 
-    /// Of times before 1970 too.
+    /// Correct for times before 1970 too.
     private func modulo(_ time: Int64, _ unit: Int64) -> Int64 { ((time % unit) + unit) % unit }
 }
 
 extension Range<Int64> {
-    /// Held to 64 bits.
+    /// Saturates at 64 bits.
     fileprivate var length: Int64 {
         let (length, overflow) = upperBound.subtractingReportingOverflow(lowerBound)
         return overflow ? .max : length

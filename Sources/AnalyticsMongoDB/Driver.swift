@@ -3,7 +3,7 @@ import CMongoShims
 import Logging
 import Synchronization
 
-/// libmongoc, loaded and set up when a process first needs it: what it would write to stderr by itself goes to swift-log.
+/// libmongoc, loaded and initialised on first use. Its messages go to swift-log instead of stderr.
 enum Driver {
     static let library = "libmongoc-1.0.so.0"
 
@@ -18,12 +18,13 @@ enum Driver {
         return loaded
     }()
 
-    /// To be called before any function of libmongoc. Throws ``StoreError/Code/misconfigured`` if the library is not there or lacks one.
+    /// Must be called before any function of libmongoc. Throws ``StoreError/Code/misconfigured`` if the library or one of its functions is
+    /// missing.
     static func start() throws(StoreError) {
         try loaded.get()
     }
 
-    /// Where the driver's messages go; the first one stays.
+    /// Sets the logger for the driver's messages. The first call wins.
     static func log(to logger: Logger) {
         self.logger.withLock { $0 = $0 ?? logger }
     }
@@ -40,7 +41,7 @@ enum Driver {
         guard let logger = logger.withLock({ $0 }) else { return }
         let level: Logger.Level =
             switch level {
-            // An outage is expected, and whoever called is told: nothing of the driver's is an `error` here.
+            // An outage is expected and the caller gets an error, so no driver message is logged as `error`.
             case MONGOC_LOG_LEVEL_ERROR, MONGOC_LOG_LEVEL_CRITICAL, MONGOC_LOG_LEVEL_WARNING: .warning
             case MONGOC_LOG_LEVEL_MESSAGE, MONGOC_LOG_LEVEL_INFO: .info
             case MONGOC_LOG_LEVEL_DEBUG: .debug
@@ -49,6 +50,6 @@ enum Driver {
         let metadata: Logger.Metadata = [
             "domain": "\(domain.map { String(cString: $0) } ?? "")", "text": "\(message.map { String(cString: $0) } ?? "")",
         ]
-        logger.log(level: level, "The MongoDB driver says something.", metadata: metadata)
+        logger.log(level: level, "MongoDB driver message", metadata: metadata)
     }
 }

@@ -1,7 +1,7 @@
 import AnalyticsCore
 
 extension StoredEvent {
-    /// The document that keeps it. Names are spelt out for people who query by hand.
+    /// The event's document in MongoDB. Field names are not shortened, for people who query by hand.
     var document: [(String, BSON)] {
         var fields: [(String, BSON)] = [
             ("_id", Key.event(event.project, event.id)), ("type", .string(event.type)), ("source", .string(event.source)),
@@ -38,7 +38,7 @@ extension StoredEvent {
             let ingestID = fields["receipt"]?.string, let fingerprint = fields["fingerprint"]?.integer
         else { return nil }
         var isWhole = true
-        /// What may be missing, but not be unreadable.
+        /// A missing field is allowed; an unreadable one is not.
         func optional<Value>(_ name: String, _ read: (BSONElement) -> Value?) -> Value? {
             guard let field = fields[name] else { return nil }
             let value = read(field)

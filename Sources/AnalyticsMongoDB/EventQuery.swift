@@ -1,13 +1,13 @@
 import AnalyticsCore
 import AnalyticsJSON
 
-/// Turns a selection into the server's filters. Pure. What a user sent stands only where the server takes a literal: inside an
-/// `$in` or an `enum`; and as a path below `data`.
+/// Turns a selection into the server's filters. Pure. Client input appears only where the server expects a literal, inside an
+/// `$in` or an `enum`, and as a path below `data`.
 enum EventQuery {
-    /// Filters for the parts of the range, in the order of the listing; `nil` when nothing can match.
+    /// Filters for the parts of the range, in the order of the listing; `nil` if nothing can match.
     ///
-    /// Two at the most: the events at the position's very moment, then those before it. Each is one run through an index, where
-    /// an `$or` of both would read over every event of that moment again for each page.
+    /// Two at most: the events with exactly the position's timestamp, then those before it. Each is one scan of an index. One
+    /// `$or` of both would scan all events with that timestamp again for each page.
     static func segments(_ selection: Selection, after position: EventPosition?) -> [[(String, BSON)]]? {
         guard let conditions = conditions(selection) else { return nil }
         func segment(_ extra: [(String, BSON)]) -> [(String, BSON)] {
@@ -29,7 +29,7 @@ enum EventQuery {
         return segments
     }
 
-    /// All of it but the project and the range; `nil` when nothing can match.
+    /// All conditions except the project and the range; `nil` if nothing can match.
     static func conditions(_ selection: Selection) -> [(String, BSON)]? {
         var conditions: [(String, BSON)] = []
         for (field, values) in [
@@ -41,11 +41,11 @@ enum EventQuery {
         if !selection.includesBots { conditions.append(("context.bot", ["$ne": true])) }
         var data: [BSON] = []
         for condition in selection.data {
-            // A path with a NUL would be cut short there; no stored key has one. One that is too long is refused before it gets here.
+            // A path with a NUL would be truncated there; no stored key has one. A path that is too long is refused earlier.
             guard !condition.isTooLong, !condition.path.contains(where: { $0.utf8.contains(0) }) else { return nil }
             data += dataFilters(condition)
         }
-        // Two conditions may name the same path, which one document of filters would not tell apart.
+        // Two conditions may use the same path; in one document their keys would collide.
         if !data.isEmpty { conditions.append(("$and", .array(data))) }
         return conditions
     }
@@ -55,18 +55,18 @@ enum EventQuery {
         let path = "data." + condition.path.joined(separator: ".")
         let others = scalars.filter { $0 != .null }
         var alternatives: [BSON] = [.document([(path, .document([("$in", .array(others.map(BSON.init)))]))])]
-        // Null inside `$in` matches what is not there, too; its type does not.
+        // Null inside `$in` also matches a missing field; `$type` does not.
         // https://www.mongodb.com/docs/v6.0/tutorial/query-for-null-fields/
         if others.count < scalars.count { alternatives.append(.document([(path, .document([("$type", "null")]))])) }
         var filters: [BSON] = [alternatives.count == 1 ? alternatives[0] : ["$or": .array(alternatives)]]
-        // A step that is a number would also be a place in an array.
+        // A numeric path step would also match an array index.
         if condition.hasNumber { filters.append(["$jsonSchema": schema(["data"] + condition.path, scalars.map(BSON.init))]) }
         return filters
     }
 
-    /// The same condition as a schema, whose steps are keys of objects and nothing else: an object with this key, or from the
-    /// second step on an array with such an object; at the end one of the values, or an array with one of them. It doubles with each
-    /// step, so paths are short that need it (``DataCondition/maximumKeysWithNumber``).
+    /// The same condition as a JSON schema, in which path steps match only keys of objects. The value is an object with this key or, from
+    /// the second step on, also an array that contains such an object. The last step is one of the values, or an array that contains one.
+    /// The schema doubles with each step, so these paths are short (``DataCondition/maximumKeysWithNumber``).
     private static func schema(_ path: [String], _ scalars: [BSON], inArray: Bool = false) -> BSON {
         guard let key = path.first else { return orAnElement(["enum": .array(scalars)]) }
         let object: BSON = [

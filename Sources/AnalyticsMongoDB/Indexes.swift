@@ -1,20 +1,20 @@
 import AnalyticsCore
 
-/// The indexes beside `_id`, and what each is for.
+/// The indexes besides `_id`, with their purpose.
 enum Index {
     /// Newest-first listings by keyset, and counting from this index alone.
     static let byTime = "by_time_and_bot"
-    /// What it was before events of bots were told.
+    /// The same index in earlier versions, without the bot flag.
     static let byTimeBefore = "by_time"
     /// Listings of one or a few types.
     static let byType = "by_type"
     static let byUser = "by_user"
     static let byCorrelation = "by_correlation"
-    /// Buckets that are marked, in the order of their keys; holds those alone.
+    /// Marked buckets, in key order. A partial index: it holds only marked buckets.
     static let marked = "marked"
-    /// The versions of days, which are read for each count: without their tables.
+    /// The versions of days, which each count reads without loading the days' tables.
     static let generation = "generation"
-    /// The server's deletion of reports, attempts and counts of the pipeline, and in earlier versions of events.
+    /// The TTL index of reports, attempts and pipeline counts; in earlier versions also of events.
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
@@ -30,7 +30,7 @@ enum Index {
 
     static let ofDays: [BSON] = ofBuckets + [spec(generation, ["_id": 1, "v": 1])]
 
-    /// Reports are of use for as long as somebody waits for them.
+    /// Ten minutes: a report is needed only while a request waits for it.
     static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
 
     static let ofAttempts: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": .integer(7 * 86_400)]
@@ -44,9 +44,10 @@ enum Index {
     }
 }
 
-/// What the files of events and of their indexes are compressed with. The server's own choice is snappy, and nothing for indexes. A page of
-/// documents is written about once, one of an index by user again and again: with zstd for both it took 40 % of the server's time
-/// (docs/performance.md). Of a collection that is there already it changes nothing. https://www.mongodb.com/docs/v6.0/reference/command/create/
+/// Compression of the events and of their indexes. The server's default is snappy for documents and none for indexes. A page of documents
+/// is written about once, a page of the index by user many times: with zstd for both, compression took 40 % of the server's time
+/// (docs/performance.md). The options apply only when the collection is created.
+/// https://www.mongodb.com/docs/v6.0/reference/command/create/
 enum Compression {
     static let ofEvents = "zstd"
     static let ofIndexes = "snappy"
@@ -60,13 +61,13 @@ enum Compression {
     }
 
     static let alreadyThere: UInt32 = 48
-    /// BadValue, FailedToParse, InvalidOptions, CommandNotSupported, NotImplemented, an unknown field: of another storage engine, or a service
-    /// that speaks MongoDB's protocol.
+    /// BadValue, FailedToParse, InvalidOptions, CommandNotSupported, NotImplemented, unknown field: the errors of another storage engine,
+    /// or of another server that speaks MongoDB's protocol.
     static let notKnown: Set<UInt32> = [2, 9, 72, 115, 238, 40415]
 }
 
 extension Session {
-    /// Creates the collection of events, compressed. Whether the server knows how: where not, it is created with its indexes.
+    /// Creates the compressed collection of events. Returns false if the server does not know the options; then createIndexes creates it.
     func createEvents(_ options: [(String, BSON)] = Compression.options) throws(StoreError) -> Bool {
         do throws(StoreError) {
             try command([("create", .string(CollectionName.events.rawValue))] + options, writes: true) { _ in }
@@ -78,7 +79,7 @@ extension Session {
         return true
     }
 
-    /// Creates what is missing, and the collections with it; the server answers at once for what is there.
+    /// Creates missing indexes and their collections. The server returns at once for existing ones.
     func createIndexes() throws(StoreError) {
         try create(Index.ofEvents, on: .events)
         try create(Index.ofBuckets, on: .minutes)
@@ -93,7 +94,7 @@ extension Session {
         try command([("createIndexes", .string(collection.rawValue)), ("indexes", .array(indexes))], writes: true) { _ in }
     }
 
-    /// After how long the TTL index of earlier versions deletes events; `nil` where it is not there.
+    /// The expiry of events set by the TTL index of earlier versions; `nil` if there is none.
     func expiryOfEvents() throws(StoreError) -> Duration? {
         var seconds: Int64?
         try indexes(of: .events) { index in
@@ -102,7 +103,7 @@ extension Session {
         return seconds.map { .seconds($0) }
     }
 
-    /// Drops indexes of earlier versions, where they are there.
+    /// Drops existing indexes of earlier versions.
     func drop(_ names: [String]) throws(StoreError) {
         for name in names where try has(name) {
             do throws(StoreError) {

@@ -6,24 +6,24 @@ enum CollectionName: String, CaseIterable {
     case visitorSecrets = "visitor_secrets"
 }
 
-/// The kinds of keys. Each is one document, so that `_id` alone makes it unique, sharded collections included; times are
-/// dates, so that a person can read and write them.
+/// The kinds of keys. Each key is one document, so `_id` alone makes it unique, in sharded collections too. Times are
+/// dates, which people can read and write.
 enum Key {
     static func event(_ project: ProjectID, _ id: String) -> BSON {
         .document([("project", .string(project.name)), ("id", .string(id))])
     }
 
-    /// `first` as a value, so that it can be a bound.
+    /// `first` is a BSON value, so that it can also be a bound of a range.
     static func report(_ project: ProjectID, _ request: String, _ first: BSON) -> BSON {
         .document([("project", .string(project.name)), ("request", .string(request)), ("first", first)])
     }
 
-    /// `process` as a value, so that it can be a bound.
+    /// `process` is a BSON value, so that it can also be a bound of a range.
     static func attempt(_ delivery: String, _ process: BSON) -> BSON {
         .document([("delivery", .string(delivery)), ("process", process)])
     }
 
-    /// All of a delivery. A document sorts behind every string.
+    /// A filter for all attempts of a delivery. In BSON, a document sorts after every string.
     static func attempts(_ delivery: String) -> BSON {
         ["$gte": attempt(delivery, ""), "$lt": attempt(delivery, [:])]
     }
@@ -39,7 +39,7 @@ enum Key {
         .document([("project", .string(key.project.name)), (kind.field, .date(kind.start(of: key.index)))])
     }
 
-    /// Filters for the buckets of a project between two indexes. Documents compare field by field, so this is one range of the
+    /// A filter for the buckets of a project between two indexes. Documents compare field by field, so this is one range of the
     /// `_id` index. https://www.mongodb.com/docs/v6.0/reference/bson-type-comparison-order/#objects
     static func buckets(_ kind: BucketKind, _ project: ProjectID, _ range: Range<Int64>) -> BSON {
         [
@@ -49,7 +49,7 @@ enum Key {
     }
 }
 
-/// Where the buckets of a tier are kept.
+/// The collections of the rollup tiers.
 enum BucketKind: Sendable {
     case minute, hour, day
 
@@ -70,7 +70,7 @@ enum BucketKind: Sendable {
         }
     }
 
-    /// Of the time in `_id`.
+    /// The name of the time field in `_id`.
     var field: String {
         switch self {
         case .minute: "minute"
@@ -87,12 +87,12 @@ enum BucketKind: Sendable {
         }
     }
 
-    /// Saturates: a caller's range may reach beyond what a date holds.
+    /// Saturates: a caller's range may be wider than a date.
     func start(of index: Int64) -> Timestamp { Timestamp(index: index, of: milliseconds) }
 
     func index(of time: Timestamp) -> Int64 { time.index(of: milliseconds) }
 
-    /// `nil` for a document that this adapter did not write. One that begins between two buckets would be taken for one of them.
+    /// `nil` for a document that this adapter did not write, including a time that is not the start of a bucket.
     func key(_ id: BSONView) -> BucketKey? {
         guard let project = id["project"]?.string.flatMap({ ProjectID($0) }), let time = id[field]?.date else { return nil }
         let index = index(of: time)

@@ -14,7 +14,7 @@ extension MongoStore {
                 do throws(StoreError) {
                     plan.answered(in: try session.count(selection, query, before: end) { minutes.add($0) })
                 } catch {
-                    // An election, a lost connection and a kill pass by themselves: nothing of these is the query's fault.
+                    // An election, a lost connection or a kill is temporary and not caused by the query, so the query is not halved.
                     guard error.code == .timedOut, ContinuousClock.now < end else { throw error }
                     guard plan.halve(query, from: minutes.fail()) else { throw session.tooMany(selection.project, in: query, to: "count") }
                 }
@@ -55,7 +55,7 @@ extension MongoStore {
 }
 
 extension Session {
-    /// Gives the rows of one query. Returns how much of its time limit it took.
+    /// Passes the rows of one query to `add`. Returns the fraction of its time limit that it took.
     fileprivate func count(
         _ selection: Selection, _ query: CountPlan.Query, before end: ContinuousClock.Instant, _ add: (EventCount) -> Bool
     ) throws(StoreError) -> Double {
@@ -76,8 +76,8 @@ extension Session {
         return (ContinuousClock.now - start) / .milliseconds(limit)
     }
 
-    /// The same over many minutes. There a group has few events, and the server takes longer to group and to sort them than to give what its index
-    /// holds of each (20,829 events in 18,589 groups: 372 ms, and 138 to 174, read by one client).
+    /// The same over many minutes, without grouping on the server. Their groups have few events, and grouping and sorting take the
+    /// server longer than reading the index (20,829 events in 18,589 groups, one client: 372 ms grouped, 138 to 174 ms read).
     private func countOneByOne(
         _ selection: Selection, _ range: Range<Int64>, limit: Int32, before end: ContinuousClock.Instant, _ add: (EventCount) -> Bool
     ) throws(StoreError) {
@@ -90,7 +90,7 @@ extension Session {
                 throw damage(.events)
             }
             count += 1
-            // The limit is on the server's time alone.
+            // maxTimeMS bounds the server's time only.
             if count.isMultiple(of: 256), ContinuousClock.now >= end {
                 throw StoreError(.timedOut, operation: operation, "not done by its deadline")
             }
@@ -121,8 +121,8 @@ extension Session {
 
 /// How events are counted.
 enum Counting {
-    /// Matches on the leading fields of ``Index/byTime`` and groups by what else it holds: no document is read, unless the selection asks for
-    /// what is not in that index.
+    /// Matches on the leading fields of ``Index/byTime`` and groups by its other fields, so no document is read, unless the selection
+    /// uses a field outside that index.
     /// https://www.mongodb.com/docs/v6.0/core/query-optimization/#covered-query
     static func pipeline(_ selection: Selection, _ ranges: ArraySlice<Range<Int64>>) -> [BSON] {
         let matches = ranges.map { BSON.document(match(selection, $0)) }
@@ -131,7 +131,7 @@ enum Counting {
         return [
             ["$match": matches.count == 1 ? matches[0] : ["$or": .array(matches)]],
             ["$group": ["_id": ["m": minute, "t": "$type", "s": "$source"], "n": ["$sum": 1], "b": ["$sum": isBot]]],
-            // By minute, type and source, as documents compare.
+            // By minute, type and source, in the comparison order of documents.
             ["$sort": ["_id": 1]],
         ]
     }
@@ -145,20 +145,20 @@ enum Counting {
             + (EventQuery.conditions(selection) ?? nothing)
     }
 
-    /// Of each event what ``pipeline(_:_:)`` groups by, in the order of the same index.
+    /// The fields of each event that ``pipeline(_:_:)`` groups by, in the order of the same index.
     static let eventOptions: [(String, BSON)] = [
         ("sort", ["timestamp": 1, "_id.id": 1]),
         ("projection", ["_id": 0, "timestamp": 1, "type": 1, "source": 1, "context.bot": 1]),
     ]
 
-    /// Users and correlations have indexes of their own, between which the server chooses.
+    /// Users and correlations have their own indexes; then the server chooses.
     static func options(_ selection: Selection) -> [(String, BSON)] {
         let isByTime = selection.userIds.isEmpty && selection.correlationIds.isEmpty
         return [("allowDiskUse", true)] + (isByTime ? [("hint", .string(Index.byTime))] : [])
     }
 }
 
-/// Counts the events of one minute after the other.
+/// Counts the events of one minute at a time.
 private struct MinuteTally {
     private struct Group: Hashable {
         var type: BytewiseString
@@ -175,7 +175,7 @@ private struct MinuteTally {
         if isBot { counts[group, default: (0, 0)].bots += 1 }
     }
 
-    /// The rows of the minute, by type and source, as the server sorts them.
+    /// The rows of the minute, by type and source, in the server's order.
     mutating func take() -> [EventCount] {
         guard let minute else { return [] }
         defer {

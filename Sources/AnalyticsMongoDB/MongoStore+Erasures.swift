@@ -6,7 +6,7 @@ extension MongoStore {
         try await run(.erasures) { session throws(StoreError) in try session.erasures(of: project, []) }
     }
 
-    /// As ``newestRecords(of:)``: a local read on the primary.
+    /// Like ``newestRecords(of:)``: a local read on the primary.
     public func newestErasures(of project: ProjectID) async throws(StoreError) -> [StoredErasure] {
         try await run(.newestErasures, seesUncommitted: true) { session throws(StoreError) in
             try session.erasures(of: project, [("readConcern", ["level": "local"])])
@@ -57,12 +57,12 @@ extension MongoStore {
         }
     }
 
-    /// The server's files are the server's.
+    /// Does nothing: the server manages its own files.
     public func overwriteDeleted() async throws(StoreError) {}
 }
 
 extension Key {
-    /// `id` as a value, so that it can be a bound.
+    /// `id` is a BSON value, so that it can also be a bound of a range.
     static func erasure(_ project: ProjectID, _ id: BSON) -> BSON {
         .document([("project", .string(project.name)), ("id", id)])
     }
@@ -70,7 +70,7 @@ extension Key {
 
 extension Session {
     fileprivate func erasures(of project: ProjectID, _ options: [(String, BSON)]) throws(StoreError) -> [StoredErasure] {
-        // A document sorts behind every string.
+        // In BSON, a document sorts after every string.
         let all: BSON = ["$gte": Key.erasure(project, ""), "$lt": Key.erasure(project, [:])]
         var erasures: [StoredErasure] = []
         try find(.erasures, [("_id", all)], [("sort", ["_id": 1])] + options) { row throws(StoreError) in

@@ -36,11 +36,11 @@ extension MongoStore {
 }
 
 extension Session {
-    /// Projects in a collection, by leaping through the `_id` index from one to the next: as many steps as projects.
+    /// The projects in a collection. Skips through the `_id` index from one project to the next: one query per project.
     func projects(of collection: CollectionName) throws(StoreError) -> [ProjectID] {
         var projects: [ProjectID] = []
         while true {
-            // Documents compare by their fields' types first, so this is behind every `_id` of the project.
+            // Documents compare by the types of their fields first, so this sorts after every `_id` of the project.
             let next: [(String, BSON)] = projects.last.map { [("_id", ["$gt": ["project": .string($0.name), "_": .maxKey]])] } ?? []
             var found: String?
             try find(collection, next, [("sort", ["_id": 1]), ("limit", 1), ("projection", ["_id": 1])]) { row in

@@ -19,33 +19,33 @@ extension MongoStore {
     }
 }
 
-/// The members of a minute that tell how it came to what it counts: `events`, `causes` and `journal`. What is 0 or empty is left out, as it is in
-/// documents of earlier versions.
+/// The members of a minute that record how its counts changed: `events`, `causes` and `journal`. A member that is 0 or empty is omitted,
+/// as in documents of earlier versions.
 enum History {
-    /// Of a minute that is created.
+    /// The members of a new minute.
     static func first(_ mark: BucketMark?) -> [(String, BSON)] {
         guard let mark else { return [] }
         return (mark.events.map { [("events", .integer($0))] } ?? [])
             + (mark.causes.isEmpty ? [] : [("causes", .integer(mark.causes.rawValue * BucketCauses.createdFactor))])
     }
 
-    /// Of a mark on one that is there.
+    /// The update for a mark on an existing minute.
     static func more(_ causes: BucketCauses) -> [(String, BSON)] {
         causes.isEmpty ? [] : [("$bit", ["causes": ["or": .integer(causes.rawValue)]])]
     }
 
-    /// What a roll brings along.
+    /// The members that a roll adds.
     static func members(_ bucket: RolledBucket) -> [(String, BSON)] {
         (bucket.events.map { [("events", .integer($0))] } ?? []) + (bucket.at.map { [("at", .date($0))] } ?? [])
     }
 
-    /// ``BucketHistory/roll(_:)`` as the server does it, with the new values under `roll`.
+    /// ``BucketHistory/roll(_:)`` as a pipeline for the server; the new values are under `roll`.
     static func roll(isNewer: BSON) -> [(String, BSON)] {
         let isSettled: BSON = ["$eq": ["$v", "$roll.v"]]
         let hasCause: BSON = ["$gt": [since, 0]]
         let created: BSON = ["$subtract": [["$ifNull": ["$causes", 0]], since]]
         let left: BSON = ["$cond": [["$gt": [created, 0]], created, "$$REMOVE"]]
-        // Whatever is missing sorts before a date.
+        // A missing value sorts before a date.
         let hasTime: BSON = ["$gt": ["$roll.at", .null]]
         func set(_ value: BSON, else field: BSON) -> BSON { ["$cond": [isNewer, value, field]] }
         return [
@@ -55,13 +55,13 @@ enum History {
         ]
     }
 
-    /// The causes of all marks but the first, since the last count.
+    /// The causes of all marks except the first, since the last count.
     private static var since: BSON { ["$mod": [["$ifNull": ["$causes", 0]], .integer(BucketCauses.createdFactor)]] }
 
-    /// With an entry in front, or the newest one continued.
+    /// The journal with a new entry in front, or with its newest entry extended.
     private static var journal: BSON {
         let before: BSON = ["$cond": [["$lte": ["$done", 0]], 0, "$events"]]
-        // Null where one of them is missing.
+        // Null if one of them is missing.
         let difference: BSON = ["$subtract": ["$roll.events", before]]
         let age: BSON = ["$subtract": ["$roll.at", "$$last.at"]]
         let isSame: BSON = [
@@ -94,7 +94,7 @@ enum History {
 }
 
 extension BucketHistory {
-    /// `nil` for a document that this adapter did not write. Entries that cannot be read are left out: nothing is counted from a journal.
+    /// `nil` for a document that this adapter did not write. Unreadable journal entries are skipped: no count depends on the journal.
     init?(_ row: BSONView) {
         guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(BucketKind.minute.key), let version = row["v"]?.integer,
             let done = row["done"]?.integer

@@ -2,8 +2,8 @@ public import AnalyticsCore
 import Foundation
 
 extension MongoStore {
-    /// What tells this database from all others: a UUID that is drawn when it is first asked for, and stays; the same for all processes.
-    /// Durable when this returns. A restored copy of the database has the same.
+    /// Identifies this database: a UUID that the first call creates and that never changes. It is the same for all processes and durable
+    /// when this returns. A restored copy of the database has the same identity.
     public func identity() async throws(StoreError) -> String {
         try await run(.identity) { session throws(StoreError) in
             let reply = try session.bulk(.meta) { bulk throws(StoreError) in
@@ -14,9 +14,9 @@ extension MongoStore {
             try session.find(.meta, [("_id", "identity")], []) { row in
                 identities.append(row["value"]?.string.flatMap(UUID.init(uuidString:)))
             }
-            // Another process's may not be at a majority yet.
+            // If another process inserted it, it may not be majority-committed yet.
             guard let found = identities.first else {
-                throw StoreError(.unavailable, operation: session.operation, "the identity is not there yet")
+                throw StoreError(.unavailable, operation: session.operation, "the identity is not readable yet")
             }
             guard let identity = found else { throw session.damage(.meta) }
             return identity.uuidString

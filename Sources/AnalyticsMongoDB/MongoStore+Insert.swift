@@ -22,10 +22,10 @@ extension MongoStore {
 }
 
 extension Session {
-    /// What is stored under the keys of these events, by the bytes of `_id`.
+    /// The stored events with the same keys as these events, by the bytes of `_id`.
     ///
-    /// With an insert that found keys taken, which waits for a majority and its journal, what this majority read finds is
-    /// durable: a duplicate may be acknowledged.
+    /// An insert that found a key taken has waited for a majority and its journal, and this is a majority read. Together they
+    /// prove that the stored event is durable, so a duplicate may be acknowledged.
     fileprivate func stored(_ events: [StoredEvent]) throws(StoreError) -> [[UInt8]: Insertion.Stored] {
         var stored: [[UInt8]: Insertion.Stored] = [:]
         for chunk in events.chunks(ofCount: 1000) {
@@ -42,7 +42,7 @@ extension Session {
     }
 }
 
-/// Decides what comes of each event of one insert. Talks to nobody.
+/// Decides the outcome of each event of one insert. Does no I/O.
 struct Insertion {
     struct Entry {
         var index: Int
@@ -55,11 +55,11 @@ struct Insertion {
         var timestamp: Timestamp
     }
 
-    /// Events and bytes of one bulk: well inside one message of the server's (48 MB), so that a bulk is one command, and small
-    /// enough to be done long before the client times out.
+    /// Events and bytes of one bulk. A bulk fits into one server message (48 MB), so it is one command, and it finishes long
+    /// before the client's timeout.
     static let batchCount = 1000
     static let batchBytes = 40_000_000
-    /// What a document may weigh. https://www.mongodb.com/docs/v6.0/reference/limits/
+    /// The server's limit for a document. https://www.mongodb.com/docs/v6.0/reference/limits/
     static let documentBytes = 16 * 1024 * 1024
 
     private let events: [StoredEvent]
@@ -67,7 +67,7 @@ struct Insertion {
     private var next = 0
     private var skipped: Set<Int> = []
     private var takenIndexes: [Int] = []
-    /// What was stored before anything was sent.
+    /// The events found stored before the first insert.
     private var known: [[UInt8]: Stored] = [:]
 
     init(_ events: [StoredEvent]) {
@@ -75,18 +75,18 @@ struct Insertion {
         settled = Array(repeating: nil, count: events.count)
     }
 
-    /// Events whose `_id` was taken, and by what is not known yet.
+    /// Events whose `_id` was taken, by a stored event that has not been read yet.
     var taken: [StoredEvent] { takenIndexes.map { events[$0] }.filter { known[Self.key($0)] == nil } }
 
     var takenCount: Int { takenIndexes.count }
 
-    /// Complete once everything is settled.
+    /// Complete when all events are settled.
     var outcomes: [InsertOutcome] { settled.compactMap { $0 } }
 
-    /// Takes what is stored already out of what is sent: the server needs 150 µs to refuse an event, and 25 to find it.
+    /// Leaves out events that are stored already: the server takes 150 µs to reject a duplicate and 25 µs to find it.
     ///
-    /// All but one: what the read found need not be in a journal yet, and an insert, even of nothing but a duplicate, waits until
-    /// a majority has everything before it in theirs.
+    /// One stored event is still sent. The events that the read found may not be journaled yet; an insert, even of only a duplicate,
+    /// waits until a majority has journaled everything before it.
     mutating func skip(_ stored: [[UInt8]: Stored]) {
         known = stored
         var found = events.indices.filter { stored[Self.key(events[$0])] != nil }
@@ -95,7 +95,7 @@ struct Insertion {
         skipped = Set(found)
     }
 
-    /// The next events, encoded; those that cannot be are settled here. `nil` at the end.
+    /// The next events, encoded; `nil` at the end. Events that cannot be encoded are settled as refused.
     mutating func nextBatch() -> [Entry]? {
         var batch: [Entry] = []
         var bytes = 0
@@ -140,14 +140,14 @@ struct Insertion {
         }
     }
 
-    /// Tells retries from redeliveries and conflicts. A key that was taken and is not any more (expired meanwhile) leaves the
-    /// event unsettled: the caller tries again.
+    /// Tells redeliveries from duplicates and conflicts. If a taken key is free again (its event has expired meanwhile), the insert fails
+    /// as unavailable and the caller retries.
     mutating func settleTaken(_ stored: [[UInt8]: Stored]) throws(StoreError) {
         for index in takenIndexes {
             let event = events[index].event
             let key = Self.key(events[index])
             guard let holder = known[key] ?? stored[key] else {
-                throw StoreError(.unavailable, operation: "insert", "an id was taken, and is not any more")
+                throw StoreError(.unavailable, operation: "insert", "an id was taken and is free again")
             }
             if holder.ingestID.utf8.elementsEqual(event.ingestID.utf8) {
                 settled[index] = .redelivered

@@ -4,27 +4,27 @@ public import AnalyticsCore
 extension MongoStore {
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
         guard !marks.isEmpty else { return }
-        // Of two marks of one bucket neither counts all.
+        // Two marks of the same bucket are merged without their counts: neither has the bucket's total.
         let marks = Dictionary(marks.map { ($0.key, $0) }) { BucketMark(key: $0.key, causes: $0.causes.union($1.causes)) }
         try await run(.mark) { session throws(StoreError) in
-            // Sorted, so that writers at the same time meet one another in the same order.
+            // Sorted, so that concurrent writers write the buckets in the same order.
             for chunk in marks.keys.sorted().chunks(ofCount: 2000) { try session.mark(tier, Array(chunk), marks) }
         }
     }
 }
 
 extension Session {
-    /// Inserts those that are not there and updates the others, all of them in one statement each.
+    /// Inserts the missing buckets and updates the others, in one statement each.
     ///
-    /// An upsert a key does the same, but the server plans and commits each by itself: 14,000 a second, where this makes 45,000
-    /// new ones and 24,000 old ones.
+    /// One upsert per key would do the same, but the server plans and commits each separately: 14,000 per second. This reaches 45,000
+    /// new and 24,000 existing buckets per second.
     ///
-    /// Marking once too often (a retry, a write that comes late) only makes somebody count again.
+    /// An extra mark (a retry, a late write) is harmless: the bucket is only counted again.
     fileprivate func mark(_ tier: RollupTier, _ keys: [BucketKey], _ marks: [BucketKey: BucketMark]) throws(StoreError) {
         let kind = BucketKind(tier)
         var present: Set<BucketKey> = []
         let ids = keys.map { Key.bucket(kind, $0) }
-        // A majority read: what it finds cannot be rolled back, and nobody deletes buckets.
+        // A majority read: what it finds cannot be rolled back, and buckets are never deleted.
         try find(kind.collection, [("_id", ["$in": .array(ids)])], [("projection", ["_id": 1])]) { row in
             if let key = row["_id"]?.document.flatMap(kind.key) { present.insert(key) }
         }
@@ -33,7 +33,7 @@ extension Session {
         try update(kind, present, marks)
     }
 
-    /// Returns those that somebody else has inserted meanwhile.
+    /// Returns the keys that another writer has inserted meanwhile.
     private func insert(
         _ tier: RollupTier, _ keys: [BucketKey], _ marks: [BucketKey: BucketMark]
     ) throws(StoreError) -> [BucketKey] {
@@ -59,7 +59,7 @@ extension Session {
         return taken
     }
 
-    /// What a mark changes in a bucket that is there.
+    /// The changes that a mark makes to an existing bucket.
     private struct Change: Hashable {
         var causes: BucketCauses
         var parts: MinuteParts?
@@ -71,7 +71,7 @@ extension Session {
 
     private func update(_ kind: BucketKind, _ keys: Set<BucketKey>, _ marks: [BucketKey: BucketMark]) throws(StoreError) {
         guard !keys.isEmpty else { return }
-        // Mostly one statement: events in time have no cause, and those of many minutes tell no parts.
+        // Usually one statement: marks of events on time have no cause, and marks of many minutes have no parts.
         let changes = Dictionary(grouping: keys) { Change(marks[$0]) }
         let reply = try bulk(kind.collection) { bulk throws(StoreError) in
             for (change, keys) in changes {
@@ -82,9 +82,9 @@ extension Session {
             }
         }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
-        // One that another's insert had taken may have been rolled back with it, and is not there after all.
+        // A bucket of another writer's insert may have been rolled back, and is then missing.
         guard reply.matched == keys.count else {
-            throw StoreError(.unavailable, operation: operation, "\(reply.matched) of \(keys.count) found to be raised")
+            throw StoreError(.unavailable, operation: operation, "\(reply.matched) of \(keys.count) buckets found to mark")
         }
     }
 }

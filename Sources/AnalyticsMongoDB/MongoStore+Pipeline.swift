@@ -5,7 +5,7 @@ extension MongoStore {
         guard !cells.isEmpty else { return }
         try await run(.writePipeline) { session throws(StoreError) in
             let taken = try session.write(cells, inserting: true)
-            // What is there may be newer, or be older and have been inserted at the same time.
+            // A stored cell may be newer, or older if it was inserted at the same time.
             guard try session.write(taken, inserting: false).isEmpty else {
                 throw StoreError(.unavailable, operation: session.operation, "an id was taken by an update")
             }

@@ -5,8 +5,8 @@ extension MongoStore {
         try await run(.projectRecords) { session throws(StoreError) in try session.records([], []) }
     }
 
-    /// A local read on the primary: a primary holds whatever a majority has had from its predecessors, before it knows that a majority has
-    /// it, and a majority read right after an election might not see that.
+    /// A local read on the primary. A new primary has all majority-committed data of its predecessors before it knows that the data is
+    /// majority-committed, so a majority read right after an election might miss the newest records.
     public func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
         guard !projects.isEmpty else { return [] }
         return try await run(.newestRecords, seesUncommitted: true) { session throws(StoreError) in
@@ -63,7 +63,7 @@ extension MongoStore {
         }
     }
 
-    /// The watermark comes from a majority read, so what lies below it may be deleted whichever member is primary next.
+    /// The watermark comes from a majority read, so no failover can lower it: events below it may be deleted.
     public func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int {
         try await run(.deleteExpired) { session throws(StoreError) in
             guard let watermark = try session.records([("_id", .string(project.name))], []).first?.watermark else { return 0 }
@@ -96,8 +96,8 @@ extension Session {
         return records
     }
 
-    /// Inserts the record where it is not there, and updates it. Two statements: an upsert with a condition beside `_id` would fail on a
-    /// record that is there and does not meet it.
+    /// Inserts the record if it is missing, then updates it. Two statements: an upsert with a condition besides `_id` would fail on an
+    /// existing record that does not meet the condition.
     func updateRecord(
         of project: ProjectID, where condition: [(String, BSON)] = [], _ update: [(String, BSON)], mustMatch: Bool = true
     ) throws(StoreError) {
@@ -107,7 +107,7 @@ extension Session {
         let update = try encode(update)
         let reply = try bulk(.projects) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
-        // One that another's insert had made may have been rolled back with it.
+        // A record of another writer's insert may have been rolled back.
         guard reply.matched == 1 || !mustMatch else { throw StoreError(.unavailable, operation: operation, "the record is gone") }
     }
 }

@@ -8,9 +8,9 @@ extension MongoStore {
                 try bulk.insert(session.encode([("_id", "proofKey"), ("value", .binary(draft))]))
             }
             if let failure = reply.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: session.operation) }
-            // Another process's may not be at a majority yet.
+            // If another process inserted it, it may not be majority-committed yet.
             guard let key = try session.proofKey() else {
-                throw StoreError(.unavailable, operation: session.operation, "the key of proofs is not there yet")
+                throw StoreError(.unavailable, operation: session.operation, "the proof key is not readable yet")
             }
             return key
         }

@@ -43,17 +43,17 @@ extension MongoStore {
     }
 }
 
-/// The compare-and-set of many buckets in few statements.
+/// A compare-and-set of many buckets in few statements.
 ///
-/// A statement a bucket, with its condition and its pipeline, costs the server 200 µs each, nearly all of it for planning. One
-/// statement for a few dozen looks each bucket's new values up by its `_id` and costs a third of that; the update of each document
-/// is as atomic as before, and is decided anew when another write came in between.
+/// One statement per bucket, with a condition and a pipeline, costs the server 200 µs, nearly all of it for planning. One
+/// statement for some dozens looks up each bucket's new values by `_id` and costs a third per bucket. The update of each document
+/// is still atomic, and is evaluated again after a concurrent write.
 enum Rolling {
-    /// Buckets of one command, which the driver cuts at 48 MB.
+    /// Buckets per command, which the driver splits at 48 MB.
     static let bulkCount = 2000
-    /// Buckets of one statement: the lookup is a search through a list.
+    /// Buckets per statement; the lookup searches a list linearly.
     static let statementCount = 64
-    /// Bytes of tables in one statement, unless a single one is larger: a statement has to stay below a document's 16 MB.
+    /// Bytes of tables per statement, unless one table alone is larger. A statement must stay below a document's 16 MB.
     static let statementBytes = 4 << 20
 
     static func statements(_ buckets: ArraySlice<RolledBucket>) -> [ArraySlice<RolledBucket>] {
@@ -79,7 +79,7 @@ enum Rolling {
             buckets.map { bucket in
                 .document([("v", .integer(bucket.version)), ("groups", .binary(bucket.table.bytes))] + History.members(bucket))
             })
-        // Literals: a type that starts with "$" is no expression.
+        // `$literal`: otherwise a value that starts with "$" would be an expression.
         let mine: BSON = ["$arrayElemAt": [["$literal": rolls], ["$indexOfArray": [["$literal": ids], "$_id"]]]]
         let isNewer: BSON = ["$lt": ["$done", "$roll.v"]]
         func set(_ value: BSON, else field: BSON) -> BSON { ["$cond": [isNewer, value, field]] }

@@ -56,7 +56,7 @@ extension MongoStore {
         let kind = BucketKind(tier)
         return try await run(.versions) { session throws(StoreError) in
             var versions: [Int64: Int64] = [:]
-            // Of days there is an index that holds no more than this.
+            // For days, an index holds exactly these fields.
             let options: [(String, BSON)] =
                 [("projection", ["_id": 1, "v": 1])] + (tier == .day ? [("hint", .string(Index.generation))] : [])
             for query in Ranges.queries(ranges) {
@@ -79,7 +79,7 @@ extension MongoStore {
             let stages: [BSON] = [
                 ["$match": ["_id": Key.buckets(.day, project, days)]], ["$group": ["_id": .null, "v": ["$sum": "$v"]]],
             ]
-            // A sum beyond 64 bits would come as a double.
+            // A sum beyond 64 bits would be a double.
             try session.aggregate(.days, stages, [("hint", .string(Index.generation))]) { row throws(StoreError) in
                 guard let generation = row["v"]?.integer else { throw session.damage(.days) }
                 sum = generation
@@ -94,7 +94,7 @@ extension Rollup {
     init?(_ row: BSONView, _ kind: BucketKind) {
         guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer else { return nil }
         if kind == .day, row["done"] == nil {
-            // Versions up to schema 3 kept nothing but the generation, and may still raise it: then it is no longer what was summed.
+            // Versions up to schema 3 stored only the generation in a day. They may still raise it, and then the stored sum is out of date.
             self.init(key: key, version: version, done: 0, dirty: true, table: .empty)
             return
         }
@@ -105,7 +105,7 @@ extension Rollup {
 }
 
 extension GroupTable {
-    /// Bytes, or the array of groups that versions up to schema 2 wrote.
+    /// Reads bytes, or the array of groups that versions up to schema 2 wrote.
     init?(_ element: BSONElement) {
         if let bytes = element.binary {
             self.init(bytes: bytes)
@@ -130,7 +130,7 @@ extension RollupGroup {
 }
 
 extension BSONView {
-    /// Every element read; `nil` when one cannot be, or the bytes are not a whole document.
+    /// All elements, read by `read`; `nil` if one is unreadable or the bytes are not one whole document.
     func all<Value>(_ read: (BSONElement) -> Value?) -> [Value]? {
         var values: [Value] = []
         var isReadable = true

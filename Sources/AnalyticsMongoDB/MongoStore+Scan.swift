@@ -9,7 +9,7 @@ extension MongoStore {
         let ranges = Ranges.normalised(ranges.map { $0.lowerBound.milliseconds..<$0.upperBound.milliseconds })
         return try await run(.scanEvents) { session throws(StoreError) in
             let scan = Scan(selection, conditions, paths)
-            // One range a query: its events come in the order of an index then.
+            // One range per query, so that its events arrive in the order of an index.
             var plan = CountPlan(ranges, alternatives: 1)
             let end = session.end(of: session.limits.wholeCount)
             var reducer = reducer
@@ -26,7 +26,7 @@ extension MongoStore {
                     }
                     plan.answered(in: part)
                 } catch {
-                    // As for counts.
+                    // As in `countEvents`.
                     guard error.code == .timedOut, ContinuousClock.now < end else { throw error }
                     if plan.halve(query, from: isFurther ? position?.timestamp.milliseconds : nil) { continue }
                     guard isFurther else { throw session.tooMany(selection.project, in: query, to: "read") }
@@ -38,34 +38,35 @@ extension MongoStore {
     }
 }
 
-/// What is asked of the server, and how its documents are read.
+/// The query of a scan, and the reader of its documents.
 struct Scan: Sendable {
     private let selected: [(String, BSON)]
     fileprivate let options: [(String, BSON)]
     private let paths: [(root: String, keys: [[UInt8]])]
 
-    /// Documents that the server sends at a time, if they do not take 16 MiB before.
+    /// Documents per reply of the server, if they fit into 16 MiB.
     private static let batch: Int64 = 1_000
 
     init(_ selection: Selection, _ conditions: [(String, BSON)], _ paths: [PropertyPath]) {
         selected = [("_id.project", .string(selection.project.name))] + conditions
         let fields = ["_id.id", "timestamp", "type", "source", "userId", "anonymousId", "visitorId", "sessionId"]
-        // The value at the first key, whole. Further keys would mean other things to the server than to us.
+        // The whole value at the first key: further keys of a path mean something else to the server.
         let tops = Set(paths.map { BytewiseString("\($0.root.rawValue).\($0.keys[0])") }).map(\.text)
         var options: [(String, BSON)] = [
             ("sort", ["timestamp": 1, "_id.id": 1]), ("projection", .document((fields + tops).map { ($0, 1) })),
             ("batchSize", .integer(Self.batch)), ("allowDiskUse", true),
         ]
-        // Users and correlations have indexes of their own, between which the server chooses.
+        // Users and correlations have their own indexes; then the server chooses.
         if selection.userIds.isEmpty && selection.correlationIds.isEmpty {
-            // Of one type its own index has the events in their order, and no other ones.
+            // The index by type has the events of a single type in order, and no others.
             options.append(("hint", .string(selection.types.count == 1 ? Index.byType : Index.byTime)))
         }
         self.options = options
         self.paths = paths.map { ($0.root.rawValue, $0.keys.map { Array($0.utf8) }) }
     }
 
-    /// The rest of a range behind a position: the events at its very moment, then those after it, each one run through an index.
+    /// Filters for the rest of a range after a position: the events with exactly its timestamp, then the later ones. Each is one index
+    /// scan.
     fileprivate func filters(_ range: Range<Int64>, after position: EventPosition?) -> [[(String, BSON)]] {
         func times(_ start: String) -> [(String, BSON)] {
             let bounds: [(String, BSON)] = [
@@ -118,7 +119,7 @@ struct Scan: Sendable {
 }
 
 extension Session {
-    /// Gives the events of a range behind a position. Returns how much of its time limit it took.
+    /// Passes the events of a range after a position to `add`. Returns the fraction of the time limit that it took.
     fileprivate func scan(
         _ scan: Scan, _ range: Range<Int64>, after position: EventPosition?, before end: ContinuousClock.Instant,
         _ add: (ScannedEvent) -> Bool
@@ -132,7 +133,7 @@ extension Session {
             try findWhile(.events, filter, scan.options, limit: Int32(limit)) { row throws(StoreError) -> Bool in
                 guard let event = scan.event(row) else { throw damage(.events) }
                 count += 1
-                // The limit is on the server's time alone.
+                // maxTimeMS bounds the server's time only.
                 if count.isMultiple(of: 256), ContinuousClock.now >= end {
                     throw StoreError(.timedOut, operation: operation, "not done by its deadline")
                 }
@@ -145,7 +146,8 @@ extension Session {
 }
 
 extension BSONElement {
-    /// Adds the scalars that the keys lead to. An array stands for its elements, but not one inside another. False for what no JSON makes.
+    /// Adds the scalars at the path. An array stands for its elements, a nested array does not. Returns false for a type that JSON does not
+    /// produce.
     fileprivate func addScalars(at keys: ArraySlice<[UInt8]>, inArray: Bool = false, to values: inout [JSONScalar]) -> Bool {
         guard let document else {
             guard keys.isEmpty else { return true }

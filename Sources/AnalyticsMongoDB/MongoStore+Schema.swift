@@ -1,19 +1,20 @@
 public import AnalyticsCore
 import Logging
 
-/// The version of what is stored. 1 had no number.
+/// The version of the stored data. Version 1 stored no number.
 enum Schema {
     static let version: Int64 = 5
 }
 
 extension MongoStore {
-    /// Creates what is missing, and brings an older database to this version. A newer one is refused.
+    /// Creates missing collections and indexes, and upgrades an older database to this version. Refuses a newer one.
     ///
-    /// Version 1 had the server delete events, by a TTL index; 2 deletes them itself, below a watermark. An older version that is started
-    /// again beside this one makes that index anew, so it is looked for each time. Versions up to 2 named at most 1,000 groups of a bucket
-    /// and counted the rest together; 3 keeps all of them, as bytes. Up to 3 a day was a generation alone; 4 keeps its groups beside it.
-    /// Versions up to 4 told nothing of bots, and counted from an index without them. 5 also has erasures, which a processor of an earlier version would
-    /// not respect.
+    /// - 1 → 2: In version 1 the server deleted events, by a TTL index. Now the service deletes them, below a watermark. An older version
+    ///   that is started beside this one creates that index again, so each start looks for it.
+    /// - 2 → 3: Versions up to 2 stored at most 1,000 groups per bucket and counted the rest together. 3 stores all groups, as bytes.
+    /// - 3 → 4: Up to 3 a day was only a generation. 4 also stores its groups.
+    /// - 4 → 5: Versions up to 4 did not count bots, and their index did not contain them. 5 also has erasures, which an earlier processor
+    ///   would ignore.
     public func prepare() async throws(StoreError) {
         let version = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()
@@ -36,9 +37,9 @@ extension MongoStore {
         }
     }
 
-    /// Of many events a server builds indexes for longer than an operation may last. That is waited for as long as it says that it builds them.
+    /// On many events, an index build takes longer than an operation may. This waits as long as the server reports a build.
     private func createIndexes() async throws(StoreError) {
-        // Of no build is told where it has ended by then, and where the server was too busy to tell: then the next attempt shows which.
+        // No build is reported if it has just ended, or if the server was too busy to reply. One more attempt tells which.
         var isLast = false
         while true {
             let failure: StoreError
@@ -49,7 +50,7 @@ extension MongoStore {
                     return isCompressed
                 }
                 if !isCompressed {
-                    logger.notice("The server compresses events and their indexes as it does by itself: they take more room")
+                    logger.notice("The server does not support the compression options; events and indexes take more space")
                 }
                 return
             } catch {
@@ -66,7 +67,7 @@ extension MongoStore {
             let progress = try? await run(.prepare) { session throws(StoreError) in try session.indexBuildProgress() }
             logger.notice(
                 "Waiting while the server builds indexes",
-                metadata: ["indexes": "\(building.joined(separator: ", "))", "progress": "\(progress ?? "not told")"])
+                metadata: ["indexes": "\(building.joined(separator: ", "))", "progress": "\(progress ?? "unknown")"])
             try? await Task.sleep(for: .seconds(1))
         }
     }
@@ -79,17 +80,18 @@ extension MongoStore {
         }
     }
 
-    /// What the TTL index may have deleted by now and until it is dropped, by the server's clock. A day more, for the clocks of members.
+    /// Covers events that the TTL index may have deleted until it is dropped, by the server's clock. One day is added for differences
+    /// between the members' clocks.
     private func raiseWatermark(of project: ProjectID, overEventsDeletedAfter expiry: Duration) async throws(StoreError) {
         let now = try await run(.prepare) { session throws(StoreError) in
             try session.command([("hello", 1)], on: "admin", writes: false) { $0["localTime"]?.date }
         }
-        guard let now else { throw StoreError(.unavailable, operation: "prepare", "the server does not tell its time") }
+        guard let now else { throw StoreError(.unavailable, operation: "prepare", "the server does not report its time") }
         try await raiseWatermark(of: project, to: Timestamp(minute: (now - expiry + .seconds(86_400)).minute))
     }
 
-    /// What an index that is gone by now, or had another time, may have deleted. The newest minute that counts more than it has events
-    /// tells: minutes older than it may have lost events too, and none that is newer has.
+    /// Covers events that an index may have deleted that is now dropped or has another expiry. Finds the newest minute that counts more
+    /// events than are stored: older minutes may have lost events too, newer ones have not.
     private func raiseWatermarkAboveDeletedEvents(of project: ProjectID) async throws(StoreError) {
         guard let extent = try await extent(project: project) else { return }
         let first = extent.lowerBound.day
@@ -97,7 +99,7 @@ extension MongoStore {
         var step: Int64 = 1
         while end > first {
             let start = max(first, end - step)
-            // Rollups first: an event is inserted before it is counted.
+            // Rollups are read first: an event is inserted before it is counted.
             let rollups = try await totals(of: project, in: start * 1440..<end * 1440)
             let times = Timestamp(minute: start * 1440)..<Timestamp(minute: end * 1440)
             let counted = rollups.isEmpty ? EventTotals() : try await countEvents(.init(project: project), in: [times], into: EventTotals())
@@ -109,8 +111,8 @@ extension MongoStore {
         }
     }
 
-    /// Marks the buckets that may be folded, to be counted again. Readers pass over them until then, and for ever below a watermark, where
-    /// events may be gone.
+    /// Marks the buckets that may be folded, to be counted again. Until then readers skip them. Below a watermark they are skipped forever,
+    /// because events may be deleted there.
     private func markFoldedBuckets() async throws(StoreError) {
         var records: [ProjectID: ProjectRecord] = [:]
         for record in try await projectRecords() { records[record.project] = record }
@@ -123,7 +125,7 @@ extension MongoStore {
         try await mark(.hour, hours + minutes.map { BucketKey(project: $0.project, index: Timestamp(minute: $0.index).hour) })
     }
 
-    /// Buckets of as many groups as folding left; walked a page at a time, so that no query lasts.
+    /// Buckets with as many groups as folding left. Read in pages, so that each query is short.
     private func foldedBuckets(_ tier: RollupTier) async throws(StoreError) -> [BucketKey] {
         let kind = BucketKind(tier)
         let isFolded: BSON = ["$gte": [["$size": "$groups"], 999]]
@@ -162,11 +164,11 @@ extension MongoStore {
         return totals
     }
 
-    /// Days looked at in one step where there is nothing.
+    /// Maximum of days per step over empty days.
     private static let longestStep: Int64 = 512
 }
 
-/// How many events lie in each minute.
+/// The number of events per minute.
 private struct EventTotals: CountReducer {
     private(set) var minutes: [Int64: Int64] = [:]
 
@@ -179,14 +181,14 @@ private struct EventTotals: CountReducer {
 }
 
 extension Session {
-    /// 1 where the database says nothing.
+    /// 1 if the database has no version.
     fileprivate func schemaVersion() throws(StoreError) -> Int64 {
         var version: Int64?
         try find(.meta, [("_id", "schema")], []) { version = $0["version"]?.integer }
         return version ?? 1
     }
 
-    /// The names of indexes of events that the server is building.
+    /// The names of the indexes of events that the server is building.
     fileprivate func indexBuilds() throws(StoreError) -> [String] {
         try command([("collStats", "events")], writes: false) { reply in
             let shards = reply["shards"]?.document.map { $0.compactMap(\.document) } ?? []
@@ -194,7 +196,7 @@ extension Session {
         }
     }
 
-    /// What the server says of its work on them; `nil` where this user may not know.
+    /// The server's progress message for index builds; `nil` if this user has no right to read it.
     fileprivate func indexBuildProgress() throws(StoreError) -> String? {
         let stages: [BSON] = [
             ["$currentOp": ["allUsers": true]], ["$match": ["msg": ["$regex": "^Index Build"]]], ["$project": ["msg": 1]], ["$limit": 1],
@@ -204,7 +206,7 @@ extension Session {
         }
     }
 
-    /// Days that are still to be rolled.
+    /// Turns generations into days that are still to be rolled.
     fileprivate func makeBucketsOfGenerations() throws(StoreError) {
         let update = try encode([("$set", ["done": 0, "dirty": true, "groups": .binary([])])])
         let filter = try encode([("done", ["$exists": false])])
@@ -212,7 +214,7 @@ extension Session {
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
     }
 
-    /// Returns the version that is stored afterwards: a newer one where a newer program was quicker.
+    /// Returns the version that is stored afterwards; a newer program may have written a newer one.
     fileprivate func raiseSchemaVersion() throws(StoreError) -> Int64 {
         let inserted = try bulk(.meta) { bulk throws(StoreError) in try bulk.insert(encode([("_id", "schema")])) }
         if let failure = inserted.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: operation) }

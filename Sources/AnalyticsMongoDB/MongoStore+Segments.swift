@@ -101,14 +101,14 @@ extension MongoStore {
 }
 
 extension Key {
-    /// Times are dates, as in all keys, so that blobs of a day lie together and can be found by hand.
+    /// Times are dates, as in all keys, so that blobs of a day are adjacent and people can find them.
     static func blob(_ key: SegmentBlob.Key) -> BSON {
         blobs(
             key.project, day: key.day, run: key.run,
             rest: [("chunk", .integer(Int64(key.chunk))), ("part", .integer(key.part.number))])
     }
 
-    /// A bound of a run's keys: a document sorts before those that it begins.
+    /// A bound for a run's keys: a document sorts before all documents that it is a prefix of.
     static func blobs(_ project: ProjectID, day: Int64, run: Int64, rest: [(String, BSON)] = []) -> BSON {
         .document(
             [("project", .string(project.name)), ("day", .date(BucketKind.day.start(of: day))), ("run", .integer(run))] + rest)

@@ -14,10 +14,10 @@ extension MongoStore {
     }
 }
 
-/// The members of a minute that tell where its events have changed: `told`, and `parts` with a number for each part. Missing where no mark has told
-/// anything, as in documents of earlier versions.
+/// The members of a minute that record where its events changed: `told`, and `parts` with a number per part. Missing if no mark had
+/// parts, and in documents of earlier versions.
 enum Stamps {
-    /// What a mark raises by one.
+    /// The members that a mark increments by one.
     static func raised(_ parts: MinuteParts?) -> [(String, BSON)] {
         guard let parts, !parts.isEmpty else { return [] }
         return [("told", 1)] + parts.indexes.map { ("parts.\($0)", 1) }

@@ -8,7 +8,7 @@ extension MongoStore {
                 try bulk.insert(session.encode([id, ("secret", .binary(drawn))]))
             }
             if let failure = reply.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: session.operation) }
-            // A majority read: no failover can put another one in its place.
+            // A majority read: no failover can replace this secret.
             var found: [UInt8]?
             try session.find(.visitorSecrets, [id], [("limit", 1)]) { row throws(StoreError) in
                 guard let secret = row["secret"]?.binary else { throw session.damage(.visitorSecrets) }

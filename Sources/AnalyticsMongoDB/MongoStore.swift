@@ -3,44 +3,44 @@ import CMongoShims
 public import Logging
 import Synchronization
 
-/// Keeps events and rollups in MongoDB 5.0 or newer: a standalone server, a replica set or a sharded cluster. No transactions.
+/// Stores events and rollups in MongoDB 5.0 or newer: a standalone server, a replica set or a sharded cluster. Uses no transactions.
 ///
 /// Collections:
-/// - `events`: `{_id: {project, id}, type, source, timestamp, …}`, what ``StoredEvent`` holds;
-/// - `minutes`, `hours`, `days`: `{_id: {project, minute|hour|day: Date}, v, done, dirty, groups: Binary}`, mark and rollup in one (`groups`:
-///   a ``GroupTable``; up to schema 2 an array `[{type, source, n, q?}]`, which is read);
-/// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for requests that wait; gone after 10 minutes;
-/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures}`, what ``ProjectRecord`` holds;
-/// - `visitor_secrets`: `{_id: day since 1970, secret}`, of the present day and the next;
-/// - `erasures`: `{_id: {project, id}, revision, bytes: Binary}`, what an ``Erasure`` holds;
-/// - `pipeline`: `{_id: {project, minute: Date, writer}, revision, counts, at}`, what a ``PipelineCell`` holds; gone after 25 hours;
-/// - `meta`: `{_id: "schema", version}`, what ``prepare()`` brought the database to.
+/// - `events`: `{_id: {project, id}, type, source, timestamp, …}`, a ``StoredEvent``;
+/// - `minutes`, `hours`, `days`: `{_id: {project, minute|hour|day: Date}, v, done, dirty, groups: Binary}`, mark and rollup in one document
+///   (`groups`: a ``GroupTable``; up to schema 2 an array `[{type, source, n, q?}]`, still readable);
+/// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for waiting requests; deleted after 10 minutes;
+/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures}`, a ``ProjectRecord``;
+/// - `visitor_secrets`: `{_id: day since 1970, secret}`, of the current day and the next;
+/// - `erasures`: `{_id: {project, id}, revision, bytes: Binary}`, an ``Erasure``;
+/// - `pipeline`: `{_id: {project, minute: Date, writer}, revision, counts, at}`, a ``PipelineCell``; deleted after 25 hours;
+/// - `meta`: `{_id: "schema", version}`, the version that ``prepare()`` upgraded the database to.
 ///
-/// Every write is w:majority and j:true, and harmless when a server does it late, after the client has given up on it: an insert
-/// is settled by its key, a mark is one more, a roll is a compare-and-set.
+/// Every write is w:majority and j:true. It is harmless if the server applies it late, after the client has timed out: an insert
+/// is settled by its key, a mark only marks once more, a roll is a compare-and-set.
 ///
-/// Calls block threads of the store's own. Each ends within the time limits: 5 s to find a primary, 3 s to connect, 30 s for an
-/// answer, unless the connection string says otherwise.
+/// Calls block threads of the store's own. Each ends within the time limits: 5 s to find a primary, 3 s to connect, 30 s for a
+/// reply, unless the connection string sets others.
 public final class MongoStore: Store {
     private let pool: ClientPool
-    /// A client of its own with short limits, so that a health check is not behind what it should tell of.
+    /// A separate client with short limits, so that a health check does not queue behind the operations it checks.
     private let healthPool: ClientPool
     private let timers = OperationTimers<StoreOperation>()
     let logger: Logger
     let readPoint: ReadPoint
-    /// Whether most events of the last insert were there already: an import that is run again, a backlog that is redelivered.
+    /// Whether most events of the last insert were stored already, as in a repeated import or a redelivered backlog.
     let sawRetries = Mutex(false)
 
-    /// Connects lazily: a server that is away is no error here.
+    /// Connects lazily: an unavailable server is not an error here.
     ///
     /// - Parameters:
-    ///   - uri: A MongoDB connection string. One that asks for a weaker write concern than majority and journaled is refused.
-    ///   - database: Where to keep everything; `nil` takes it from the string, or else "analytics".
-    ///   - poolSize: Connections, and threads, at the most; one more is for health checks.
-    ///   - logger: Also for what the driver has to say; the first store's of the process.
+    ///   - uri: A MongoDB connection string. One with a weaker write concern than majority and journaled is refused.
+    ///   - database: The database to use; `nil` takes it from the connection string, or "analytics".
+    ///   - poolSize: Maximum of connections and threads; one more of each is for health checks.
+    ///   - logger: Also receives the driver's messages, if this is the first store of the process.
     ///   - questionTimeout: For a store that only answers questions: each operation ends within this time, and is stopped on the server
-    ///     when its task is cancelled. `nil` for one that writes.
-    ///   - readPoint: Of the process's other store over the same database, so that each reads what the other has seen.
+    ///     when its task is cancelled. `nil` for a store that writes.
+    ///   - readPoint: Shared with the process's other store over the same database, so that each reads what the other has seen.
     /// - Throws: ``StoreError/Code/misconfigured`` for a connection string that cannot work.
     public init(
         uri: String, database: String? = nil, poolSize: Int = 8, questionTimeout: Duration? = nil, readPoint: ReadPoint = ReadPoint(),
@@ -56,18 +56,18 @@ public final class MongoStore: Store {
             readPoint: readPoint, killer: questionTimeout == nil ? nil : SessionKiller(healthPool))
     }
 
-    /// Waits for the operations that run and lets go of every connection. To be called before the last reference goes.
+    /// Waits for running operations and closes all connections. Call it before the last reference is released.
     public func shutdown() async {
         await pool.shutdown()
         await healthPool.shutdown()
     }
 
-    /// Asks for a primary that takes writes, within 2 seconds or so.
+    /// Checks for a primary that accepts writes, within about 2 seconds.
     public func checkHealth() async throws(StoreError) {
         try await run(.checkHealth, on: healthPool) { session throws(StoreError) in
             let isWritable = try session.command([("hello", 1)], on: "admin", writes: false) { $0["isWritablePrimary"]?.boolean }
             guard isWritable == true else {
-                throw StoreError(.unavailable, operation: session.operation, "no primary takes writes")
+                throw StoreError(.unavailable, operation: session.operation, "no primary accepts writes")
             }
         }
     }
@@ -79,7 +79,6 @@ public final class MongoStore: Store {
         }
     }
 
-    /// What each operation goes through.
     func run<Value: Sendable>(
         _ operation: StoreOperation, on pool: ClientPool? = nil, seesUncommitted: Bool = false,
         _ body: @escaping @Sendable (Session) throws(StoreError) -> Value

@@ -1,21 +1,21 @@
 import Foundation
 import Synchronization
 
-/// One operation, as those see it who may want it to stop before its end.
+/// The state of one operation that may have to stop early.
 final class OperationStop: Sendable {
     private enum State {
         case waiting
-        /// With the id of its session, a document's bytes.
+        /// The id of its session: the bytes of a document.
         case running(session: [UInt8])
         case stopped(session: [UInt8]?)
-        /// The server is being told.
+        /// The kill command is being sent to the server.
         case killing(session: [UInt8])
         case ended
     }
 
     private let state = Mutex(State.waiting)
 
-    /// Longer than telling the server takes.
+    /// Longer than a kill command takes.
     private static let longestKill = Duration.seconds(10)
 
     var isStopped: Bool {
@@ -27,7 +27,7 @@ final class OperationStop: Sendable {
         }
     }
 
-    /// The session of an operation that is to stop and has not ended yet. It does not end before ``endKill()``.
+    /// The session of an operation that should stop and has not ended yet. The operation does not end before ``endKill()``.
     func beginKill() -> [UInt8]? {
         state.withLock { state in
             guard case .stopped(let session?) = state else { return nil }
@@ -42,7 +42,7 @@ final class OperationStop: Sendable {
         }
     }
 
-    /// Returns `false` when it was stopped before.
+    /// Returns `false` if the operation was stopped before.
     func begin(session: [UInt8]) -> Bool {
         state.withLock { state in
             guard case .waiting = state else { return false }
@@ -51,8 +51,8 @@ final class OperationStop: Sendable {
         }
     }
 
-    /// Waits until the server has been told, if that is under way: the driver gives a session that has ended to the next operation, which would
-    /// be stopped in its place. To be called on a thread that may block.
+    /// Waits for a kill command that is being sent. The driver reuses an ended session for the next operation, and the kill would
+    /// stop that one instead. Call it on a thread that may block.
     func end() {
         let deadline = ContinuousClock.now + Self.longestKill
         while !state.withLock({ state in
@@ -62,7 +62,7 @@ final class OperationStop: Sendable {
         }) { Thread.sleep(forTimeInterval: 0.001) }
     }
 
-    /// Returns whether the server has to be told.
+    /// Returns whether the operation must be killed on the server.
     func stop() -> Bool {
         state.withLock { state in
             switch state {

@@ -1,8 +1,8 @@
 import Algorithms
 
-/// Ranges as queries take them: in order, apart from one another, none empty.
+/// Ranges for queries: in order, disjoint, none empty.
 enum Ranges {
-    /// Alternatives of one query. Each is planned by itself; the server takes thousands, a reader of its log does not.
+    /// Maximum of `$or` alternatives per query. The server takes thousands, but it plans each one and its log lists them all.
     static let alternatives = 500
 
     static func normalised(_ ranges: [Range<Int64>]) -> [Range<Int64>] {
@@ -17,6 +17,6 @@ enum Ranges {
         return result
     }
 
-    /// Cuts into queries of at most ``alternatives`` ranges.
+    /// Splits the ranges into queries of at most ``alternatives`` ranges.
     static func queries(_ ranges: [Range<Int64>]) -> [ArraySlice<Range<Int64>>] { Array(ranges.chunks(ofCount: alternatives)) }
 }

@@ -1,14 +1,14 @@
 import CMongoShims
 import Synchronization
 
-/// How much of the database operations have seen. Each operation that begins later reads a state that is at least as new, on whichever
-/// member (docs/decisions/read-points.md). Stores of one process over the same database share one.
+/// The newest state of the database that operations have seen. Each later operation reads a state at least as new, on any member
+/// (docs/decisions/read-points.md). Stores of one process over the same database share a read point.
 public final class ReadPoint: Sendable {
     struct Times {
-        /// Of the newest write that was seen: seconds and a counter, which order together.
+        /// The time of the newest write seen: seconds and a counter, ordered together.
         var operation: UInt64
-        /// The server's document, with its signature; no earlier than `operation`. A server takes no operation time that is later than
-        /// the cluster time it knows.
+        /// The server's signed cluster time document; no earlier than `operation`. A server rejects an operation time later than
+        /// the cluster time that it knows.
         var cluster: [UInt8]
     }
 
@@ -16,7 +16,7 @@ public final class ReadPoint: Sendable {
 
     public init() {}
 
-    /// Lets the session's reads wait until they see what has been seen.
+    /// Makes the session's reads wait until they see this state.
     func advance(_ session: OpaquePointer) {
         guard let times = newest.withLock({ $0 }), let cluster = bson_new_from_data(times.cluster, times.cluster.count) else { return }
         defer { bson_destroy(cluster) }
@@ -25,7 +25,7 @@ public final class ReadPoint: Sendable {
             session, UInt32(times.operation >> 32), UInt32(truncatingIfNeeded: times.operation))
     }
 
-    /// Adds what the session has seen. A standalone server tells no times: there is nothing to wait for.
+    /// Advances to what the session has seen. A standalone server reports no times, and there is nothing to wait for.
     func observe(_ session: OpaquePointer) {
         var (seconds, counter): (UInt32, UInt32) = (0, 0)
         mongoc_client_session_get_operation_time(session, &seconds, &counter)

@@ -1,13 +1,13 @@
 import AnalyticsCore
 import CMongoShims
 
-/// What libmongoc or the server says went wrong, and what that means for the caller: the one place that knows the codes.
+/// An error of libmongoc or the server, and its meaning for the caller. Only this file knows the codes.
 struct ServerError: Error, Equatable {
     var domain: UInt32
     var code: UInt32
     var message: String
 
-    /// A code of the server's (https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml).
+    /// A server error code (https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml).
     static func server(_ code: UInt32, _ message: String) -> ServerError {
         ServerError(domain: MONGOC_ERROR_SERVER.rawValue, code: code, message: message)
     }
@@ -23,8 +23,8 @@ struct ServerError: Error, Equatable {
         self.init(domain: error.domain, code: error.code, message: message)
     }
 
-    /// What is not known to be the document's or the set-up's fault counts as an outage: waiting for ever is seen and loses
-    /// nothing, giving up on an event by mistake would.
+    /// An error that is not known to be the fault of the document or the set-up counts as an outage. Waiting is visible and loses
+    /// nothing; refusing an event by mistake would lose it.
     var verdict: StoreError.Code {
         switch mongoc_error_domain_t(rawValue: domain) {
         case MONGOC_ERROR_BSON: .refused
@@ -36,8 +36,8 @@ struct ServerError: Error, Equatable {
         }
     }
 
-    /// Whether a write error of this code says that its document can never be stored. Of a whole command it says no such thing: a server
-    /// without a journal answers each insert with BadValue.
+    /// Whether a write error with this code means that its document can never be stored. For an error of the whole command it does not: a
+    /// server without a journal answers each insert with BadValue.
     var blamesDocument: Bool { verdict == .refused }
 
     private var serverVerdict: StoreError.Code {
@@ -47,8 +47,8 @@ struct ServerError: Error, Equatable {
         return .unavailable
     }
 
-    /// MaxTimeMSExpired, for what was asked. The same code tells that no majority had confirmed in time what the operation had to see: that
-    /// is the replica set's fault, and asking for less does not help.
+    /// MaxTimeMSExpired of the query itself. The server uses the same code if a majority has not confirmed the operation's read point in
+    /// time. That is a fault of the replica set, and a smaller query does not help.
     /// https://github.com/mongodb/mongo/blob/r6.0.5/src/mongo/db/repl/replication_coordinator_impl.cpp
     private var isTimeLimit: Bool { code == 50 && !message.utf8.starts(with: "Error waiting for".utf8) }
 
@@ -56,16 +56,16 @@ struct ServerError: Error, Equatable {
         StoreError(verdict, operation: operation, code == 0 ? message : "\(message) (\(code))", cause: self)
     }
 
-    /// Sending the same document again can never pass: BadValue, FailedToParse, TypeMismatch, Overflow, InvalidLength,
+    /// Sending the same document again can never succeed: BadValue, FailedToParse, TypeMismatch, Overflow, InvalidLength,
     /// InvalidBSON, DollarPrefixedFieldName, InvalidIdField, NotSingleValueField, InvalidDBRef, EmptyFieldName,
-    /// DottedFieldName, CannotCreateIndex/IndexKey, DocumentValidationFailure, BSONObjectTooLarge, the key too long and the
-    /// update too large of older servers, parallel arrays in an index, DuplicateKey (of an index that somebody added).
+    /// DottedFieldName, CannotCreateIndex/IndexKey, DocumentValidationFailure, BSONObjectTooLarge, key too long and update
+    /// too large of older servers, parallel arrays in an index, DuplicateKey (of an index added by hand).
     private static let inputCodes: Set<UInt32> = [
         2, 9, 14, 15, 16, 22, 52, 53, 54, 55, 56, 57, 121, 171, 10334, 17280, 17419, 17420, 11000, 16766,
     ]
 
     /// Unauthorized, AuthenticationFailed, IndexOptionsConflict, IndexKeySpecsConflict, InvalidNamespace, CommandNotFound,
-    /// CannotCreateIndex, Atlas's authentication error.
+    /// CannotCreateIndex, the authentication error of Atlas.
     static let blamesSetUp: Set<UInt32> = [13, 18, 59, 67, 73, 85, 86, 8000]
 
     static let duplicateKey: UInt32 = 11000

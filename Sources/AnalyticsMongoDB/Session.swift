@@ -1,20 +1,20 @@
 import AnalyticsCore
 import CMongoShims
 
-/// A client on loan to one thread, and the few things that are done with it. Every failure leaves here as a ``StoreError``.
+/// A client leased to one thread, and its operations. Every failure is thrown as a ``StoreError``.
 struct Session {
     let client: OpaquePointer
     let database: String
-    /// Names what is being done, in errors.
+    /// The operation's name in errors.
     let operation: String
     let limits: TimeLimits
-    /// The caller's; `nil` where it set none.
+    /// The caller's deadline; `nil` if it set none.
     var deadline: ContinuousClock.Instant?
-    /// A `mongoc_client_session_t` under which reads and bulk writes run: reads see what it has seen, and can be stopped by its id.
+    /// The `mongoc_client_session_t` of reads and bulk writes: reads see what the session has seen, and its id is used to stop them.
     var handle: OpaquePointer?
     var stop: OperationStop?
 
-    /// Runs a command on the primary; one that `writes` under the client's write concern.
+    /// Runs a command on the primary; if `writes`, with the client's write concern.
     func command<Value>(
         _ command: [(String, BSON)], on database: String? = nil, writes: Bool, _ read: (BSONView) -> Value
     ) throws(StoreError) -> Value {
@@ -36,7 +36,7 @@ struct Session {
         }
     }
 
-    /// Until `row` returns false. `limit`: milliseconds that the server may take; `nil` for all that an operation has.
+    /// Passes rows to `row` until it returns false. `limit`: milliseconds of server time; `nil` for the operation's whole limit.
     func findWhile(
         _ collection: CollectionName, _ filter: [(String, BSON)], _ options: [(String, BSON)], limit: Int32? = nil,
         _ row: (BSONView) throws(StoreError) -> Bool
@@ -60,7 +60,7 @@ struct Session {
         }
     }
 
-    /// As ``findWhile(_:_:_:limit:_:)``.
+    /// Like ``findWhile(_:_:_:limit:_:)``.
     func aggregateWhile(
         _ collection: CollectionName, _ stages: [BSON], _ options: [(String, BSON)] = [], limit: Int32? = nil,
         _ row: (BSONView) throws(StoreError) -> Bool
@@ -100,7 +100,7 @@ struct Session {
         }
     }
 
-    /// Sends what `fill` adds as one unordered bulk. Throws what stands against all of it; write errors are in the reply.
+    /// Sends what `fill` adds as one unordered bulk. Throws an error of the whole bulk; write errors are in the reply.
     func bulk(_ collection: CollectionName, _ fill: (Bulk) throws(StoreError) -> Void) throws(StoreError) -> BulkReply {
         try withCollection(collection) { (handle) throws(StoreError) in
             let options = try inSession(encode([("ordered", false)]))
@@ -119,7 +119,7 @@ struct Session {
         }
     }
 
-    /// When what takes this long at the most ends, or the caller's deadline comes.
+    /// The end of `time` from now, or the caller's deadline if that is earlier.
     func end(of time: Duration) -> ContinuousClock.Instant {
         let end = ContinuousClock.now + time
         return min(end, deadline ?? end)
@@ -129,7 +129,7 @@ struct Session {
         guard stop?.isStopped != true else { throw StoreError(.unavailable, operation: operation, "cancelled") }
     }
 
-    /// A document that this adapter did not write, or whose bytes are damaged: what it should say is not known, so nothing is answered.
+    /// For a document that this adapter did not write or that is damaged. Its content is unknown, so the whole operation fails.
     func damage(_ collection: CollectionName) -> StoreError {
         StoreError(.misconfigured, operation: operation, "a document of '\(collection.rawValue)' cannot be read")
     }
@@ -166,13 +166,13 @@ struct Session {
     }
 }
 
-/// A bulk write being filled.
+/// A bulk write under construction.
 struct Bulk {
     let pointer: OpaquePointer
     let session: Session
     let unchecked: BSONDocument
 
-    /// Unchecked by libmongoc, which would refuse the whole bulk for one empty key; the server takes those.
+    /// Not validated by libmongoc, which would refuse the whole bulk for one empty key; the server accepts empty keys.
     func insert(_ document: BSONDocument) throws(StoreError) {
         try check { error in
             document.withPointer { document in
@@ -181,7 +181,7 @@ struct Bulk {
         }
     }
 
-    /// `update` holds operators, or is a pipeline.
+    /// `update` is a document of operators or a pipeline.
     func updateMany(_ filter: BSONDocument, _ update: BSONDocument) throws(StoreError) {
         try check { error in
             filter.withPointer { filter in
@@ -190,7 +190,7 @@ struct Bulk {
         }
     }
 
-    /// `filter` is an `_id`, and what may be said of the document besides; `update` operators.
+    /// `filter` is an `_id`, optionally with further conditions; `update` is a document of operators.
     func upsert(_ filter: BSONDocument, _ update: BSONDocument) throws(StoreError) {
         let options = try session.encode([("upsert", true)])
         try check { error in

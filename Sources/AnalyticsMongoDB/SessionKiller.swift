@@ -3,9 +3,9 @@ import CMongoShims
 import Foundation
 import Synchronization
 
-/// Stops operations on the server, over the health checks' client: those that are to stop may hold all others.
+/// Stops operations on the server. Uses the health checks' client, because the operations to stop may occupy all others.
 final class SessionKiller: Sendable {
-    /// How often the server is told, and how long after each time: it may hear of the session's end before it hears of the operation.
+    /// Number of kill commands, and the pause between them: the server may get the kill command before the operation.
     private static let tries = 20
     private static let pause = Duration.milliseconds(100)
 
@@ -27,7 +27,7 @@ final class SessionKiller: Sendable {
         }
     }
 
-    /// Returns whether there is more to be done.
+    /// Returns whether operations are left to stop.
     private func killOnce(_ session: Session) -> Bool {
         let (stops, sessions) = pending.withLock { pending in
             let found = pending.compactMap { entry in entry.tries == 0 ? nil : entry.stop.beginKill().map { (entry, $0) } }
@@ -36,7 +36,7 @@ final class SessionKiller: Sendable {
         }
         defer { for stop in stops { stop.endKill() } }
         guard !sessions.isEmpty else { return false }
-        // What stands against it passes, or the operation ends at its time limit.
+        // A failure is ignored: it is temporary, or the operation ends at its time limit.
         if let ids = BSONDocument(documents: sessions) { _ = ids.withPointer { cmongoc_kill_sessions(session.client, $0, nil) } }
         return true
     }

@@ -1,12 +1,12 @@
 import AnalyticsCore
 
-/// Gives a reducer the rows of several queries by whole minutes, each group once: a minute of which each query counts a part is added up, and
-/// one of a query that failed is not given on. Holds the rows of one minute.
+/// Passes the rows of several queries to a reducer in whole minutes, each group once. If several queries each count a part of a minute,
+/// their rows are added up. The unfinished minute of a failed query is not passed on. Holds the rows of one minute.
 struct WholeMinutes<Reducer: CountReducer> {
     private var reducer: Reducer
-    /// Of the minute that is not at its end yet, in the order of one query after another.
+    /// Rows of the unfinished minute, in the order of the queries.
     private var rows: [EventCount] = []
-    /// Those of earlier queries.
+    /// The number of rows from earlier queries.
     private var earlier = 0
     private(set) var takesMore = true
 
@@ -14,18 +14,18 @@ struct WholeMinutes<Reducer: CountReducer> {
         self.reducer = reducer
     }
 
-    /// A query begins. Its rows come in the order of their minutes, and none before those of the queries before.
+    /// A query begins. Its rows are ordered by minute, and none is before the rows of earlier queries.
     mutating func begin() { earlier = rows.count }
 
-    /// False when no more are wanted.
+    /// Returns false if no more rows are wanted.
     mutating func add(_ row: EventCount) -> Bool {
         if let minute = rows.first?.minute, minute != row.minute { close() }
         if takesMore { rows.append(row) }
         return takesMore
     }
 
-    /// The query that has begun failed: takes back what it gave of a minute that is not at its end. Returns where it has to go on: its own
-    /// beginning where `nil`.
+    /// The current query failed: removes its rows of the unfinished minute. Returns the time to continue from; `nil` for the query's own
+    /// start.
     mutating func fail() -> Int64? {
         let isOwn = earlier == 0
         let minute = rows.first?.minute
@@ -58,7 +58,7 @@ struct WholeMinutes<Reducer: CountReducer> {
         return sums
     }
 
-    /// By the bytes of type and source.
+    /// Orders by the bytes of type and source.
     private static func precedes(_ a: EventCount, _ b: EventCount) -> Bool {
         if !a.type.utf8.elementsEqual(b.type.utf8) { return a.type.utf8.lexicographicallyPrecedes(b.type.utf8) }
         return a.source.utf8.lexicographicallyPrecedes(b.source.utf8)

@@ -1,9 +1,9 @@
 import AnalyticsCore
 
-/// Where the broker is and who asks: `amqp://user:password@host:port/vhost`, percent-encoded as
-/// https://www.rabbitmq.com/docs/uri-spec has it.
+/// The broker's address and credentials: `amqp://user:password@host:port/vhost`, percent-encoded as in
+/// https://www.rabbitmq.com/docs/uri-spec.
 ///
-/// Missing parts are the broker's own defaults: `guest`, `guest`, 5672, `/`. Unlike that page, `amqp://host/` means the vhost `/` too.
+/// Missing parts have the broker's defaults: `guest`, `guest`, 5672, `/`. Unlike on that page, `amqp://host/` also means the vhost `/`.
 struct BrokerAddress: Sendable, Equatable {
     var host: String
     var port: Int
@@ -11,7 +11,7 @@ struct BrokerAddress: Sendable, Equatable {
     var password: String
     var vhost: String
 
-    /// Never repeats the URL in its error: it holds a password.
+    /// Errors never contain the URL, because it holds a password.
     init(url: String) throws(BrokerError) {
         guard !url.starts(withUTF8: "amqps://") else {
             throw Self.refused("amqps:// is not supported: use amqp:// on a network you trust, or a TLS proxy beside the service")
@@ -50,10 +50,10 @@ struct BrokerAddress: Sendable, Equatable {
         return (try decode(host, "host"), number)
     }
 
-    /// C strings go to the library, so a NUL would cut the value short.
+    /// Refuses NUL, because the library takes C strings and would truncate the value.
     private static func decode(_ text: Substring, _ part: String) throws(BrokerError) -> String {
         guard let decoded = PercentEncoding.decode(text, plusIsSpace: false), !decoded.containsUTF8("\0") else {
-            throw refused("the \(part) is not percent-encoded UTF-8 without NUL: a % stands before two hexadecimal digits")
+            throw refused("the \(part) is not percent-encoded UTF-8 without NUL: a % must be followed by two hexadecimal digits")
         }
         return decoded
     }

@@ -4,9 +4,9 @@ import Synchronization
 
 /// The broker port over RabbitMQ: quorum queues, persistent messages, publisher confirms.
 ///
-/// Connects at once and in the background; an outage shows in what the calls return, and ends by itself. There is a thread and a
-/// connection for publishing, one for each consumer, and one for ``depths()`` from its first call on: an alarm on the broker blocks
-/// connections that publish, and only those. End it with ``shutdown()``.
+/// Connects at once and in the background. During an outage calls return errors; the adapter reconnects by itself. There is one thread and
+/// connection for publishing, one per consumer, and one for ``depths()`` from its first call on: an alarm on the broker blocks
+/// only publishing connections. End it with ``shutdown()``.
 public final class RabbitMQBroker: Broker {
     private struct Links {
         var consumers: [Int: (link: Link<ConsumerRole>, gauge: ConsumerGauge)] = [:]
@@ -26,8 +26,8 @@ public final class RabbitMQBroker: Broker {
     private let epochs = EpochSource()
     private let metrics = BrokerMetrics()
 
-    /// `url` is `amqp://user:password@host:port/vhost`; what is wrong with it is said without repeating it, for it holds a password.
-    /// Throws only for a `url` or `names` that cannot work: that nobody answers there is an outage, and shows in ``checkHealth()``.
+    /// `url` is `amqp://user:password@host:port/vhost`. Errors do not contain it, because it holds a password.
+    /// Throws only for an invalid `url` or invalid `names`. An unreachable broker is an outage; ``checkHealth()`` reports it.
     public convenience init(url: String, names: Topology = .standard, logger: Logger) throws(BrokerError) {
         try self.init(url: url, names: names, logger: logger, settings: LinkSettings())
     }
@@ -51,8 +51,8 @@ public final class RabbitMQBroker: Broker {
         stop()
     }
 
-    /// Waits for the confirms still expected (at most 5 s), says goodbye on all connections (at most 2 s more) and ends all consumers.
-    /// What is not acknowledged goes back to its queue.
+    /// Waits for outstanding confirms (at most 5 s), closes all connections (at most 2 s more) and ends all consumers.
+    /// Unacknowledged messages return to their queue.
     public func shutdown() async {
         let stopped = stop()
         await publisher.finished()
@@ -76,7 +76,7 @@ public final class RabbitMQBroker: Broker {
 // MARK: - Publishing
 
 extension RabbitMQBroker {
-    /// Returns within 10 s. Calls are pipelined over one connection; at 64 MiB of bodies in calls that have not returned, further
+    /// Returns within 10 s. Calls are pipelined over one connection. If calls that have not returned hold 64 MiB of bodies, further
     /// calls are refused at once.
     public func publish(_ messages: [OutgoingMessage], to queue: QueueName) async -> [PublishOutcome] {
         guard !messages.isEmpty else { return [] }
@@ -107,14 +107,14 @@ extension RabbitMQBroker {
 // MARK: - Consuming
 
 extension RabbitMQBroker {
-    /// Consumers that begin from now on consume for this store: while another one has the queue they end with
-    /// ``BrokerError/Code/owned``, and meanwhile another one cannot have it.
+    /// Later consumers consume for this store. If another store owns the queue, they end with
+    /// ``BrokerError/Code/owned``. While they run, no other store can own it.
     public func claim(for owner: QueueOwner) {
         links.withLock { $0.owner = owner }
     }
 
-    /// `prefetch` is at most 65,535. Waits at the end for the broker's goodbye, before which it has read the acknowledgements: 2 s at the
-    /// most, and the rest of an attempt to connect.
+    /// `prefetch` is at most 65,535. At the end this waits until the broker has read the acknowledgements and confirmed the close: at most
+    /// 2 s, plus the rest of an attempt to connect.
     public func withConsumer(prefetch: Int, _ body: @Sendable (QueueConsumer) async throws -> Void) async throws {
         let mailbox = Mailbox<ConsumerRole.Command>()
         let consumer = QueueConsumer(
@@ -164,7 +164,7 @@ private final class EpochSource: Sendable {
 // MARK: - Inspecting
 
 extension RabbitMQBroker {
-    /// `unacknowledged` counts what this process holds; other processors' deliveries are not in it. Answers within 10 s.
+    /// `unacknowledged` counts deliveries of this process only. Returns within 10 s.
     public func depths() async throws(BrokerError) -> QueueDepths {
         try await metrics.timers.time(.depths) { () throws(BrokerError) in try await countMessages() }
     }
@@ -194,7 +194,7 @@ extension RabbitMQBroker {
         }
     }
 
-    /// Waits for an attempt to connect that is under way.
+    /// Waits for a running attempt to connect.
     public func checkHealth() async throws(BrokerError) {
         try await metrics.timers.time(.checkHealth) { () throws(BrokerError) in
             let obstacle: BrokerError? = await withCheckedContinuation { continuation in
@@ -209,7 +209,7 @@ extension RabbitMQBroker {
 // MARK: - Reading the dead letters
 
 extension RabbitMQBroker {
-    /// AMQP knows no positions in a queue: none is given, and none is taken. Answers within 15 s.
+    /// AMQP has no positions in a queue: pages have none, and `position` must be `nil`. Returns within 15 s.
     public func deadLetters(
         after position: DeadLetterPosition?, limit: DeadLetterLimit
     ) async throws(BrokerError) -> DeadLetterPage {
@@ -246,10 +246,10 @@ extension RabbitMQBroker {
         return reading.page.page(hasMore: reading.waiting > reading.page.count)
     }
 
-    /// The broker puts the letters back a few milliseconds after its goodbye; until then the queue looks shorter.
+    /// The broker returns the letters to the queue a few milliseconds after the close; until then the queue looks shorter.
     fileprivate func waitForReturn(of count: Int, until deadline: Instant) async {
         while .now < deadline, !Task.isCancelled {
-            // One that the broker was too busy to answer tells nothing.
+            // A failed reading says nothing.
             if let dead = try? await depths().dead, dead >= count { return }
             try? await Task.sleep(for: .milliseconds(5))
         }
@@ -259,12 +259,12 @@ extension RabbitMQBroker {
 // MARK: - Erasing dead letters
 
 extension RabbitMQBroker {
-    /// How long all letters may take. What is acknowledged until then is gone.
+    /// Time limit for all letters of one round. Letters acknowledged before it are deleted.
     private static let erasureTime: Duration = .seconds(60)
     private static let erasureRounds = 5
 
-    /// Goes through the letters until it finds none: a quorum queue may drop acknowledgements that it gets just before the goodbye. At most
-    /// 65,535 letters can be looked through.
+    /// Repeats the pass until it finds no letter to erase: a quorum queue may lose acknowledgements sent just before the close. Reads at
+    /// most 65,535 letters.
     public func eraseDeadLetters(
         where isErased: @escaping @Sendable (DeadLetter) -> Bool?
     ) async throws(BrokerError) -> DeadLetterErasure {
@@ -273,7 +273,7 @@ extension RabbitMQBroker {
             let erasure = try await eraseOnce(where: isErased)
             total.unread = erasure.unread
             if erasure.erased == 0 { return total }
-            // Those that come once more are counted once.
+            // Letters that are delivered again are counted once.
             total.erased = max(total.erased, erasure.erased)
         }
         throw BrokerError(.unavailable, "dead letters that were acknowledged are still there")
@@ -303,6 +303,6 @@ extension RabbitMQBroker {
         return outcome.erasure
     }
 
-    /// The broker's files are the broker's.
+    /// Does nothing: the broker manages its own files.
     public func overwriteDeleted() async throws(BrokerError) {}
 }

@@ -2,8 +2,8 @@ import AnalyticsCore
 import Foundation
 import Synchronization
 
-/// The names of what the service declares on the broker, all under one prefix: for each of the two queues a durable direct exchange
-/// and, bound to it, a quorum queue of the same name; and the exchange that says whose the events queue is (``QueueClaim``).
+/// The names of the objects that the service declares on the broker, all with one prefix. Each of the two queues has a durable direct
+/// exchange and, bound to it, a quorum queue of the same name. One more exchange records the owner of the events queue (``QueueClaim``).
 public struct Topology: Sendable, Equatable {
     public var events: String
     public var deadLetters: String
@@ -18,7 +18,7 @@ public struct Topology: Sendable, Equatable {
 
     public static let standard = Topology(prefix: "analytics")
 
-    /// The exchange to publish to, and the queue that it feeds.
+    /// The name of the exchange to publish to, and of its queue.
     func name(of queue: QueueName) -> String {
         switch queue {
         case .events: events
@@ -26,18 +26,18 @@ public struct Topology: Sendable, Equatable {
         }
     }
 
-    /// The same for all: one queue an exchange.
+    /// The same for all queues: each has its own exchange.
     static let routingKey = "analytics"
 }
 
-/// Declares a topology for the connections of one broker, with two precautions against what RabbitMQ 3.10 does to quorum queues.
+/// Declares a topology for the connections of one broker, with two precautions against RabbitMQ 3.10's handling of quorum queues.
 ///
-/// One at a time: while a queue is being made, a second connection is told that it is there already; what that publishes is then
-/// refused, and consuming fails. And not at once after it has gone missing: a consumer's channel that hears of the end of its queue
-/// only when there is a new one subscribes to that by itself, sends no basic.cancel, and drops what it delivers (rabbit_channel,
-/// handle_eol).
+/// Declarations are serialised: while a queue is being created, the broker tells a second connection that it exists already, and then
+/// refuses its publishes and consumers. After a queue has gone missing, the next declaration is delayed: if a consumer's channel learns
+/// of its queue's end only after a new queue exists, it subscribes to that queue by itself, sends no basic.cancel, and drops the
+/// deliveries (rabbit_channel, handle_eol).
 final class TopologyDeclaration: Sendable {
-    /// What every channel of the broker needs to hear of the end, many times over.
+    /// Many times the time in which all channels of the broker learn of the queue's end.
     private static let settlingTime = Duration.seconds(1)
 
     let names: Topology
@@ -48,12 +48,12 @@ final class TopologyDeclaration: Sendable {
         self.names = names
     }
 
-    /// A queue has turned out not to be there.
+    /// A queue was found missing.
     func reportMissing(now: Instant) {
         missingSince.withLock { $0 = now }
     }
 
-    /// Declares what is missing; what is there has to be alike, or it throws ``BrokerError/Code/misconfigured`` with the broker's words.
+    /// Declares what is missing. Throws ``BrokerError/Code/misconfigured`` with the broker's message if an existing object differs.
     func declare(on connection: Connection) throws(BrokerError) {
         try turn.withLock { _ throws(BrokerError) in
             let wait = missingSince.withLock { since in
@@ -67,9 +67,9 @@ final class TopologyDeclaration: Sendable {
 }
 
 extension Connection {
-    /// No TTL, no maximum length and no delivery limit: nothing may make the broker drop an accepted event. Quorum queues have no
-    /// limit up to 3.13, where a negative one is refused; from 4.0 on the default is 20 and -1 stands for none
-    /// (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). A queue that comes from 3.x needs a policy there.
+    /// No TTL, no maximum length and no delivery limit: the broker must never drop an accepted event. Quorum queues have no delivery
+    /// limit up to 3.13, which refuses a negative one; from 4.0 on the default is 20 and -1 means no limit
+    /// (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). On 4.x, a queue created by 3.x needs a policy.
     fileprivate func declare(_ names: Topology) throws(BrokerError) {
         try declareExchange(names.deadLetters)
         try declareQuorumQueue(names.deadLetters)

@@ -1,9 +1,9 @@
 import AnalyticsCore
 
-/// Decides whether Redis is worth trying: after a failure not for a pause, then by a single attempt, whose failure makes the next
-/// pause longer. So an outage costs one caller in a while a timeout, and the others nothing. No I/O, no clock.
+/// Decides whether to call Redis. After a failure it pauses, then allows one attempt; each further failure makes the pause longer. During
+/// an outage only these attempts wait for a timeout. No I/O, no clock.
 struct RedisBreaker {
-    /// Permission to try, to be handed back with how it went.
+    /// Permission for one attempt; its holder reports the outcome.
     struct Attempt: Equatable {
         fileprivate var generation: Int
     }
@@ -11,16 +11,16 @@ struct RedisBreaker {
     private enum Mode {
         case closed
         case open(until: ContinuousClock.Instant)
-        /// One attempt is under way, everybody else waits for its outcome.
+        /// One attempt is running; all others are refused until its outcome.
         case trial
     }
 
     private var mode = Mode.closed
     private var backoff = Backoff(first: .milliseconds(100), cap: .seconds(2))
-    /// Raised with every change of mode: the outcome of an attempt from before says nothing about now.
+    /// Raised with every change of mode. The outcome of an attempt from an earlier mode is ignored.
     private var generation = 0
 
-    /// `nil`: not now.
+    /// `nil` if Redis should not be called now.
     mutating func attempt(at now: ContinuousClock.Instant) -> Attempt? {
         switch mode {
         case .closed:
@@ -44,7 +44,7 @@ struct RedisBreaker {
         enter(.open(until: now + backoff.next(using: &random)))
     }
 
-    /// It never came to trying: the next caller may.
+    /// The attempt was not made; the next caller may try.
     mutating func abandoned(_ attempt: Attempt, at now: ContinuousClock.Instant) {
         guard attempt.generation == generation, case .trial = mode else { return }
         enter(.open(until: now))

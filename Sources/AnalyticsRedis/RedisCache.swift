@@ -3,15 +3,15 @@ public import Logging
 import NIOPosix
 import Synchronization
 
-/// The shared cache in front of counts. Redis away, slow or stuck costs a caller a tenth of a second at the most, once in a while.
+/// The shared cache of counts. If Redis is down, slow or hangs, a call waits at most 100 ms, and only occasional calls wait.
 ///
-/// hiredis writes with `write(2)`: the process has to ignore SIGPIPE, or dies with the connection.
+/// hiredis writes with `write(2)`: the process must ignore SIGPIPE, otherwise a broken connection kills it.
 public final class RedisCache: CountCache {
-    /// A longer value is not kept.
+    /// A longer value is not stored.
     public static let maximumValueBytes = 1 << 20
 
-    /// Every wait has an end. A read or write of a connection that keeps silent ends after 50 ms, and a call that is not answered by
-    /// then (a name that does not resolve, a reply that trickles) is given up after 100 ms, while its thread carries on.
+    /// Every wait has a limit. A read or write on a silent connection ends after 50 ms. A call without a reply by then (slow name
+    /// resolution, a reply that arrives in small pieces) returns after 100 ms, while its thread continues.
     fileprivate enum Limit {
         static let connect: Duration = .milliseconds(100)
         static let command: Duration = .milliseconds(50)
@@ -24,11 +24,11 @@ public final class RedisCache: CountCache {
     fileprivate struct State {
         var breaker = RedisBreaker()
         var idle: [RedisConnection] = []
-        /// Calls given to the threads and not yet through.
+        /// Calls passed to the threads and not finished.
         var calls = 0
-        /// What was logged last and still holds; `nil` while Redis can be reached.
+        /// The last logged failure that still holds; `nil` while Redis is available.
         var reported: String?
-        /// The kinds of refusals that were logged: OOM, READONLY and the like, which may come with every other command.
+        /// The kinds of error replies that were logged: OOM, READONLY and others, which may follow every command.
         var refusals: Set<Substring> = []
         var isClosed = false
     }
@@ -41,9 +41,9 @@ public final class RedisCache: CountCache {
     private let threads: NIOThreadPool
     private let state = Mutex(State())
 
-    /// Connects when it is first used. To be shut down.
+    /// Connects on first use. The caller must call ``shutdown()``.
     ///
-    /// - parameter keyPrefix: Before every key, so that one Redis can serve several.
+    /// - parameter keyPrefix: Precedes every key, so that several services can share one Redis.
     public init(host: String, port: Int, password: String?, keyPrefix: String = "analytics:", logger: Logger) {
         self.host = host
         self.port = port
@@ -54,7 +54,7 @@ public final class RedisCache: CountCache {
         threads.start()
     }
 
-    /// Lets calls under way finish, and closes the connections.
+    /// Lets running calls finish, and closes the connections.
     public func shutdown() async {
         let idle = state.withLock { state in
             state.isClosed = true
@@ -87,7 +87,7 @@ public final class RedisCache: CountCache {
         await perform(["PING".bytes]) == .ok ? .up : .down("does not answer")
     }
 
-    /// `nil` where there was no answer in time, or none to be hoped for.
+    /// `nil` if there was no reply in time, or if the call was not made.
     private func perform(_ command: [[UInt8]]) async -> RedisConnection.Reply? {
         guard let attempt = state.withLock({ $0.admit() }) else { return nil }
         let started = ContinuousClock.now
@@ -105,7 +105,7 @@ public final class RedisCache: CountCache {
         }
     }
 
-    /// Blocks; on one of the threads.
+    /// Blocks; runs on one of the threads.
     private func execute(_ command: [[UInt8]], _ attempt: RedisBreaker.Attempt) -> RedisConnection.Reply? {
         do {
             let reply = try reply(to: command)
@@ -130,7 +130,7 @@ public final class RedisCache: CountCache {
             do {
                 return try reply(to: command, on: idle)
             } catch let failure as RedisConnection.Failure where failure.isHangUp {
-                // Redis was restarted, and the others are as dead. Reads and writes of a cache can be repeated.
+                // Redis was restarted, so the other connections are closed too. A cache command can be repeated.
                 state.withLock { $0.idle = [] }
             }
         }
@@ -159,7 +159,7 @@ public final class RedisCache: CountCache {
 }
 
 extension RedisCache.State {
-    /// Worth a line in the log: what is new, not every failure.
+    /// What to log: changes, not every failure.
     enum Note {
         case trouble(String)
         case refused(String)
@@ -186,7 +186,7 @@ extension RedisCache.State {
         calls -= 1
         var random = SystemRandomNumberGenerator()
         breaker.failed(attempt, at: .now, using: &random)
-        // One outage, many messages (refused, reset, timed out); but a wrong password behind it is news.
+        // One outage has many messages (refused, reset, timed out) and is logged once; a wrong password is logged separately.
         let kind = ["WRONGPASS", "NOAUTH", "ERR"].contains(where: message.starts(withUTF8:)) ? message : "away"
         defer { reported = kind }
         return reported == kind ? nil : .trouble(message)
@@ -198,7 +198,7 @@ extension RedisCache.State {
     }
 }
 
-/// Given once; whoever comes later is passed over.
+/// Resumes once; later calls are ignored.
 private final class Answer: Sendable {
     private let continuation: Mutex<CheckedContinuation<RedisConnection.Reply?, Never>?>
 

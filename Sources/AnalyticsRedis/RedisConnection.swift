@@ -1,29 +1,29 @@
 import CHiredis
 import Foundation
 
-/// One blocking connection. Whoever meets an error drops it: after a timeout a late reply is still on its way, and hiredis 0.14 would
-/// give it to the next command.
+/// One blocking connection. After an error it must be dropped: after a timeout a late reply may still arrive, and hiredis 0.14 would
+/// return it for the next command.
 ///
-/// Unchecked: a `redisContext` belongs to no thread, but bears one at a time. It is in the idle list, or with the one job that took
-/// it out.
+/// Unchecked: a `redisContext` is not bound to a thread, but only one may use it at a time. The connection is in the idle list or
+/// used by one job.
 final class RedisConnection: @unchecked Sendable {
     enum Reply: Sendable, Equatable {
         case bytes([UInt8])
         case null
         case ok
-        /// Redis answered with an error; the connection is still good.
+        /// Redis replied with an error; the connection is still usable.
         case refused(String)
     }
 
     struct Failure: Error {
         var message: String
-        /// It hung up, rather than kept silent: normal for a connection that was idle while Redis restarted.
+        /// Redis closed the connection, as it does to idle connections when it restarts.
         var isHangUp = false
     }
 
     private let context: UnsafeMutablePointer<redisContext>
 
-    /// Connects, sets the timeout of each read and write, authenticates where there is a password, and sees whether commands are taken.
+    /// Connects, sets the timeout of each read and write, authenticates if there is a password, and checks that commands work.
     init(host: String, port: Int, password: String?, connectTimeout: Duration, timeout: Duration) throws {
         guard let context = redisConnectWithTimeout(host, Int32(clamping: port), timeval(connectTimeout)) else {
             throw Failure(message: "out of memory")

@@ -1,4 +1,4 @@
-// libmaxminddb, loaded when a database is opened and not linked: few deployments have one, and the others need not have the library.
+// libmaxminddb is loaded when a database is opened, not linked: few deployments have a database, and the others do not need the library.
 #include "cmaxmind.h"
 
 #include <dlfcn.h>
@@ -82,7 +82,7 @@ _Bool cmaxmind_country(const cmaxmind *database, const uint8_t *address, size_t 
   int error = MMDB_SUCCESS;
   MMDB_lookup_result_s found = database->lookup(&database->file, (const struct sockaddr *)&storage, &error);
   if (error != MMDB_SUCCESS || !found.found_entry) return 0;
-  // As MaxMind and DB-IP write it, and as IPinfo does.
+  // The form of MaxMind and DB-IP, then that of IPinfo.
   static const char *const nested[] = {"country", "iso_code", NULL};
   static const char *const flat[] = {"country_code", NULL};
   return code_at(database, &found.entry, nested, code) || code_at(database, &found.entry, flat, code);

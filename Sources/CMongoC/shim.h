@@ -1,3 +1,3 @@
 #pragma once
-// By its folder: pkg-config's flags for libmongoc would link it, and it is loaded when it is needed.
+// Included by its folder: pkg-config's flags for libmongoc would link it, but it is loaded on first use.
 #include <libmongoc-1.0/mongoc/mongoc.h>

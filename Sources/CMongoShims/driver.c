@@ -1,8 +1,8 @@
-// libmongoc, loaded when the first store is opened and not linked. A constructor of it, which runs before `main`, sets up OpenSSL, SASL with
-// its plug-ins and a file in /dev/shm, and writes to stderr if that file exists: a process without MongoDB must not run it.
+// libmongoc is loaded when the first store is opened, not linked. Its constructor, which runs before `main`, sets up OpenSSL, SASL with
+// its plug-ins and a file in /dev/shm, and writes to stderr if that file exists. A process without MongoDB must not run it.
 //
-// Each function of it that is called stands here, with the declaration of the header to check it against; one that is missing here does not
-// link. libbson has no such constructor and is linked.
+// Each libmongoc function that is called is listed here, and its declaration is checked against the header. A function that is missing
+// here does not link. libbson has no such constructor and is linked.
 #include "cmongoc.h"
 
 #include <dlfcn.h>
@@ -93,12 +93,12 @@ static struct functions functions;
 #define TRAMPOLINE(result, name, parameters, arguments)                                                                            \
   result mongoc_##name parameters { return functions.name arguments; }
 
-// Not exported: libmongoc's calls of itself must not come back here.
+// Not exported: libmongoc's calls of its own functions must not come back here.
 #pragma GCC visibility push(hidden)
 FUNCTIONS(TRAMPOLINE)
 #pragma GCC visibility pop
 
-// Before any thread could read the environment. The counters that libmongoc would share through /dev/shm are read by nobody, and kill -9
+// Runs before any thread can read the environment. Nothing reads the counters that libmongoc would share through /dev/shm, and kill -9
 // would leave the file behind.
 __attribute__((constructor)) static void keep_counters_private(void) { setenv("MONGOC_DISABLE_SHM", "1", 1); }
 

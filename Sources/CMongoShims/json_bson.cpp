@@ -13,11 +13,11 @@ namespace dom = simdjson::dom;
 
 namespace {
 
-/// A thread's parser grows with the longest text it has seen (to about 15 times the text). Beyond this it is given back
-/// at once, so that one big document does not hold memory for ever.
+/// A thread's parser grows with the longest text it has parsed (to about 15 times the text). A parser above this capacity is
+/// freed at once, so that one large document does not hold memory forever.
 constexpr size_t kept_capacity = 512 * 1024;
 
-/// Containers inside one another in a text. MongoDB itself takes 180 in a document.
+/// Maximum nesting of containers in a text. MongoDB accepts 180 levels in a document.
 constexpr int deepest_text = 100;
 constexpr int deepest_document = 200;
 
@@ -57,7 +57,7 @@ bool append(bson_t *document, std::string_view key, dom::element value, int dept
     if (!begun) return false;
     const bool filled = is_object ? append_members(&child, value.get_object().value_unsafe(), depth_left - 1)
                                   : append_elements(&child, value.get_array().value_unsafe(), depth_left - 1);
-    // Also after a failure: the parent must not be left open, or it could not be destroyed.
+    // Also after a failure: an open child would prevent destroying the parent.
     const bool ended = is_object ? bson_append_document_end(document, &child) : bson_append_array_end(document, &child);
     return filled && ended;
   }
@@ -74,7 +74,7 @@ bool append(bson_t *document, std::string_view key, dom::element value, int dept
     return bson_append_bool(document, key.data(), key_length, value.get_bool().value_unsafe());
   case dom::element_type::NULL_VALUE:
     return bson_append_null(document, key.data(), key_length);
-  case dom::element_type::UINT64:  // simdjson makes one only beyond int64, and BSON has none
+  case dom::element_type::UINT64:  // simdjson produces it only beyond int64, and BSON has none
     return false;
   }
   return false;
@@ -82,7 +82,7 @@ bool append(bson_t *document, std::string_view key, dom::element value, int dept
 
 // --- BSON to JSON -----------------------------------------------------------------------------------------------------
 
-/// Most strings are short and ASCII: a look at eight bytes at once is cheaper than a call into the library.
+/// Most strings are short and ASCII: checking eight bytes at once is cheaper than a call into the library.
 bool is_utf8(std::string_view text) {
   const char *p = text.data();
   const char *end = p + text.size();
@@ -96,7 +96,7 @@ bool is_utf8(std::string_view text) {
   return (seen & 0x8080808080808080u) == 0 || simdjson::validate_utf8(text.data(), text.size());
 }
 
-/// malloc'd bytes that grow; false once there is no memory.
+/// malloc'd bytes that grow; functions return false if memory is exhausted.
 struct output {
   char *start = nullptr;
   size_t size = 0;
@@ -144,8 +144,8 @@ struct output {
   }
 };
 
-/// Reads BSON byte by byte instead of with libbson's iterator: a third of the calls, and every length is checked here
-/// against what is left before anything behind it is read.
+/// Reads BSON byte by byte instead of with libbson's iterator: that takes a third of the calls, and every length is checked
+/// against the remaining bytes before anything after it is read.
 struct reader {
   const uint8_t *next;
   const uint8_t *end;
@@ -237,7 +237,7 @@ bool write_elements(output &out, reader in, bool is_array, int depth_left) {
     if (!first && !out.put(',')) return false;
     first = false;
     if (is_array) {
-      // Its order is what counts; the keys are indices that nobody reads, but they too have to be text.
+      // Elements are identified by their order. Their keys are ignored indices, but must still be valid text.
       if (!is_utf8(key)) return false;
     } else if (!out.put_string(key) || !out.put(':')) {
       return false;
@@ -250,7 +250,7 @@ bool write_elements(output &out, reader in, bool is_array, int depth_left) {
 }  // namespace
 
 bool cmongoc_append_json(bson_t *document, const char *key, size_t key_length, const char *text, size_t length) {
-  // Newer simdjson versions skip a byte order mark: the same answer with every version.
+  // Newer simdjson versions skip a byte order mark. This gives the same result with every version.
   if (length == 0 || (length >= 3 && std::memcmp(text, "\xef\xbb\xbf", 3) == 0)) return false;
   try {
     static thread_local dom::parser parser;
@@ -259,7 +259,7 @@ bool cmongoc_append_json(bson_t *document, const char *key, size_t key_length, c
                           append(document, std::string_view(key, key_length), value, deepest_text);
     if (parser.capacity() > kept_capacity) parser = dom::parser();
     return appended;
-  } catch (...) {  // nothing may be thrown into C or Swift
+  } catch (...) {  // no exception may reach C or Swift
     return false;
   }
 }
@@ -268,7 +268,7 @@ char *cmongoc_json_from_bson(const uint8_t *bson, size_t length, bool is_array, 
   *out_length = 0;
   if (bson == nullptr) return nullptr;
   output out;
-  // Most documents become a little longer or shorter; seldom does it have to grow.
+  // Most documents become only a little longer or shorter, so the buffer rarely grows.
   out.capacity = length + length / 2 + 64;
   out.start = static_cast<char *>(std::malloc(out.capacity));
   if (!out.start) return nullptr;
@@ -277,7 +277,7 @@ char *cmongoc_json_from_bson(const uint8_t *bson, size_t length, bool is_array, 
   reader elements{};
   if (!in.take_document(elements) || in.left() != 0) return nullptr;
   if (!write_elements(out, elements, is_array, deepest_document)) return nullptr;
-  // A long string had room for the worst its escapes could have made of it.
+  // The buffer had room for the worst case of escapes in a long string.
   if (out.capacity > 65536 && out.capacity / 2 > out.size) {
     if (char *smaller = static_cast<char *>(std::realloc(out.start, out.size))) out.start = smaller;
   }

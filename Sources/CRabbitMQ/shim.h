@@ -3,7 +3,7 @@
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
 
-// What Swift cannot import of librabbitmq: macros with a cast, variadic functions, and tables built from C strings on the stack.
+// Parts of librabbitmq that Swift cannot import: macros with a cast, variadic functions, and tables built from C strings on the stack.
 
 enum {
     analytics_connection_close = AMQP_CONNECTION_CLOSE_METHOD,
@@ -33,8 +33,8 @@ static inline amqp_table_entry_t analytics_text(const char *key, const char *tex
     return entry;
 }
 
-// The broker sends connection.blocked and basic.cancel only to a client that says it understands them, and closes with a reason
-// after wrong credentials only then: https://www.rabbitmq.com/docs/consumer-cancel#capabilities
+// Only to a client with these capabilities does the broker send connection.blocked and basic.cancel, and a reason when it closes after
+// wrong credentials: https://www.rabbitmq.com/docs/consumer-cancel#capabilities
 static inline amqp_rpc_reply_t analytics_login(amqp_connection_state_t state, const char *vhost, int heartbeat,
                                                const char *user, const char *password, const char *name) {
     amqp_table_entry_t capabilities[] = {
@@ -66,14 +66,14 @@ static inline amqp_rpc_reply_t analytics_declare_exchange(amqp_connection_state_
     return amqp_get_rpc_reply(state);
 }
 
-// A queue that goes with its connection.
+// The broker deletes the queue together with its connection.
 static inline amqp_rpc_reply_t analytics_declare_exclusive_queue(amqp_connection_state_t state, amqp_channel_t channel, const char *name) {
     amqp_queue_declare(state, channel, amqp_cstring_bytes(name), 0, 0, 1, 0, amqp_empty_table);
     return amqp_get_rpc_reply(state);
 }
 
-// alternate-exchange is the only argument of an exchange that a broker compares with that of the one that is there
-// (rabbit_exchange:assert_args_equivalence). Nobody can publish to an internal exchange, so nothing ever takes the alternative.
+// alternate-exchange is the only argument of an exchange that a broker compares with that of an existing exchange
+// (rabbit_exchange:assert_args_equivalence). Clients cannot publish to an internal exchange, so the alternate exchange is never used.
 static inline amqp_rpc_reply_t analytics_declare_owner(amqp_connection_state_t state, amqp_channel_t channel, const char *name,
                                                        const char *identity) {
     amqp_table_entry_t entry = analytics_text("alternate-exchange", identity);
@@ -97,14 +97,14 @@ static inline amqp_rpc_reply_t analytics_inspect(amqp_connection_state_t state, 
     return amqp_get_rpc_reply(state);
 }
 
-// After the broker has closed it.
+// For a channel that the broker has closed.
 static inline amqp_rpc_reply_t analytics_reopen_channel(amqp_connection_state_t state, amqp_channel_t channel) {
     amqp_channel_close_ok_t answer = {0};
     amqp_send_method(state, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &answer);
     return analytics_open_channel(state, channel);
 }
 
-// `dead_exchange` may be NULL. `without_limit` states x-delivery-limit -1, which brokers before 4.0 refuse and later ones need.
+// `dead_exchange` may be NULL. `without_limit` sets x-delivery-limit to -1, which brokers before 4.0 refuse and later ones need.
 static inline amqp_rpc_reply_t analytics_declare_quorum_queue(amqp_connection_state_t state, amqp_channel_t channel,
                                                               const char *name, const char *dead_exchange,
                                                               const char *dead_key, int without_limit) {

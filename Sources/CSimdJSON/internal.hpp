@@ -1,4 +1,4 @@
-// What the parts of the shim share.
+// Declarations shared by the parts of the shim.
 #pragma once
 
 #include "cjson.h"
@@ -17,7 +17,7 @@ namespace dom = simdjson::dom;
 
 namespace cjson {
 
-/// How a byte is escaped: 0 not at all, 'u' as \u00XX, else with a backslash and this letter.
+/// How a byte is escaped: 0 not at all, 'u' as \u00XX, otherwise with a backslash and this letter.
 struct escape_table {
   char letter[256] = {};
   constexpr escape_table() {
@@ -33,7 +33,7 @@ struct escape_table {
 };
 inline constexpr escape_table escapes;
 
-/// True when none of eight bytes needs an escape. May say false for some that need none (never the other way).
+/// True if none of eight bytes needs an escape. May return false without need, but never true wrongly.
 inline bool plain8(const char *bytes) {
   uint64_t w;
   std::memcpy(&w, bytes, 8);
@@ -43,7 +43,7 @@ inline bool plain8(const char *bytes) {
   return (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | control) & high ? false : true;
 }
 
-/// Without the quotes. `out` has room for 6 × length.
+/// Writes the escaped text without quotes. `out` has room for 6 × length.
 inline char *escape(const char *bytes, size_t length, char *out) {
   const char *end = bytes + length;
   while (bytes < end) {
@@ -72,7 +72,7 @@ inline char *escape(const char *bytes, size_t length, char *out) {
   return out;
 }
 
-/// A growing run of bytes. Not std::string: that writes zeros over what is to be overwritten anyway.
+/// A growing byte buffer. Not std::string, which fills new space with zeros before it is overwritten.
 class text_buffer {
 public:
   text_buffer() = default;
@@ -106,7 +106,7 @@ public:
     std::memcpy(room(text.size()), text.data(), text.size());
     size_ += text.size();
   }
-  /// In pieces, so that the room is six times a piece and not six times the string.
+  /// Writes in pieces, so that the room needed is six times a piece, not six times the string.
   void put_string(std::string_view text) {
     constexpr size_t piece = 4096;
     put('"');
@@ -138,8 +138,8 @@ private:
   size_t capacity_ = 0;
 };
 
-/// Longer texts than this may make the parser's buffers grow (to about 14 times the text), but the next text that is not
-/// so long gives them back.
+/// Longer texts make the parser's buffers grow (to about 14 times the text). The next shorter text frees the large
+/// buffers.
 inline constexpr size_t kept_capacity = 512 * 1024;
 
 inline cjson_status status_of(simdjson::error_code error) {
@@ -155,7 +155,7 @@ inline cjson_status status_of(simdjson::error_code error) {
   }
 }
 
-/// Parses a text of any kind, with the padding behind it.
+/// Parses a JSON text of any type. The padding must follow it.
 inline cjson_status parse(dom::parser &parser, const char *text, size_t length, dom::element &root) {
   if (parser.capacity() > kept_capacity && length <= kept_capacity) parser = dom::parser();
   return status_of(parser.parse(text, length, false).get(root));
@@ -163,8 +163,8 @@ inline cjson_status parse(dom::parser &parser, const char *text, size_t length, 
 
 using key_path = std::vector<std::string>;
 
-/// Gives `visit` whatever a path leads to, in the order of the text, until it returns true; returns whether it did. An array stands for its
-/// elements, on the way and at the end, but not one inside another. `depth` keys of the path lead to `value`.
+/// Passes each value at the path to `visit`, in the order of the text, until it returns true; returns whether it did. An array stands for
+/// its elements, along the path and at its end; a nested array does not. The first `depth` keys of the path lead to `value`.
 template <typename Visit>
 bool any_at(const key_path &path, dom::element value, const Visit &visit, size_t depth = 0, bool in_array = false) {
   if (value.is_array()) {
@@ -182,7 +182,7 @@ bool any_at(const key_path &path, dom::element value, const Visit &visit, size_t
   return false;
 }
 
-/// Runs a step that may want memory; nothing may be thrown into C or Swift.
+/// Runs a step that may allocate memory; no exception may reach C or Swift.
 template <typename Step> cjson_status guarded(Step step) {
   try {
     return step();
@@ -200,12 +200,12 @@ template <typename List, typename Value> cjson_status add(List &list, Value valu
 
 }  // namespace cjson
 
-/// Holds what one parse leaves for the next.
+/// State that is reused from one parse to the next.
 struct cjson_parser {
   dom::parser parser;
   std::vector<cjson_member> members;
-  cjson::text_buffer text;             // the normalised texts of the members, one behind the other
-  std::vector<std::string_view> keys;  // of the objects that the walk is inside of, the innermost last
+  cjson::text_buffer text;             // the normalised texts of the members, one after the other
+  std::vector<std::string_view> keys;  // of the objects around the current value, the innermost last
   std::string where;
 
   cjson_status parse(const char *bytes, size_t length, uint32_t max_depth, cjson_view *found_in);

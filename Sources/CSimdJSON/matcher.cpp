@@ -1,4 +1,4 @@
-// The matcher: whether conditions on paths hold for a text.
+// The matcher: checks whether conditions on paths hold for a text.
 #include "internal.hpp"
 
 #include <cmath>
@@ -19,7 +19,7 @@ template <typename List, typename Value> bool contains(const List &list, const V
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-/// Exactly: 2⁵³ + 1 is not 2⁵³ because a double cannot tell them apart.
+/// Exact comparison: 2⁵³ + 1 differs from 2⁵³, although a double cannot represent the difference.
 bool equal(double number, int64_t integer) {
   return number >= -0x1p63 && number < 0x1p63 && std::trunc(number) == number && static_cast<int64_t>(number) == integer;
 }

@@ -3,12 +3,12 @@
 
 namespace {
 
-/// Up to here each key is compared with those before it; beyond, they are sorted.
+/// Up to this number each key is compared with all previous ones; above it, the keys are sorted.
 constexpr size_t few_keys = 16;
 
 }  // namespace
 
-/// Takes a key into the object whose keys begin at `base`.
+/// Adds a key to the object whose keys begin at `base`.
 cjson_status cjson_parser::add_key(std::string_view key, size_t base) {
   if (std::memchr(key.data(), 0, key.size())) return CJSON_NUL_IN_KEY;
   if (keys.size() - base < few_keys) {
@@ -20,8 +20,8 @@ cjson_status cjson_parser::add_key(std::string_view key, size_t base) {
   return CJSON_OK;
 }
 
-/// Called at the end of an object: looks for duplicates where `add_key` has not. Sorting, not hashing: nobody can choose
-/// keys that make it slow.
+/// Called at the end of an object: finds duplicates that `add_key` has not checked for. Sorts instead of hashing, so that chosen
+/// keys cannot make it slow.
 cjson_status cjson_parser::check_many_keys(size_t base, std::string_view *duplicate) {
   if (keys.size() - base > few_keys) {
     const auto first = keys.begin() + static_cast<std::ptrdiff_t>(base);
@@ -47,7 +47,7 @@ cjson_status cjson_parser::walk(dom::element value, uint32_t depth_left) {
   case dom::element_type::DOUBLE: text.put_double(value.get_double().value_unsafe()); return CJSON_OK;
   case dom::element_type::BOOL: text.put(value.get_bool().value_unsafe() ? "true" : "false"); return CJSON_OK;
   case dom::element_type::NULL_VALUE: text.put("null"); return CJSON_OK;
-  case dom::element_type::UINT64: return CJSON_NUMBER;  // simdjson makes one only beyond int64
+  case dom::element_type::UINT64: return CJSON_NUMBER;  // simdjson produces it only beyond int64
   }
   return CJSON_NUMBER;
 }

@@ -1,4 +1,4 @@
-// The parser: validates one object whole and gives its members.
+// The parser: validates one whole object and returns its members.
 #include "internal.hpp"
 
 static_assert(simdjson::SIMDJSON_PADDING <= CJSON_PADDING, "callers promise CJSON_PADDING readable bytes");
@@ -8,10 +8,10 @@ using cjson::status_of;
 
 namespace {
 
-/// simdjson's own limit is 1,024; every text that it lets through can be walked.
+/// simdjson's own limit is 1,024, so every text with at most this depth can be walked.
 constexpr uint32_t deepest = 1000;
 
-/// Where simdjson stops it does not say. To tell the member, this many are tried one by one.
+/// simdjson does not report the position of an error. To find the member, up to this many are parsed one by one.
 constexpr size_t members_tried = 1000;
 
 }  // namespace
@@ -57,19 +57,19 @@ cjson_status cjson_parser::member_of(std::string_view key, dom::element value, u
     status = CJSON_NUMBER;
     break;
   }
-  // `text` may yet move: for what is in it only the length is kept now, and `parse` puts the addresses in at the end.
+  // `text` may be reallocated, so only the length is stored here; `parse` sets the addresses at the end.
   if (text.size() > start) member.text = {nullptr, text.size() - start};
   if (status == CJSON_OK) members.push_back(member);
   return status;
 }
 
-/// simdjson says what is wrong with the whole, not where: the members are parsed one by one until one fails alike.
+/// simdjson reports the error but not its position: the members are parsed one by one until one fails with the same status.
 void cjson_parser::locate(const char *bytes, size_t length, cjson_status status, cjson_view *found_in) {
   cjson_scanner scanner;
   if (cjson_scan_begin(&scanner, bytes, length, '{') != CJSON_OK) return;
   cjson_view key, value;
   for (size_t i = 0; i < members_tried && cjson_scan_member(&scanner, &key, &value) == CJSON_OK; i++) {
-    // With its quotes. A key that is itself broken cannot be named.
+    // Parsed with its quotes. An invalid key cannot be named.
     std::string_view name;
     if (parser.parse(key.bytes - 1, key.length + 2, false).get_string().get(name) != simdjson::SUCCESS) return;
     where.assign(name);
@@ -93,7 +93,7 @@ cjson_status cjson_parser::parse(const char *bytes, size_t length, uint32_t max_
   text.clear();
   keys.clear();
 
-  // Newer simdjson versions skip a byte order mark; RFC 8259 forbids sending one. The same answer with every version.
+  // Newer simdjson versions skip a byte order mark; RFC 8259 forbids sending one. This gives the same result with every version.
   if (length == 0 || bytes == nullptr) return CJSON_SYNTAX;
   if (length >= 3 && std::memcmp(bytes, "\xef\xbb\xbf", 3) == 0) return CJSON_SYNTAX;
 
@@ -148,7 +148,7 @@ cjson_status cjson_parse_object(cjson_parser *parser, const char *text, size_t l
       *count = parser->members.size();
     }
     return status;
-  } catch (...) {  // only for want of memory; nothing may be thrown into C or Swift
+  } catch (...) {  // only if memory is exhausted; no exception may reach C or Swift
     *where = {nullptr, 0};
     return CJSON_MEMORY;
   }

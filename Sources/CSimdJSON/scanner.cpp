@@ -1,4 +1,4 @@
-// The scanner: cuts arrays and objects into raw slices.
+// The scanner: splits arrays and objects into raw slices.
 #include "cjson.h"
 
 #if defined(__SSE2__) && !defined(CJSON_PORTABLE)
@@ -10,8 +10,8 @@ namespace {
 
 // --- Blocks of 64 bytes as bit masks ----------------------------------------------------------------------------------
 //
-// The scanner looks at 64 bytes at once: bit i of a mask says something of byte i. The last block may reach into the
-// padding behind the buffer; the bits beyond the end are cleared before anybody looks at them.
+// The scanner processes 64 bytes at once: bit i of a mask belongs to byte i. The last block may extend into the
+// padding after the buffer; the bits beyond the end are cleared before use.
 
 constexpr size_t block_size = 64;
 
@@ -37,8 +37,8 @@ struct block {
 
 #else
 
-// The same on eight bytes in an ordinary register. Written for either byte order: the bytes are put together by hand,
-// which compilers turn into one load where they can.
+// The same on eight bytes in an ordinary register. Works with either byte order: the bytes are combined explicitly,
+// which compilers turn into one load if possible.
 struct block {
   uint64_t word[8];
 
@@ -68,7 +68,7 @@ struct block {
 
 inline uint64_t bits_below(size_t count) { return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1; }
 
-/// Bit i is the exclusive or of bits 0…i: turns the two quotes of a string into a run of ones between them.
+/// Bit i is the exclusive or of bits 0…i. It turns the two quotes of a string into ones from the first quote up to the second.
 inline uint64_t prefix_xor(uint64_t bits) {
   bits ^= bits << 1;
   bits ^= bits << 2;
@@ -79,8 +79,8 @@ inline uint64_t prefix_xor(uint64_t bits) {
   return bits;
 }
 
-/// The bytes that a backslash before them escapes. `carry` is 1 when the last byte of the block before was such a
-/// backslash. Runs of backslashes alternate; the subtraction finds where each run ends without a loop over its bytes.
+/// The bytes escaped by a preceding backslash. `carry` is 1 if the last byte of the previous block was such a
+/// backslash. Backslashes in a run alternate; the subtraction finds the end of each run without a loop over its bytes.
 inline uint64_t find_escaped(uint64_t backslash, uint64_t &carry) {
   if (backslash == 0) {
     const uint64_t escaped = carry;
@@ -107,7 +107,7 @@ inline const char *skip_space(const char *p, const char *end) {
   return p;
 }
 
-/// `p` is behind the opening quote. Returns the closing quote, or NULL.
+/// `p` is after the opening quote. Returns the closing quote, or NULL.
 const char *find_quote(const char *p, const char *end) {
   uint64_t carry = 0;
   while (p < end) {
@@ -121,11 +121,11 @@ const char *find_quote(const char *p, const char *end) {
   return nullptr;
 }
 
-/// `p` is at the opening bracket. Returns the byte behind the bracket that closes it, or NULL. Both kinds of bracket
-/// count alike: whether they match is the parser's to say.
+/// `p` is at the opening bracket. Returns the byte after its closing bracket, or NULL. Both kinds of brackets
+/// count equally; the parser checks whether they match.
 const char *find_close(const char *p, const char *end) {
   uint64_t carry = 0;
-  uint64_t in_string = 0;  // all ones when the block before ended inside a string
+  uint64_t in_string = 0;  // all ones if the previous block ended inside a string
   size_t depth = 0;
   while (p < end) {
     const block b(p);
@@ -137,7 +137,7 @@ const char *find_close(const char *p, const char *end) {
     const uint64_t opens = b.equal('{', 0x20) & ~strings & valid;
     uint64_t closes = b.equal('}', 0x20) & ~strings & valid;
     if (count_bits(closes) >= depth) {
-      // It may end here: at the first bracket that leaves as many closed as were opened before it.
+      // The end may be here: the first bracket at which as many are closed as were opened before it.
       size_t closed = 0;
       while (closes) {
         const unsigned at = lowest_bit(closes);
@@ -155,7 +155,7 @@ const char *find_close(const char *p, const char *end) {
   return nullptr;
 }
 
-/// What ends a number or a literal.
+/// Whether this byte ends a number or a literal.
 inline bool ends_atom(char c) {
   switch (c) {
   case ' ': case '\n': case '\r': case '\t': case ',': case ':': case '"': case '[': case ']': case '{': case '}':
@@ -165,8 +165,8 @@ inline bool ends_atom(char c) {
   }
 }
 
-// A scanner that is done or has failed has no closing bracket to look for; `first` tells the two apart. So a caller who
-// goes on asking gets the same answer for ever.
+// A scanner at the end or after a failure has no closing bracket left; `first` tells the two apart. Further calls
+// always return the same.
 inline cjson_status scan_fail(cjson_scanner *s, const char *place) {
   s->next = place;
   s->close = 0;
@@ -174,7 +174,7 @@ inline cjson_status scan_fail(cjson_scanner *s, const char *place) {
   return CJSON_SYNTAX;
 }
 
-/// Goes to the next element or member: over the comma, or to the end.
+/// Moves to the next element or member: past the comma, or to the end.
 cjson_status scan_advance(cjson_scanner *s) {
   if (s->close == 0) return s->first ? CJSON_END : CJSON_SYNTAX;
   const char *p = skip_space(s->next, s->end);

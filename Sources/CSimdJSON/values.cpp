@@ -1,9 +1,9 @@
-// The reader of values: what stands at paths of a text.
+// The reader of values: returns the scalars at paths of a text.
 #include "internal.hpp"
 
 namespace {
 
-/// Nothing for objects; arrays do not come here.
+/// Returns false for objects; arrays are never passed.
 bool read(dom::element value, cjson_value &out) {
   switch (value.type()) {
   case dom::element_type::STRING: {

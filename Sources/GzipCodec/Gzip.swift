@@ -1,17 +1,17 @@
 internal import CZlib
 
-/// gzip in one go, for texts that are in memory anyway.
+/// Compression and decompression of whole texts in memory.
 public enum Gzip {
-    /// - Parameter level: 1 (quickest) to 9 (smallest). JSON shrinks to about a tenth at 1 already.
+    /// - Parameter level: 1 (fastest) to 9 (smallest). Level 1 reduces JSON to about a tenth.
     public static func compress(_ bytes: some Collection<UInt8>, level: Int = 1) throws(GzipError) -> [UInt8] {
-        // On the heap because zlib keeps a pointer back to it.
+        // On the heap because zlib keeps a pointer to it.
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         stream.initialize(to: z_stream())
         defer { stream.deallocate() }
         guard czlib_deflate_init(stream, Int32(level), 15 + 16) == Z_OK else { throw .memory }
         defer { deflateEnd(stream) }
         var input = Array(bytes)
-        // deflateBound: enough for all of it in a single call to deflate with Z_FINISH.
+        // deflateBound: enough for the whole output of one call of deflate with Z_FINISH.
         let bound = Int(deflateBound(stream, uLong(input.count)))
         var status = Z_OK
         let output = [UInt8](unsafeUninitializedCapacity: bound) { buffer, written in
@@ -28,7 +28,7 @@ public enum Gzip {
         return output
     }
 
-    /// Throws ``GzipError`` when `bytes` is no whole gzip stream. The caller vouches for the size of what comes out.
+    /// Throws ``GzipError`` if `bytes` is not a whole gzip stream. The output is unbounded, so the caller must trust the input.
     public static func decompress(_ bytes: [UInt8]) throws -> [UInt8] {
         let inflater = try GzipInflater()
         var output: [UInt8] = []

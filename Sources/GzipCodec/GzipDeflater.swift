@@ -1,8 +1,8 @@
 internal import CZlib
 
-/// Compresses to one gzip stream as bytes come in. One task at a time.
+/// Compresses bytes to one gzip stream as they arrive. One task at a time.
 public final class GzipDeflater {
-    /// On the heap because zlib keeps a pointer back to it.
+    /// On the heap because zlib keeps a pointer to it.
     private let stream: UnsafeMutablePointer<z_stream>
     private let output: UnsafeMutableBufferPointer<UInt8>
 
@@ -23,13 +23,13 @@ public final class GzipDeflater {
         output.deallocate()
     }
 
-    /// What has become ready of the compressed stream. With `flushes` all that was written can be read from it (Z_SYNC_FLUSH), also where the
-    /// stream is cut behind it.
+    /// Returns compressed bytes that are ready. With `flushes` (Z_SYNC_FLUSH) all written bytes can be decompressed from the output so far,
+    /// even if the stream ends there.
     public func write(_ bytes: [UInt8], flushes: Bool = false) throws(GzipError) -> [UInt8] {
         try deflated(bytes, flushes ? Z_SYNC_FLUSH : Z_NO_FLUSH)
     }
 
-    /// The end of the stream. Nothing is to be written any more but what begins another one.
+    /// Returns the end of the stream. Further writes begin a new stream.
     public func finish() throws(GzipError) -> [UInt8] {
         let end = try deflated([], Z_FINISH)
         guard deflateReset(stream) == Z_OK else { throw .memory }
@@ -47,7 +47,7 @@ public final class GzipDeflater {
                 stream.pointee.avail_out = uInt(output.count)
                 status = deflate(stream, flush)
                 deflated.append(contentsOf: output[..<(output.count - Int(stream.pointee.avail_out))])
-                // zlib.h: a full buffer may mean that there is more. No progress (Z_BUF_ERROR) means that there was not.
+                // zlib.h: a full output buffer may mean that there is more output. No progress (Z_BUF_ERROR) means that there was none.
             } while status == Z_OK && stream.pointee.avail_out == 0
             stream.pointee.next_in = nil
         }

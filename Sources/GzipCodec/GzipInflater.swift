@@ -1,12 +1,12 @@
 internal import CZlib
 
-/// Decompresses a gzip stream as its bytes arrive, some kilobytes at a time: how much there will be is for the receiver of the output
-/// to limit, by throwing. Memory does not depend on what the stream claims. One task at a time.
+/// Decompresses a gzip stream as its bytes arrive, in pieces of at most 64 KiB. The receiver limits the size of the output by throwing.
+/// Memory does not depend on the stream. One task at a time.
 public final class GzipInflater {
-    /// On the heap because zlib keeps a pointer back to it.
+    /// On the heap because zlib keeps a pointer to it.
     private let stream: UnsafeMutablePointer<z_stream>
     private let output: UnsafeMutableRawBufferPointer
-    /// Between members: RFC 1952, section 2.2, a file is a series of members, at least one.
+    /// Between members: a file is a series of one or more members (RFC 1952, section 2.2).
     private var atMemberEnd = false
     private var started = false
 
@@ -14,7 +14,7 @@ public final class GzipInflater {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
         output = .allocate(byteCount: 64 * 1024, alignment: 16)
-        // zlib.h, inflateInit2: 15 window bits, and 16 on top to decode gzip only.
+        // zlib.h, inflateInit2: 15 window bits, plus 16 to decode gzip only.
         guard czlib_inflate_init(stream, 15 + 16) == Z_OK else {
             stream.deallocate()
             output.deallocate()
@@ -28,8 +28,8 @@ public final class GzipInflater {
         output.deallocate()
     }
 
-    /// Decompresses `input` and hands over what comes out, in order, in pieces valid only inside `receive`. Throws ``GzipError``, or what
-    /// `receive` throws; nothing more is decompressed then.
+    /// Decompresses `input` and passes on the output in order, in pieces that are valid only inside `receive`. Throws ``GzipError``, or the
+    /// error of `receive`, which ends the decompression.
     public func write(_ input: UnsafeRawBufferPointer, _ receive: (UnsafeRawBufferPointer) throws -> Void) throws {
         guard !input.isEmpty else { return }
         started = true
@@ -44,7 +44,7 @@ public final class GzipInflater {
                 atMemberEnd = false
             }
             try step(receive)
-            // A full output buffer may mean that there is more to come without further input.
+            // A full output buffer may mean that there is more output without further input.
         } while stream.pointee.avail_in > 0 || (stream.pointee.avail_out == 0 && !atMemberEnd)
     }
 
@@ -56,7 +56,7 @@ public final class GzipInflater {
         switch status {
         case Z_OK: break
         case Z_STREAM_END: atMemberEnd = true
-        // No progress was possible: all input is consumed, or the output buffer was full just when it ended.
+        // No progress was possible: all input is consumed, or the output buffer was full exactly at its end.
         case Z_BUF_ERROR where stream.pointee.avail_in == 0: break
         case Z_MEM_ERROR: throw GzipError.memory
         default: throw GzipError.corrupt
@@ -64,7 +64,7 @@ public final class GzipInflater {
         if count > 0 { try receive(UnsafeRawBufferPointer(rebasing: output[..<count])) }
     }
 
-    /// To be called after the last input. Throws when the stream is not at its end.
+    /// Call it after the last input. Throws if the stream is not at its end.
     public func finish() throws(GzipError) {
         guard started, atMemberEnd else { throw .truncated }
     }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A `Double` that many threads add to without a lock.
+/// A `Double` to which many threads can add without a lock.
 struct AtomicDouble: ~Copyable, Sendable {
     private let bits: Atomic<UInt64>
 

@@ -1,9 +1,9 @@
 import CoreMetrics
 import Synchronization
 
-/// A sum that only grows. Whole amounts are counted exactly up to 2⁶⁴ and wait-free; fractions are kept beside them.
+/// A sum that only grows. Whole amounts are exact up to 2⁶⁴ and wait-free; fractions are kept separately.
 ///
-/// Amounts that are negative or not finite are ignored: a counter that goes down reads as a restart of the process.
+/// Ignores amounts that are negative or not finite: a decreasing counter looks like a restart of the process.
 final class CounterInstrument: CounterHandler, FloatingPointCounterHandler {
     private let whole = Atomic<UInt64>(0)
     private let fractional = AtomicDouble()
@@ -38,7 +38,7 @@ final class CounterInstrument: CounterHandler, FloatingPointCounterHandler {
     }
 }
 
-/// A value that is set, or moved up and down.
+/// A value that is set, or moves up and down.
 final class GaugeInstrument: MeterHandler, RecorderHandler {
     private let value = AtomicDouble()
 
@@ -56,15 +56,16 @@ final class GaugeInstrument: MeterHandler, RecorderHandler {
 
 /// A distribution over fixed buckets.
 ///
-/// The count is never kept: it is the sum of the buckets, so that `+Inf` and `_count` agree in every scrape, whoever records meanwhile.
-/// The sum is a `Double`, because nanoseconds in 64 bits overflow within days where thousands of events a second wait for a second each.
+/// The count is not stored: it is the sum of the buckets, so that `+Inf` and `_count` agree in every scrape even during concurrent
+/// recording. The sum is a `Double`: at thousands of events per second that wait for a second each, nanoseconds in 64 bits overflow within
+/// days.
 final class HistogramInstrument: RecorderHandler, TimerHandler {
     private final class Cell: Sendable {
         let count = Atomic<UInt64>(0)
     }
 
     private let bounds: [Double]
-    /// One a bound, and one for what is above them all.
+    /// One cell per bound, and one for values above all bounds.
     private let cells: [Cell]
     private let sum = AtomicDouble()
 
@@ -73,7 +74,7 @@ final class HistogramInstrument: RecorderHandler, TimerHandler {
         cells = (0...bounds.count).map { _ in Cell() }
     }
 
-    /// Values that are not finite are ignored: one of them would make the sum useless until the process ends.
+    /// Ignores values that are not finite: one of them would spoil the sum until the process ends.
     func record(_ value: Double) {
         guard value.isFinite else { return }
         cells[bucket(of: value)].count.wrappingAdd(1, ordering: .relaxed)
@@ -84,15 +85,15 @@ final class HistogramInstrument: RecorderHandler, TimerHandler {
         record(Double(value))
     }
 
-    /// A duration below zero (a clock that was set back) counts as zero.
+    /// A negative duration (the clock was set back) counts as zero.
     func recordNanoseconds(_ duration: Int64) {
         record(Double(max(duration, 0)) / 1e9)
     }
 
-    /// Durations are exposed in seconds, Prometheus' base unit, whatever a caller would rather see.
+    /// Ignored: durations are exposed in seconds, Prometheus' base unit.
     func preferDisplayUnit(_ unit: TimeUnit) {}
 
-    /// Counts up to and including each bound, the last of them for `+Inf`; and the sum of all values.
+    /// Cumulative counts up to and including each bound, the last for `+Inf`; and the sum of all values.
     func snapshot() -> (cumulative: [UInt64], sum: Double) {
         var total: UInt64 = 0
         let cumulative = cells.map { cell in

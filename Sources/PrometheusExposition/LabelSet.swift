@@ -1,4 +1,4 @@
-/// A series' labels in canonical form: names valid, sorted and used once; values bounded in length, none empty.
+/// A series' labels in canonical form: names valid, sorted and unique; values bounded in length, none empty.
 struct LabelSet: Hashable, Sendable {
     struct Label: Hashable, Sendable {
         var name: String
@@ -7,7 +7,7 @@ struct LabelSet: Hashable, Sendable {
 
     let labels: [Label]
 
-    /// Value of every label of the series that takes what does not fit under a metric's label limit.
+    /// The value of all labels of the series for everything beyond a metric's label limit.
     static let overflowValue = "__other__"
 
     static let none = LabelSet(labels: [])
@@ -16,8 +16,8 @@ struct LabelSet: Hashable, Sendable {
         self.labels = labels
     }
 
-    /// Where two names become the same, the later value stays. A label with an empty value is left out: to Prometheus the two are one series.
-    /// `le` is renamed on a histogram, whose buckets own that name.
+    /// If two names become equal, the later value wins. A label with an empty value is omitted: for Prometheus both are the same series.
+    /// `le` is renamed on a histogram, whose buckets use that name.
     init(_ dimensions: [(String, String)], maximumValueBytes: Int, reservesBucketLabel: Bool) {
         var byName: [String: String] = [:]
         for (name, value) in dimensions {
@@ -46,7 +46,7 @@ struct LabelSet: Hashable, Sendable {
         return writer.bytes
     }
 
-    /// Cut between two characters, so that what is exposed stays valid UTF-8.
+    /// Cuts between two characters, so that the output stays valid UTF-8.
     private static func truncated(_ value: String, to maximumBytes: Int) -> String {
         guard value.utf8.count > maximumBytes else { return value }
         var end = value.utf8.index(value.utf8.startIndex, offsetBy: maximumBytes)
@@ -64,7 +64,7 @@ extension LabelSet: Comparable {
     }
 }
 
-/// Dimensions exactly as a caller gave them: the key of the look-up that must be cheap, before anything is sanitised or sorted.
+/// Dimensions exactly as the caller gave them: the key of the fast look-up, before names are sanitised and sorted.
 struct RawDimensions: Hashable, Sendable {
     let pairs: [(String, String)]
 
@@ -80,7 +80,7 @@ struct RawDimensions: Hashable, Sendable {
         }
     }
 
-    /// Whether keeping this key keeps no more than the canonical labels would.
+    /// Whether this key takes no more memory than the canonical labels.
     func fits(maximumValueBytes: Int) -> Bool {
         pairs.allSatisfy { $0.1.utf8.count <= maximumValueBytes }
     }

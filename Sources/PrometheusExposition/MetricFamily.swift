@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One metric name: its descriptor and its series, of which there are never more than the limit and one more.
+/// One metric name: its descriptor and its series, at most the limit plus one.
 final class MetricFamily: Sendable {
     enum Instrument: Sendable {
         case counter(CounterInstrument)
@@ -23,7 +23,7 @@ final class MetricFamily: Sendable {
     }
 
     private struct State {
-        /// As callers spell their dimensions; several spellings may lead to one series.
+        /// By dimensions as callers give them; several forms may lead to one series.
         var byRawDimensions: [RawDimensions: Instrument] = [:]
         var byLabels: [LabelSet: Instrument] = [:]
         var overflow: Instrument?
@@ -43,12 +43,12 @@ final class MetricFamily: Sendable {
         self.limits = limits
     }
 
-    /// How often an instrument was asked for that the label limit had no room for.
+    /// Number of look-ups beyond the label limit.
     var divertedLookups: UInt64 {
         diverted.load(ordering: .relaxed)
     }
 
-    /// The instrument of these dimensions, the same one each time. Beyond the label limit it is the one that all others share.
+    /// The instrument of these dimensions, the same for each call. Beyond the label limit, all share one instrument.
     func instrument(_ dimensions: [(String, String)]) -> Instrument {
         let raw = RawDimensions(pairs: dimensions)
         return state.withLock { state in
@@ -69,7 +69,7 @@ final class MetricFamily: Sendable {
         }
     }
 
-    /// Takes a series out of the exposition; its place under the label limit is free again.
+    /// Removes a series from the exposition; its slot under the label limit is free again.
     func remove(_ identity: ObjectIdentifier) {
         state.withLock { state in
             guard let index = state.series.firstIndex(where: { $0.instrument.identity == identity }) else { return }
@@ -80,7 +80,7 @@ final class MetricFamily: Sendable {
         }
     }
 
-    /// Every series, sorted by its labels.
+    /// All series, sorted by labels.
     func sortedSeries() -> [Series] {
         state.withLock { state in
             if !state.isSorted {
@@ -95,7 +95,7 @@ final class MetricFamily: Sendable {
         LabelSet(dimensions, maximumValueBytes: limits.labelValueBytes, reservesBucketLabel: descriptor.kind == .histogram)
     }
 
-    /// One series for whatever does not fit. It carries the label names of the first caller that needed it: names come from code, values do not.
+    /// One series for everything beyond the limit. It has the label names of the first caller that needed it: label names come from code.
     private func overflowInstrument(like labels: LabelSet, in state: inout State) -> Instrument {
         if let overflow = state.overflow { return overflow }
         let overflowLabels = labels.overflow
@@ -112,7 +112,7 @@ final class MetricFamily: Sendable {
         return instrument
     }
 
-    /// Spellings are limited as series are: an unlimited number of them can lead to one series (long values are cut).
+    /// The number of forms is limited too, because an unlimited number can lead to one series (long values are truncated).
     private func remember(_ instrument: Instrument, as raw: RawDimensions, in state: inout State) {
         guard state.byRawDimensions.count < 2 * limits.seriesPerMetric, raw.fits(maximumValueBytes: limits.labelValueBytes) else { return }
         state.byRawDimensions[raw] = instrument

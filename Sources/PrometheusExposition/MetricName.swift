@@ -1,20 +1,20 @@
-/// Names as Prometheus allows and its linter (`promtool check metrics`) recommends them.
+/// Names that Prometheus allows and its linter (`promtool check metrics`) recommends.
 enum MetricName {
     /// A valid metric name: `http.server.requestCount` becomes `http_server_request_count`.
     ///
-    /// Colons are valid but belong to recording rules, and camel case is valid but frowned upon: both are replaced.
+    /// Colons are valid but reserved for recording rules; camel case is valid but discouraged. Both are replaced.
     static func metric(_ label: String) -> String {
         identifier(label, fallback: "unnamed")
     }
 
-    /// A valid label name. Names that begin with two underscores belong to Prometheus itself (`__name__`), so that one is left of them.
+    /// A valid label name. Names with two leading underscores are reserved for Prometheus (`__name__`), so only one underscore is kept.
     static func label(_ label: String) -> String {
         var name = Substring(identifier(label, fallback: "label"))
         while name.utf8.starts(with: "__".utf8) { name.removeFirst() }
         return String(name)
     }
 
-    /// The conventional ending for something recorded under a name that is not in the catalogue.
+    /// The conventional suffix for a name that is not in the catalogue.
     static func conventional(_ name: String, for instrument: RequestedInstrument) -> String {
         switch instrument {
         case .counter: withSuffix("_total", on: name)
@@ -45,7 +45,7 @@ enum MetricName {
                 if bytes.isEmpty { bytes.append(UInt8(ascii: "_")) }
                 bytes.append(byte)
             case 0x80...0xBF:
-                // A continuation byte: the character has had its underscore.
+                // A continuation byte: its character already has an underscore.
                 continue
             default:
                 bytes.append(UInt8(ascii: "_"))
@@ -59,17 +59,17 @@ enum MetricName {
     }
 }
 
-/// What a caller of swift-metrics asked for; with the catalogue it decides the type and the name that are exposed.
+/// The instrument that a caller of swift-metrics requested. Together with the catalogue it determines the exposed type and name.
 enum RequestedInstrument: Hashable {
     case counter
     case meter
-    /// A recorder that does not aggregate: the last value counts.
+    /// A recorder that does not aggregate: it keeps the last value.
     case gauge
-    /// A recorder that aggregates: a distribution.
+    /// A recorder that aggregates into a distribution.
     case recorder
     case timer
 
-    /// The type of a metric that is not declared.
+    /// The type of an undeclared metric.
     var defaultKind: MetricDescriptor.Kind {
         switch self {
         case .counter: .counter
@@ -78,7 +78,7 @@ enum RequestedInstrument: Hashable {
         }
     }
 
-    /// Whether it can feed a metric that is declared as `kind`.
+    /// Whether it can feed a metric declared as `kind`.
     func canFeed(_ kind: MetricDescriptor.Kind) -> Bool {
         switch self {
         case .counter: kind == .counter

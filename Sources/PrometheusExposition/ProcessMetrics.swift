@@ -5,9 +5,10 @@
 #endif
 
 extension PrometheusRegistry {
-    /// Exposes the process' memory, processor time, file descriptors and start time under the names that Prometheus clients share (`process_…`).
+    /// Exposes the process' memory, processor time, file descriptors and start time under the common names of Prometheus clients
+    /// (`process_…`).
     ///
-    /// They are read from `/proc` at each scrape. Where there is none (outside Linux), nothing is exposed.
+    /// They are read from `/proc` at each scrape. Without `/proc` (outside Linux), nothing is exposed.
     public func exposeProcessMetrics() {
         for descriptor in ProcessMetrics.descriptors { declare(descriptor) }
         onScrape { samples in ProcessMetrics.collect(into: &samples) }
@@ -25,7 +26,7 @@ enum ProcessMetrics {
     ]
 
     #if os(Linux)
-        /// Computed once: the time of boot, from which it follows, moves when the clock is set, and each move would read as a restart.
+        /// Computed once: it depends on the boot time, which moves when the clock is set, and each move would look like a restart.
         private static let startTime: Double? = {
             guard let stat = ProcFiles.read("/proc/self/stat").flatMap(ProcessStat.init),
                 let boot = ProcFiles.read("/proc/stat").flatMap(ProcFiles.bootTime)
@@ -51,16 +52,16 @@ enum ProcessMetrics {
     }
 }
 
-/// The fields of `/proc/self/stat` that are exposed; proc(5) numbers them.
+/// The exposed fields of `/proc/self/stat`, numbered as in proc(5).
 struct ProcessStat: Equatable {
     let processorTicks: UInt64
     let startTicks: UInt64
     let virtualBytes: UInt64
     let residentPages: UInt64
 
-    /// nil where the text is not what proc(5) promises.
+    /// nil if the text does not match proc(5).
     init?(_ text: String) {
-        // Field 2, the command, may hold blanks and parentheses: what follows is counted from the last closing one.
+        // Field 2, the command, may contain blanks and parentheses, so fields are counted from the last closing parenthesis.
         guard let end = text.utf8.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = text.utf8[end...].dropFirst().split(separator: UInt8(ascii: " ")).map(Substring.init)
         func field(_ number: Int) -> UInt64? {
@@ -78,12 +79,12 @@ struct ProcessStat: Equatable {
 }
 
 enum ProcFiles {
-    /// When the machine booted, in seconds since the epoch, from `/proc/stat`.
+    /// The machine's boot time in seconds since the epoch, from `/proc/stat`.
     static func bootTime(_ text: String) -> Double? {
         fields(ofLineStarting: "btime ", in: text)?.first.flatMap { Double($0) }
     }
 
-    /// The soft limit, from `/proc/self/limits`; infinite where it says so.
+    /// The soft limit, from `/proc/self/limits`; infinite for "unlimited".
     static func maximumDescriptors(_ text: String) -> Double? {
         fields(ofLineStarting: "Max open files", in: text)?.first.flatMap { $0 == "unlimited" ? .infinity : Double($0) }
     }
@@ -94,7 +95,7 @@ enum ProcFiles {
     }
 
     #if os(Linux)
-        /// The files of `/proc` say that they are empty, so they are read until they end.
+        /// Files in `/proc` report a size of zero, so they are read to their end.
         static func read(_ path: String) -> String? {
             let descriptor = open(path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else { return nil }
@@ -113,7 +114,7 @@ enum ProcFiles {
             }
         }
 
-        /// The entries of `/proc/self/fd` without `.`, `..` and the descriptor that reads them.
+        /// The entries of `/proc/self/fd` without `.`, `..` and the descriptor used for reading.
         static func openDescriptors() -> Int? {
             guard let directory = opendir("/proc/self/fd") else { return nil }
             defer { closedir(directory) }

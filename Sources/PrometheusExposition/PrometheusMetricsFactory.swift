@@ -2,11 +2,12 @@ public import CoreMetrics
 
 /// The swift-metrics backend over a ``PrometheusRegistry``: `MetricsSystem.bootstrap(PrometheusMetricsFactory(registry: registry))`.
 ///
-/// - Counters are exposed with the ending `_total`, timers in seconds with the ending `_seconds`; both endings are added to names that are not
-///   in the catalogue and lack them.
+/// - Counters are exposed with the suffix `_total`, timers in seconds with the suffix `_seconds`; names that are not in the catalogue get a
+///   missing suffix.
 /// - A recorder that aggregates, and a timer, are histograms; a recorder that does not, and a meter, are gauges.
-/// - The same name and dimensions give the same instrument. What is refused (see ``PrometheusRegistry/Limits``) gets one that does nothing.
-/// - `destroy()` takes the series out of the exposition, also for whoever else holds its instrument.
+/// - The same name and dimensions give the same instrument. A refused request (see ``PrometheusRegistry/Limits``) gets one that does
+///   nothing.
+/// - `destroy()` removes the series from the exposition, also for other holders of its instrument.
 public struct PrometheusMetricsFactory: MetricsFactory {
     public let registry: PrometheusRegistry
 

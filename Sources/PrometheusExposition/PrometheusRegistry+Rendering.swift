@@ -1,9 +1,9 @@
 import Synchronization
 
 extension PrometheusRegistry {
-    /// Everything in the Prometheus text format 0.0.4, as UTF-8: metrics sorted by name, series by labels.
+    /// All metrics in the Prometheus text format 0.0.4, as UTF-8: metrics sorted by name, series by labels.
     ///
-    /// A few milliseconds for some thousand series. Recording goes on meanwhile; each histogram is consistent in itself.
+    /// Takes a few milliseconds for some thousand series. Recording continues meanwhile; each histogram is consistent in itself.
     public func render() -> [UInt8] {
         let collected = collect()
         let families = state.withLock { Array($0.families.values) }
@@ -32,7 +32,7 @@ extension TextWriter {
     fileprivate mutating func append(_ section: PrometheusRegistry.Section) {
         switch section {
         case .family(let family, let series):
-            // A name whose last series was destroyed.
+            // All series of this name were destroyed.
             guard !series.isEmpty else { return }
             appendHeader(family.descriptor)
             append(series, of: family)
@@ -84,7 +84,7 @@ extension TextWriter {
     }
 }
 
-/// The parts of a histogram's lines that all of its series share, made once for each rendering.
+/// The parts of a histogram's lines that all its series share, built once per rendering.
 private struct HistogramNames {
     struct Bound {
         /// `le="0.5"} `

@@ -1,25 +1,25 @@
 import Synchronization
 
-/// Holds every metric of the process and renders them as Prometheus text.
+/// Holds all metrics of the process and renders them as Prometheus text.
 ///
-/// Metrics are recorded through swift-metrics, with ``PrometheusMetricsFactory`` as its backend; what is only known at the moment of a scrape
-/// comes from ``onScrape(_:)``.
+/// Metrics are recorded through swift-metrics, with ``PrometheusMetricsFactory`` as its backend. Values that are known only at a scrape
+/// come from ``onScrape(_:)``.
 ///
-/// An instrument that a caller keeps costs one atomic addition a recording and takes no lock. Making one again (`Counter(label:)` on
-/// each use) costs two dictionary look-ups under a lock.
+/// Recording on an instrument that the caller keeps is one atomic addition without a lock. Creating an instrument again (`Counter(label:)`
+/// on each use) costs two dictionary look-ups under a lock.
 public final class PrometheusRegistry: Sendable {
-    /// What bounds the memory that metrics can take, however wild the values are that reach their labels.
+    /// Limits that bound the memory for metrics, for any values of labels.
     public struct Limits: Sendable, Hashable {
-        /// Series of one metric. Those beyond share one more, whose label values are all `__other__`, and
+        /// Series per metric. Further ones share one series, whose label values are all `__other__`, and
         /// `metrics_label_limit_exceeded_total` counts them.
         public var seriesPerMetric: Int
-        /// Metric names that are not in the catalogue. Beyond them nothing is recorded, and `metrics_refused_total{reason="name_limit"}`
-        /// counts it.
+        /// Metric names that are not in the catalogue. Further ones are not recorded, and `metrics_refused_total{reason="name_limit"}`
+        /// counts them.
         public var undeclaredMetrics: Int
-        /// UTF-8 bytes of one label value; what is longer is cut.
+        /// UTF-8 bytes per label value; longer values are truncated.
         public var labelValueBytes: Int
 
-        /// Values below 1 are taken as 1.
+        /// Values below 1 are replaced by 1.
         public init(seriesPerMetric: Int = 1_000, undeclaredMetrics: Int = 500, labelValueBytes: Int = 256) {
             self.seriesPerMetric = max(1, seriesPerMetric)
             self.undeclaredMetrics = max(1, undeclaredMetrics)
@@ -32,10 +32,10 @@ public final class PrometheusRegistry: Sendable {
 
     /// Why a metric is not exposed.
     enum Refusal: String, CaseIterable, Hashable, Sendable {
-        /// The name, or one that its samples would have, belongs to a metric of another type.
+        /// The name, or one of its sample names, belongs to a metric of another type.
         case typeConflict = "type_conflict"
         case nameLimit = "name_limit"
-        /// A collector set more series of one metric than are allowed; what an instrument records goes to `__other__` instead.
+        /// A collector set more series of one metric than allowed. Recordings of an instrument go to `__other__` instead.
         case seriesLimit = "series_limit"
     }
 
@@ -47,10 +47,10 @@ public final class PrometheusRegistry: Sendable {
     struct State {
         var descriptors: [String: MetricDescriptor] = [:]
         var undeclared = 0
-        /// Which metric each sample name belongs to.
+        /// The metric that each sample name belongs to.
         var owners: [String: String] = [:]
         var families: [String: MetricFamily] = [:]
-        /// What callers ask for, resolved once: the name made valid, looked up in the catalogue, checked for conflicts.
+        /// Resolved requests: name made valid, looked up in the catalogue, checked for conflicts.
         var resolved: [Request: MetricFamily] = [:]
         var refusals: [Refusal: UInt64] = [:]
         var collectors: [@Sendable (inout ScrapeSamples) -> Void] = []
@@ -60,9 +60,9 @@ public final class PrometheusRegistry: Sendable {
     let state: Mutex<State>
 
     /// - Parameters:
-    ///   - catalogue: what is known about the metrics to come. Where a name appears twice, or two metrics would share the name of a sample
-    ///     (a gauge `x_count` beside a histogram `x`), the first stays.
-    ///   - limits: bounds of what is kept.
+    ///   - catalogue: descriptors of the metrics. If a name appears twice, or two metrics would share a sample name
+    ///     (a gauge `x_count` and a histogram `x`), the first one wins.
+    ///   - limits: limits of memory.
     public init(catalogue: [MetricDescriptor] = [], limits: Limits = Limits()) {
         self.limits = limits
         var state = State()
@@ -70,30 +70,30 @@ public final class PrometheusRegistry: Sendable {
         self.state = Mutex(state)
     }
 
-    /// Adds what can only be known at a scrape. `collect` is called once for each rendering, on the thread that renders: it must be quick and must not
-    /// block on the network. Collectors are called in the order in which they were added; they stay until the registry goes away.
+    /// Adds a collector of values that are known only at a scrape. `collect` is called once per rendering, on the rendering thread: it must
+    /// be quick and must not block on the network. Collectors are called in the order of their addition; they stay as long as the registry.
     public func onScrape(_ collect: @escaping @Sendable (inout ScrapeSamples) -> Void) {
         state.withLock { $0.collectors.append(collect) }
     }
 
-    /// Exposes a gauge that is always 1 and whose labels say what is running.
+    /// Exposes a gauge that is always 1 and whose labels describe the running build.
     public func exposeBuildInfo(_ name: String, labels: [(String, String)]) {
         declare(MetricDescriptor(name: name, kind: .gauge, help: "Always 1; the labels say which build is running."))
         onScrape { samples in samples.set(name, labels: labels, to: 1) }
     }
 
-    /// Adds to the catalogue; a name that is known already keeps its descriptor.
+    /// Adds to the catalogue; a known name keeps its descriptor.
     func declare(_ descriptor: MetricDescriptor) {
         state.withLock { state in _ = state.declare(descriptor) }
     }
 
-    /// The instrument for a name and its dimensions, or nil where it is refused.
+    /// The instrument for a name and its dimensions, or nil if it is refused.
     func instrument(_ kind: RequestedInstrument, label: String, dimensions: [(String, String)]) -> MetricFamily.Instrument? {
         let family = state.withLock { $0.family(for: Request(label: label, instrument: kind), limits: limits) }
         return family?.instrument(dimensions)
     }
 
-    /// Takes the series of an instrument out of the exposition. Costs a walk over all series: it is not for what happens often.
+    /// Removes the series of an instrument from the exposition. It iterates over all series, so it is not for frequent use.
     func remove(_ handler: AnyObject) {
         let identity = ObjectIdentifier(handler)
         for family in state.withLock({ Array($0.families.values) }) { family.remove(identity) }
@@ -101,7 +101,7 @@ public final class PrometheusRegistry: Sendable {
 }
 
 extension PrometheusRegistry.State {
-    /// False where one of its sample names is taken.
+    /// Returns false if one of its sample names is taken.
     @discardableResult
     mutating func declare(_ descriptor: MetricDescriptor) -> Bool {
         var descriptor = descriptor
@@ -113,7 +113,7 @@ extension PrometheusRegistry.State {
         return true
     }
 
-    /// Adds what was recorded without being in the catalogue, as long as there is room and its names are free; false, and counted, otherwise.
+    /// Adds a descriptor for an undeclared metric if the limit and its names allow it; otherwise returns false and counts the refusal.
     mutating func admit(_ descriptor: MetricDescriptor, limits: PrometheusRegistry.Limits) -> Bool {
         guard undeclared < limits.undeclaredMetrics else {
             refusals[.nameLimit, default: 0] += 1
@@ -141,7 +141,7 @@ extension PrometheusRegistry.State {
         }
         let family = families[name] ?? MetricFamily(descriptor: descriptor, limits: limits)
         families[name] = family
-        // Spellings of a name are limited as names are: `a.b` and `a-b` are one metric.
+        // The number of spellings is limited too: `a.b` and `a-b` are one metric.
         if resolved.count < 4 * (limits.undeclaredMetrics + descriptors.count) { resolved[request] = family }
         return family
     }

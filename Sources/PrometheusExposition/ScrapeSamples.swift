@@ -1,28 +1,28 @@
 import Synchronization
 
-/// Values that are read at the moment of a scrape; see ``PrometheusRegistry/onScrape(_:)``.
+/// Values that are read at a scrape; see ``PrometheusRegistry/onScrape(_:)``.
 ///
-/// Only what is set during one scrape is exposed in it: there is nothing to take back when a label value goes away.
+/// A scrape exposes only what is set during it, so label values that no longer exist need no removal.
 public struct ScrapeSamples {
     private(set) var values: [String: [(labels: [(String, String)], value: Double)]] = [:]
 
     init() {}
 
-    /// Exposes `value`. Type and help come from the catalogue; a name that is not in it is a counter when it ends in `_total`, otherwise a gauge.
-    /// Histograms cannot be set. The same labels set twice: the later value counts.
+    /// Exposes `value`. Type and help come from the catalogue; a name that is not in it is a counter if it ends in `_total`, otherwise a
+    /// gauge. Histograms cannot be set. If the same labels are set twice, the later value counts.
     public mutating func set(_ name: String, labels: [(String, String)] = [], to value: Double) {
         values[name, default: []].append((labels, value))
     }
 }
 
-/// The samples of one metric, ready to be written.
+/// The samples of one metric, ready for writing.
 struct CollectedMetric {
     let descriptor: MetricDescriptor
     let samples: [(labels: LabelSet, value: Double)]
 }
 
 extension PrometheusRegistry {
-    /// Asks every collector. Collectors run outside the lock, since they may use the registry's own instruments.
+    /// Calls all collectors. They run outside the lock, because they may use the registry's own instruments.
     func collect() -> [CollectedMetric] {
         let collectors = state.withLock { $0.collectors }
         var samples = ScrapeSamples()
@@ -32,7 +32,7 @@ extension PrometheusRegistry {
         let (families, refusals) = state.withLock { (Array($0.families.values), $0.refusals) }
         var own = ScrapeSamples()
         SelfMetrics.collect(into: &own, families: families, refusals: refusals)
-        // Their labels are names of metrics and reasons, which are limited already.
+        // Their labels are metric names and reasons, which are already limited.
         collected += own.values.compactMap { resolve($0.key, samples: $0.value, limit: .max) }
         return collected
     }
@@ -55,7 +55,7 @@ extension PrometheusRegistry {
         return CollectedMetric(descriptor: descriptor, samples: bounded(samples, to: limit))
     }
 
-    /// No series twice, sorted, and no more of them than the limit.
+    /// Unique series, sorted, at most `limit`.
     private func bounded(_ samples: [(labels: [(String, String)], value: Double)], to limit: Int) -> [(labels: LabelSet, value: Double)] {
         var byLabels: [LabelSet: Double] = [:]
         for (dimensions, value) in samples {

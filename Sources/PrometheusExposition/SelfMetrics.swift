@@ -1,4 +1,4 @@
-/// What the exposition says about itself: nothing is left out of it without a count.
+/// Metrics of the exposition itself: everything left out of it is counted.
 enum SelfMetrics {
     static let labelLimitExceeded = "metrics_label_limit_exceeded_total"
     static let refused = "metrics_refused_total"
@@ -12,7 +12,7 @@ enum SelfMetrics {
         MetricDescriptor(
             name: refused,
             kind: .counter,
-            help: "Requests for instruments and samples that are not exposed, by what stands against them."
+            help: "Requests for instruments and samples that are not exposed, by reason."
         ),
     ]
 

@@ -20,7 +20,7 @@ struct TextWriter {
         append(String(value))
     }
 
-    /// Whole numbers without a fraction, and the three values that Prometheus spells its own way.
+    /// Whole numbers without a fraction, and Prometheus' spelling of NaN and the infinities.
     mutating func append(_ value: Double) {
         if value.isNaN {
             append("NaN")
@@ -33,7 +33,7 @@ struct TextWriter {
         }
     }
 
-    /// Help text: a backslash and a line feed are escaped, a quote is not.
+    /// Help text: backslashes and line feeds are escaped, quotes are not.
     mutating func append(escapingHelp text: String) {
         append(text, escapingQuotes: false)
     }
@@ -53,7 +53,7 @@ struct TextWriter {
         }
     }
 
-    /// The two lines that come before a metric's samples.
+    /// The two lines before a metric's samples.
     mutating func appendHeader(name: String, kind: MetricDescriptor.Kind, help: String) {
         append("# HELP \(name) ")
         append(escapingHelp: help)

@@ -4,9 +4,9 @@ internal import ArgumentParser
 struct Analytics: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "analytics",
-        abstract: "Takes in events, stores them, and answers what happened.",
+        abstract: "Collects events, stores them, and answers questions about them.",
         discussion: """
-            Settings come from the environment and from a file .env in the working directory; .env.example names them all. With none set, \
+            Settings come from the environment and from a file .env in the working directory; .env.example lists them all. Without any, \
             `analytics serve` is a complete service in one process that keeps its data in ./data.
             """,
         version: BuildInfo.version,

@@ -33,7 +33,7 @@ import Testing
 
     @Test("A batch that is not taken ends the import")
     func givesUp() async {
-        await #expect(throws: ImportFailure("the service does not take the events: 429 slow down")) {
+        await #expect(throws: ImportFailure("the service does not accept the events: 429 slow down")) {
             try await Self.send(nil, nil, ImportResponse(status: 429, detail: "slow down"))
         }
         await #expect(throws: ImportFailure("the service answers 401: no reason given")) {

@@ -199,7 +199,7 @@ private final class FakeFile: ExportFile {
         let (exports, file) = (FakeExports(.csv, events: 30), FakeFile())
         exports.state.withLock { $0.cuts = [400, 0] }
         let failure = await #expect(throws: ExportFailure.self) { try await run(exports, file) }
-        #expect(failure?.description == "the service does not go on: broken")
+        #expect(failure?.description == "the service does not continue: broken")
         #expect(exports.state.withLock { $0.requests.count } == 3)
         exports.state.withLock { $0.cuts = [nil] }
         let tally = try await run(exports, file)
@@ -207,11 +207,11 @@ private final class FakeFile: ExportFile {
         #expect(tally.events == 30 && tally.before > 3)
 
         for (ending, told) in [
-            (#"{"error":{"code":"overloaded","detail":"Stopping."}}"# + "\n", "the service does not go on: overloaded: Stopping."),
-            (#"{"end":{"events":29,"asOf":"now"}}"# + "\n", "the service has sent 29 events, and 30 came: begin anew with --restart"),
+            (#"{"error":{"code":"overloaded","detail":"Stopping."}}"# + "\n", "the service does not continue: overloaded: Stopping."),
+            (#"{"end":{"events":29,"asOf":"now"}}"# + "\n", "the service has sent 29 events, and 30 came: start again with --restart"),
             (#"{"end":{"what":1}}"# + "\n", #"the service sends a line that this version does not know: {"end":{"what":1}}"# + "\n"),
-            (#"{"end":{"events":30,"asOf":"now"}}"# + "\n{}\n", "the service sends something behind the end of an export"),
-            (#"{"end":{"events":30,"asOf":"now"}}"# + "\nunfinished", "the service sends something behind the end of an export"),
+            (#"{"end":{"events":30,"asOf":"now"}}"# + "\n{}\n", "the service sends data after the end of an export"),
+            (#"{"end":{"events":30,"asOf":"now"}}"# + "\nunfinished", "the service sends data after the end of an export"),
         ] {
             let exports = FakeExports(.ndjson, events: 30)
             exports.state.withLock { $0.ending = ending }
@@ -259,7 +259,7 @@ private final class FakeFile: ExportFile {
         var records = ExportRecords(.ndjson, isResumed: false)
         let mebibyte = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
         for _ in 0..<RecordCutter.maximumBytes >> 20 { try records.cut(mebibyte) { _ in } }
-        #expect(throws: ExportFailure("the service sends a line of more than 16 MiB, which is no event")) {
+        #expect(throws: ExportFailure("the service sends a line of more than 16 MiB, which is not an event")) {
             try records.cut([UInt8(ascii: "x")]) { _ in }
         }
     }

@@ -50,7 +50,7 @@ import Testing
         let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
         try cutter.cut([0x0A]) { _ in }
         for _ in 0..<16 { try cutter.cut(chunk) { _ in } }
-        #expect(throws: ImportFailure("line 2 has more than 16 MiB: no service takes such an event")) { try cutter.cut(chunk) { _ in } }
+        #expect(throws: ImportFailure("line 2 has more than 16 MiB: no service accepts such an event")) { try cutter.cut(chunk) { _ in } }
     }
 
     @Test("Whatever comes in, in whatever chunks: the same records, and their bytes together are the input")

@@ -14,7 +14,7 @@ import Testing
         #expect(rig.savedState?.events == 50)
         rig.service.with { $0.postsLeft = .max }
         #expect(try await rig.run(batchSize: 33) == ImportTally(accepted: 50))
-        #expect(rig.said == ["Going on behind line 50: 50 events were sent before"])
+        #expect(rig.said == ["Continuing after line 50: 50 events were sent before"])
         #expect(try await rig.run(batchSize: 9) == ImportTally())
         #expect(rig.said.last == "Nothing was added since then; --restart sends it all again")
         #expect(rig.service.sent.count == 100 && rig.service.stored.count == 100)
@@ -125,7 +125,7 @@ import Testing
         #expect(await run(csv, url: "http://v@s:1") == "no failure")
         #expect(rig.service.sent.count == 1)
         #expect(await run(csv, url: "http://t") == "no failure")
-        #expect(rig.said == ["f.import tells what http://s:1 has been sent: http://t is sent all of it"])
+        #expect(rig.said == ["f.import is the state of an import to http://s:1: everything is sent to http://t"])
         #expect(rig.service.sent.count == 2 && rig.savedState?.identity.url == "http://t")
     }
 
@@ -154,7 +154,7 @@ import Testing
     func unwritable() async throws {
         let rig = ImportRig(events(0..<5))
         rig.writesLeft.withLock { $0 = 0 }
-        #expect(await rig.failure { try await $0.run() } == "f.import cannot be written, give another place with --state: killed")
+        #expect(await rig.failure { try await $0.run() } == "f.import cannot be written, give another file with --state: killed")
         #expect(rig.service.sent.isEmpty)
     }
 

@@ -60,7 +60,7 @@ struct ExportTests {
             }
             #expect(left.isEmpty, "\(left)")
             let again = try await Command.analytics(arguments, backends)
-            #expect(again.status != 0 && again.errors.contains("is there already"), "\(again.errors)")
+            #expect(again.status != 0 && again.errors.contains("exists already"), "\(again.errors)")
         }
     }
 

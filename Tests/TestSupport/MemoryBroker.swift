@@ -91,7 +91,7 @@ package final class MemoryBroker: Broker {
         let dead = dead
         let start = position.map { Int($0.text) } ?? 0
         guard let start, (0...dead.count).contains(start) else {
-            throw BrokerError(.misconfigured, "'\(position?.text ?? "")' is no position in this queue")
+            throw BrokerError(.misconfigured, "'\(position?.text ?? "")' is not a position in this queue")
         }
         var page = DeadLetterPageBuilder(limit)
         filling: for body in dead.dropFirst(start) {

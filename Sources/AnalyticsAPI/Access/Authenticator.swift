@@ -1,19 +1,19 @@
 public import AnalyticsCore
 public import Hummingbird
 
-/// Finds out who a request is from. The only place where a principal is made.
+/// Authenticates requests. The only place that makes a principal.
 public protocol Authenticator: Sendable {
-    /// Asked before anything of the body is read. Throws what the caller is answered: 401 where nobody is known.
+    /// Called before any of the body is read. Throws the error for the caller: 401 if the request is not authenticated.
     func principal(of request: Request) async throws -> Principal
 
-    /// Whether nobody is let in without a key. Else pages of other sites are kept out by their `Host` and `Origin`.
+    /// Whether a key is required. If not, ``SiteRule`` keeps out pages of other sites by `Host` and `Origin`.
     var asksForKey: Bool { get }
 }
 
 extension Authenticator {
     public var asksForKey: Bool { false }
 
-    /// The same for what needs a scope.
+    /// Throws 403 if the principal does not have the scope.
     func principal(of request: Request, with scope: Scope) async throws -> Principal {
         let principal = try await principal(of: request)
         guard principal.scopes.contains(scope) else {
@@ -23,7 +23,7 @@ extension Authenticator {
     }
 }
 
-/// No keys are configured: everybody may do everything in the one project there is.
+/// No keys are configured: every caller has all scopes in the only project.
 public struct AnonymousAccess: Authenticator {
     public static let project = ProjectID("default")!
 

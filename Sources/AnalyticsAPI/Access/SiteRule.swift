@@ -3,16 +3,16 @@ internal import Glibc
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Keeps pages of other sites out of a service that asks for no key: a browser reaches it, on loopback or in its network, for any page that it
-/// shows. Pure.
+/// Keeps pages of other sites out of a service that requires no key: any page in a browser can send requests to loopback or to the local
+/// network. Pure.
 ///
-/// `Host` is the name in the page's address. A name of somebody else's that has come to point here (DNS rebinding) is refused; an address is not,
-/// since nobody can point it elsewhere. `Origin` is the site of the page that asks (Fetch, 3.2), where a browser asks for another site's page, or
-/// changes something. Whoever is no browser says in both what it likes, and gains nothing.
+/// `Host` is the name in the page's address. A foreign name that resolves to this service (DNS rebinding) is refused; an IP address is
+/// allowed, because nobody can redirect it. `Origin` is the site of the page that sends the request (Fetch, 3.2): browsers send it with
+/// cross-site requests and with requests that change something. Other clients can set both headers freely, and gain nothing by it.
 struct SiteRule: Sendable {
-    /// `ALLOWED_HOSTS`: names under which a proxy or another container asks, without ports. In lower case, as ``own``.
+    /// `ALLOWED_HOSTS`: host names that a proxy or another container uses, without ports. In lower case, as ``own``.
     let allowed: [String]
-    /// Names of the machine, and the one that the service listens on.
+    /// The name of the machine, and the one that the service listens on.
     let own: [String]
 
     init(allowed: [String], own: [String]) {
@@ -25,7 +25,7 @@ struct SiteRule: Sendable {
         try checkOrigin(of: request)
     }
 
-    /// A request without `Host` is of HTTP/1.0, and of no browser.
+    /// A request without `Host` is HTTP/1.0, which no browser sends.
     private func checkHost(of request: Request) throws(Problem) {
         guard let authority = request.head.authority, !isKnown(Self.host(of: authority)) else { return }
         throw Problem(
@@ -34,7 +34,7 @@ struct SiteRule: Sendable {
         ).closingConnection()
     }
 
-    /// Same host and port as the service, or the host of a proxy in front of it.
+    /// Allows the host and port of the service itself, and the hosts in `ALLOWED_HOSTS`.
     func checkOrigin(of request: Request) throws(Problem) {
         guard let origin = request.headers[.origin] else { return }
         let authority = ["http://", "https://"].first { origin.starts(withUTF8: $0) }.map { origin.trimmingUTF8(first: $0.utf8.count) }
@@ -54,7 +54,7 @@ struct SiteRule: Sendable {
         return ClientAddress(host) != nil || allowed.contains { $0.equalsUTF8(host) } || own.contains { $0.equalsUTF8(host) }
     }
 
-    /// In lower case, without the port, the brackets of an IPv6 address and the root's dot.
+    /// In lower case, without the port, the brackets of an IPv6 address and the trailing dot.
     private static func host(of authority: String) -> String {
         let text = authority.lowercasedASCII()
         if text.starts(withUTF8: "["), let (address, rest) = text.cutUTF8(atFirst: "]"), rest.isEmpty || rest.starts(withUTF8: ":") {

@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 internal import NIOCore
 
-/// The connection that a request came by.
+/// The connection of a request.
 struct ClientConnection: Sendable {
     private let channel: any Channel
 
@@ -9,7 +9,7 @@ struct ClientConnection: Sendable {
         self.channel = channel
     }
 
-    /// The client at its other end: it has gone when it closes it.
+    /// The client at the other end. It is gone when it closes the connection.
     var asker: Asker {
         Asker { [self] in
             let (closing, isClosing) = AsyncStream<Void>.makeStream()
@@ -18,13 +18,13 @@ struct ClientConnection: Sendable {
         }
     }
 
-    /// Says `100 Continue` to a client that waits for it before it sends the body.
+    /// Sends `100 Continue` to a client that waits for it before it sends the body.
     func expectsBody() {
         tell { $0.expectsBody() }
     }
 
-    /// Returns once the kernel has all that was written, or the connection has ended (``ConnectionTimeouts`` sees to that): closing before would
-    /// throw it away.
+    /// Returns once the kernel has all written bytes, or the connection has ended (``ConnectionTimeouts`` limits the wait). Closing earlier
+    /// would drop the unsent bytes.
     func drained() async {
         while channel.isActive, let waiting = try? await channel.getOption(.bufferedWritableBytes).get(), waiting > 0 {
             guard (try? await Task.sleep(for: .milliseconds(10))) != nil else { return }

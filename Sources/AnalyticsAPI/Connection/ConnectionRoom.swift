@@ -6,10 +6,10 @@ internal import Metrics
 internal import NIOCore
 internal import Synchronization
 
-/// The connections of a server. When there are nearly as many as there may be, those that have been idle for longest are closed, so that whoever
-/// comes is let in; while none is idle, the server stops accepting.
+/// The connections of a server. Near the limit, it closes those that have been idle longest, to make room for new ones. If none is idle,
+/// the server stops accepting.
 final class ConnectionRoom: Sendable {
-    /// One connection's.
+    /// The place of one connection.
     final class Place: Sendable {
         fileprivate let channel: any Channel
         fileprivate let idleSince: Mutex<ContinuousClock.Instant?>
@@ -23,15 +23,15 @@ final class ConnectionRoom: Sendable {
     private struct State {
         var open = 0
         var places: [ObjectIdentifier: Place] = [:]
-        /// Those that were told to close and have not yet.
+        /// Told to close, but not closed yet.
         var leaving: [ObjectIdentifier: Place] = [:]
     }
 
     private let limit: Int
-    /// Closed at a time, so that they are not looked for once per connection.
+    /// Connections closed per pass, because each pass looks at all connections.
     private let spare: Int
     private let state = Mutex(State())
-    /// Somebody waits in the kernel's queue.
+    /// New connections may wait in the kernel's queue.
     private let isFull = Atomic(false)
     private let closed: Counter
 
@@ -56,7 +56,7 @@ final class ConnectionRoom: Sendable {
         }
     }
 
-    /// It has become busy since it was told to close.
+    /// Cancels a close: the connection has become busy since.
     func stay(_ place: Place) {
         state.withLock { state in
             if let place = state.leaving.removeValue(forKey: ObjectIdentifier(place)) { state.places[ObjectIdentifier(place)] = place }
@@ -93,7 +93,7 @@ final class ConnectionRoom: Sendable {
         return false
     }
 
-    /// Those that have been idle for longest, ``spare`` of them with those that are about to close.
+    /// Closes those that have been idle longest, at most ``spare`` including those that are already about to close.
     func closeIdle() {
         let chosen = state.withLock { state in
             let idle = state.places.values.compactMap { place in place.idleSince.withLock { $0 }.map { (since: $0, place: place) } }
@@ -117,7 +117,7 @@ final class ConnectionRoom: Sendable {
 }
 
 extension ConnectionRoom {
-    /// As Hummingbird asks.
+    /// Hummingbird's hook for accepting connections.
     struct Delegate: AvailableConnectionsDelegate {
         let room: ConnectionRoom
 
@@ -127,8 +127,8 @@ extension ConnectionRoom {
     }
 }
 
-/// Stops accepting for a moment where the system has no descriptor left. NIO's own handler waits with the next read, but the socket stays registered, so
-/// its event loop would do nothing but be told so.
+/// Stops accepting for a moment if the system has no descriptor left. NIO's own handler skips a read, but the socket stays registered, so
+/// the event loop would spin on it.
 final class AcceptPause: ChannelInboundHandler {
     typealias InboundIn = any Channel
 

@@ -6,8 +6,8 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
 
-/// Stands in each connection's pipeline behind the HTTP decoder: closes what is too slow (``ConnectionTimeouts``), answers what is no HTTP, says
-/// `100 Continue`, and closes after an answer that says so.
+/// Comes after the HTTP decoder in the pipeline of each connection. Closes connections that are too slow (``ConnectionTimeouts``), responds
+/// to bytes that are not HTTP, sends `100 Continue`, and closes after a response with `Connection: close`.
 final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -21,14 +21,14 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     private var timer: Scheduled<Void>?
     private var closing: Scheduled<Void>?
     private var context: ChannelHandlerContext?
-    /// The answer under way, or the last one, is the connection's last.
+    /// The current or last response is the last one of the connection.
     private var closesAfterAnswer = false
-    /// The newest request's client waits for `100 Continue` before it sends the body.
+    /// The client of the newest request waits for `100 Continue` before it sends the body.
     private var waitsToSend = false
-    /// Requests whose answer has not begun.
+    /// Requests whose response has not begun.
     private var unbegun = 0
     private var hasHungUp = false
-    /// Of the request under way, where it is not answered out of a cache.
+    /// Stops the current request when its client hangs up; `nil` if a cache answers the request.
     private var onHangUp: (@Sendable () -> Void)?
 
     init(limits: ConnectionTimeouts.Limits, room: ConnectionRoom) {
@@ -39,13 +39,13 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         place = room.take(by: context.channel, idleSince: timeouts.idleSince)
-        // Raw bytes are seen in front of the decoder only.
+        // Raw bytes are visible only before the decoder.
         let observer = BytesObserver { [unowned self] count in
             timeouts.receivedBytes(count, at: clock.now)
             noteIdleness()
         }
         try? context.pipeline.syncOperations.addHandler(observer, position: .first)
-        // Else the kernel takes up to 4 MB of an answer that nobody reads (tcp(7), tcp_wmem).
+        // Otherwise the kernel buffers up to 4 MB of a response that the client does not read (tcp(7), tcp_wmem).
         try? context.channel.syncOptions?.setOption(.tcpOption(.init(rawValue: TCP_NOTSENT_LOWAT)), value: 128 * 1024)
         startTimer(context)
     }
@@ -61,7 +61,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         if let place { room.note(place, idleSince: timeouts.idleSince) }
     }
 
-    /// There are too many connections.
+    /// Called when there are too many connections.
     func closeIfIdle() {
         guard let context, let place else { return }
         if timeouts.idleSince == nil { room.stay(place) } else { close(context) }
@@ -89,7 +89,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         context.fireChannelRead(data)
     }
 
-    /// What belongs to a request that has its answer, or follows the last one.
+    /// Drops parts of a request that already has its response, and parts after the last request.
     private func throwAway(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         if timeouts.hasHadEnough { return close(context) }
         guard case .end = part, timeouts.isReadingBody else { return }
@@ -99,12 +99,13 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        // Behind this handler nobody takes anything, so nobody asks for more.
+        // No later handler sees these bytes, so this one has to request the next read.
         if timeouts.isLingering { context.read() }
         context.fireChannelReadComplete()
     }
 
-    /// RFC 9110, section 10.1.1. Said when the body is to be read, so what is refused without it is refused before it is sent.
+    /// RFC 9110, section 10.1.1. Sent only when the body is read, so a request that is refused by its head is refused before its body is
+    /// sent.
     func expectsBody() {
         guard waitsToSend, !timeouts.isClosing, let context else { return }
         waitsToSend = false
@@ -117,12 +118,12 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         switch (timeouts.unanswered, timeouts.isReadingBody) {
         case (0, false): refuse(context, error)
         case (0, true): close(context)
-        // Somebody is reading the body or working on the answer to an earlier request: they get to know, and answer.
+        // A handler reads the body or works on an earlier request: it gets the error and responds.
         default: context.fireErrorCaught(error)
         }
     }
 
-    /// Calls `body` when the client closes the connection, or has done so already. On the event loop.
+    /// Calls `body` on the event loop when the client closes the connection, or at once if it has.
     func whenHungUp(_ body: @escaping @Sendable () -> Void) {
         if hasHungUp { body() } else { onHangUp = body }
     }
@@ -147,7 +148,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// Whoever reads the body would take its end for that of the whole: Hummingbird tells them apart by an error alone.
+    /// Without the error, Hummingbird would take a body that broke off for a complete one.
     private func breakOff(_ context: ChannelHandlerContext) {
         if timeouts.isReadingBody { context.fireErrorCaught(ChannelError.inputClosed) }
     }
@@ -187,7 +188,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     private func begin(_ head: HTTPResponse) -> HTTPResponse {
         var head = head
         unbegun = max(0, unbegun - 1)
-        // Its client sends the body or does not: where the next request begins cannot be told.
+        // The client may or may not send the body now, so the start of the next request is unknown.
         if waitsToSend, unbegun == 0 {
             waitsToSend = false
             head.headerFields[.connection] = "close"
@@ -215,12 +216,12 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     // MARK: Closing
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        // The service is shutting down, or the client sends no more: closing now would throw away the end of the answer.
+        // The service is shutting down, or the client sends no more. Closing now would drop the end of the response.
         if mode == .all || (mode == .output && hasHungUp), promise == nil, timeouts.isDelivering, !timeouts.isClosing {
             closesAfterAnswer = true
             return
         }
-        // The server is done with the connection, and waits for the client to close it.
+        // The server has ended its side and waits for the client to close.
         if mode == .output, !timeouts.isClosing {
             timeouts.beganClosing(at: clock.now)
             if !timeouts.isDelivering { linger(context) }
@@ -233,7 +234,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         context.close(promise: nil)
     }
 
-    /// Reads on, so that the client gets to read its answer (see ``ConnectionTimeouts/Limits/rest``).
+    /// Reads on, so that the client can read its response (see ``ConnectionTimeouts/Limits/rest``).
     private func linger(_ context: ChannelHandlerContext) {
         noteIdleness()
         context.read()
@@ -244,7 +245,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         closing = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { [weak self] in
             guard let self else { return }
             closing = nil
-            // A body whose request is answered may have ended, and the connection go on.
+            // The rest of the body may have arrived meanwhile; the connection is in use again.
             guard timeouts.isLingering else { return }
             let now = clock.now
             guard let deadline = timeouts.deadline, deadline <= now else {
@@ -254,7 +255,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         }
     }
 
-    /// Looks at the deadline now and then: nothing is scheduled for a request.
+    /// Checks the deadline periodically, so no timer is scheduled per request.
     private func startTimer(_ context: ChannelHandlerContext) {
         let interval = TimeAmount(timeouts.limits.headers / 4)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: interval) { [weak self] in
@@ -270,7 +271,7 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     }
 }
 
-/// A body came too slowly, or took too long as a whole.
+/// The body arrived too slowly, or took too long in total.
 struct BodyTimeout: Error {}
 
 private final class BytesObserver: ChannelInboundHandler {

@@ -1,30 +1,31 @@
-/// Decides how long a connection may take over what it is at. Pure: the time comes in.
+/// The timeouts of a connection. Pure: the time is passed in.
 ///
-/// Headers and bodies must keep arriving, and answers keep being read, or a few thousand clients that do neither hold every
-/// connection, and a few that do not read hold the memory for answers. Time in which the service itself is busy with a request is nobody's
-/// fault and counts for nothing. The rule for bodies, a grace and then a least rate, is that of Apache's mod_reqtimeout.
+/// Headers and bodies must keep arriving, and responses must keep being read. Otherwise a few thousand slow clients hold every connection,
+/// and a few clients that do not read hold the memory for responses. Time that the service itself needs does not count. The rule for
+/// bodies, a grace period and then a minimum rate, is that of Apache's mod_reqtimeout.
 public struct ConnectionTimeouts {
     public struct Limits: Sendable {
-        /// From the first byte of a request, or the start of the connection, to the end of its headers. What is late is noticed within a
+        /// From the first byte of a request, or the start of the connection, to the end of the headers. Lateness is detected within a
         /// quarter of this.
         public var headers: Duration
-        /// A body may take this long, and more as it grows by `bodyBytesPerSecond`; and no longer than this without a byte, or what was
-        /// sent fast would buy hours of silence.
+        /// Time for a body, extended by its bytes at `bodyBytesPerSecond`. Also the longest gap between bytes: otherwise bytes sent fast at
+        /// first would allow hours of silence.
         public var body: Duration
         public var bodyBytesPerSecond: Int
-        /// And no longer than this as a whole: at the least rate, one of 20 MiB would hold its memory for hours.
+        /// The limit for a whole body: at the minimum rate, 20 MiB would hold their memory for hours.
         public var bodyTotal: Duration
-        /// Between requests.
+        /// Idle time between requests.
         public var keepAlive: Duration
-        /// For the client to take `answerBytes` of what is written for it, or all of it where that is less; then again for the next ones.
+        /// Time for the client to take `answerBytes` of the written response, or the remainder if that is less. It restarts for the next
+        /// bytes.
         public var answer: Duration
         public var answerBytes: Int
-        /// What comes after an answer that came before the body was read whole is read and thrown away (lingering close): closing at once would
-        /// make the kernel drop the answer too (RFC 9112, section 9.6). For so long without a byte,
+        /// Lingering close: after a response that was sent before the whole body was read, further bytes are read and dropped. Closing at
+        /// once would make the kernel drop the response too (RFC 9112, section 9.6). This is the longest gap between bytes.
         public var rest: Duration
-        /// and so long as a whole,
+        /// The limit for the whole lingering close.
         public var restTotal: Duration
-        /// and so many bytes.
+        /// Bytes dropped at most.
         public var restBytes: Int
 
         public init(
@@ -56,21 +57,21 @@ public struct ConnectionTimeouts {
     private var inbound = Inbound.headers
     private var inboundSince: ContinuousClock.Instant
     private var bodyBytes = 0
-    /// When the last byte of a body, or of what is thrown away, has come.
+    /// When the last byte of a body, or of dropped input, arrived.
     private var bodySince: ContinuousClock.Instant
-    /// When whoever reads the body was told that it is too slow.
+    /// When the reader of the body was told that it is too slow.
     private var bodyEndedAt: ContinuousClock.Instant?
-    /// Requests whose headers came and whose answer is not with the client yet.
+    /// Requests whose headers have arrived and whose response is not delivered yet.
     private(set) var unanswered = 0
-    /// All of the answer under way is written, and not all of it is with the client yet.
+    /// The current response is written, but not delivered yet.
     private(set) var isDelivering = false
-    /// Nothing more is answered.
+    /// No further request gets a response.
     private(set) var isClosing = false
-    /// Bytes of answers that were written.
+    /// Bytes of responses written.
     private var written = 0
-    /// How many of them the client had taken when its time began; `nil` while nothing waits for it.
+    /// How many of them the client had taken when its time began; `nil` if none are waiting.
     private var taking: (since: ContinuousClock.Instant, taken: Int)?
-    /// Bytes thrown away after the answer.
+    /// Bytes dropped after the response.
     private(set) var restBytes = 0
 
     init(limits: Limits, now: ContinuousClock.Instant) {
@@ -81,21 +82,21 @@ public struct ConnectionTimeouts {
 
     var isReadingBody: Bool { inbound == .body }
 
-    /// What comes now is thrown away.
+    /// Further bytes are dropped.
     var isLingering: Bool { isClosing || (isReadingBody && unanswered == 0) }
 
-    /// Of what is thrown away.
+    /// Too many bytes were dropped.
     var hasHadEnough: Bool { restBytes > limits.restBytes }
 
-    /// Whoever reads the body can still be told that it is too slow, and answer.
+    /// The reader of the body can still be told that it is too slow, and can still respond.
     var canEndBody: Bool { isReadingBody && unanswered == 1 && !isDelivering && taking == nil && bodyEndedAt == nil }
 
-    /// Since when nothing is under way for the client; `nil` while something is. Headers that are not whole are nothing yet.
+    /// Since when no request is in progress; `nil` if one is. Incomplete headers count as idle.
     var idleSince: ContinuousClock.Instant? {
         !isDelivering && (isClosing || unanswered == 0) ? inboundSince : nil
     }
 
-    /// Any bytes, before they are read as HTTP.
+    /// Raw bytes, before the HTTP decoder.
     mutating func receivedBytes(_ count: Int, at now: ContinuousClock.Instant) {
         if isLingering {
             restBytes += count
@@ -126,7 +127,7 @@ public struct ConnectionTimeouts {
         inboundSince = now
     }
 
-    /// The answer has ``Limits/rest`` from now on.
+    /// From now on, the response has ``Limits/rest``.
     mutating func endBody(at now: ContinuousClock.Instant) {
         bodyEndedAt = now
     }
@@ -139,7 +140,7 @@ public struct ConnectionTimeouts {
         isDelivering = true
     }
 
-    /// To be told now and then: bytes that are written and that the client has not taken.
+    /// - Parameter waiting: Written bytes that the client has not taken. Reported periodically.
     mutating func saw(waiting: Int, at now: ContinuousClock.Instant) {
         guard waiting > 0 else {
             taking = nil
@@ -150,12 +151,12 @@ public struct ConnectionTimeouts {
         taking = (now, taken)
     }
 
-    /// The kernel has the last byte of an answer.
+    /// The kernel has the last byte of the response.
     mutating func deliveredAnswer(at now: ContinuousClock.Instant) {
         isDelivering = false
         taking = nil
         unanswered = max(0, unanswered - 1)
-        // What came in meanwhile may have been held up behind this answer.
+        // Input that arrived meanwhile may have waited for this response.
         inboundSince = now
         bodySince = now
     }
@@ -166,7 +167,7 @@ public struct ConnectionTimeouts {
         bodySince = now
     }
 
-    /// When to close the connection, should nothing happen until then; `nil` while it is the service's turn.
+    /// When to close the connection if nothing happens before; `nil` while the service is working.
     var deadline: ContinuousClock.Instant? {
         if let taking { return taking.since + limits.answer }
         if isDelivering { return nil }

@@ -2,7 +2,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
 
-/// Puts ``RequestRules`` and ``ChunkOverhead`` around the decoder of a connection, where bytes can be counted and versions are known.
+/// Adds ``RequestRules`` and ``ChunkOverhead`` around the decoder of a connection, the only place with raw bytes and HTTP versions.
 final class RequestRulesInstaller: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
 
@@ -14,13 +14,13 @@ final class RequestRulesInstaller: ChannelInboundHandler, RemovableChannelHandle
             try pipeline.addHandler(rules, position: .after(decoder))
             try pipeline.addHandler(ChunkOverheadHandler(rules), position: .before(decoder))
         } catch {
-            // Without the rules nothing is read.
+            // No request is read without the rules.
             context.close(promise: nil)
         }
     }
 }
 
-/// Refuses what is not admitted as if the decoder had, and sees to it that HTTP/1.0 is spoken to who speaks it.
+/// Reports refused requests as decoder errors, and responds to HTTP/1.0 in HTTP/1.0.
 final class RequestRulesHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -29,7 +29,7 @@ final class RequestRulesHandler: ChannelDuplexHandler {
 
     fileprivate var overhead = ChunkOverhead()
     fileprivate var isRefused = false
-    /// Of the requests that wait for their answers.
+    /// The versions of the requests that wait for their responses.
     private var versions = CircularBuffer<HTTPVersion>()
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -52,8 +52,8 @@ final class RequestRulesHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Those behind look for `close` alone, and HTTP/1.0 means it: whether it would keep the connection is not negotiated. Nor does it know
-    /// `Expect` (RFC 9110, section 10.1.1).
+    /// Later handlers look only for `close`. HTTP/1.0 always gets it, because keep-alive is not negotiated. HTTP/1.0 also has no `Expect`
+    /// (RFC 9110, section 10.1.1).
     private func settled(_ head: HTTPRequestHead) -> HTTPRequestHead {
         var head = head
         let isHTTP10 = RequestRules.isHTTP10(head)
@@ -62,7 +62,7 @@ final class RequestRulesHandler: ChannelDuplexHandler {
         return head
     }
 
-    /// An answer of unknown length has chunks in HTTP/1.1; in HTTP/1.0 it ends with the connection.
+    /// A response of unknown length is chunked in HTTP/1.1; in HTTP/1.0 it ends with the connection.
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard case .head(var head) = unwrapOutboundIn(data), head.status.code >= 200, versions.popFirst() == .http1_0 else {
             return context.write(data, promise: promise)
@@ -72,7 +72,7 @@ final class RequestRulesHandler: ChannelDuplexHandler {
     }
 }
 
-/// Stands before the decoder.
+/// Comes before the decoder.
 private final class ChunkOverheadHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

@@ -5,8 +5,8 @@ internal import Hummingbird
 package import Logging
 internal import NIOCore
 
-/// What the routes answer, for a server that is not HTTP's: the same questions by the same parameters, the same way in, with the same checks, limits
-/// and errors, and values as answers. Everything that it throws is a ``DeskFailure``.
+/// The API's routes for a server other than HTTP: the same questions and parameters, the same ingest, the same checks, limits and errors,
+/// with values as answers. Every error thrown is a ``DeskFailure``.
 package struct ServiceDesk: Sendable {
     private let events: EventServices
     private let authenticator: any Authenticator
@@ -16,7 +16,7 @@ package struct ServiceDesk: Sendable {
     private let clientAddress: ClientAddressRule
     private let logger: Logger
 
-    /// `nil` for a process that serves no events.
+    /// `nil` if the process serves no events.
     package init?(services: APIServices, settings: APISettings, memory: MemoryLimits, logger: Logger) {
         guard let events = services.events else { return nil }
         self.events = events
@@ -31,12 +31,12 @@ package struct ServiceDesk: Sendable {
             answers: memory.answers)
     }
 
-    /// A caller, as its call's headers tell.
+    /// A call with the headers and the address of its caller.
     package struct Call: Sendable {
-        /// Names what is called, as a path.
+        /// The called method, as a path.
         package var path: String
         package var headers: [(name: String, value: String)]
-        /// The address at the other end of the connection.
+        /// The IP address of the other end of the connection.
         package var peer: String?
         package var asker: Asker
 
@@ -130,9 +130,9 @@ package struct ServiceDesk: Sendable {
 
     // MARK: Events
 
-    /// Takes events in. The result is held in memory until it is given back by letting go of the lease.
+    /// Ingests events. The result's memory is counted until the caller releases `held`.
     ///
-    /// - Parameter text: What `format` finds events in.
+    /// - Parameter text: Events in the format of `format`.
     package func send(
         _ text: PaddedBytes, as format: any IntakeFormat, idempotencyKey: String?, tenant: String, _ call: Call
     ) async throws(DeskFailure) -> (result: SubmissionResult, held: any Sendable) {
@@ -153,7 +153,7 @@ package struct ServiceDesk: Sendable {
         }
     }
 
-    // MARK: What all calls go through
+    // MARK: Admission and errors
 
     private func admit(_ call: Call, _ scope: Scope, _ tenant: String) async throws -> Principal {
         let head = HTTPRequest(method: .post, scheme: "http", authority: nil, path: call.path, headerFields: call.fields)
@@ -175,7 +175,7 @@ package struct ServiceDesk: Sendable {
     }
 }
 
-/// An answer, and what it is about.
+/// An answer and its range.
 package struct DeskAnswer<Value: Sendable>: Sendable {
     package var range: DeskRange
     package var value: Value
@@ -186,7 +186,7 @@ package struct DeskAnswer<Value: Sendable>: Sendable {
     }
 }
 
-/// Times as RFC 3339 by the zone's clock.
+/// Times as RFC 3339 with the zone's offset.
 package struct DeskRange: Sendable {
     package var from: String
     package var to: String
@@ -203,11 +203,11 @@ package struct DeskRange: Sendable {
     }
 }
 
-/// What a problem says, without its form in HTTP.
+/// A problem without its HTTP form.
 package struct DeskFailure: Error {
-    /// Stable.
+    /// Stable, for programs.
     package var code: String
-    /// Of HTTP.
+    /// The HTTP status.
     package var status: Int
     package var detail: String
 

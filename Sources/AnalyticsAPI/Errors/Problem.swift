@@ -4,17 +4,17 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// An answer that says what went wrong and what to do, as `application/problem+json` (RFC 9457).
+/// An error response that says what is wrong and what to do, as `application/problem+json` (RFC 9457).
 struct Problem: Error {
     var status: HTTPResponse.Status
     var code: String
     var title: String
-    /// For a person: what is wrong with this very request, and what to do about it.
+    /// For a person: what is wrong with this request, and what to do.
     var detail: String
     var headers: HTTPFields = [:]
-    /// Members of its own, written behind the common ones.
+    /// Further members, written after the common ones.
     private var members: [JSONPart]
-    /// What these hold in memory.
+    /// The memory that the members hold.
     private var lease: ByteBudget.Lease?
 
     init(_ code: ProblemCode, _ detail: String, members: @escaping @Sendable (inout JSONWriter) -> Void = { _ in }) {
@@ -28,11 +28,11 @@ struct Problem: Error {
         title = code.title
         self.detail = detail
         self.members = members
-        // Every other 503 of ours passes by itself: outages end, and bodies in memory are worked off.
+        // Every other 503 passes by itself: outages end, and bodies in memory are processed.
         if status == .serviceUnavailable, code != .queryTooLarge { headers[.retryAfter] = "1" }
     }
 
-    /// A single event's rejection.
+    /// The rejection of a single event.
     init(_ rejection: Rejection) {
         status = .badRequest
         code = rejection.code.rawValue
@@ -46,14 +46,14 @@ struct Problem: Error {
         ]
     }
 
-    /// The rest of the body is not read: the connection cannot be used again.
+    /// The rest of the body is not read, so the connection cannot be reused.
     func closingConnection() -> Problem {
         var problem = self
         problem.headers[.connection] = "close"
         return problem
     }
 
-    /// With its detail under the name where clients look that do not know RFC 9457.
+    /// Adds the detail as `message` for clients that do not know RFC 9457.
     func withMessage() -> Problem {
         var problem = self
         problem.members.append(.once { [detail] in $0.member("message", detail) })

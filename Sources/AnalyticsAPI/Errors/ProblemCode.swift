@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 internal import HTTPTypes
 
-/// Stable names of what can go wrong with a request: callers branch on them. What can be wrong with a single event is a ``RejectionCode``.
+/// Stable codes of request errors; callers branch on them. The errors of a single event are in ``RejectionCode``.
 enum ProblemCode: String, CaseIterable {
     case invalidJSON = "invalid_json"
     case invalidEnvelope = "invalid_envelope"

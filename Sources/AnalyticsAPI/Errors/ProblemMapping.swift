@@ -5,7 +5,7 @@ internal import Hummingbird
 internal import Logging
 
 extension Problem {
-    /// The one place where errors become answers.
+    /// The only place that maps errors to responses.
     init(_ error: any Error, requestID: String, logger: Logger) {
         switch error {
         case let problem as Problem: self = problem
@@ -33,10 +33,10 @@ extension Problem {
         let watermark = error.watermark.rfc3339
         let kept =
             switch error.reason {
-            case .cutMinute: "their counts are kept by the minute: 'from' and 'to' before it must be whole minutes."
+            case .cutMinute: "their counts are kept per minute: 'from' and 'to' before it must be whole minutes."
             case .untoldBefore:
-                "this question reads what is before 'from' too, of sessions 24 hours, of retention the whole first period: ask for what is later, with 'from'."
-            case .untoldSelection: "their counts are kept by type and source alone: ask for what is later, with 'from'."
+                "this question also needs events before 'from': 24 hours for sessions, the whole first period for retention. Use a later 'from'."
+            case .untoldSelection: "their counts are kept by type and source only: use a later 'from'."
             }
         self.init(.expiredRange, "Events before \(watermark) are deleted and \(kept)") { $0.member("watermark", watermark) }
     }
@@ -48,17 +48,17 @@ extension Problem {
         case .tooManyGroups:
             self.init(
                 .queryTooLarge,
-                "This range has more types or sources than can be added up at a time. Ask for a shorter one, with 'from' and 'to', or for some "
+                "This range has more types or sources than one answer can count. Ask for a shorter range, with 'from' and 'to', or for some "
                     + "of them, with 'type' or 'source'.")
         case .tooManyEvents:
             self.init(
                 .queryTooLarge,
-                "This range has more events than can be held at a time and that no segment tells: they have just come in, or a filter or property has no "
+                "This range has too many events that segments do not cover: they have just arrived, or a filter or property has no "
                     + "column. Ask for a shorter range, with 'from' and 'to', or for fewer events, with 'type', 'source' or other filters.")
         case .tooManyKeys:
             self.init(
                 .queryTooLarge,
-                "This question has more users, keys or values than can be held at a time. Ask for a shorter range, with 'from' and 'to', or for fewer "
+                "This question has more users, keys or values than fit in memory. Ask for a shorter range, with 'from' and 'to', or for fewer "
                     + "events, with 'type', 'source' or other filters.")
         case .uncounted(let minute):
             self.init(
@@ -79,7 +79,7 @@ extension Problem {
             self.init(
                 .queryTimeout,
                 "The question was not answered within \(Int(limit.seconds)) s and was stopped. Ask for a shorter range ('from', 'to'), or name "
-                    + "types, users or correlation ids: these are looked up, and conditions on data alone read every event of the range."
+                    + "types, users or correlation ids, which have indexes: conditions on data alone read every event of the range."
             ) { $0.member("timeoutSeconds", Int64(limit.seconds)) }
         }
     }
@@ -95,17 +95,17 @@ extension Problem {
         case .tooMany:
             self.init(
                 .tooManyErasures,
-                "Tombstones are kept for ever, and there is room for no more. Name several users in one erasure (up to 100 in a request, "
-                    + "1,000 on the command line); erasures that name nobody are at most 1,000.")
+                "Tombstones are kept for ever, and the project has the maximum. Name several users in one erasure (up to 100 per request, "
+                    + "1,000 on the command line); at most 1,000 erasures may name no user.")
         case .failed:
             self.init(
                 .invalidParameter,
-                "The erasure has failed, and what it was asked for is not kept. Request it anew, as its failure says.")
+                "The erasure has failed, and its conditions are not kept. Request it again, as its failure says.")
         case .tooLarge:
             self.init(
                 .tooManyErasures,
                 "The tombstones of the project would take more than 16 MiB, some million ids, which each processor holds in memory. Nothing was "
-                    + "requested. Erase by type, source or time, which takes no ids.")
+                    + "requested. Erase by type, source or time, which needs no ids.")
         }
     }
 }
@@ -121,7 +121,7 @@ extension IngestError {
     }
 }
 
-/// Turns whatever was thrown into an answer, and what the router does not know into 404, 405 or the answer to OPTIONS.
+/// Maps every error to a response. Maps unknown routes to 404 or 405, and responds to OPTIONS.
 struct ProblemMiddleware: RouterMiddleware {
     let routes: RouteTable
 
@@ -152,10 +152,10 @@ struct ProblemMiddleware: RouterMiddleware {
 }
 
 extension SubmissionResult {
-    /// What callers are told. The broker's own reason names hosts and ports.
+    /// The reason that callers get. The broker's own reason would show hosts and ports.
     package static let whyUnconfirmed = "the broker is down, full, or has not confirmed in time"
 
-    /// The broker's own reason.
+    /// Logs the broker's own reason.
     func logUnconfirmed(to logger: Logger) {
         guard let reason = unconfirmedReason else { return }
         logger.warning("The broker did not confirm a request", metadata: ["error": "\(reason)"])

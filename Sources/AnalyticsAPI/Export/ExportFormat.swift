@@ -1,13 +1,12 @@
 internal import AnalyticsCore
 
-/// How an export is written.
 enum ExportFormat: String, CaseIterable, Sendable {
     case ndjson
     case csv
 
     var contentType: String { self == .ndjson ? "application/x-ndjson" : "text/csv; charset=utf-8" }
 
-    /// By `Accept` (RFC 9110, section 12.5.1): what it names with the largest weight, NDJSON where it names none of both or does not decide.
+    /// From `Accept` (RFC 9110, section 12.5.1): the type with the larger weight; NDJSON if neither is named or the weights are equal.
     init(accept: String?) {
         var weights: [ExportFormat: Double] = [:]
         for part in (accept ?? "").splitUTF8(",") {

@@ -19,7 +19,7 @@ struct ExportQuery {
         position = try Self.position(parameters)
     }
 
-    /// That of a cursor, or of the last event that the client has.
+    /// The position of a cursor, or of the last event that the client has.
     private static func position(_ parameters: QueryParameters) throws(Problem) -> EventPosition? {
         let cursor = try parameters.cursor()
         let (timestamp, id) = (try parameters.timestamp("afterTimestamp"), try parameters.single("afterId"))

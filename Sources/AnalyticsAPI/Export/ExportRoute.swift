@@ -7,12 +7,12 @@ internal import Metrics
 internal import NIOCore
 internal import ServiceLifecycle
 
-/// All that is selected as one answer, however much it is: read from the store as the client takes it.
+/// Sends all selected events in one response of any size, read from the store as the client reads.
 struct ExportRoute: Sendable {
     let reader: EventReader
     let clock: WallClock
     let slots: ExportSlots
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
     let exported: Counter
 
@@ -25,7 +25,7 @@ struct ExportRoute: Sendable {
         try lease.hold(EventExport.sliceBytes)
         let asOf = clock.now()
         var export = reader.export(query.selection, after: query.position, now: asOf)
-        // What can fail at the beginning is told by the status.
+        // Errors of the first read still get their own status.
         let first = try await export.next(for: context.asker)
 
         let compresses = AcceptEncoding.takesGzip(request.headers[.acceptEncoding])
@@ -44,7 +44,7 @@ struct ExportRoute: Sendable {
     }
 }
 
-/// Writes an export as a connection takes it.
+/// Writes an export as fast as the client reads it.
 private struct ExportDelivery {
     private var export: EventExport
     private let context: APIRequestContext
@@ -56,7 +56,7 @@ private struct ExportDelivery {
     private var events = 0
     private var lastWrite = ContinuousClock.now
 
-    /// Without an event for so long, it is said how far the export is: proxies give up on connections that say nothing for a minute.
+    /// After this time without an event, a progress line is sent: proxies close connections that are silent for a minute.
     private static let longestSilence = Duration.seconds(10)
 
     init(_ export: EventExport, _ query: ExportQuery, asOf: Timestamp, compresses: Bool, exported: Counter, context: APIRequestContext)
@@ -71,7 +71,7 @@ private struct ExportDelivery {
         deflater = compresses ? try GzipDeflater() : nil
     }
 
-    /// Throws where the export is not whole, once it has said why: so HTTP does not end it as if it were, either.
+    /// If the export is incomplete, writes the reason and then throws, so that the HTTP body does not end as complete.
     mutating func run(_ first: [StoredEvent]?, to writer: inout any ResponseBodyWriter) async throws {
         if !isResumed { text.begin() }
         var slice = first
@@ -99,11 +99,11 @@ private struct ExportDelivery {
         events += slice.count
         exported.increment(by: slice.count)
         if slice.isEmpty, lastWrite.duration(to: .now) > Self.longestSilence, let cursor = export.cursor { text.progress(cursor) }
-        // Also where all of it is sent: what is compressed may hold it still.
+        // Even if `text` is empty: the compressor may hold bytes back.
         if !slice.isEmpty || !text.bytes.isEmpty { try await flush(to: &writer) }
     }
 
-    /// So that the client can read all that was written.
+    /// Makes all written bytes readable to the client.
     private mutating func flush(to writer: inout any ResponseBodyWriter, isEnd: Bool = false) async throws {
         try await send(text.take(), flushes: true, to: &writer)
         if isEnd, let deflater { try await writer.write(ByteBuffer(bytes: try deflater.finish())) }
@@ -111,7 +111,7 @@ private struct ExportDelivery {
 
     private mutating func send(_ bytes: [UInt8], flushes: Bool = false, to writer: inout any ResponseBodyWriter) async throws {
         let bytes = try deflater?.write(bytes, flushes: flushes) ?? bytes
-        // Waits while the connection holds more than it can give to the client.
+        // Suspends while the connection's write buffer is full.
         if !bytes.isEmpty { try await writer.write(ByteBuffer(bytes: bytes)) }
         lastWrite = .now
     }

@@ -1,7 +1,7 @@
 internal import Metrics
 internal import Synchronization
 
-/// How many exports run at a time. Nobody waits for a place: what an export takes is not foreseen.
+/// Limits concurrent exports. Nothing waits for a slot, because the duration of an export is unknown.
 final class ExportSlots: Sendable {
     private let limit: Int
     private let taken = Mutex(0)
@@ -12,7 +12,7 @@ final class ExportSlots: Sendable {
         self.meter = meter
     }
 
-    /// Given back when nobody holds it any longer.
+    /// Released with the last reference.
     final class Slot: Sendable {
         private let slots: ExportSlots
 
@@ -34,7 +34,7 @@ final class ExportSlots: Sendable {
         }
         guard isTaken else {
             throw Problem(
-                .overloaded, "As many exports are running as may run at a time (EXPORT_CONCURRENCY). Ask again once one has ended.")
+                .overloaded, "The maximum number of exports is running (EXPORT_CONCURRENCY). Ask again when one has ended.")
         }
         meter.increment()
         return Slot(self)

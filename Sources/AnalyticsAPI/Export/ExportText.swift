@@ -3,8 +3,8 @@ internal import AnalyticsJSON
 
 /// The text of an export, line by line. Pure.
 ///
-/// An event is a line. Beside these stand lines that are none, told by their only member, or by the `#` of a row's first cell: how far it is
-/// where nothing was found for long, and at the end that it is whole, or why it is not.
+/// One line per event. Other lines are marked by their only member, or in CSV by a `#` in the first cell: progress after a long time
+/// without an event, and at the end that the export is complete, or why it is not.
 struct ExportText {
     private let format: ExportFormat
     private(set) var bytes: [UInt8] = []
@@ -13,13 +13,13 @@ struct ExportText {
         self.format = format
     }
 
-    /// What there is so far, which is no more here then.
+    /// Returns and removes the text so far.
     mutating func take() -> [UInt8] {
         defer { bytes = [] }
         return bytes
     }
 
-    /// What stands before the first event.
+    /// Writes the header row, if the format has one.
     mutating func begin() {
         if format == .csv { row(Self.columns) }
     }
@@ -38,7 +38,7 @@ struct ExportText {
         }
     }
 
-    /// - Parameter events: In this answer.
+    /// - Parameter events: Events in this response.
     mutating func end(events: Int, asOf: Timestamp) {
         switch format {
         case .ndjson:
@@ -100,7 +100,7 @@ struct ExportText {
         ]
     }
 
-    /// A row that is no event. As long as the others, since readers refuse rows of other lengths.
+    /// A row that is not an event. It has all columns, because readers refuse rows of different lengths.
     private mutating func mark(_ cells: String...) {
         row(cells + Array(repeating: "", count: Self.columns.count - cells.count))
     }
@@ -130,7 +130,7 @@ struct ExportText {
     }
 
     private static let special: [UInt8] = Array(",\"\r\n".utf8)
-    /// A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection"), unless an apostrophe stands before it. Cells that begin with
-    /// an apostrophe get one more, so that the first of each is always ours.
+    /// A spreadsheet reads a cell that begins with one of these as a formula (OWASP, "CSV Injection"), unless it has an apostrophe in
+    /// front. Cells that begin with an apostrophe get one more, so the first apostrophe is always added by the export.
     private static let formulas: [UInt8] = Array("=+-@\t\r'".utf8)
 }

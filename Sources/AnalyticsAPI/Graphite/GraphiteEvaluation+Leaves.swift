@@ -1,8 +1,8 @@
 internal import AnalyticsCore
 
-/// Reading the series that names stand for.
+/// Reads the series that names match.
 extension GraphiteEvaluation {
-    /// Questions into which types times sources are cut.
+    /// Questions that one name may be split into.
     private static let maximumSlices = 100
 
     mutating func series(of leaf: GraphiteLeaf, in range: GraphiteRange, limit: Int?) async throws -> [GraphiteSeries] {
@@ -15,7 +15,7 @@ extension GraphiteEvaluation {
         case .events(let types, let sources):
             if !types.hasWildcards, !sources.hasWildcards { return try take([try await total(types, sources, in: range)]) }
             let slices = try await slices(types, sources, in: selection(range))
-            // Of several questions each might have all of the largest.
+            // With several questions, any one of them may have all of the largest series.
             let limit = slices.count == 1 ? limit : nil
             var found: [GraphiteSeries] = []
             for slice in slices {
@@ -49,7 +49,7 @@ extension GraphiteEvaluation {
 
     // MARK: Events by type and source
 
-    /// All events of the types and sources, as one series. Asked as one question.
+    /// All events of the types and sources as one series, read with one question.
     mutating func total(_ types: GraphitePattern, _ sources: GraphitePattern, in range: GraphiteRange) async throws -> GraphiteSeries {
         let name = [GraphiteNode.encode(project.name), types.text, sources.text].joined(separator: ".")
         let nodes = [project.name, types.only ?? types.text, sources.only ?? sources.text]
@@ -64,7 +64,7 @@ extension GraphiteEvaluation {
             name: name, path: name, nodes: nodes, times: range.starts, values: answer.series.first?.values ?? [], total: answer.total)
     }
 
-    /// One series for each type, or each source, where a plan is of names alone; `nil` where it is not.
+    /// One series per type or per source, if the plan is a plain name of events; otherwise `nil`.
     mutating func groups(
         of plan: GraphitePlan, by node: Int, in range: GraphiteRange, limit: Int?
     ) async throws -> [GraphiteSeries]? {
@@ -83,7 +83,7 @@ extension GraphiteEvaluation {
 
     private typealias Group = (key: String, series: Timeseries.Series)
 
-    /// - Parameter limit: `nil` for all: then it is an error if there are too many.
+    /// - Parameter limit: `nil` for all; then too many are an error.
     private mutating func groups(
         _ selection: Selection, _ dimension: Dimension, in range: GraphiteRange, limit: Int?
     ) async throws -> [Group] {
@@ -98,7 +98,7 @@ extension GraphiteEvaluation {
         }
     }
 
-    /// What types and sources stand for; `nil` where they stand for none.
+    /// The selection of the matching types and sources; `nil` if there are none.
     private mutating func selected(
         _ types: GraphitePattern, _ sources: GraphitePattern, in selection: Selection
     ) async throws -> Selection? {
@@ -110,7 +110,7 @@ extension GraphiteEvaluation {
         return selected
     }
 
-    /// The names that a pattern stands for; `nil` for all of them.
+    /// The names that match a pattern; `nil` for all.
     mutating func choose(
         _ pattern: GraphitePattern, by grouping: CountQuery.Grouping, in selection: Selection
     ) async throws -> [String]? {
@@ -126,20 +126,20 @@ extension GraphiteEvaluation {
         return try pattern.matching(counts.groups.map(\.name), steps: &steps) { $0 }
     }
 
-    /// A question by types of one source, by sources of one type.
+    /// A question by type for one source, or by source for one type.
     struct Slice {
         var selection: Selection
         var dimension: Dimension
-        /// The type, or source, that all of it has.
+        /// The fixed type or source.
         var only: String
 
         func nodes(_ key: String) -> [String] { dimension == .type ? [key, only] : [only, key] }
     }
 
-    /// Cuts types times sources into questions that are grouped by one of them.
+    /// Splits types and sources into questions that are grouped by one of them.
     mutating func slices(_ types: GraphitePattern, _ sources: GraphitePattern, in selection: Selection) async throws -> [Slice] {
         guard let selected = try await selected(types, sources, in: selection) else { return [] }
-        // Only those that are there: names that a query writes out may be many.
+        // Only names that have events: a query may list many others.
         var names = try await few(.source, in: selected)
         var isBySource = true
         if names.map({ $0.count > 1 }) ?? true {
@@ -158,7 +158,7 @@ extension GraphiteEvaluation {
         }
     }
 
-    /// The types, or sources, of a selection; `nil` where there are many.
+    /// The types or sources of a selection; `nil` if there are more than ``maximumSlices``.
     private mutating func few(_ grouping: CountQuery.Grouping, in selection: Selection) async throws -> [String]? {
         let counts = try await ask(CountQuery(selection, grouping: grouping, limit: Self.maximumSlices))
         return counts.other == 0 ? counts.groups.map(\.name) : nil
@@ -180,12 +180,12 @@ extension GraphiteEvaluation {
         return try take(pattern.hasWildcards ? found.filter { $0.total != .integer(0) } : found)
     }
 
-    /// Texts of a property, the most frequent first. Numbers and events without it are left out.
+    /// Text values of a property, the most frequent first. Leaves out numbers, and events without the property.
     mutating func texts(
         of property: PropertyPath, _ pattern: GraphitePattern, in selection: Selection, limit: Int?
     ) async throws -> [String] {
         let most = TopQuery.limits.upperBound
-        // Those without it are one key, which is left out.
+        // Events without the property are one more key, which is left out.
         for count in Set([limit.flatMap { pattern.isAll ? min($0 + 1, most) : nil } ?? most, most]).sorted() {
             let top = try await ask(TopQuery(selection, by: .property(property), limit: count))
             let texts = top.items.compactMap { item -> String? in if case .text(let text) = item.key { text.text } else { nil } }
@@ -214,7 +214,7 @@ extension GraphiteEvaluation {
         return try take(zip(names, answer.series).map { series($1, [project.name, $0], reserved: .new, range) })
     }
 
-    /// Types that have events in a range and none before it, the most frequent first.
+    /// Types with events in the range and none before it, the most frequent first.
     mutating func newTypes(_ pattern: GraphitePattern, in selection: Selection) async throws -> [String] {
         let present = try await ask(CountQuery(selection, limit: Self.maximumNames))
         let earlier = Selection(project: project, includesBots: includesBots, to: selection.from)
@@ -229,6 +229,6 @@ extension GraphiteEvaluation {
 }
 
 extension GraphitePattern {
-    /// The text that it stands for, where it is one.
+    /// The text of a pattern without wildcards.
     fileprivate var only: String? { hasWildcards ? nil : names?.first }
 }

@@ -1,22 +1,22 @@
 internal import AnalyticsCore
 
-/// Listing names, for those who write queries.
+/// Lists names, for query editors.
 extension GraphiteEvaluation {
     struct Node: Sendable, Equatable {
-        /// As names write it.
+        /// Encoded as in names.
         var text: String
-        /// With all nodes before it.
+        /// The encoded name up to this node.
         var path: String
-        /// Whether it is the last of a name.
+        /// Whether it is the last node of a name.
         var isLeaf: Bool
     }
 
-    /// Names that one answer lists, the most frequent ones, and that a pattern is compared with. Grafana asks for as many.
+    /// Names per response, the most frequent ones, and names that a pattern is compared with. Grafana requests as many.
     static let maximumNames = CountQuery.limits.upperBound
 
     // MARK: /metrics/find
 
-    /// What stands at the last node of a query, in the order of the names.
+    /// The nodes that match the last node of a query, sorted.
     mutating func nodes(_ path: GraphitePath, in selection: Selection) async throws -> [Node] {
         guard try path.isOf(project) else { return [] }
         let root = GraphiteNode.encode(project.name)
@@ -43,7 +43,7 @@ extension GraphiteEvaluation {
         nodes.sorted { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }
     }
 
-    /// As names write them.
+    /// Encoded as in names.
     private mutating func names(
         _ pattern: GraphitePattern, by grouping: CountQuery.Grouping, in selection: Selection
     ) async throws -> [String] {
@@ -56,7 +56,7 @@ extension GraphiteEvaluation {
     }
 
     private mutating func reserved(_ node: String, _ root: String) throws(GraphiteFault) -> [Node] {
-        // The `~` of these is no escape.
+        // The `~` of reserved nodes is not an escape.
         let pattern = try GraphitePattern("~7E" + node.trimmingUTF8(first: 1))
         let found = try pattern.matching(GraphiteReservedNode.allCases, steps: &steps) { $0.rawValue }
         return found.map { Node(text: $0.rawValue, path: "\(root).\($0.rawValue)", isLeaf: $0 == .users) }
@@ -79,7 +79,7 @@ extension GraphiteEvaluation {
 
     // MARK: /metrics/expand
 
-    /// The whole names that a query stands for, up to its last node.
+    /// The names that match a query, up to its last node.
     mutating func names(_ path: GraphitePath, in selection: Selection) async throws -> [String] {
         guard path.nodes.count == 3, !GraphiteTree.isReserved(path.nodes[1]) else {
             return try await nodes(path, in: selection).map(\.path)
@@ -99,7 +99,7 @@ extension GraphiteEvaluation {
 
     // MARK: Tags
 
-    /// The values of a tag among the events that conditions select, the most frequent first, with how many events have them.
+    /// The values of a tag in the events that match the conditions, with their number of events, the most frequent first.
     mutating func values(
         of tag: GraphiteTags.Tag, _ conditions: GraphiteTags, in selection: Selection
     ) async throws -> [(value: String, count: Int64)] {

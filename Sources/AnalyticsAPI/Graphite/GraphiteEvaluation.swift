@@ -1,37 +1,37 @@
 internal import AnalyticsCore
 
-/// A line of an answer.
+/// One series of a response.
 struct GraphiteSeries: Sendable {
     var name: String
-    /// Before anything gave it another name.
+    /// The name before any alias.
     var path: String
-    /// The parts of the name of what it is made of, as the events have them.
+    /// The nodes of the source series' name, decoded.
     var nodes: [String]
-    /// The starts of its buckets, as they are shown.
+    /// The starts of its buckets, as sent to the client.
     var times: [Timestamp]
     var values: [MetricValue]
-    /// Over the whole range; of users each once.
+    /// Over the whole range. Each user counts once.
     var total: MetricValue
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     var size: Int { 256 + name.utf8.count + path.utf8.count + values.count * 16 }
 }
 
-/// Answers plans by asking the engine, within the bounds of one request.
+/// Evaluates plans with questions to the engine, within the limits of one request.
 struct GraphiteEvaluation {
     let engine: QueryEngine
     let project: ProjectID
     let includesBots: Bool
     let asker: Asker
     let now: Timestamp
-    /// After it no further question is asked.
+    /// No question starts after it.
     let deadline: ContinuousClock.Instant
     private var asked = 0
     private var lines = 0
     private var points = 0
     var steps = GraphitePattern.maximumSteps
 
-    /// Of one request, whatever the number of its targets. What functions read to compute others counts.
+    /// Per request, over all its targets. Series that functions read as input count too.
     static let maximumSeries = 1_000
     static let maximumValues = TimeseriesQuery.maximumValues
     static let maximumQuestions = 200
@@ -62,7 +62,7 @@ struct GraphiteEvaluation {
 
     mutating func ask(_ query: TimeseriesQuery) async throws -> Timeseries {
         try admit()
-        // As the API's, where nothing is said: a question about users may be answered with what was so some seconds ago.
+        // The API's defaults: an answer about users may be some seconds old.
         let age = AnswerAge(now: now, limit: query.metric == .users ? AnswerAge.ofUsers : .zero)
         return try await engine.timeseries(query, age, for: asker).answer
     }
@@ -77,7 +77,7 @@ struct GraphiteEvaluation {
         return try await engine.top(query, for: asker).answer
     }
 
-    /// How many more series of so many points there may be; at least one.
+    /// The number of further series with this many points, at least 1. Throws if there is no room.
     func room(points: Int) throws(GraphiteFault) -> Int {
         let room = min(Self.maximumSeries - lines, (Self.maximumValues - self.points) / max(1, points))
         guard room > 0 else { throw tooMany(points: points) }
@@ -100,7 +100,7 @@ struct GraphiteEvaluation {
 
     // MARK: Plans
 
-    /// - Parameter limit: How many of the largest are wanted, where it is not all; there may be more.
+    /// - Parameter limit: The number of largest series needed, or `nil` for all. More may be returned.
     mutating func series(of plan: GraphitePlan, in range: GraphiteRange, limit: Int? = nil) async throws -> [GraphiteSeries] {
         switch plan {
         case .nothing: return []
@@ -108,7 +108,7 @@ struct GraphiteEvaluation {
         case .constant(let value): return try take([constant(value, range)])
         case .sum(let plans): return try take(try await sum(of: plans, in: range).map { [$0] } ?? [])
         case .group(let plan, let node):
-            // Outside a condition: Swift 6.3.1 crashes in optimising an await that is one of several.
+            // Not in the condition: Swift 6.3.1 crashes when it optimizes an await that is one of several conditions.
             if let groups = try await groups(of: plan, by: node, in: range, limit: limit) { return groups }
             let series = try await series(of: plan, in: range)
             return try take(try Self.grouped(series, by: node))
@@ -139,7 +139,7 @@ struct GraphiteEvaluation {
             total: .double(value))
     }
 
-    /// The largest totals first; of equal ones the first stays so.
+    /// The largest totals first; equal ones keep their order.
     private static func byTotal(_ series: [GraphiteSeries]) -> [GraphiteSeries] {
         series.enumerated().sorted { a, b in
             let (left, right) = (a.element.total.comparable, b.element.total.comparable)
@@ -168,7 +168,7 @@ struct GraphiteEvaluation {
 
     // MARK: Sums
 
-    /// `nil` where there is nothing to add up.
+    /// `nil` without series.
     private mutating func sum(of plans: [GraphitePlan], in range: GraphiteRange) async throws -> GraphiteSeries? {
         var parts: [GraphiteSeries] = []
         for plan in plans {
@@ -216,7 +216,7 @@ struct GraphiteEvaluation {
 }
 
 extension GraphiteSeries {
-    /// A part of the name, counted from 0, or from the end with -1.
+    /// A node of the name: from 0, or from the end with -1.
     func node(_ number: Int) throws(GraphiteFault) -> String {
         let index = number < 0 ? nodes.count + number : number
         guard nodes.indices.contains(index) else {
@@ -235,7 +235,7 @@ extension MetricValue {
         }
     }
 
-    /// Nothing adds nothing.
+    /// No value adds nothing.
     fileprivate func adding(_ other: MetricValue) -> MetricValue {
         switch (self, other) {
         case (.none, let value), (let value, .none): return value

@@ -1,17 +1,17 @@
 internal import AnalyticsCore
 
-/// A target as it is written: `alias(sumSeries(shop.*.web), 'all')`. Pure.
+/// A parsed target: `alias(sumSeries(shop.*.web), 'all')`. Pure.
 indirect enum GraphiteExpression: Sendable, Equatable {
-    /// The name of series, which may have wildcards.
+    /// A name of series, which may have wildcards.
     case path(String)
     case call(String, [GraphiteExpression])
     case number(Double)
     case text(String)
     case boolean(Bool)
 
-    /// Bytes of a target.
+    /// Bytes per target.
     static let maximumBytes = 16_384
-    /// Calls inside of one another.
+    /// Nested calls.
     static let maximumDepth = 24
 
     init(_ text: String) throws(GraphiteFault) {
@@ -22,7 +22,7 @@ indirect enum GraphiteExpression: Sendable, Equatable {
         self = try parser.whole()
     }
 
-    /// As it is written.
+    /// The source text, normalized.
     var written: String {
         switch self {
         case .path(let path): path
@@ -62,7 +62,7 @@ indirect enum GraphiteExpression: Sendable, Equatable {
             }
         }
 
-        /// What stands between the parentheses behind a function's name.
+        /// The arguments in the parentheses after a function's name.
         private mutating func arguments(of function: String) throws(GraphiteFault) -> [GraphiteExpression] {
             depth += 1
             guard depth <= GraphiteExpression.maximumDepth else {
@@ -87,7 +87,7 @@ indirect enum GraphiteExpression: Sendable, Equatable {
             return arguments
         }
 
-        /// As Graphite reads texts: up to the same quote, a backslash is a backslash.
+        /// As in Graphite, a text ends at the same quote, and a backslash has no special meaning.
         private mutating func quoted(by quote: UInt8) throws(GraphiteFault) -> String {
             let start = position + 1
             guard let end = bytes[start...].firstIndex(of: quote) else {

@@ -1,6 +1,6 @@
 internal import AnalyticsCore
 
-/// What is wrong with a target, a query or a tag expression; said behind the parameter's name.
+/// An error in a target, a query or a tag expression. The message follows the parameter's name.
 struct GraphiteFault: Error, Equatable {
     var message: String
 

@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// A function that targets may call, and what Grafana's query editor has to know of it.
+/// A function for targets, with the data for Grafana's query editor.
 struct GraphiteFunction: Sendable {
     enum Kind: Sendable {
         case aggregateLine, alias, aliasByNode, aliasSub, constantLine, groupByNode, highest, seriesByTag, sumSeries, summarize, timeShift
@@ -8,7 +8,7 @@ struct GraphiteFunction: Sendable {
 
     struct Parameter: Sendable {
         var name: String
-        /// A type of graphite-web's, `functions/params.py`.
+        /// A parameter type of graphite-web, `functions/params.py`.
         var type: String
         var suggestions: [String] = []
         var isRequired = true
@@ -22,7 +22,7 @@ struct GraphiteFunction: Sendable {
     /// A second name.
     var alias: String?
     var kind: Kind
-    /// As Grafana's menu has it.
+    /// The group in Grafana's menu.
     var group: String
     var description: String
     var parameters: [Parameter]
@@ -30,13 +30,13 @@ struct GraphiteFunction: Sendable {
     static let all: [GraphiteFunction] = [
         GraphiteFunction(
             name: "aggregateLine", kind: .aggregateLine, group: "Calculate",
-            description: "The total of the whole range as a line: of users each once.", parameters: [.series, .sum("func")]),
+            description: "The total of the whole range as a constant line. Each user counts once.", parameters: [.series, .sum("func")]),
         GraphiteFunction(
             name: "alias", kind: .alias, group: "Alias", description: "Gives series a name.",
             parameters: [.series, Parameter(name: "newName", type: "string")]),
         GraphiteFunction(
             name: "aliasByNode", kind: .aliasByNode, group: "Alias",
-            description: "Names series by parts of their names, the first of which is 0; what names write with ~ is as it was sent.",
+            description: "Names series by nodes of their names, numbered from 0, with ~ escapes decoded.",
             parameters: [.series, Parameter(name: "nodes", type: "node", isMultiple: true)]),
         GraphiteFunction(
             name: "aliasSub", kind: .aliasSub, group: "Alias", description: "Writes something around a name: \\1 is the name.",
@@ -75,14 +75,14 @@ struct GraphiteFunction: Sendable {
             parameters: [.series, Parameter(name: "timeShift", type: "interval", suggestions: ["7d", "1d", "1h", "1mon"])]),
     ]
 
-    /// For a message.
+    /// All names, for an error message.
     static var list: String {
         all.map { function in function.alias.map { "\(function.name) (\($0))" } ?? function.name }.joined(separator: ", ")
     }
 }
 
 extension JSONWriter {
-    /// As graphite-web's `/functions` has it.
+    /// In the format of graphite-web's `/functions`.
     mutating func graphiteFunction(_ function: GraphiteFunction) {
         key(function.name)
         beginObject()

@@ -1,15 +1,15 @@
 internal import AnalyticsCore
 
-/// A node of a Graphite name: a project, type, source or page as names write it. What means something to Graphite or to Grafana is `~` and
-/// two hexadecimal digits in capitals, so no two texts are written alike.
+/// A node of a Graphite name: an encoded project, type, source or page. Bytes with a meaning in Graphite or Grafana become `~` and two
+/// uppercase hexadecimal digits, so different texts have different nodes.
 ///
-/// Not `%2E`: Grafana's browser code sends `/metrics/find` a form whose query it has not encoded, so what is percent-encoded there arrives
-/// decoded. `~` stands for itself in forms and URLs, and Grafana's query editor takes it for a part of a name.
+/// Not `%2E`: Grafana's browser code sends the form for `/metrics/find` without percent-encoding it, so a `%2E` arrives decoded. `~` is
+/// unreserved in forms and URLs, and Grafana's query editor accepts it in a name.
 enum GraphiteNode {
     private static let escape = UInt8(ascii: "~")
     private static let digits = Array("0123456789ABCDEF".utf8)
 
-    /// ASCII letters and digits, `_`, `-`, `:` and what is not ASCII stand for themselves.
+    /// ASCII letters and digits, `_`, `-`, `:` and non-ASCII bytes are not escaped.
     static func isPlain(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
@@ -29,7 +29,7 @@ enum GraphiteNode {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The character of an escape's two digits; `nil` for what ``encode(_:)`` does not write.
+    /// The character of an escape's two digits; `nil` for digits that ``encode(_:)`` never writes.
     static func character(_ high: Unicode.Scalar, _ low: Unicode.Scalar) -> Unicode.Scalar? {
         guard high.isASCII, low.isASCII, let high = digits.firstIndex(of: UInt8(ascii: high)),
             let low = digits.firstIndex(of: UInt8(ascii: low)), high < 8
@@ -38,15 +38,15 @@ enum GraphiteNode {
     }
 }
 
-/// Second nodes that are no type. No type is written so: behind a `~` stand digits or capitals there.
+/// Second nodes that are not types. No encoded type looks like one: after `~`, an encoded type has digits or capitals.
 enum GraphiteReservedNode: String, CaseIterable {
-    /// Different users, of all events.
+    /// Distinct users of all events.
     case users = "~users"
-    /// Events by the page of their URL, as enrichment finds it.
+    /// Events by the page that enrichment takes from their URL.
     case pages = "~pages"
-    /// Events by the path that their data names: what `/stats` counts by.
+    /// Events by `data.path`, as `/stats` counts them.
     case paths = "~paths"
-    /// Events of types that had none before the range.
+    /// Events of types without events before the range.
     case new = "~new"
 
     var property: PropertyPath? {

@@ -1,10 +1,10 @@
 internal import AnalyticsCore
 
-/// A name as queries write it, cut at its dots: `project.type.source`, or a reserved node behind the project.
+/// A queried name, split at its dots: `project.type.source`, or a reserved node after the project.
 struct GraphitePath: Sendable {
     let nodes: [String]
 
-    /// Nodes that are told apart at the most; no name has as many.
+    /// Further nodes are ignored; no name has as many.
     private static let maximumNodes = 8
 
     init(_ text: String) throws(GraphiteFault) {
@@ -36,7 +36,7 @@ struct GraphitePath: Sendable {
         return patterns.count == 2 ? .leaf(.events(types: patterns[0], sources: patterns[1])) : .nothing
     }
 
-    /// Whether the first node stands for a project.
+    /// Whether the first node matches the project.
     func isOf(_ project: ProjectID) throws(GraphiteFault) -> Bool {
         var steps = GraphitePattern.maximumSteps
         return try !GraphitePattern(nodes[0]).matching([project.name], steps: &steps) { $0 }.isEmpty
@@ -58,9 +58,9 @@ struct GraphitePath: Sendable {
     }
 }
 
-/// What all names have in common.
+/// The syntax that all names share.
 enum GraphiteTree {
-    /// Whether a node is, or wants to be, a reserved one: it begins with a `~` that no escape begins with.
+    /// Whether a node has the form of a reserved node: a `~` that does not begin an escape.
     static func isReserved(_ node: String) -> Bool {
         let bytes = Array(node.utf8.prefix(2))
         guard bytes.first == UInt8(ascii: "~") else { return false }
@@ -77,7 +77,7 @@ enum GraphiteTree {
     static func name(_ nodes: String...) -> String { nodes.joined(separator: ".") }
 }
 
-/// Conditions on the tags that each series of events has. Values are written as nodes, and may be patterns.
+/// Conditions on the tags of event series. Values are encoded as nodes, and may be patterns.
 struct GraphiteTags: Sendable {
     enum Tag: String, CaseIterable, Sendable {
         case project, source, type

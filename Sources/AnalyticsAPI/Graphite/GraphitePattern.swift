@@ -1,7 +1,6 @@
 internal import AnalyticsCore
 
-/// A node of a name as a query writes it: `*` stands for any text, `?` for one character, `[a-z]` and `[!a-z]` for one of a set, `{a,b}`
-/// for one of several.
+/// A queried node: `*` matches any text, `?` one character, `[a-z]` and `[!a-z]` one character of a set, `{a,b}` one of several texts.
 struct GraphitePattern: Sendable {
     private enum Token: Sendable {
         case character(Unicode.Scalar)
@@ -17,16 +16,16 @@ struct GraphitePattern: Sendable {
         }
     }
 
-    /// As it was written.
+    /// The source text.
     let text: String
-    /// Whether it may stand for several texts.
+    /// Whether it may match several texts.
     let hasWildcards: Bool
     private let alternatives: [[Token]]
 
-    /// Texts that `{…}` may make of one node.
+    /// Alternatives of one node that `{…}` may expand to.
     static let maximumAlternatives = 1_000
     private static let maximumTokens = 32_768
-    /// Steps of comparing texts with a pattern that one request may take: below a second.
+    /// Comparison steps per request: less than a second.
     static let maximumSteps = 50_000_000
 
     init(_ text: some StringProtocol) throws(GraphiteFault) {
@@ -36,14 +35,14 @@ struct GraphitePattern: Sendable {
         self.text = String(text)
     }
 
-    /// One that stands for a text.
+    /// Matches only `text`.
     init(literal text: String) {
         self.text = GraphiteNode.encode(text)
         hasWildcards = false
         alternatives = [text.unicodeScalars.map { .character($0) }]
     }
 
-    /// Stands for every text.
+    /// Matches every text.
     static let all = GraphitePattern(all: ())
 
     private init(all: Void) {
@@ -58,7 +57,7 @@ struct GraphitePattern: Sendable {
         }
     }
 
-    /// The texts that it stands for, each once, where it says so itself.
+    /// The texts that it matches, without duplicates; `nil` with wildcards other than `{…}`.
     var names: [String]? {
         var names: [String] = []
         var seen: Set<BytewiseString> = []
@@ -75,9 +74,9 @@ struct GraphitePattern: Sendable {
 
     // MARK: Comparing
 
-    /// Those of the texts that it stands for.
+    /// The elements whose text matches.
     ///
-    /// - Parameter steps: How many may still be taken.
+    /// - Parameter steps: The comparison steps left.
     func matching<Element>(
         _ elements: [Element], steps: inout Int, _ text: (Element) -> String
     ) throws(GraphiteFault) -> [Element] {
@@ -93,7 +92,7 @@ struct GraphitePattern: Sendable {
         return matching
     }
 
-    /// Goes back to the last `*` only, so it takes at most the product of both lengths.
+    /// Backtracks to the last `*` only, so the steps are at most the product of both lengths.
     private static func matches(_ tokens: [Token], _ text: [Unicode.Scalar], _ steps: inout Int) -> Bool {
         var (token, character) = (0, 0)
         var star: (token: Int, character: Int)?
@@ -146,7 +145,7 @@ extension GraphitePattern {
             return prefixes.flatMap { prefix in ends.map { prefix + $0 } }
         }
 
-        /// What stands between `{` and `}`, which may hold wildcards but no further braces.
+        /// The alternatives between `{` and `}`, which may have wildcards but no braces.
         private mutating func braces() throws(GraphiteFault) -> [[Token]] {
             hasWildcards = true
             rest.removeFirst()

@@ -1,28 +1,28 @@
 internal import AnalyticsCore
 
-/// What a target asks for: its functions known, its arguments checked, its names taken apart. Pure.
+/// A target with its functions resolved, its arguments checked, and its names parsed. Pure.
 indirect enum GraphitePlan: Sendable {
-    /// Another project's name, or one with so many nodes that no series has it.
+    /// A name of another project, or one with a number of nodes that no series has.
     case nothing
     case leaf(GraphiteLeaf)
     case constant(Double)
     case sum([GraphitePlan])
-    /// One series for each text at a node of the names.
+    /// One series per text at a node of the names.
     case group(GraphitePlan, node: Int)
     case highest(GraphitePlan, Int)
     case total(GraphitePlan)
     case summarize(GraphitePlan, GraphiteStep)
     case shift(GraphitePlan, GraphiteShift)
     case rename(GraphitePlan, GraphiteName)
-    /// Gives series names of their own by what is written around them.
+    /// Writes a call of a function around the names of series.
     case wrap(GraphitePlan, function: String, arguments: String)
 }
 
-/// Series that are read and not computed from others.
+/// Series that are read, not computed from others.
 enum GraphiteLeaf: Sendable {
     case events(types: GraphitePattern, sources: GraphitePattern)
     case users
-    /// Events by a text of theirs: pages and paths.
+    /// Events by a text property: pages and paths.
     case keys(GraphiteReservedNode, PropertyPath, GraphitePattern)
     case newTypes(GraphitePattern)
 }
@@ -31,7 +31,7 @@ enum GraphiteLeaf: Sendable {
 enum GraphiteName: Sendable {
     case text(String)
     case nodes([Int])
-    /// `\1` stands for the name before.
+    /// `\1` is the previous name.
     case around(String)
 }
 
@@ -144,7 +144,7 @@ private struct GraphiteArguments {
         return value
     }
 
-    /// How values are combined: they are only added up, which is what is exact at any interval.
+    /// Reads the function that combines values. Only sums are supported: they are exact at any interval.
     mutating func sum(isRequired: Bool) throws(GraphiteFault) {
         guard isRequired || hasMore else { return }
         let name = try text("'sum'")
@@ -161,7 +161,7 @@ private struct GraphiteArguments {
         }
     }
 
-    /// All that is left as `tag=value` and `tag!=value`.
+    /// Reads all remaining arguments as `tag=value`.
     mutating func tagged() throws(GraphiteFault) -> GraphitePlan {
         var tags = GraphiteTags()
         repeat { try tags.add(try text("an expression such as 'type=view'")) } while hasMore

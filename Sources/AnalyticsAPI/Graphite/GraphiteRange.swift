@@ -1,18 +1,18 @@
 internal import AnalyticsCore
 
-/// How long the buckets of series are.
+/// The length of the buckets of series.
 enum GraphiteStep: Sendable, Equatable {
-    /// A number of them that divides a day.
+    /// A number of minutes that divides a day.
     case minutes(Int64)
     case day
-    /// From Monday.
+    /// Begins on Monday.
     case week
     case month
 
-    /// What is chosen from, the finest first. Quarters of an hour and what they make up are read from rollups of hours.
+    /// The automatic steps, the finest first. Multiples of a quarter of an hour are read from hourly rollups.
     static let automatic: [GraphiteStep] = [1, 5, 15, 30, 60, 180, 360].map { .minutes($0) } + [.day, .week, .month]
 
-    /// `nil` for a length that is not to be had.
+    /// `nil` for an unsupported length.
     init?(_ text: String) {
         guard let duration = GraphiteDuration(text), duration.count > 0 else { return nil }
         switch (duration.unit, duration.count) {
@@ -33,7 +33,7 @@ enum GraphiteStep: Sendable, Equatable {
 
     static let help = "minutes or hours that divide a day, 1d, 1w from Monday, or 1mon"
 
-    /// The buckets that these are made up of.
+    /// The interval of the buckets that a step combines.
     fileprivate var interval: CalendarInterval {
         switch self {
         case .minutes(let count): count.isMultiple(of: 60) ? .hour : .minute
@@ -43,7 +43,7 @@ enum GraphiteStep: Sendable, Equatable {
         }
     }
 
-    /// No bucket is longer, clocks that are set included.
+    /// An upper bound for the length of a bucket, including clock changes.
     fileprivate var longest: Duration {
         switch self {
         case .minutes(let count): .seconds(count * 60)
@@ -59,21 +59,21 @@ enum GraphiteStep: Sendable, Equatable {
     }
 }
 
-/// The buckets that series have: whole ones, of which `from` lies in the first and `until` in the last. Pure.
+/// The buckets of series: whole buckets, from the one with `from` to the one with `until`. Pure.
 ///
-/// Whole, so that a point means the same whenever it is asked for, and the same question has the same answer in the cache.
+/// Whole buckets make a point mean the same in every response, and make the same question hit the cache.
 struct GraphiteRange: Sendable {
     let zone: ZoneName
     let rules: ZoneRules
-    /// As asked.
+    /// As requested.
     let from: Timestamp
     let until: Timestamp
     let step: GraphiteStep
     let starts: [Timestamp]
-    /// Of the last bucket.
+    /// The end of the last bucket.
     let end: Timestamp
 
-    /// Throws where there are more buckets than an answer may have.
+    /// Throws if there are more buckets than an answer may have.
     init(zone: ZoneName, rules: ZoneRules, from: Timestamp, until: Timestamp, step: GraphiteStep) throws(GraphiteFault) {
         (self.zone, self.rules, self.from, self.until, self.step) = (zone, rules, from, until, step)
         let wide: QuestionRange
@@ -87,7 +87,7 @@ struct GraphiteRange: Sendable {
                     + "'from' and 'until', or for a longer interval."
             )
         }
-        // The zone's clocks begin a bucket where they show a full one, and where they are set.
+        // A bucket begins at a full step of the local time, and at a change of the zone's offset.
         var offset: Int64?
         let all = wide.starts.filter { start in
             let before = offset
@@ -100,10 +100,10 @@ struct GraphiteRange: Sendable {
         end = last < all.count ? all[last] : until
     }
 
-    /// With the finest buckets of which there are no more than `points`.
+    /// Uses the finest step with at most `points` buckets.
     init(zone: ZoneName, rules: ZoneRules, from: Timestamp, until: Timestamp, points: Int) throws(GraphiteFault) {
         for step in GraphiteStep.automatic.dropLast() where (until - from).seconds <= step.longest.seconds * Double(points) {
-            // One that has too many is not the last word: a longer step has fewer.
+            // Too many buckets are not an error yet: a longer step has fewer.
             guard let range = try? GraphiteRange(zone: zone, rules: rules, from: from, until: until, step: step) else { continue }
             if range.starts.count <= points {
                 self = range
@@ -117,7 +117,7 @@ struct GraphiteRange: Sendable {
         try GraphiteRange(zone: zone, rules: rules, from: from, until: until, step: step)
     }
 
-    /// The same range at another time, by the same clocks.
+    /// The range shifted in the zone's local time.
     func shifted(by shift: GraphiteShift) throws(GraphiteFault) -> GraphiteRange {
         let moments = [from, until].map { shift.apply($0, rules) }
         guard moments.allSatisfy(\.isValid), moments[0] < moments[1] else {
@@ -127,14 +127,14 @@ struct GraphiteRange: Sendable {
     }
 }
 
-/// By how much `timeShift` moves a range, later or, with a negative amount, earlier.
+/// The distance of a `timeShift`: positive is later, negative is earlier.
 enum GraphiteShift: Sendable, Equatable {
     case seconds(Int64)
-    /// By the zone's calendar: a week ago is the same weekday at the same time of day.
+    /// In the zone's calendar: a week earlier is the same weekday at the same local time.
     case days(Int64)
 
     init(_ duration: GraphiteDuration) {
-        // Without a sign it is into the past, as in Graphite.
+        // Without a sign it is earlier, as in Graphite.
         let sign: Int64 = duration.hasSign ? 1 : -1
         self = duration.days.map { .days(sign * $0) } ?? .seconds(sign * duration.seconds)
     }

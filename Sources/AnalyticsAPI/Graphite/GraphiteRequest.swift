@@ -3,23 +3,23 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// The parameters of a request, from its query and, as a form, from its body.
+/// The parameters of a request, from its query and from a form in its body.
 struct GraphiteRequest: Sendable {
     let parameters: QueryParameters
     let now: Timestamp
     let zone: ZoneName
     let rules: ZoneRules
 
-    /// Bytes of a form.
+    /// Bytes per form.
     static let maximumBytes = 512 * 1024
     private static let form = "application/x-www-form-urlencoded"
 
-    /// What Grafana adds to any request, and ours.
+    /// Parameters of every route: Grafana's, and `bots`.
     private static let common = ["from", "until", "tz", "bots"]
 
     /// - Parameters:
-    ///   - body: Reads forms; `nil` on routes without.
-    ///   - projectZone: Asked for where the request names no zone.
+    ///   - body: Reads forms; `nil` for routes without forms.
+    ///   - projectZone: The zone if the request names none.
     init(
         _ request: Request, _ context: APIRequestContext, allowed: [String], body: BodyReader?, zones: ZoneDatabase, now: Timestamp,
         projectZone: () async throws -> ZoneName?
@@ -39,9 +39,9 @@ struct GraphiteRequest: Sendable {
         (zone, rules) = try await QuestionParameters.zone(parameters, zones, projectZone)
     }
 
-    /// The range asked for.
+    /// The requested range.
     ///
-    /// - Parameter usual: How long it is without `from`.
+    /// - Parameter usual: The length if `from` is absent.
     func moments(usual: Duration) throws(Problem) -> (from: Timestamp, until: Timestamp) {
         let until = try moment("until") ?? now
         let from = try moment("from") ?? until - usual
@@ -57,7 +57,7 @@ struct GraphiteRequest: Sendable {
         return time
     }
 
-    /// What names are listed of: whole hours.
+    /// The events whose names are listed, in whole hours.
     func selection(of project: ProjectID) throws(Problem) -> Selection {
         let (from, until) = try moments(usual: .seconds(30 * 86_400))
         let hour: Int64 = 3_600_000

@@ -3,19 +3,19 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// The parts of Graphite's HTTP API that Grafana's data source uses, over the questions that there are: docs/decisions/graphite.md.
+/// The part of Graphite's HTTP API that Grafana's data source uses, built on the questions: docs/decisions/graphite.md.
 struct GraphiteRoutes: Sendable {
     let engine: QueryEngine
     let zones: ZoneDatabase
     let clock: WallClock
     /// Reads forms.
     let body: BodyReader
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
-    /// Points where a request does not say how many it can draw.
+    /// Points if the request has no `maxDataPoints`.
     private static let usualPoints = 1_000
-    /// The version of graphite-web whose API this is a part of.
+    /// The version of graphite-web whose API this implements in part.
     private static let version = "1.1.10"
 
     private typealias Handler = @Sendable (Request, APIRequestContext, Principal) async throws -> Response
@@ -31,7 +31,7 @@ struct GraphiteRoutes: Sendable {
         ]
     }
 
-    /// Grafana shows an error's `message`, and of one without it nothing.
+    /// Adds `message` to errors: Grafana shows only that.
     private func route(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) -> Route {
         Route(method, "/graphite/\(path)", .read) { request, context, principal in
             do {
@@ -55,7 +55,7 @@ struct GraphiteRoutes: Sendable {
             engine: engine, project: principal.project, includesBots: includesBots, asker: context.asker, now: clock.now())
     }
 
-    /// Runs `body`, whose faults are of a parameter.
+    /// Runs `body` and maps its faults to errors of the parameter.
     private static func naming<Value>(_ parameter: String, _ body: () async throws -> Value) async throws -> Value {
         do {
             return try await body()
@@ -71,7 +71,7 @@ struct GraphiteRoutes: Sendable {
     }
 
     private func render(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
-        // Grafana sends a cacheTimeout where its data source has one. What is cached here never goes out of date.
+        // Grafana sends `cacheTimeout` if its data source has one. It is ignored: cached answers here never go out of date.
         let query = try await parameters(request, context, principal, ["target", "format", "maxDataPoints", "cacheTimeout"])
         let targets = try query.parameters.all("target")
         guard !targets.isEmpty else { throw QueryParameters.invalid("target", "is missing: it names the series, such as shop.*.web.") }
@@ -186,7 +186,7 @@ struct GraphiteRoutes: Sendable {
         return .json(array: Array(found), capacity: found.count * 32) { $1.string($0) }
     }
 
-    // MARK: What there is
+    // MARK: Functions and version
 
     private func functions(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         _ = try await parameters(request, context, principal, [])
@@ -200,7 +200,7 @@ struct GraphiteRoutes: Sendable {
 }
 
 extension JSONWriter {
-    /// As graphite-web writes series: `[value, seconds]` for each point.
+    /// In graphite-web's format: `[value, seconds]` per point.
     fileprivate mutating func graphiteSeries(_ series: GraphiteSeries) {
         beginObject()
         member("target", series.name)

@@ -1,6 +1,6 @@
 internal import AnalyticsCore
 
-/// A length of time as Graphite writes it: `7d`, `-1h`, `10min`.
+/// A length of time in Graphite's syntax: `7d`, `-1h`, `10min`.
 struct GraphiteDuration: Sendable, Equatable {
     enum Unit: Sendable {
         case second, minute, hour, day, week, month, year
@@ -9,13 +9,13 @@ struct GraphiteDuration: Sendable, Equatable {
     /// Negative with a `-`.
     var count: Int64
     var unit: Unit
-    /// Whether `+` or `-` stands before it.
+    /// Whether it begins with `+` or `-`.
     var hasSign: Bool
 
-    /// Of the digits, and of what they amount to in seconds: more than all years that there are.
+    /// Limits for the digits and for the value in seconds, which is more than 9999 years.
     private static let longest = (digits: 12, seconds: Int64(400_000_000_000))
 
-    /// `nil` where it is none.
+    /// `nil` for invalid text.
     init?(_ text: String) {
         var rest = text.utf8[...]
         let sign = rest.first
@@ -58,7 +58,7 @@ struct GraphiteDuration: Sendable, Equatable {
         }
     }
 
-    /// Whole days, which the zone's calendar counts; `nil` for what clocks count.
+    /// Whole days, for units that follow the zone's calendar; `nil` for seconds, minutes and hours.
     var days: Int64? {
         switch unit {
         case .second, .minute, .hour: nil
@@ -72,7 +72,7 @@ enum GraphiteTime {
     static let help =
         "must be seconds since 1970, 'now', a length of time such as -1h or now-7d (s, min, h, d, w, mon, y), HH:MM_YYYYMMDD or YYYYMMDD."
 
-    /// Dates and clock times are by the zone's clocks. `nil` for what is none of the forms, or lies outside of the years 1 to 9999.
+    /// Dates and times of day are in the zone's local time. `nil` for an unknown form, or a time outside the years 1 to 9999.
     static func moment(_ text: String, now: Timestamp, rules: ZoneRules) -> Timestamp? {
         guard let time = read(text, now: now, rules: rules), time.isValid else { return nil }
         return time
@@ -89,7 +89,7 @@ enum GraphiteTime {
         return now + .seconds(duration.seconds)
     }
 
-    /// `YYYYMMDD`, which graphite-web too takes for a date where it can be one, or `HH:MM_YYYYMMDD`.
+    /// `HH:MM_YYYYMMDD`, or `YYYYMMDD`, which like in graphite-web is a date whenever it is a valid one.
     private static func date(_ text: String, rules: ZoneRules) -> Timestamp? {
         let (clock, day) = text.cutUTF8(atFirst: "_").map { (String($0.before), String($0.after)) } ?? ("00:00", text)
         guard day.utf8.count == 8, clock.utf8.count == 5 else { return nil }

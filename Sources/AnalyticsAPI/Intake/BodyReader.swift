@@ -5,29 +5,29 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// Receives a request's body, decompressed as it arrives, and no more of it than the limit.
+/// Reads a request body up to the limit, decompressing it as it arrives.
 struct BodyReader: Sendable {
     let limit: Int
     let budget: ByteBudget
     var clientAddress = ClientAddressRule(keepsWhole: false, trustsProxy: false)
 
-    /// Room for the body of a request, out of its client's share.
+    /// A lease for the body of a request, out of the client's share.
     func lease(for request: Request, _ context: APIRequestContext) -> ByteBudget.Lease {
         budget.lease(for: clientAddress.peer(of: request, context))
     }
 
-    /// The whole body, whose bytes `lease` takes.
+    /// Reads the whole body and takes its bytes with `lease`.
     ///
-    /// - Parameter connection: Told that the body is wanted, once nothing is known that refuses it.
+    /// - Parameter connection: Sends `100 Continue` after the checks of the headers.
     func read(_ request: Request, _ lease: ByteBudget.Lease, from connection: ClientConnection? = nil) async throws -> PaddedBytes {
         let isCompressed = try Self.isCompressed(request.headers)
-        // Compressing adds a little to what cannot be compressed; what is sent is held to the limit with that allowance.
+        // Compression can make incompressible data a little longer. The limit on sent bytes allows for that.
         let sentLimit = isCompressed ? limit + limit / 100 + 1024 : limit
         let declared = request.headers[.contentLength].flatMap { Int($0) }
         if let declared, declared > sentLimit { throw tooLarge }
         if let declared, !isCompressed, !lease.hasRoom(for: declared) { throw Self.noRoom }
         let inflater = isCompressed ? try GzipInflater() : nil
-        // No large reservation on the word of a header.
+        // A header alone never reserves much memory.
         var body = PaddedBytes(reservingCapacity: min(declared ?? 0, 256 * 1024))
         if request.headers[.expect] != nil { connection?.expectsBody() }
         var received = 0
@@ -88,7 +88,7 @@ struct BodyReader: Sendable {
 
     private static var timedOut: Problem {
         Problem(
-            .bodyTimeout, "The body came too slowly, or took too long as a whole. Nothing was taken in. Send less at a time, or gzip it."
+            .bodyTimeout, "The body arrived too slowly, or took too long in total. Nothing was taken in. Send less per request, or gzip it."
         )
         .closingConnection()
     }
@@ -98,7 +98,7 @@ struct BodyReader: Sendable {
             switch error {
             case .corrupt: "The body is not gzip, or was damaged on its way. Nothing was taken in."
             case .truncated: "The gzip stream ends too soon. Nothing was taken in."
-            case .memory: "The body could not be decompressed for want of memory."
+            case .memory: "The body could not be decompressed: out of memory."
             }
         let problem = Problem(error == .memory ? .overloaded : .invalidContentEncoding, detail)
         return error == .truncated ? problem : problem.closingConnection()

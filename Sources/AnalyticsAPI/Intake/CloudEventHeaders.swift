@@ -1,9 +1,10 @@
 internal import AnalyticsCore
 internal import HTTPTypes
 
-/// A CloudEvent's attributes from headers (CloudEvents HTTP binding 1.0.2, section 3.1.3).
+/// The attributes of a CloudEvent in headers (CloudEvents HTTP binding 1.0.2, section 3.1.3).
 enum CloudEventHeaders {
-    /// Names without `ce-`, in lower case; `nil` when there is none, and so no CloudEvent in binary mode. An attribute that stands twice has no value.
+    /// Names in lower case, without `ce-`; `nil` if there are none: the request is not a CloudEvent in binary mode. Throws if one occurs
+    /// twice.
     static func attributes(_ headers: HTTPFields) throws(Problem) -> [String: String]? {
         var attributes: [String: String] = [:]
         for field in headers where field.name.canonicalName.starts(withUTF8: "ce-") {
@@ -13,7 +14,7 @@ enum CloudEventHeaders {
         return attributes.isEmpty ? nil : attributes
     }
 
-    /// Section 3.1.3.2: quotes go first, then one round of percent-decoding. What cannot be decoded is taken as it stands.
+    /// Section 3.1.3.2: removes quotes, then decodes percent-encoding once. A value that cannot be decoded is kept unchanged.
     private static func decode(_ value: String) -> String {
         var value = value
         let quote = UInt8(ascii: "\"")

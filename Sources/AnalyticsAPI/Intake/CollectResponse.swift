@@ -3,13 +3,13 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// What callers are told about the events that they sent. Pure.
+/// Responses about the events of a request. Pure.
 enum CollectResponse {
-    /// Rejections that take no more than this are listed even if there is no room for them.
+    /// Bytes of rejections that are listed even if there is no room for them.
     private static let alwaysListed = 16 * 1024
 
-    /// Keeps in `lease`, which was the body's, what is told. Where the result takes more than the body did and there is no room for it, fewer
-    /// rejections are listed, and all of them counted.
+    /// Resizes `lease` from the body to the result. If the result is larger and there is no room, fewer rejections are listed, but all are
+    /// counted.
     static func fit(_ result: inout SubmissionResult, into lease: ByteBudget.Lease) {
         if lease.resize(to: result.size) { return }
         result.rejected.keep(byteLimit: max(lease.bytes - result.eventBytes, alwaysListed))
@@ -42,7 +42,7 @@ enum CollectResponse {
             [counts] + list(result.rejected))
     }
 
-    /// In a batch's own shape, and a problem's.
+    /// A problem that also has the members of a batch response.
     static func allRejected(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem {
         let detail = "None of the \(result.rejected.count) events was accepted; 'rejected' says why. Correct them before sending again."
         return Problem(.eventsRejected, detail, holding: lease, [.once { $0.member("accepted", 0) }] + list(result.rejected))
@@ -56,7 +56,7 @@ enum CollectResponse {
         }
     }
 
-    /// Says which events are in, which can never be, and which are to be sent again.
+    /// Lists the rejected events, and the events to send again.
     static func unconfirmed(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem {
         let accepted = Int64(result.accepted.count)
         let detail =

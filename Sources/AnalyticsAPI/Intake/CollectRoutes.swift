@@ -4,7 +4,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import ServiceLifecycle
 
-/// Taking events in.
+/// The ingest routes.
 struct CollectRoutes: Sendable {
     let collector: Collector
     let storedWait: StorageWaiter
@@ -31,10 +31,10 @@ struct CollectRoutes: Sendable {
         return route.answer.response(result, outcome, holding: lease)
     }
 
-    /// Reading 20 MiB of JSON takes some 20 to 60 ms of processor time, on this request's task: short enough for a pool of a thread a core,
-    /// and the budget of bodies in memory bounds how many can be at it.
+    /// Parsing 20 MiB of JSON takes 20 to 60 ms of processor time on the request's task. That is short enough for a pool with one thread
+    /// per core, and the budget for bodies in memory limits how many parse at the same time.
     ///
-    /// The lease is the body's, for the result now. It was taken before anything was published, so no answer is refused for want of memory.
+    /// The body's lease is kept for the result. It is taken before events are published, so no response is refused for lack of memory.
     private func submit(
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, as format: any IntakeFormat, reportRequested: Bool
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
@@ -51,7 +51,7 @@ struct CollectRoutes: Sendable {
         return (result, lease)
     }
 
-    /// `nil` when nobody asked to wait. A service that is shutting down does not wait any longer: what is accepted stays so.
+    /// `nil` without a timeout. A graceful shutdown ends the wait; accepted events stay accepted.
     private func wait(for result: SubmissionResult, _ project: ProjectID, _ timeout: Duration?) async -> StorageWaiter.Outcome? {
         guard let timeout else { return nil }
         return await cancelWhenGracefulShutdown {
@@ -77,7 +77,7 @@ extension HTTPField.Name {
 }
 
 extension HTTPFields {
-    /// A header that may stand once. `nil` where it is not there.
+    /// A header that may occur at most once; `nil` if absent.
     func single(_ name: HTTPField.Name) throws(Problem) -> String? {
         let values = self[values: name]
         guard values.count <= 1 else { throw .repeatedHeader(name) }
@@ -87,6 +87,6 @@ extension HTTPFields {
 
 extension Problem {
     static func repeatedHeader(_ name: HTTPField.Name) -> Problem {
-        Problem(.invalidHeader, "\(name.rawName.clipped) may stand once in a request.") { $0.member("header", name.rawName.clipped) }
+        Problem(.invalidHeader, "\(name.rawName.clipped) may occur only once in a request.") { $0.member("header", name.rawName.clipped) }
     }
 }

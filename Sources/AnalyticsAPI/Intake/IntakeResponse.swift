@@ -2,17 +2,17 @@ internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import Hummingbird
 
-/// The shape in which a route answers. A vendor's clients expect one of their own. The lease is of what the result takes in memory; an answer
-/// that is written as it is read holds it.
+/// The shape of a route's responses. Clients of a vendor expect the vendor's own. The lease counts the memory of the result; a response
+/// that is written in slices holds it.
 protocol IntakeResponse: Sendable {
-    /// The answer to a request that is not to be told that it succeeded, though it was read; nothing is waited for then.
+    /// The response if the request did not succeed; `nil` if it did. With a problem there is no wait for storage.
     func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem?
 
-    /// - Parameter outcome: What became of the accepted events, when the caller waits for it.
+    /// - Parameter outcome: The outcome of the accepted events, if the caller waits for it.
     func response(_ result: SubmissionResult, _ outcome: StorageWaiter.Outcome?, holding lease: ByteBudget.Lease) -> Response
 }
 
-/// For a route that takes one event.
+/// For routes that take one event.
 struct EventResponse: IntakeResponse {
     func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? {
         if let rejection = result.rejected.first.first { return Problem(rejection) }
@@ -24,7 +24,7 @@ struct EventResponse: IntakeResponse {
     }
 }
 
-/// For the route of sites' events, whose clients expect a message.
+/// For the route of site events, whose clients expect a `message`.
 struct SiteEventResponse: IntakeResponse {
     func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? {
         EventResponse().problem(result, holding: lease)
@@ -35,7 +35,7 @@ struct SiteEventResponse: IntakeResponse {
     }
 }
 
-/// For a route that takes many.
+/// For routes that take a batch.
 struct BatchResponse: IntakeResponse {
     func problem(_ result: SubmissionResult, holding lease: ByteBudget.Lease) -> Problem? {
         if !result.unconfirmed.isEmpty { return CollectResponse.unconfirmed(result, holding: lease) }

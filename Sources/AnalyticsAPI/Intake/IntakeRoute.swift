@@ -2,19 +2,19 @@ internal import AnalyticsCore
 internal import HTTPTypes
 internal import Hummingbird
 
-/// A route that takes events in: its formats by media type, and the shape of its answers. A vendor's route is one more of these.
+/// An ingest route: its formats by media type, and the shape of its responses. A vendor's route is one more entry.
 struct IntakeRoute: Sendable {
-    /// Chooses a format, or has none for this request. Throws a ``Problem`` when the request belongs elsewhere; not as a typed error, since a
-    /// closure of that type crashes the compiler of 6.3.1.
+    /// Returns a format, or `nil` if it has none for this request. Throws a ``Problem`` if another route takes it. Not a typed error: a
+    /// closure with one crashes the compiler of Swift 6.3.1.
     typealias Choice = @Sendable (IntakeHead) throws -> (any IntakeFormat)?
 
     var path: String
-    /// Query parameters that it takes beside ``WaitOption``'s; `nil` when any may be there.
+    /// Query parameters in addition to those of ``WaitOption``; `nil` if any is allowed.
     var parameters: [String]? = []
     var answer: any IntakeResponse
-    /// The media types that it takes, for a sender of another.
+    /// The accepted media types, for the error message.
     var mediaTypes: String
-    /// Asked in order; the first format is taken.
+    /// Tried in order; the first format is used.
     var formats: [Choice]
 
     func format(_ head: IntakeHead) throws -> any IntakeFormat {
@@ -25,9 +25,9 @@ struct IntakeRoute: Sendable {
     }
 }
 
-/// What a request says before its body.
+/// The head of a request.
 struct IntakeHead {
-    /// Type and subtype in lower case; `nil` when there is no header.
+    /// Type and subtype in lower case; `nil` without a `Content-Type`.
     let mediaType: String?
     let headers: HTTPFields
     let query: QueryParameters
@@ -40,13 +40,14 @@ struct IntakeHead {
 }
 
 extension IntakeRoute {
-    /// The table: which format a request has, by route and media type.
+    /// The formats by route and media type.
     static var standard: [IntakeRoute] {
         [
             IntakeRoute(
                 path: "/api/v1/events", answer: EventResponse(), mediaTypes: "application/json or application/cloudevents+json",
                 formats: [
-                    // CloudEvents HTTP binding 1.0.2, section 3: the content type tells structured and batched mode, all else is binary.
+                    // CloudEvents HTTP binding 1.0.2, section 3: the content type marks structured and batched mode; everything else is
+                    // binary.
                     take(MediaType.cloudEvent, as: CloudEventsFormat.structured),
                     refuse(MediaType.cloudEventBatch, onlyBatch("A batch of CloudEvents")),
                     takeBinary,
@@ -86,7 +87,7 @@ extension IntakeRoute {
         }
     }
 
-    /// A CloudEvent in binary mode: only headers tell it.
+    /// Only headers mark a CloudEvent in binary mode.
     @Sendable
     private static func takeBinary(_ head: IntakeHead) throws -> (any IntakeFormat)? {
         guard let attributes = try CloudEventHeaders.attributes(head.headers) else { return nil }

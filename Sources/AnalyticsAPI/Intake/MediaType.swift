@@ -1,14 +1,14 @@
 internal import AnalyticsCore
 internal import HTTPTypes
 
-/// The media types of the service's own routes. `nil` stands for a request without one.
+/// The media types of the service's own routes. `nil` is a request without `Content-Type`.
 enum MediaType {
     static let json: [String?] = [nil, "application/json", "text/json"]
     static let ndjson: [String?] = ["application/x-ndjson", "application/ndjson", "application/jsonl"]
     static let cloudEvent: [String?] = ["application/cloudevents+json"]
     static let cloudEventBatch: [String?] = ["application/cloudevents-batch+json"]
 
-    /// Type and subtype in lower case; `nil` when there is no header. What is declared as text in another encoding than UTF-8 is refused.
+    /// Type and subtype in lower case; `nil` without a `Content-Type`. Throws for JSON in an encoding other than UTF-8.
     static func essence(_ headers: HTTPFields) throws(Problem) -> String? {
         guard let value = headers[.contentType], !value.isEmpty else { return nil }
         let parts = value.lowercasedASCII().splitUTF8(";").map { $0.removingUTF8(" ", "\t", "\"") }

@@ -1,12 +1,12 @@
 internal import AnalyticsCore
 
-/// `?wait=stored&timeout=2.5`: whether the answer waits until the events can be queried, and how long.
+/// `?wait=stored&timeout=2.5`: whether and how long the response waits until the events can be queried.
 enum WaitOption {
     static let parameters = ["wait", "timeout"]
     static let standard: Duration = .seconds(5)
     static let longest: Duration = .seconds(30)
 
-    /// `nil` when the answer is not to wait.
+    /// `nil` if the response does not wait.
     static func timeout(_ parameters: QueryParameters) throws(Problem) -> Duration? {
         let wait = try parameters.single("wait")
         let timeout = try parameters.single("timeout").map { (text) throws(Problem) in try duration(text) }

@@ -1,31 +1,31 @@
 internal import AnalyticsCore
 internal import NIOCore
 
-/// The seconds of one project that are told, who is told them, and which is to be told next. A state machine without I/O.
+/// The live seconds of one project: which are kept, who reads them, and which is due next. A state machine without I/O.
 struct LiveChannel {
-    /// One second as all readers get it.
+    /// One second, as it is sent to all readers.
     struct Entry {
         var bytes: ByteBuffer
         var events: Int64
     }
 
     private struct Reader {
-        /// The second that it gets next.
+        /// The next second to send.
         var next: Int64
         var sink: AsyncStream<ByteBuffer>.Continuation
     }
 
-    /// Seconds that a reader who comes back can still get.
+    /// Seconds that are kept for readers that reconnect.
     static let kept: Int64 = 60
-    /// A second is told so long after its end: what happens in it is stored by then, mostly.
+    /// Seconds between the end of a second and its sending: most of its events are stored by then.
     static let delay: Int64 = 1
-    /// Seconds that may be held for a reader: all that it can have come back for, or that the store's return brings at once, and some more.
-    /// They share their bytes with what is kept.
+    /// Seconds buffered per reader: all kept ones, which a reconnect or the store's return can send at once, and some more. The bytes are
+    /// shared with the kept ones.
     static let held = Int(kept) + 8
-    /// Seconds of which the rate is the mean.
+    /// Seconds that the rate is averaged over.
     private static let ratedSeconds: Int64 = 10
 
-    /// Of consecutive seconds.
+    /// Consecutive seconds.
     private var entries: [Entry] = []
     private var first: Int64 = 0
     private var readers: [Int: Reader] = [:]
@@ -34,7 +34,7 @@ struct LiveChannel {
 
     var isIdle: Bool { readers.isEmpty }
 
-    /// Whether nobody could come back for anything that is kept.
+    /// Whether the channel has no readers and no second that a reconnect could get.
     func isOld(at now: Timestamp) -> Bool { readers.isEmpty && end <= Self.oldest(at: now) }
 
     private static func newest(at now: Timestamp) -> Int64 { now.index(of: 1_000) - 1 - delay }
@@ -43,12 +43,12 @@ struct LiveChannel {
 
     // MARK: Readers
 
-    /// A second that no clock of ours can have told is none.
+    /// `nil` for a second that is too far in the future to have been sent.
     private static func known(_ last: Int64?, at now: Timestamp) -> Int64? {
         last.flatMap { $0 <= newest(at: now) + kept ? $0 : nil }
     }
 
-    /// - Parameter last: The second that it has got last; `nil` for one that is new, which begins with the newest.
+    /// - Parameter last: The last second that the reader has; `nil` for a new reader, which begins with the newest.
     mutating func join(_ number: Int, _ sink: AsyncStream<ByteBuffer>.Continuation, after last: Int64?, at now: Timestamp) {
         let newest = Self.newest(at: now)
         let next =
@@ -57,7 +57,7 @@ struct LiveChannel {
         _ = serve(at: now)
     }
 
-    /// Ends its stream. False when it is not there.
+    /// Ends the reader's stream. Returns false if there is no such reader.
     mutating func leave(_ number: Int) -> Bool {
         guard let reader = readers.removeValue(forKey: number) else { return false }
         reader.sink.finish()
@@ -66,7 +66,7 @@ struct LiveChannel {
 
     // MARK: Seconds
 
-    /// The second to tell now; `nil` while there is none.
+    /// The next second to send; `nil` if none is due.
     mutating func due(at now: Timestamp) -> Int64? {
         let (newest, oldest) = (Self.newest(at: now), Self.oldest(at: now))
         guard let wanted = readers.values.map(\.next).min() else { return nil }
@@ -76,14 +76,14 @@ struct LiveChannel {
             for number in readers.keys { readers[number]?.next = newest }
             return newest
         }
-        // The store was away for longer than anybody is told of afterwards, or nobody has listened for so long.
+        // The store was unavailable, or there were no readers, for longer than seconds are kept.
         if end < oldest { entries.removeAll() }
         guard !entries.isEmpty else { return wanted <= newest ? max(wanted, oldest) : nil }
         if end <= newest { return end }
         return wanted < first && first > oldest ? first - 1 : nil
     }
 
-    /// Events per second, the mean of this second and those before it that are kept.
+    /// Events per second: the mean over this second and the kept seconds before it.
     func rate(of second: Int64, _ events: Int64) -> Double {
         let earlier = (second - Self.ratedSeconds + 1..<second).filter { (first..<end).contains($0) }.map {
             entries[Int($0 - first)].events
@@ -91,7 +91,7 @@ struct LiveChannel {
         return Double(earlier.reduce(events, +)) / Double(earlier.count + 1)
     }
 
-    /// Adds what was due. Returns the readers that had no room for it: they have left.
+    /// Adds the second that was due. Returns the readers that had no room for it and were removed.
     mutating func add(_ second: Int64, _ entry: Entry, at now: Timestamp) -> [Int] {
         if entries.isEmpty {
             (first, entries) = (second, [entry])
@@ -113,7 +113,7 @@ struct LiveChannel {
         let oldest = Self.oldest(at: now)
         for number in readers.keys {
             guard var reader = readers[number] else { continue }
-            // What lies before can no longer be had.
+            // Earlier seconds are no longer available.
             if reader.next < first, first <= oldest { reader.next = first }
             var isHeld = true
             while isHeld, (first..<end).contains(reader.next) {
@@ -125,7 +125,7 @@ struct LiveChannel {
         return left
     }
 
-    /// Sends bytes to all that stand for no second. Returns the readers that had no room for them: they have left.
+    /// Sends bytes that are not a second to all readers. Returns the readers that had no room for them and were removed.
     mutating func send(_ bytes: ByteBuffer) -> [Int] {
         readers.filter { number, reader in
             if case .enqueued = reader.sink.yield(bytes) { false } else { true }

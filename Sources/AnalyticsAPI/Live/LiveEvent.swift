@@ -2,25 +2,25 @@ internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import NIOCore
 
-/// What is shown beside a second, as of the time when it is told; `nil` where it is not known.
+/// Figures sent with a second, as of the time of sending; `nil` if unknown.
 struct LiveFigures: Sendable {
     var users5: Int64?
     var users30: Int64?
     var usersAt: Timestamp?
-    /// Since when the oldest event of the last hour in flight waits.
+    /// When the oldest in-flight event of the last hour was accepted.
     var waitsSince: Timestamp?
-    /// The same of the last day, looked up now and then.
+    /// The same for the last day, updated less often.
     var oldestWait: Timestamp?
 }
 
 /// A second as a server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html). Pure.
 enum LiveEvent {
-    /// A comment, which clients pass over.
+    /// A comment, which clients ignore.
     static let heartbeat = ByteBuffer(string: ":\n\n")
-    /// How long a client waits before it comes back.
+    /// Sets the client's delay before a reconnect, in milliseconds.
     static let beginning = ByteBuffer(string: "retry: 2000\n\n")
 
-    /// Bytes of an event that is shown as it is; of a larger one what it says of itself.
+    /// A larger event is sent with its id, type, source and timestamp only.
     static let eventBytes = 2_048
 
     static func bytes(_ live: LiveSecond, rate: Double, _ figures: LiveFigures, at now: Timestamp) -> ByteBuffer {
@@ -46,7 +46,7 @@ enum LiveEvent {
         for event in live.newest { writer.clipped(event) }
         writer.endArray()
         writer.endObject()
-        // JSON has no line breaks but between its tokens, and we write none there.
+        // JSON has line breaks only between tokens, and the writer emits none.
         var bytes = ByteBuffer(string: "id: \(live.second)\nevent: second\ndata: ")
         bytes.writeBytes(writer.bytes)
         bytes.writeString("\n\n")
@@ -56,7 +56,7 @@ enum LiveEvent {
 
 extension JSONWriter {
     fileprivate mutating func members(of figures: LiveFigures, at now: Timestamp) {
-        // What has waited longest may be settled since it was looked up.
+        // The oldest event may have been stored since the look-up.
         let waits = [figures.waitsSince, figures.oldestWait.flatMap { $0 < now - .seconds(3_600) ? $0 : nil }].compactMap(\.self).min()
         key("lagSeconds")
         double(waits.map { max(0, (now - $0).seconds) } ?? 0)

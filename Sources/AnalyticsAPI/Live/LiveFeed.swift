@@ -5,13 +5,13 @@ internal import Metrics
 internal import NIOCore
 internal import Synchronization
 
-/// Tells what happens now to all who listen. While somebody listens to a project, each second is asked for and encoded once, and all its
-/// readers get the same bytes. Nobody is waited for: a reader whose buffer is full is dropped.
+/// Sends live events to all readers. While a project has readers, each second is read and encoded once, and all readers get the same bytes.
+/// A reader whose buffer is full is dropped.
 final class LiveFeed: Sendable {
     struct Limits: Sendable {
-        /// Of all projects.
+        /// Over all projects.
         var readers = 2_000
-        /// Projects that somebody listens to at a time.
+        /// Projects with readers at the same time.
         var projects = 100
     }
 
@@ -27,10 +27,10 @@ final class LiveFeed: Sendable {
         var lastNumber = 0
     }
 
-    /// With nothing to tell, readers and proxies hear that the connection stands.
+    /// After this time without data, a heartbeat keeps readers and proxies from closing the connection.
     private static let silence: Duration = .seconds(10)
     private static let usersInterval: Duration = .seconds(5)
-    /// Times of ``usersInterval`` after which what takes longer is asked for again.
+    /// The expensive figures are read once per this many ``usersInterval``.
     private static let rareTimes = 6
     private static let patience: Duration = .seconds(5)
 
@@ -51,9 +51,9 @@ final class LiveFeed: Sendable {
         self.logger = logger
     }
 
-    /// Throws when there are as many readers as may be.
+    /// Throws if the limit of readers or projects is reached.
     ///
-    /// - Parameter last: The second that the reader has got last.
+    /// - Parameter last: The last second that the reader has.
     func subscribe(to project: ProjectID, after last: Int64?) throws(Problem) -> LiveSubscription {
         let now = clock.now()
         let (chunks, sink) = AsyncStream<ByteBuffer>.makeStream(
@@ -92,7 +92,7 @@ final class LiveFeed: Sendable {
         guard count > 0 else { return }
         readers.decrement(by: Double(count))
         dropped.increment(by: count)
-        logger.info("Readers of live events dropped: they take them too slowly", metadata: ["readers": "\(count)"])
+        logger.info("Slow readers of live events dropped", metadata: ["readers": "\(count)"])
     }
 
     // MARK: Asking
@@ -113,7 +113,7 @@ final class LiveFeed: Sendable {
                 lastTold = elapsed.now()
                 drop(state.withLock { $0.send(LiveEvent.heartbeat, project) })
             }
-            // To the next second of the clock.
+            // Until the next full second.
             guard (try? await elapsed.sleep(.milliseconds(1_000 - clock.now().milliseconds % 1_000))) != nil else { return }
         }
     }
@@ -123,10 +123,10 @@ final class LiveFeed: Sendable {
         return state.withLock { [now = clock.now()] in $0.channels[project]?.seconds.due(at: now) }
     }
 
-    /// Whether it was told; if not, it is tried again in a second.
+    /// Returns whether the second was sent; if not, it is retried after a second.
     private func tell(_ second: Int64, of project: ProjectID) async -> Bool {
         do {
-            // Also while it waits for its turn.
+            // The outer deadline also limits the wait for a free query slot.
             let live = try await Deadline.within(Self.patience) {
                 try await Deadline.enforce { [reader] in try await reader.second(second, of: project) }
             }
@@ -137,7 +137,7 @@ final class LiveFeed: Sendable {
             return true
         } catch {
             guard !Task.isCancelled else { return false }
-            logger.info("Live events not told yet", metadata: ["error": "\(error)"])
+            logger.info("Live events not read, retrying", metadata: ["error": "\(error)"])
             return false
         }
     }
@@ -172,7 +172,7 @@ final class LiveFeed: Sendable {
         }
     }
 
-    /// `nil` where it is not answered, or takes more than one question may.
+    /// `nil` if the question fails, or exceeds the limits of a question.
     private func users(of project: ProjectID, _ time: Duration, before now: Timestamp) async -> Int64? {
         try? await reader.users(of: project, from: now - time, to: now)
     }
@@ -190,7 +190,7 @@ extension LiveFeed.State {
         channels[project].map { ($0.figures, $0.seconds.rate(of: live.second, live.counts.total)) }
     }
 
-    /// Returns how many readers were dropped.
+    /// Returns the number of readers that were dropped.
     fileprivate mutating func add(_ second: Int64, _ entry: LiveChannel.Entry, _ project: ProjectID, at now: Timestamp) -> Int {
         let count = channels[project]?.seconds.add(second, entry, at: now).count ?? 0
         left(count, project)
@@ -204,7 +204,7 @@ extension LiveFeed.State {
     }
 }
 
-/// What one reader gets, until it ends it or is dropped. It leaves when nobody holds it any longer.
+/// The stream of one reader, until it ends it or is dropped. The last reference that goes ends it too.
 final class LiveSubscription: Sendable {
     let chunks: AsyncStream<ByteBuffer>
     private let leave: @Sendable () -> Void
@@ -214,7 +214,7 @@ final class LiveSubscription: Sendable {
         self.leave = leave
     }
 
-    /// What is held is still given.
+    /// Buffered bytes are still delivered.
     func end() { leave() }
 
     deinit { leave() }

@@ -4,7 +4,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import ServiceLifecycle
 
-/// What happens now, as server-sent events.
+/// Live events as server-sent events.
 struct LiveRoute: Sendable {
     let feed: LiveFeed
 
@@ -15,7 +15,7 @@ struct LiveRoute: Sendable {
         let asker = context.asker
         let subscription = try feed.subscribe(to: principal.project, after: try Self.last(request.headers))
         let body = ResponseBody { writer in
-            // A connection that is closed is noticed before the next write.
+            // Detects a closed connection before the next write.
             let watch = Task {
                 await asker.untilGone()
                 subscription.end()
@@ -23,7 +23,8 @@ struct LiveRoute: Sendable {
             defer { watch.cancel() }
             try await withGracefulShutdownHandler {
                 try await writer.write(LiveEvent.beginning)
-                // Waits while the connection holds more than it can give to the client; the subscription does not, and ends.
+                // Suspends while the connection's write buffer is full. The subscription does not wait: its buffer fills, and it is
+                // dropped.
                 for await bytes in subscription.chunks { try await writer.write(bytes) }
             } onGracefulShutdown: {
                 subscription.end()
@@ -35,7 +36,7 @@ struct LiveRoute: Sendable {
             headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .accelBuffering: "no"], body: body)
     }
 
-    /// The second that the client has got last.
+    /// The last second that the client has.
     private static func last(_ headers: HTTPFields) throws(Problem) -> Int64? {
         guard let text = headers[.lastEventID], !text.isEmpty else { return nil }
         guard let last = Int64(text), last >= 0 else {
@@ -49,6 +50,6 @@ struct LiveRoute: Sendable {
 
 extension HTTPField.Name {
     static let lastEventID = HTTPField.Name("Last-Event-ID")!
-    /// nginx holds answers back otherwise.
+    /// Turns off the response buffer of nginx.
     static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

@@ -3,11 +3,11 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// What became of what was accepted, by the minute.
+/// The outcome of accepted events, per minute.
 struct PipelineRoute: Sendable {
     let reader: PipelineReader
     let clock: WallClock
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
     private static let defaultMinutes: Int64 = 60
@@ -32,7 +32,7 @@ struct PipelineRoute: Sendable {
         return .json(headers: [.cacheControl: "no-store"], capacity: 4_096, holding: lease, [begin] + list)
     }
 
-    /// Whole minutes, those included that the range cuts.
+    /// All minutes that the range touches, as whole minutes.
     private func minutes(_ range: Selection) throws(Problem) -> Range<Int64> {
         let now = clock.now()
         let end = range.to.map { Timestamp(milliseconds: $0.milliseconds - 1).minute + 1 } ?? now.minute + 1

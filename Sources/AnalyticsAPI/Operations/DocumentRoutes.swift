@@ -5,7 +5,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// The API's description of itself. Both documents are part of the binary.
+/// The OpenAPI document and its page. Both are part of the binary.
 struct DocumentRoutes: Sendable {
     private let openAPI: Document
     private let page: Document
@@ -23,7 +23,7 @@ struct DocumentRoutes: Sendable {
     }
 
     private func describe(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        // Tools in a browser read it from other origins, and there is nothing in it that is not for everybody.
+        // Tools in a browser read it from other origins, and all of it is public.
         let headers: HTTPFields = [.contentType: "application/json", .accessControlAllowOrigin: "*"]
         return openAPI.response(to: request, headers: headers)
     }
@@ -40,7 +40,7 @@ struct DocumentRoutes: Sendable {
     }
 }
 
-/// A document, and the same compressed once for all who take that.
+/// A document, compressed once.
 private struct Document: Sendable {
     private let plain: ByteBuffer
     private let compressed: ByteBuffer?
@@ -63,7 +63,7 @@ private struct Document: Sendable {
 
 /// `Accept-Encoding` (RFC 9110, section 12.5.3).
 enum AcceptEncoding {
-    /// Whether gzip is named, by itself or by `*`, and not with the weight 0.
+    /// Whether `gzip` or `*` is named with a weight other than 0.
     static func takesGzip(_ field: String?) -> Bool {
         var any = false
         for part in (field ?? "").splitUTF8(",") {

@@ -3,10 +3,10 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Deleting events for good, and how far that is done.
+/// Requests erasures of events and shows their progress.
 struct ErasureRoutes: Sendable {
     let erasures: Erasures
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
     private static let conditions = ["type", "source", "anonymousId", "correlationId", "from", "to"]

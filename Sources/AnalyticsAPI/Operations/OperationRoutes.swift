@@ -4,7 +4,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// Running the service: is it alive, is it ready, what does it count.
+/// Liveness, readiness and metrics.
 struct OperationRoutes: Sendable {
     let readiness: @Sendable () async -> Readiness
     let metrics: (@Sendable () -> [UInt8])?
@@ -41,7 +41,7 @@ struct OperationRoutes: Sendable {
 }
 
 extension JSONWriter {
-    /// Not what stands against a dependency: that names hosts and ports, and everybody may ask.
+    /// Leaves out the failure reasons: they name hosts and ports, and the route is public.
     fileprivate mutating func members(_ readiness: Readiness) {
         key("dependencies")
         beginObject()

@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
 
-/// Questions that are sent as a JSON object.
+/// Questions with a JSON body.
 extension AnalyticsRoutes {
     private func questionBody(_ asked: AskedQuestion, _ allowed: [String]) async throws -> QuestionBody {
         try await QuestionBody(asked, allowed: allowed, zones: zones)
@@ -60,7 +60,7 @@ extension AnalyticsRoutes {
         return exclusions
     }
 
-    /// In short: steps are types.
+    /// The short form: each step is a type.
     func shortFunnels(_ asked: AskedQuestion) async throws -> QuestionAnswer {
         let question = try await questionBody(asked, ["steps", "window_seconds"])
         guard let nodes = try question.members["steps"]?.elements(FunnelQuery.stepCounts, "types") else {
@@ -89,7 +89,7 @@ extension AnalyticsRoutes {
 
     // MARK: Retention
 
-    /// Buckets of dates, of which there are whole ones before and behind the range.
+    /// Intervals of whole dates: there are whole buckets before and after the range.
     enum DateInterval: String, CaseIterable {
         case day, week, month
 
@@ -190,7 +190,7 @@ enum RetentionResponse {
             parts: [begin] + cohorts, settled: settled)
     }
 
-    /// The start of the first period of any cohort that is not over.
+    /// The start of the first period, over all cohorts, that has not ended.
     static func incomplete(_ query: RetentionQuery, _ asOf: Timestamp) -> Timestamp? {
         zip(query.starts, query.starts.dropFirst()).first { $1 > asOf }?.0
     }

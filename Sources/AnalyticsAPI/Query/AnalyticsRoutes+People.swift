@@ -1,18 +1,18 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
 
-/// The users behind a number of another question's answer.
+/// The users behind a number in the answer to another question.
 extension AnalyticsRoutes {
     private enum PeopleOf: String, CaseIterable {
         case funnels, retention, lifecycle, stickiness, paths, uniques
 
-        /// Whether the question is a JSON object, and not parameters.
+        /// Whether the question is a JSON object instead of parameters.
         var hasBody: Bool { self == .funnels || self == .retention }
 
-        /// The member that holds it.
+        /// The member that has the question.
         var inner: String { hasBody ? "body" : "parameters" }
 
-        /// The members that name the number.
+        /// The members that select the number.
         var cellNames: [String] {
             switch self {
             case .funnels: ["step", "dropped"]
@@ -25,7 +25,7 @@ extension AnalyticsRoutes {
         }
     }
 
-    /// What is asked, beside the question.
+    /// A question about people: the other question, the number in its answer, and the page.
     private struct PeopleRequest {
         var question: PeopleOf
         /// The other question.
@@ -82,7 +82,7 @@ extension AnalyticsRoutes {
             settled: people.members.settled(with: [(people.question.inner, settled)]).text)
     }
 
-    /// With the other question as it is understood.
+    /// Also returns the other question with its range and zone filled in.
     private func answer(to people: PeopleRequest) async throws -> (QuestionRange, Answered<People>, settled: BodyNode.Value) {
         let (asked, page) = (people.asked, people.page)
         let (engine, asker) = (asked.engine, asked.asker)
@@ -109,7 +109,7 @@ extension AnalyticsRoutes {
         case .stickiness:
             let (question, query) = try await stickinessQuestion(asked)
             guard let count = try people.members["intervals"]?.integer(in: 1...query.starts.count) else {
-                throw people.members.missing("intervals", "a number from 1 to that of the range's buckets.")
+                throw people.members.missing("intervals", "a number from 1 to the number of the range's buckets.")
             }
             let cell = StickinessCell(count: count, isAtLeast: try people.members["atLeast"]?.boolean() ?? false)
             let age = try question.age(.users, now: asked.now)
@@ -131,7 +131,7 @@ extension AnalyticsRoutes {
         }
     }
 
-    // MARK: Which number
+    // MARK: Selecting the number
 
     private static func funnelCell(_ members: BodyObject, _ query: FunnelQuery) throws(Problem) -> FunnelCell {
         let isDropped = try members["dropped"]?.boolean() ?? false
@@ -163,7 +163,7 @@ extension AnalyticsRoutes {
         }
     }
 
-    /// The place of a bucket that is named by its start.
+    /// The index of the bucket with this start.
     private static func bucket(_ name: String, _ members: BodyObject, _ starts: [Timestamp]) throws(Problem) -> Int {
         guard let node = members[name] else { throw members.missing(name, "the start of a bucket, as the answer to the question has it.") }
         let start = try node.timestamp()
@@ -179,13 +179,13 @@ extension QuestionRange {
 }
 
 extension BodyNode {
-    /// A key of an answer.
+    /// A group key of an answer.
     fileprivate func key() throws(Problem) -> GroupKey {
         guard case .scalar(let scalar) = value else { throw invalid("must be a key: a string, a number, true, false or null.") }
         return GroupKey(scalar)
     }
 
-    /// An object of parameters, each a value or several, as a query.
+    /// Writes an object of parameters, each with one value or several, as a query string.
     fileprivate func query() throws(Problem) -> String {
         guard case .object(let members) = value else {
             throw invalid("must be an object with the parameters of the route, each a value or an array of them.")
@@ -203,7 +203,7 @@ extension BodyNode {
 }
 
 extension BodyNode.Value {
-    /// The same the other way round.
+    /// Reads a query string as an object of parameters.
     fileprivate init(query: String) {
         var members: [(name: String, values: [Self])] = []
         for pair in query.splitUTF8("&") {

@@ -24,7 +24,7 @@ extension AnalyticsRoutes {
 // MARK: - Trends
 
 extension AnalyticsRoutes {
-    /// Types that are given where none is named.
+    /// Types in the answer if the request names none.
     private static let usualTrends = 10
 
     func trends(_ asked: AskedQuestion) async throws -> QuestionAnswer {

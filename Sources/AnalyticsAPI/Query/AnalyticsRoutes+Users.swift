@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
 
-/// Questions whose answers are numbers of users: docs/queries.md defines them.
+/// Questions that count users: docs/queries.md defines them.
 extension AnalyticsRoutes {
     // MARK: Lifecycle
 
@@ -95,7 +95,7 @@ extension AnalyticsRoutes {
         query.limit = try parameters.limit(in: PathsQuery.limits) ?? query.limit
         let gap = try parameters.integer("gapMinutes", in: SessionsQuery.gaps)
         if let seconds = try parameters.integer("windowSeconds", in: PathsQuery.windows) {
-            guard gap == nil else { throw QueryParameters.invalid("gapMinutes", "is of sessions, and cannot go with 'windowSeconds'.") }
+            guard gap == nil else { throw QueryParameters.invalid("gapMinutes", "is for sessions, and cannot go with 'windowSeconds'.") }
             query.scope = .window(seconds: seconds)
         } else if let gap {
             query.scope = .session(gapMinutes: gap)

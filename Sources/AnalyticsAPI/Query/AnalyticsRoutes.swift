@@ -3,17 +3,17 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Asking what happened: docs/queries.md defines the questions.
+/// The routes of the analytics questions: docs/queries.md defines them.
 struct AnalyticsRoutes: Sendable {
     let engine: QueryEngine
     let zones: ZoneDatabase
     let clock: WallClock
-    /// Reads questions that are sent as a body.
+    /// Reads questions with a body.
     let body: BodyReader
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
-    /// Those of which an answer can have a proof.
+    /// The questions whose answers can have a proof.
     var questions: [QuestionRoute] {
         [
             QuestionRoute("/api/v1/analytics/timeseries", aliases: ["/analytics/timeseries"], timeseries),
@@ -143,7 +143,7 @@ struct AnalyticsRoutes: Sendable {
     }
 }
 
-// MARK: - A site's day
+// MARK: - Daily statistics of a site
 
 extension AnalyticsRoutes {
     private func stats(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
@@ -187,7 +187,7 @@ extension AnalyticsRoutes {
         }
     }
 
-    /// The ten most frequent ones, without events that have none.
+    /// The ten most frequent paths. Leaves out events without a path.
     private func topPaths(_ selection: Selection, _ context: APIRequestContext) async throws -> [Top.Item] {
         guard let dimension = Dimension("data.path") else { return [] }
         let (top, _) = try await engine.top(TopQuery(selection, by: dimension, limit: 11), for: context.asker)

@@ -4,38 +4,38 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// A question, wherever it comes from: a request, or a proof that is verified.
+/// A question, from a request or from a proof to verify.
 struct AskedQuestion: Sendable {
-    /// As a URL has it behind its `?`.
+    /// The query string, without the `?`.
     var query: String
-    /// Of a question that is sent as a JSON object.
+    /// The body of a question with a JSON body.
     var body: BodyNode?
     var project: ProjectID
     var now: Timestamp
     var engine: QueryEngine
     var asker = Asker.staying
 
-    /// What `explain` may ask for.
+    /// The values of `explain`.
     enum Explanation: String, CaseIterable {
         case proof
     }
 }
 
-/// What a question is answered, before it becomes a response.
+/// The answer to a question, before it becomes a response.
 struct QuestionAnswer: Sendable {
     var headers: HTTPFields
-    /// About the bytes that it holds.
+    /// Approximate bytes in memory.
     var size: Int
     var capacity: Int
     var parts: [JSONPart]
-    /// The query, or the body, with what it left open filled in: a proof holds it, and the question is asked again with it.
+    /// The query or body with its range and zone filled in. A proof stores it, and verification evaluates it again.
     var settled: String
 
     func response(holding lease: ByteBudget.Lease) -> Response {
         .json(headers: headers, capacity: capacity, holding: lease, parts)
     }
 
-    /// All of its text.
+    /// The whole JSON text.
     var text: [UInt8] {
         var json = SlicedJSON(parts, reservingCapacity: capacity)
         var bytes: [UInt8] = []
@@ -44,13 +44,13 @@ struct QuestionAnswer: Sendable {
     }
 }
 
-/// A question with routes of its own.
+/// A question and its routes.
 struct QuestionRoute: Sendable {
-    /// The path that proofs name.
+    /// The path in proofs.
     var path: String
-    /// Others at which it is answered.
+    /// Further paths.
     var aliases: [String] = []
-    /// Reads questions that are sent as a JSON object; `nil` where a question is a query.
+    /// Reads questions with a JSON body; `nil` if the question is a query string.
     var reader: BodyReader?
     var ask: @Sendable (AskedQuestion) async throws -> QuestionAnswer
 
@@ -64,22 +64,22 @@ struct QuestionRoute: Sendable {
         self.ask = ask
     }
 
-    /// The question as a proof names it: no path and no query has a space.
+    /// The question as written in a proof. Paths and queries have no spaces, so a space marks a body.
     func named(_ answer: QuestionAnswer) -> String { path + (reader == nil ? "?" : " ") + answer.settled }
 
-    /// The path of a question that was named so, and the rest of the name.
+    /// Splits a question from ``named(_:)`` into its path and its query or body.
     static func parts(of name: String) -> (path: String, text: String, isBody: Bool)? {
         if let (path, text) = name.cutUTF8(atFirst: " ") { return (String(path), String(text), true) }
         return name.cutUTF8(atFirst: "?").map { (String($0), String($1), false) }
     }
 }
 
-/// Answers questions, with a proof for those who ask for it.
+/// Answers questions, with a proof if requested.
 struct QuestionResponder: Sendable {
     let engine: QueryEngine
     let zones: ZoneDatabase
     let clock: WallClock
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
     func routes(_ question: QuestionRoute) -> [Route] {
@@ -107,7 +107,7 @@ struct QuestionResponder: Sendable {
         }
     }
 
-    /// The JSON object of a question, and the bytes of its text. Beside it stands nothing but `explain`.
+    /// The JSON object of a question, and the bytes of its text. `explain` is the only query parameter.
     static func body(of request: Request, _ context: APIRequestContext, _ reader: BodyReader) async throws -> (node: BodyNode, length: Int)
     {
         _ = try QueryParameters(request, allowed: ["explain"])
@@ -120,12 +120,12 @@ struct QuestionResponder: Sendable {
         return (try BodyNode(text), text.count)
     }
 
-    /// Unknown parameters are for the question to refuse.
+    /// Ignores unknown parameters: the question refuses them.
     private static func isProofWanted(_ query: String) throws(Problem) -> Bool {
         try QueryParameters([query], allowed: nil).choice("explain", of: AskedQuestion.Explanation.self) == .proof
     }
 
-    /// Computed for this question alone: of an answer from the cache it is not known any more what it was read from.
+    /// Computes the answer anew: a cached answer does not record what it was read from.
     private func proved(_ asked: AskedQuestion, _ question: QuestionRoute, holding lease: ByteBudget.Lease) async throws -> Response {
         let record = ReadingRecord()
         var asked = asked
@@ -133,7 +133,7 @@ struct QuestionResponder: Sendable {
         var answer = try await question.ask(asked)
         try lease.hold(answer.size)
         let text = answer.text
-        // Beside it the parser holds what it has read.
+        // The parser's own memory is added to the text.
         try lease.hold(answer.size + text.count * 4 + Proof.byteLimit)
         guard let (digest, _) = Proof.digest(ofAnswer: text) else { throw Problem(.internal, "The answer cannot be proved.") }
         let proof = try await engine.proof(

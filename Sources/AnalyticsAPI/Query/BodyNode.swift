@@ -1,14 +1,14 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
 
-/// A value in the JSON body of a question, with where it stands: what is wrong is told by that.
+/// A value in the JSON body of a question, with its path for error messages.
 struct BodyNode {
     indirect enum Value {
         case scalar(JSONScalar)
         case array([Value])
         case object([(name: String, value: Value)])
 
-        /// As JSON.
+        /// The JSON text.
         var text: String {
             var writer = JSONWriter()
             writer.value(self)
@@ -17,10 +17,10 @@ struct BodyNode {
     }
 
     let value: Value
-    /// As in `steps[0].types`; empty for the body.
+    /// For example `steps[0].types`; empty for the body itself.
     let path: String
 
-    /// Bytes of a body.
+    /// Bytes per body.
     static let maximumBytes = 64 * 1024
     private static let maximumDepth = 8
 
@@ -41,7 +41,7 @@ struct BodyNode {
                 }
             return Problem(.invalidJSON, "The body \(what). Send one JSON object; /docs has an example.")
         }
-        // All of it is checked before any of it is cut.
+        // Validates the whole text before it is split.
         try parser.withMembers(of: body, at: body.all, maximumDepth: Self.maximumDepth) { (_) throws(Problem) in
         } fault: {
             fault($0)
@@ -86,7 +86,7 @@ struct BodyNode {
 
     func invalid(_ why: String) -> Problem { QueryParameters.invalid(path, why) }
 
-    /// The members of an object, which may have these names only.
+    /// The members of an object. Throws for names other than these.
     func object(_ names: [String]) throws(Problem) -> BodyObject {
         guard case .object(let members) = value else {
             throw path.isEmpty
@@ -149,7 +149,7 @@ struct BodyNode {
         return time
     }
 
-    /// Conditions on `data`: for each path a value, or several of which one must be there.
+    /// Conditions on `data`: per path, one value or several, any of which matches.
     func conditions() throws(Problem) -> [DataCondition] {
         guard case .object(let members) = value, members.count <= 20 else {
             throw invalid("must be an object of at most 20 paths, each with a value or an array of values.")
@@ -167,7 +167,7 @@ struct BodyNode {
         return conditions
     }
 
-    /// Scalars as a query writes them.
+    /// One scalar or an array of scalars, each in the syntax of a query string.
     private func values() throws(Problem) -> [String] {
         var nodes = [self]
         if case .array = value { nodes = try elements(1...QueryParameters.maximumValues, "values") }
@@ -176,7 +176,7 @@ struct BodyNode {
         return values
     }
 
-    /// A scalar as a query writes it.
+    /// A scalar in the syntax of a query string.
     func scalarText() throws(Problem) -> String {
         guard case .scalar(let scalar) = value else { throw invalid("must be a string, a number, true, false or null.") }
         switch scalar {
@@ -200,13 +200,13 @@ struct BodyObject {
     let node: BodyNode
     fileprivate let members: [(name: String, value: BodyNode.Value)]
 
-    /// `nil` where it is not there.
+    /// `nil` if absent.
     subscript(name: String) -> BodyNode? {
         guard let member = members.first(where: { $0.name.equalsUTF8(name) }) else { return nil }
         return BodyNode(value: member.value, path: (node.path.isEmpty ? "" : node.path + ".") + name)
     }
 
-    /// Its members in the order of their names, without one, and with others in the place of those of the same name.
+    /// The members sorted by name, without `left`, and with `settled` in place of those with the same names.
     func settled(without left: String? = nil, with settled: [(name: String, value: BodyNode.Value)]) -> BodyNode.Value {
         let kept = members.filter { member in
             !(settled.map(\.name) + (left.map { [$0] } ?? [])).contains { $0.equalsUTF8(member.name) }

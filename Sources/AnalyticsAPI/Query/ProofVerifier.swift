@@ -1,7 +1,7 @@
 public import AnalyticsCore
 internal import AnalyticsJSON
 
-/// Counts answers with a proof again, from the events alone.
+/// Verifies answers that have a proof: recomputes them from the events alone.
 public struct ProofVerifier: Sendable {
     private let store: any QuestionStore
     private let zones: ZoneDatabase
@@ -13,9 +13,9 @@ public struct ProofVerifier: Sendable {
         self.gate = gate
     }
 
-    /// - Parameter text: The answer of a route, with its member `proof`.
+    /// Throws a ``ProofFault`` if the proof is not valid for this store, and any error of a question: then the result is unknown.
     ///
-    /// Throws a ``ProofFault`` for what is no proof of this store, and whatever a question can throw: then nothing is known.
+    /// - Parameter text: A response of a route, with its member `proof`.
     public func verify(_ text: [UInt8]) async throws -> ProofVerdict {
         guard let (digest, found) = Proof.digest(ofAnswer: text), let found else { throw ProofFault.unreadable }
         let proof = try Proof(text: found, key: await store.proofKey(orElse: Proof.newKey()))
@@ -23,7 +23,7 @@ public struct ProofVerifier: Sendable {
         let recount = ReadingRecord()
         let engine = QueryEngine(store: store, cache: NoCache(), gate: gate).recounting(recount)
         let counted = try await answer(to: proof, engine).text
-        // After the events: what is counted is then marked in what is compared, or is not marked at all.
+        // Compares after the events are read, so every mark of a counted event that exists by then is in the comparison.
         let comparison = try await ProofComparison(proof, recount, in: store)
         var haveIdentitiesChanged = false
         if let identities = proof.identities { haveIdentitiesChanged = try await engine.identities(of: proof.project) != identities }
@@ -34,7 +34,7 @@ public struct ProofVerifier: Sendable {
             haveIdentitiesChanged: haveIdentitiesChanged, zones: zones.version)
     }
 
-    /// The route's own answer, at the moment of the proof, read from the events.
+    /// The answer of the question's route as of the time of the proof, read from the events.
     private func answer(to proof: Proof, _ engine: QueryEngine) async throws -> QuestionAnswer {
         guard let (path, text, isBody) = QuestionRoute.parts(of: proof.question) else { throw ProofFault.unreadable }
         let asOf = proof.asOf
@@ -59,15 +59,15 @@ public struct ProofVerifier: Sendable {
     }
 }
 
-/// What came of counting an answer again.
+/// The result of a verification.
 public struct ProofVerdict: Sendable {
     public var proof: Proof
     /// Whether the answer is the same, to the last digit.
     public var holds: Bool
-    /// The answer's total then and now, where it has one.
+    /// The total of the answer, in the proof and now; `nil` if the answer has none.
     public var totals: (then: String?, now: String?)
     public var comparison: ProofComparison
-    /// Now.
+    /// The watermark at verification.
     public var watermark: Timestamp?
     public var haveIdentitiesChanged: Bool
     public var zones: String?

@@ -4,7 +4,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// What is stored, as answers say it. Pure.
+/// Stored events and counts as responses. Pure.
 enum QueryResponse {
     static func page(_ events: [StoredEvent], next: EventCursor?, holding lease: ByteBudget.Lease) -> Response {
         let end = JSONPart.once { writer in
@@ -15,7 +15,7 @@ enum QueryResponse {
             capacity: 64 + events.count * 512, holding: lease, JSONPart.list("events", of: events) { $1.event($0) } + [end])
     }
 
-    /// The named groups, largest first, and the sum of the others.
+    /// The largest groups, and the sum of the others.
     static func counts(_ counts: Counts, _ query: CountQuery, isCached: Bool, settled: String) -> QuestionAnswer {
         let begin = JSONPart.once { writer in
             writer.key("from")
@@ -51,7 +51,7 @@ extension JSONWriter {
         endObject()
     }
 
-    /// A stored event, as api.md names its fields.
+    /// A stored event with the field names of the API.
     mutating func members(of stored: StoredEvent) {
         let event = stored.event
         member("project", event.project.name)

@@ -3,13 +3,13 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Asking what is stored.
+/// The routes of stored events and of their counts.
 struct QueryRoutes: Sendable {
     let reader: EventReader
     let engine: QueryEngine
     let zones: ZoneDatabase
     let clock: WallClock
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
     static let maximumLimit = 1000
@@ -31,9 +31,9 @@ struct QueryRoutes: Sendable {
 
     private func event(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
-        // What is no text, and what no id can hold, is the id of no event.
+        // Invalid UTF-8, and text that cannot be an id, get 404 like an unknown id.
         let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
-        // Outside a condition: Swift 6.3.1 crashes in optimising an await that is one of several.
+        // Not in the condition: Swift 6.3.1 crashes when it optimizes an await that is one of several conditions.
         let stored = id.isEmpty || id.utf8.contains(0) ? nil : try await reader.event(project: principal.project, id: id)
         guard let event = stored else {
             throw Problem(.eventNotFound, "No event with this id is stored. An accepted event appears here within seconds.")

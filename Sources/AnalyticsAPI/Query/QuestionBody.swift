@@ -1,7 +1,7 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
 
-/// What all questions that are sent as a JSON object share: `from`, `to`, `tz`, `bots`, `maxAge` and `filters`, checked.
+/// The common members of questions with a JSON body, checked: `from`, `to`, `tz`, `bots`, `maxAge` and `filters`.
 struct QuestionBody {
     let members: BodyObject
     private let zone: ZoneName
@@ -32,11 +32,11 @@ struct QuestionBody {
         }
     }
 
-    /// The range as it is understood, and what is selected in it.
+    /// The range with its defaults filled in, and the selection in it.
     ///
     /// - Parameters:
-    ///   - interval: That of the buckets; `nil` for a question that does not divide its range.
-    ///   - usualCount: How many buckets a range without `from` has.
+    ///   - interval: The interval of the buckets; `nil` for a question without buckets.
+    ///   - usualCount: The number of buckets of a range without `from`.
     func range(_ interval: CalendarInterval?, usualCount: Int? = nil) throws(Problem) -> (range: QuestionRange, selection: Selection) {
         let range: QuestionRange
         do {
@@ -61,7 +61,7 @@ struct QuestionBody {
         return members.settled(without: "maxAge", with: settled.map { ($0, .scalar(.string($1))) })
     }
 
-    /// How old the answer may be.
+    /// The maximum age of the answer.
     func age() throws(Problem) -> AnswerAge {
         let seconds = try members["maxAge"]?.integer(in: AnswerAge.limits)
         return AnswerAge(now: now, limit: seconds.map { .seconds($0) } ?? AnswerAge.ofUsers)
@@ -71,9 +71,9 @@ struct QuestionBody {
 extension BodyNode {
     static let patternNames = ["types", "sources", "data"]
 
-    /// What an event must be.
+    /// The pattern that an event must match.
     ///
-    /// - Parameter others: Members that it may have besides.
+    /// - Parameter others: Further members that are allowed.
     func pattern(others: [String] = []) throws(Problem) -> EventPattern {
         let members = try object(Self.patternNames + others)
         return EventPattern(

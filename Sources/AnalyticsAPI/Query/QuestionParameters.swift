@@ -2,7 +2,7 @@ internal import AnalyticsCore
 internal import HTTPTypes
 internal import Hummingbird
 
-/// What all questions about a range share: `from`, `to`, `tz`, `interval`, `bots`, and the filters of a listing, checked.
+/// The common parameters of questions about a range, checked: `from`, `to`, `tz`, `interval`, `bots`, and the filters of a listing.
 struct QuestionParameters {
     var selection: Selection
     var range: QuestionRange
@@ -10,7 +10,7 @@ struct QuestionParameters {
 
     static let names = ["from", "to", "tz", "interval", "type", "source", "userId", "anonymousId", "correlationId", "bots", "maxAge"]
 
-    /// - Parameter projectZone: Asked for where the request names no zone.
+    /// - Parameter projectZone: The zone if the request names none.
     init(
         _ query: String, allowed: [String], project: ProjectID, zones: ZoneDatabase, now: Timestamp, hasInterval: Bool = true,
         projectZone: () async throws -> ZoneName?
@@ -35,7 +35,7 @@ struct QuestionParameters {
         (selection.from, selection.to) = (range.from, range.to)
     }
 
-    /// The zone that a request names with `tz`, else the project's, else UTC.
+    /// The zone of `tz`; without it the project's zone, or UTC.
     static func zone(
         _ parameters: QueryParameters, _ zones: ZoneDatabase, _ projectZone: () async throws -> ZoneName?
     ) async throws -> (ZoneName, ZoneRules) {
@@ -47,7 +47,7 @@ struct QuestionParameters {
     ) async throws -> (ZoneName, ZoneRules) {
         guard let text else {
             let name = try await projectZone() ?? .utc
-            // One that was known when it was set, on a machine with other data.
+            // The zone was set on a machine with other time zone data.
             guard let rules = zones.rules(of: name) else {
                 throw QueryParameters.invalid("tz", "must be given: this machine does not know the project's time zone, \(name).")
             }
@@ -73,7 +73,7 @@ struct QuestionParameters {
             without: ["explain", "maxAge"], with: [("from", range.from.rfc3339), ("to", range.to.rfc3339), ("tz", range.zone.text)])
     }
 
-    /// The metric; events where nothing is said.
+    /// The metric; events if absent.
     func metric() throws(Problem) -> Metric {
         guard let text = try parameters.single("metric") else { return .events }
         guard let metric = Metric(text) else {
@@ -85,13 +85,13 @@ struct QuestionParameters {
         return metric
     }
 
-    /// How old the answer may be; for questions about users some seconds where nothing is said.
+    /// The maximum age of the answer. The default is some seconds for questions about users, and 0 for others.
     func age(_ metric: Metric, now: Timestamp) throws(Problem) -> AnswerAge {
         let seconds = try parameters.integer("maxAge", in: AnswerAge.limits)
         return AnswerAge(now: now, limit: seconds.map { .seconds($0) } ?? (metric.isAboutUsers ? AnswerAge.ofUsers : .zero))
     }
 
-    /// What is grouped by; `nil` where nothing is said.
+    /// The dimension to group by; `nil` if absent.
     func dimension(_ name: String) throws(Problem) -> Dimension? {
         try Self.dimension(try parameters.single(name), name)
     }

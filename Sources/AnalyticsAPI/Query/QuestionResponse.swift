@@ -3,7 +3,7 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// What the answers to all questions about a range share.
+/// The common members of answers to questions about a range.
 enum QuestionResponse {
     static func headers(isCached: Bool, zones: ZoneDatabase) -> HTTPFields {
         [.xCache: isCached ? "HIT" : "MISS", .timeZoneData: zones.version ?? "unknown"]
@@ -11,7 +11,7 @@ enum QuestionResponse {
 
     /// `from`, `to`, `tz`, `asOf` and `incompleteFrom`.
     ///
-    /// - Parameter incompleteFrom: Of a question that has other buckets than those of its range.
+    /// - Parameter incompleteFrom: For a question whose buckets are not those of its range.
     static func common(
         _ range: QuestionRange, asOf: Timestamp, hasBuckets: Bool = true, incompleteFrom: Timestamp? = nil, to writer: inout JSONWriter
     ) {
@@ -33,7 +33,7 @@ enum QuestionResponse {
 }
 
 extension HTTPField.Name {
-    /// The release of the time zones that the answer is by.
+    /// The release of the time zone data behind the answer.
     fileprivate static let timeZoneData = HTTPField.Name("X-Time-Zone-Data")!
 }
 
@@ -43,10 +43,10 @@ struct TimeseriesResponse {
     var asOf: Timestamp
     var answer: Timeseries
     var isCached: Bool
-    /// What it is compared with.
+    /// The compared range and its answer.
     var earlier: (range: QuestionRange, answer: Timeseries)?
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     var size: Int { answer.size + (earlier?.answer.size ?? 0) + range.starts.count * 8 }
 
     func answer(to question: QuestionParameters, zones: ZoneDatabase) -> QuestionAnswer {

@@ -3,17 +3,17 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// What there is to ask about: types, sources, and the properties of events.
+/// Lists types, sources, and the properties of events.
 struct SchemaRoute: Sendable {
     let reader: EventReader
     let engine: QueryEngine
     let clock: WallClock
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
-    /// Types and sources that are named, the most frequent.
+    /// Types and sources in the response, the most frequent ones.
     private static let names = 1_000
-    /// Of so many of them it is said when the first and the last event happened: each takes two look-ups.
+    /// The number of these that get the times of their first and last event: each takes two look-ups.
     private static let spans = 50
 
     var routes: [Route] { [Route(.get, "/api/v1/schema", .read, schema)] }

@@ -28,7 +28,7 @@ enum SessionsResponse {
             settled: question.settled)
     }
 
-    /// What is told beside the number of sessions, of all and of each bucket.
+    /// Members in addition to the number of sessions, for the total and per bucket.
     private static let members: [(name: StaticString, value: @Sendable (Sessions.Figures) -> MetricValue)] = [
         ("users", { .integer($0.users) }), ("medianSeconds", { number($0.medianSeconds) }), ("p90Seconds", { number($0.p90Seconds) }),
         ("eventsPerSession", { number($0.eventsPerSession) }), ("bounceRate", { number($0.bounceRate) }),

@@ -3,12 +3,12 @@ internal import AnalyticsJSON
 internal import HTTPTypes
 internal import Hummingbird
 
-/// One user, and what it did last.
+/// One user with its newest events.
 struct UserRoute: Sendable {
     let reader: EventReader
     let engine: QueryEngine
     let clock: WallClock
-    /// Of what answers hold until they are written.
+    /// Memory for responses, until they are written.
     let answers: ByteBudget
 
     private static let limits = 0...UserProfile.newestLimit
@@ -27,7 +27,7 @@ struct UserRoute: Sendable {
         let seconds = try parameters.integer("maxAge", in: AnswerAge.limits)
         let age = AnswerAge(now: clock.now(), limit: seconds.map { .seconds($0) } ?? AnswerAge.ofUsers)
         let selection = Selection(project: principal.project, includesBots: try parameters.includesBots())
-        // What is no text, and what no id can hold, is the id of nobody.
+        // Invalid UTF-8, and text that cannot be an id, get 404 like an unknown id.
         let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
         guard !id.isEmpty, !id.utf8.contains(0) else { throw Self.notFound }
         let asked: UserReference = kind == .userId ? .userId(id) : .anonymousId(id)

@@ -1,4 +1,4 @@
-/// Who a request is from, as authentication found out: whose events it is about, and what it may do with them.
+/// The authenticated caller of a request: its project, and what it may do there.
 public struct Principal: Sendable, Equatable {
     public let project: ProjectID
     public let scopes: Set<Scope>
@@ -9,12 +9,12 @@ public struct Principal: Sendable, Equatable {
     }
 }
 
-/// What a route lets its caller do.
+/// A permission that a route requires.
 public enum Scope: String, Sendable, CaseIterable {
     /// Send events.
     case write
-    /// Ask what is stored.
+    /// Read stored data.
     case read
-    /// Change what is kept about a project.
+    /// Change what is stored about a project.
     case admin
 }

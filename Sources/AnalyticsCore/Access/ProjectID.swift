@@ -1,13 +1,13 @@
-/// The name of a project: 1 to 64 lower-case ASCII letters, digits, `-` and `_`, of which the first is a letter or a digit.
+/// The name of a project: 1 to 64 lower-case ASCII letters, digits, `-` and `_`. The first is a letter or a digit.
 ///
-/// Whoever authenticates a request decides its project (``Principal``); nothing in a request does. What comes over a wire or from a store
-/// becomes one only if it has this form. ASCII: equal names are equal bytes.
+/// Authentication decides the project of a request (``Principal``); the request itself cannot. Names from a wire or a store are validated
+/// here. As names are ASCII, equal names are equal bytes.
 public struct ProjectID: Sendable, Hashable, Comparable, CustomStringConvertible {
     public let name: String
 
     public static let longest = 64
 
-    /// `nil` when it does not have the form of one.
+    /// `nil` if the name does not have this form.
     public init?(_ name: some StringProtocol) {
         let bytes = name.utf8
         guard (1...Self.longest).contains(bytes.count), bytes.allSatisfy(Self.isAllowed), bytes.first.map(Self.mayBegin) == true else {

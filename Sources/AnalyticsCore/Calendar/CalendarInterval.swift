@@ -1,4 +1,4 @@
-/// How long the buckets of a question are, by the clocks and the calendar of a zone.
+/// The length of a question's buckets, by the clock and calendar of a time zone.
 public enum CalendarInterval: String, Sendable, CaseIterable {
     case minute
     case hour
@@ -7,7 +7,7 @@ public enum CalendarInterval: String, Sendable, CaseIterable {
     case week
     case month
 
-    /// Buckets of a range whose start is not given.
+    /// Number of buckets if the question gives no start.
     var usualCount: Int {
         switch self {
         case .minute: 60
@@ -18,21 +18,21 @@ public enum CalendarInterval: String, Sendable, CaseIterable {
     }
 }
 
-/// Where the buckets of an interval begin in a zone (docs/queries.md has the definitions). Pure.
+/// Where the buckets of an interval begin in a zone (definitions: docs/queries.md). Pure.
 struct BucketCalendar: Sendable {
     let interval: CalendarInterval
     let rules: ZoneRules
 
-    /// The start of the bucket in which a moment lies.
+    /// The start of the bucket that contains `time`.
     func start(of time: Timestamp) -> Timestamp {
         guard let length = unit else { return date(of: time).start }
         let local = rules.local(time)
         let start = Timestamp(milliseconds: time.milliseconds - (local - floorDivide(local, by: length) * length))
-        // A change of the offset begins a bucket of its own.
+        // A change of the UTC offset begins a new bucket.
         return rules.changes(in: start..<time + .milliseconds(1)).last ?? start
     }
 
-    /// The start of the bucket behind the one in which a moment lies.
+    /// The start of the bucket after the one that contains `time`.
     func next(after time: Timestamp) -> Timestamp {
         guard let length = unit else { return date(of: time).next }
         let local = rules.local(time)
@@ -40,7 +40,7 @@ struct BucketCalendar: Sendable {
         return rules.changes(in: time..<next).first ?? next
     }
 
-    /// The starts of the buckets that a range touches, in order: the first may lie before the range. `nil` when there are more than `limit`.
+    /// The starts of the buckets that a range touches, in order. The first may lie before the range. `nil` if there are more than `limit`.
     func starts(in range: Range<Timestamp>, limit: Int) -> [Timestamp]? {
         guard !range.isEmpty else { return [] }
         var starts = [start(of: range.lowerBound)]
@@ -52,12 +52,12 @@ struct BucketCalendar: Sendable {
         }
     }
 
-    /// The start of the bucket that lies `count` buckets before the one that begins at `start`.
+    /// The start of the bucket `count` buckets before the one that begins at `start`.
     func start(_ count: Int, before start: Timestamp) -> Timestamp {
         (0..<count).reduce(start) { start, _ in self.start(of: start - .milliseconds(1)) }
     }
 
-    /// Milliseconds of the local clock; `nil` for what the calendar divides.
+    /// Length in milliseconds of local time; `nil` for intervals of whole days.
     private var unit: Int64? {
         switch interval {
         case .minute: 60_000
@@ -66,15 +66,15 @@ struct BucketCalendar: Sendable {
         }
     }
 
-    /// The bucket of whole days in which a moment lies.
+    /// The day, week or month that contains `time`.
     private func date(of time: Timestamp) -> (start: Timestamp, next: Timestamp) {
         var day = floorDivide(rules.local(time), by: Self.day)
-        // Clocks that are set back over midnight show yesterday's date again; the day has begun all the same.
+        // If clocks are set back across midnight, they show yesterday's date again. The new day has begun nevertheless.
         if rules.firstMoment(showing: (day + 1) * Self.day) <= time { day += 1 }
         var first = first(of: day)
         var start = rules.firstMoment(showing: first * Self.day)
         var end = rules.firstMoment(showing: following(first) * Self.day)
-        // A date that the zone has left out is no bucket.
+        // A date that the zone skips has no bucket.
         while end <= time {
             first = following(first)
             (start, end) = (end, rules.firstMoment(showing: following(first) * Self.day))
@@ -84,7 +84,7 @@ struct BucketCalendar: Sendable {
 
     private static let day: Int64 = 86_400_000
 
-    /// Days since 1970 of the first day of the day's bucket.
+    /// The first day of the bucket that contains `day`; both in days since 1970.
     private func first(of day: Int64) -> Int64 {
         switch interval {
         case .week: return day - CivilDate.weekday(daysSince1970: day)

@@ -1,4 +1,4 @@
-/// A date of the proleptic Gregorian calendar, as ISO 8601 has it.
+/// A date of the proleptic Gregorian calendar, as in ISO 8601.
 struct CivilDate: Sendable, Hashable, Comparable {
     var year: Int64
     var month: Int64
@@ -24,7 +24,7 @@ struct CivilDate: Sendable, Hashable, Comparable {
         day = dayOfYear - (153 * month + 2) / 5 + 1
     }
 
-    /// The same, days_from_civil.
+    /// Howard Hinnant, days_from_civil.
     var daysSince1970: Int64 {
         let year = month <= 2 ? year - 1 : year
         let era = floorDivide(year, by: 400)

@@ -1,14 +1,14 @@
 internal import Foundation
 internal import Synchronization
 
-/// The time zones of this machine, which its tzdata package keeps up to date. Read when they are first asked for, and kept.
+/// The time zones of the system's tzdata package. A zone is read on first use and cached.
 public final class ZoneDatabase: Sendable {
     private let folder: String
-    /// The release of the data, such as `2025b`; `nil` where the machine does not say. As it was at the start, like the zones that are kept.
+    /// The tzdata release at the start of the process, such as `2025b`; `nil` if unknown.
     public let version: String?
     private let zones = Mutex<[ZoneName: ZoneRules]>([:])
 
-    /// The folder of the system.
+    /// The system's zoneinfo folder.
     public static let system = ZoneDatabase(folder: "/usr/share/zoneinfo")
 
     public init(folder: String) {
@@ -16,7 +16,7 @@ public final class ZoneDatabase: Sendable {
         version = Self.version(in: folder)
     }
 
-    /// `nil` for a zone that the machine does not know. `UTC` is always known. Reads a file of a few KiB the first time.
+    /// `nil` for an unknown zone. `UTC` is always known. The first call for a zone reads a file of a few KiB.
     public func rules(of name: ZoneName) -> ZoneRules? {
         if name == .utc { return .utc }
         if let rules = zones.withLock({ $0[name] }) { return rules }
@@ -24,7 +24,7 @@ public final class ZoneDatabase: Sendable {
             return nil
         }
         zones.withLock { zones in
-            // Some 30 KiB each.
+            // About 30 KiB per zone.
             if zones.count >= Self.maximumZones { zones = [:] }
             zones[name] = rules
         }
@@ -34,7 +34,7 @@ public final class ZoneDatabase: Sendable {
     private static let maximumZones = 200
 
     private static func version(in folder: String) -> String? {
-        // The first line of the source that comes with it: "# version 2025b".
+        // The first line of tzdata.zi: "# version 2025b".
         guard let file = FileHandle(forReadingAtPath: "\(folder)/tzdata.zi") else { return nil }
         defer { try? file.close() }
         guard let start = try? file.read(upToCount: 64), let text = String(validating: start.prefix { $0 != 0x0A }, as: UTF8.self) else {

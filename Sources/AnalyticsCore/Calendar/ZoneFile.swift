@@ -1,4 +1,4 @@
-/// Reads a compiled time zone: RFC 8536, version 2 and later. What it holds is not trusted.
+/// Reads a compiled time zone: RFC 8536, version 2 and later. The content is untrusted.
 struct ZoneFile {
     private var bytes: ArraySlice<UInt8>
 
@@ -15,7 +15,7 @@ struct ZoneFile {
         }
     }
 
-    /// `nil` for what is no such file.
+    /// `nil` if the file is invalid.
     static func rules(_ bytes: [UInt8]) -> ZoneRules? {
         var file = ZoneFile(bytes: bytes[...])
         guard let first = file.header(), file.take(first.size(time: 4)) != nil, let counts = file.header(),
@@ -28,7 +28,7 @@ struct ZoneFile {
         guard let times = take(counts.times * 8), let indexes = take(counts.times), let types = take(counts.types * 6),
             take(counts.characters + counts.standardIndicators + counts.utIndicators) != nil, counts.types > 0
         else { return nil }
-        // Section 3.2: type 0 holds before the first time.
+        // RFC 8536, section 3.2: type 0 applies before the first transition.
         let offsets = (0..<counts.types).map { Int64(Int32(truncatingIfNeeded: Self.integer(types.dropFirst($0 * 6).prefix(4)))) }
         guard offsets.allSatisfy({ abs($0) < 2 * 86_400 }), indexes.allSatisfy({ $0 < counts.types }) else { return nil }
         var list = ChangeList(offset: offsets[0])
@@ -51,10 +51,10 @@ struct ZoneFile {
             offsets = [offset]
         }
 
-        /// `false` when it does not come after the others. One that changes nothing is left out.
+        /// `false` if it does not come after the others. A transition that changes nothing is left out.
         mutating func add(_ second: Int64, _ offset: Int64) -> Bool {
             guard changes.last.map({ $0 < second }) ?? true else { return false }
-            // Before the year 1: it holds from the beginning.
+            // Before the year 1: it applies from the beginning.
             guard second >= Timestamp.earliest.milliseconds / 1_000 else {
                 offsets = [offset]
                 return true
@@ -87,6 +87,6 @@ struct ZoneFile {
         return bytes.prefix(count)
     }
 
-    /// Big-endian; of 8 bytes with sign.
+    /// Big-endian; 8 bytes are signed.
     private static func integer(_ bytes: ArraySlice<UInt8>) -> Int64 { bytes.reduce(0) { $0 << 8 | Int64($1) } }
 }

@@ -1,11 +1,11 @@
-/// The name of a time zone in the IANA database, such as `Europe/Berlin`. That it is well formed does not mean that it exists.
+/// The name of a time zone in the IANA database, such as `Europe/Berlin`. A well-formed name may still be unknown.
 public struct ZoneName: Sendable, Hashable, CustomStringConvertible {
     public let text: String
 
     public static let utc = ZoneName(unchecked: "UTC")
 
-    /// Letters, digits, `_`, `-`, `+` and `/`; 1–64 of them, in at most three parts. Nothing else can be in a name, and so none
-    /// leads out of the folder of zones.
+    /// Letters, digits, `_`, `-`, `+` and `/`; 1–64 of them, in at most three parts. Other characters are refused, so no path leads out of
+    /// the zoneinfo folder.
     public init?(_ text: String) {
         let isAllowed = { (byte: UInt8) in
             switch byte {
@@ -21,8 +21,8 @@ public struct ZoneName: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
-    /// No empty part, so that a zone has one spelling; none of the database's second copies, of which one counts leap seconds; and not what the
-    /// machine is set to.
+    /// No empty parts: each zone has one spelling. No `posix` and `right` copies: `right` counts leap seconds. No names for the machine's
+    /// own setting.
     private static func isAllowed(_ parts: [Substring]) -> Bool {
         parts.count <= 3 && !parts.contains { $0.isEmpty }
             && !["posix", "right", "localtime", "posixrules", "Factory"].contains { parts[0].equalsUTF8($0) }

@@ -1,10 +1,10 @@
-/// The rule that a zone follows after its last listed change: POSIX.1-2017, section 8.3, `TZ`, with the hours of RFC 8536, section 3.3.1.
+/// The rule of a zone after its last listed transition: POSIX.1-2017, section 8.3, `TZ`, with the hours of RFC 8536, section 3.3.1.
 ///
-/// `CET-1CEST,M3.5.0,M10.5.0/3`: offsets count west of UTC, daylight time is an hour ahead unless it says otherwise, changes are at 02:00 of
-/// the clock before them.
+/// `CET-1CEST,M3.5.0,M10.5.0/3`: offsets count west of UTC. By default daylight time is one hour ahead, and changes are at 02:00 of the
+/// clock before the change.
 struct ZoneRule {
     private enum Day {
-        /// 1 to 365, 29 February never counted.
+        /// 1 to 365; 29 February is never counted.
         case julian(Int64)
         /// 0 to 365.
         case ofYear(Int64)
@@ -35,7 +35,7 @@ struct ZoneRule {
         daylight = (offset, start, end)
     }
 
-    /// Up to ``ZoneRules/horizon``, in order. `second`: the last one that is known otherwise.
+    /// In order, up to ``ZoneRules/horizon``. `second`: the last listed transition.
     func changes(after second: Int64?) -> [(second: Int64, offset: Int64)] {
         guard let daylight else { return [] }
         let first = second.map { CivilDate(daysSince1970: floorDivide($0, by: 86_400)).year } ?? 1970
@@ -47,7 +47,7 @@ struct ZoneRule {
         return changes.filter { change in second.map { change.second > $0 } ?? true }.sorted { $0.second < $1.second }
     }
 
-    /// By the clock that is in force before the change.
+    /// By the clock before the change.
     private static func second(_ change: Change, in year: Int64) -> Int64 {
         let newYear = CivilDate(year: year, month: 1, day: 1).daysSince1970
         let day: Int64
@@ -56,7 +56,7 @@ struct ZoneRule {
         case .ofYear(let number): day = newYear + number
         case .ofMonth(let month, let week, let weekday):
             let first = CivilDate(year: year, month: month, day: 1).daysSince1970
-            // Monday is 0 there, Sunday 0 here.
+            // `CivilDate` counts weekdays from Monday, POSIX from Sunday.
             let ahead = (weekday + 6 - CivilDate.weekday(daysSince1970: first) + 7) % 7
             let last = (CivilDate.days(inMonth: month, of: year) - 1 - ahead) / 7
             day = first + ahead + min(week - 1, last) * 7
@@ -75,7 +75,7 @@ struct ZoneRule {
             return true
         }
 
-        /// Three letters or more, or anything between angle brackets.
+        /// At least three letters, or anything between angle brackets.
         mutating func skipName() -> Bool {
             if take("<") {
                 rest = rest.drop { $0 != UInt8(ascii: ">") }

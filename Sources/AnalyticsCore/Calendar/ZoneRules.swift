@@ -1,23 +1,23 @@
 internal import Algorithms
 
-/// When which offset from UTC is in force in a time zone.
+/// The UTC offsets of a time zone, and when each is in force.
 public struct ZoneRules: Sendable {
-    /// Moments at which the offset changes, in seconds since 1970, rising; ``offsets`` has one element more.
+    /// Moments at which the offset changes, in seconds since 1970, ascending; ``offsets`` has one element more.
     private let changes: [Int64]
     /// Seconds east of UTC: before the first change, then from each change on.
     private let offsets: [Int64]
 
     public static let utc = ZoneRules(changes: [], offsets: [0])
 
-    /// Changes are listed up to this year. By 400 years before its end every zone follows one rule, and the Gregorian calendar repeats itself
-    /// after 400 years, weekdays included: what is later is looked up so much earlier.
+    /// Changes are listed up to this year. At least 400 years before it, every zone follows one rule. The Gregorian calendar repeats every
+    /// 400 years, weekdays included, so later times are looked up whole cycles earlier.
     static let lastYear: Int64 = 2799
     static let horizon = CivilDate(year: lastYear + 1, month: 1, day: 1).daysSince1970 * 86_400
     private static let cycle: Int64 = 146_097 * 86_400
-    /// No offset is as large.
+    /// Larger than any offset.
     private static let margin: Int64 = 2 * 86_400
 
-    /// - Precondition: One offset more than changes, and changes rise.
+    /// - Precondition: `offsets` has one element more than `changes`, and `changes` ascend.
     init(changes: [Int64], offsets: [Int64]) {
         precondition(offsets.count == changes.count + 1)
         self.changes = changes
@@ -32,11 +32,11 @@ public struct ZoneRules: Sendable {
         return offsets[changes.partitioningIndex { $0 > second }]
     }
 
-    /// What the zone's clocks show, in milliseconds since they showed 1970-01-01 00:00.
+    /// The zone's local time, in milliseconds since local 1970-01-01 00:00.
     package func local(_ time: Timestamp) -> Int64 { time.milliseconds + offset(at: time) }
 
-    /// The first moment at which the zone's clocks show `local` or later. Where they are set back over it, it is the first of two; where they
-    /// are set forward over it, it is the moment at which they are set.
+    /// The first moment at which the zone's clocks show `local` or later. If clocks are set back across `local`, it is the first of the two
+    /// moments. If they are set forward across it, it is the moment of the change.
     package func firstMoment(showing local: Int64) -> Timestamp {
         let (second, cycles) = Self.withinHorizon(floorDivide(local, by: 1_000))
         let wanted = local - cycles * Self.cycle * 1_000
@@ -51,16 +51,16 @@ public struct ZoneRules: Sendable {
         }
     }
 
-    /// The day whose date a UTC midnight has. Empty where the zone left the date out.
+    /// The range of the local day with the date of a UTC midnight. Empty if the zone skips the date.
     public func day(of midnight: Timestamp) -> Range<Timestamp> {
         firstMoment(showing: midnight.milliseconds)..<firstMoment(showing: midnight.milliseconds + 86_400_000)
     }
 
-    /// The moments inside of a range, its start left out, at which the offset changes.
+    /// The moments in a range, excluding its start, at which the offset changes.
     func changes(in range: Range<Timestamp>) -> [Timestamp] {
         var found: [Timestamp] = []
         var start = range.lowerBound.milliseconds + 1
-        // One turn for each 400 years.
+        // One iteration per 400 years.
         while start < range.upperBound.milliseconds {
             let shift = Self.withinHorizon(floorDivide(start, by: 1_000)).cycles * Self.cycle
             let end = min(range.upperBound.milliseconds, (Self.horizon - Self.margin + shift) * 1_000)

@@ -1,7 +1,7 @@
 public import AnalyticsJSON
 
 extension Erasure {
-    /// About the bytes that its members take.
+    /// Approximate size of its members in bytes.
     public var size: Int {
         let texts = (selection?.userIds ?? []) + (selection?.anonymousIds ?? []) + (selection?.types ?? []) + (selection?.sources ?? [])
         return texts.reduce(1_024) { $0 + 6 * $1.utf8.count } + (selection?.data ?? []).reduce(0) { $0 + 64 * $1.values.count }
@@ -9,7 +9,7 @@ extension Erasure {
 }
 
 extension JSONWriter {
-    /// What the API and the command line say of an erasure.
+    /// The representation of an erasure in the API and the command line.
     public mutating func members(of erasure: Erasure) {
         member("id", erasure.id)
         member("project", erasure.project.name)

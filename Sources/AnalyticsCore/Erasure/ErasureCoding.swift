@@ -1,6 +1,6 @@
-/// An erasure as a store keeps it. The bytes may come from anywhere.
+/// An erasure as a store keeps it. The bytes are untrusted.
 extension Erasure {
-    /// 1 had no late links, and no repairs.
+    /// Format 1 has no late links and no repairs.
     private static let format: Int64 = 2
     private static let states: [State] = [.requested, .erasing, .settling, .verifying, .cleaning, .done, .failed]
 
@@ -106,7 +106,7 @@ extension TableWriter {
         }
     }
 
-    /// In their order, so that equal tombstones are equal bytes.
+    /// Sorted: equal tombstones have equal bytes.
     fileprivate mutating func write(_ digests: Set<SaltedDigest>) {
         write(digests.sorted()) { writer, digest in
             writer.word(digest.high)
@@ -147,7 +147,7 @@ extension TableCursor {
 
     fileprivate mutating func time() throws(GroupTable.Unreadable) -> Timestamp {
         let time = Timestamp(milliseconds: Int64(bitPattern: try word()))
-        // A range may end a moment after the last that there is.
+        // A range may end just after the latest timestamp.
         guard time >= .earliest, time <= .latest + .seconds(60) else { throw .damaged }
         return time
     }

@@ -1,6 +1,6 @@
 internal import Algorithms
 
-/// The tombstones of a project, by whom they name.
+/// The tombstones of a project, indexed by the ids that they name.
 struct ErasureFilter: Sendable {
     fileprivate struct Group {
         var users = Places()
@@ -10,7 +10,7 @@ struct ErasureFilter: Sendable {
         var general: [Int] = []
     }
 
-    /// Which tombstones name a digest: in a list and not a table, as there may be a million.
+    /// Which tombstones name a digest. A sorted list takes less memory than a table for a million digests.
     fileprivate struct Places {
         private var entries: [(digest: SaltedDigest, place: Int32)] = []
 
@@ -18,7 +18,7 @@ struct ErasureFilter: Sendable {
 
         mutating func add(_ digests: Set<SaltedDigest>, _ place: Int) { entries += digests.map { ($0, Int32(place)) } }
 
-        /// To be called once all are added.
+        /// To be called after the last `add`.
         mutating func sort() { entries.sort { $0 < $1 } }
 
         subscript(digest: SaltedDigest) -> [Int] {
@@ -34,11 +34,11 @@ struct ErasureFilter: Sendable {
         self.tombstones = tombstones
         for (place, tombstone) in tombstones.enumerated() {
             var group = groups[tombstone.salt] ?? Group()
-            // Held by one, so that it is not copied each time.
+            // Taken out of the dictionary to avoid a copy per tombstone.
             groups[tombstone.salt] = nil
             group.users.add(tombstone.users, place)
             group.identified.add(tombstone.identified, place)
-            // Who has users is found by them.
+            // Tombstones with users are found by their users.
             if tombstone.users.isEmpty { group.anonymous.add(tombstone.anonymous, place) }
             if tombstone.isGeneral { group.general.append(place) }
             groups[tombstone.salt] = group
@@ -50,7 +50,7 @@ struct ErasureFilter: Sendable {
         }
     }
 
-    /// The places of those events that are covered.
+    /// The indexes of the covered events.
     func covered(_ events: [Event]) -> [Int] {
         guard !groups.isEmpty else { return [] }
         var readers: [Int: PropertyReader] = [:]
@@ -62,7 +62,7 @@ struct ErasureFilter: Sendable {
         return covers(event, &readers)
     }
 
-    /// Whether an erasure should know of a link, and does not.
+    /// Whether an erasure names the user of a link but does not know its anonymous id.
     func lacks(_ link: Erasure.LateLink, receivedAt: Timestamp) -> Bool {
         groups.contains { salt, group in
             group.users[SaltedDigest(salt, .user, link.user.text)].contains { place in

@@ -1,9 +1,9 @@
 internal import Synchronization
 
-/// Keeps a flush from storing what was erased.
+/// Keeps a flush from storing erased events.
 ///
-/// An erasure is announced before anything is deleted; a flush stores its events before it looks again. One of the two sees the other, so
-/// nothing that is covered is acknowledged and stays (docs/decisions/erasure.md).
+/// An erasure is announced before anything is deleted. A flush stores its events before it checks for erasures again. At least one of the
+/// two sees the other, so no covered event is acknowledged and stays stored (docs/decisions/erasure.md).
 final class ErasureGate: Sendable {
     typealias Store = ErasureStore & EventStore & RollupStore & SegmentStore & ProjectStore
 
@@ -11,16 +11,17 @@ final class ErasureGate: Sendable {
 
     private struct Known {
         var version: Int64
-        /// By the erasures' ids.
+        /// By erasure id.
         var tombstones: [BytewiseString: Tombstone]
         var filter: ErasureFilter
-        /// Of users whose anonymous ids are still to be looked up.
+        /// Tombstones whose users' anonymous ids are still to be looked up.
         var requested: [Tombstone]
-        /// Whether none of it can be undone any more.
+        /// Whether the store can no longer lose any of them in a failover.
         var isDurable = false
     }
 
-    /// How long after a request a flush waits for its users' anonymous ids: a worker looks them up within seconds, unless it is at another one.
+    /// How long after a request a flush waits for its users' anonymous ids. A worker looks them up within seconds, unless it works on
+    /// another erasure.
     static let identification: Duration = .seconds(60)
 
     private let store: any Store
@@ -32,7 +33,7 @@ final class ErasureGate: Sendable {
         self.clock = clock
     }
 
-    /// The places of those that are covered. `records` are the newest.
+    /// The indexes of the covered events. `records` are the newest.
     func covered(_ events: [StoredEvent], by records: ProjectRecords) async throws(StoreError) -> Set<Int> {
         var covered: Set<Int> = []
         for (project, places) in Dictionary(grouping: events.indices, by: { events[$0].event.project }) {
@@ -47,8 +48,8 @@ final class ErasureGate: Sendable {
         return covered
     }
 
-    /// To be called after the marks: deletes what is covered, whether this flush has stored it or an earlier attempt, and makes
-    /// ``InsertOutcome/erased`` of it. Hands links to erased users over to the erasures.
+    /// To be called after the marks. Deletes covered events, whether this flush or an earlier attempt stored them, and sets their outcome
+    /// to ``InsertOutcome/erased``. Adds links to erased users to the erasures.
     ///
     /// - Parameter records: Read after the marks.
     func confirm(
@@ -63,9 +64,9 @@ final class ErasureGate: Sendable {
         return outcomes
     }
 
-    /// To be called after ``confirm(_:_:by:)``: deletes covered events that hold the ids of others, which came later and would be lost with
-    /// them. Returns the places of these: they are to be inserted once more. Throws while it is not known whether one is covered, for
-    /// ``identification`` at the most.
+    /// To be called after ``confirm(_:_:by:)``. Deletes covered events whose ids later events need; without this the later events would be
+    /// lost. Returns the indexes of the later events: insert them again. Throws while it is unknown whether an event is covered, for at
+    /// most ``identification``.
     func freeIds(
         of events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
     ) async throws(StoreError) -> [Int] {
@@ -79,21 +80,21 @@ final class ErasureGate: Sendable {
             for place in places {
                 let event = events[place].event
                 switch outcomes[place] {
-                // The same content: whether it is covered can be told without reading it, but for its receipt.
+                // The content is the same, so coverage is tested without a read. Only the time of receipt is unknown.
                 case .duplicate(let heldAt):
                     let old = event.asOfOld(heldAt)
                     guard filter.covers(old) || requested.contains(where: { $0.mayCover(old) }) else { continue }
                 case .conflict: break
                 case .stored, .redelivered, .refused, .expired, .erased: continue
                 }
-                // Somebody else may have deleted it.
+                // Another process may have deleted it.
                 if let holder = try await store.event(project: project, id: event.id)?.event {
                     if filter.covers(holder) {
                         holders.append((place, holder))
                     } else if requested.contains(where: { event.receivedAt > $0.until && $0.mayCover(holder) }) {
-                        // Read anew at the next try, whether or not something is announced.
+                        // The next attempt reads the erasures again, even if none is announced.
                         self.known.withLock { $0[project] = nil }
-                        throw StoreError(.unavailable, operation: "erasures", "the anonymous ids of an erasure's users are looked up")
+                        throw StoreError(.unavailable, operation: "erasures", "the anonymous ids of erased users are not yet known")
                     }
                 } else {
                     freed.append(place)
@@ -107,8 +108,8 @@ final class ErasureGate: Sendable {
         return freed
     }
 
-    /// Writes down in the erasures from which days events are deleted: whoever comes after this process would not know that they are to be marked.
-    /// Returns the places of those that may be deleted: an erasure that has failed deletes nothing.
+    /// Records in the erasures the days of the events to delete: after a crash, other processes can mark them. Returns the indexes of the
+    /// events that may be deleted; a failed erasure deletes nothing.
     private func note(_ holders: [Event], of project: ProjectID) async throws(StoreError) -> [Int] {
         var (noted, failed): (Set<Int>, Set<Int>) = ([], [])
         for stored in try await store.erasures(of: project) where noted.count < holders.count {
@@ -140,8 +141,8 @@ final class ErasureGate: Sendable {
         }
     }
 
-    /// A link that was accepted before an erasure of its user says whose events are to be erased, also where it comes now. Durable before the
-    /// event is acknowledged.
+    /// A link accepted before the erasure of its user decides which events are erased, even if it is stored later. The erasure is durable
+    /// before the event is acknowledged.
     private func handOverLinks(
         of events: [StoredEvent], _ outcomes: [InsertOutcome], by records: ProjectRecords
     ) async throws(StoreError) {
@@ -167,13 +168,13 @@ final class ErasureGate: Sendable {
             let waiting = erasure.links
             erasure.add(unknown)
             if Set(erasure.links) == Set(waiting) {
-                // Who has written them may have ended before anybody was told.
+                // The process that wrote them may have ended before it announced them.
                 try await store.announceErasure(of: project)
                 continue
             }
-            // Those of one flush are never too many, or it would wait for ever.
+            // The links of one flush are always accepted, or it would wait for ever.
             guard waiting.isEmpty || erasure.links.count <= Erasure.lateLinks else {
-                throw StoreError(.unavailable, operation: "erasures", "\(waiting.count) identities wait for the erasure \(erasure.id)")
+                throw StoreError(.unavailable, operation: "erasures", "the erasure \(erasure.id) has \(waiting.count) pending links")
             }
             try await announce(erasure, replacing: stored.revision)
         }
@@ -184,7 +185,7 @@ final class ErasureGate: Sendable {
 
     private func reading(of project: ProjectID, _ version: Int64) async throws(StoreError) -> Known {
         if let known = self.known.withLock({ $0[project] }), known.version == version { return known }
-        // Read after the version, and so at least as new.
+        // Read after the version, so at least as new.
         let erasures = try await store.newestErasures(of: project).map { (stored) throws(StoreError) in try Erasure(stored) }
         let tombstones = Dictionary(erasures.map { (BytewiseString($0.id), $0.tombstone) }) { first, _ in first }
         let requested = erasures.filter { $0.state == .requested && !$0.tombstone.users.isEmpty }.map(\.tombstone)
@@ -194,8 +195,8 @@ final class ErasureGate: Sendable {
         return known
     }
 
-    /// What is newest may still be undone, and an event that is dropped by it would be lost. Throws until all that the caller has gone by is
-    /// durable; asked once for each version.
+    /// The newest records may still be rolled back, and an event dropped because of them would be lost. Throws until all tombstones that
+    /// the caller used are durable. One read per version.
     private func untilDurable(_ before: Known, of project: ProjectID) async throws(StoreError) {
         if before.isDurable { return }
         let durable = try Erasure.tombstones(await store.erasures(of: project))
@@ -203,7 +204,7 @@ final class ErasureGate: Sendable {
         known.withLock { known in
             // Another flush may have read another state under the same version.
             guard let now = known[project], now.version == before.version, now.tombstones == before.tombstones else { return }
-            // What was undone is not to be waited for.
+            // After a rollback the erasures are read again.
             if isDurable { known[project]?.isDurable = true } else { known[project] = nil }
         }
         guard isDurable else { throw Self.notDurable }
@@ -211,7 +212,7 @@ final class ErasureGate: Sendable {
 }
 
 extension Event {
-    /// With the same content, received at any time, and at that time of its own.
+    /// The same content with another timestamp, received at the earliest time.
     fileprivate func asOfOld(_ timestamp: Timestamp) -> Event {
         var event = self
         (event.timestamp, event.receivedAt) = (timestamp, .earliest)
@@ -220,7 +221,7 @@ extension Event {
 }
 
 extension InsertOutcome {
-    /// Whether an event that says who is who is, or would be, among those that are read.
+    /// Whether a link event with this outcome is stored, or would be without the erasure.
     fileprivate var joins: Bool {
         switch self {
         case .stored, .redelivered, .duplicate, .erased: true
@@ -230,7 +231,7 @@ extension InsertOutcome {
 }
 
 extension Erasure {
-    /// Throws where one cannot be read: nobody then knows what is not to be stored.
+    /// Throws if an erasure cannot be read: without it, covered events could be stored.
     static func tombstones(_ stored: [StoredErasure]) throws(StoreError) -> [BytewiseString: Tombstone] {
         var tombstones: [BytewiseString: Tombstone] = [:]
         for erasure in stored { tombstones[BytewiseString(erasure.id)] = try Erasure(erasure).tombstone }

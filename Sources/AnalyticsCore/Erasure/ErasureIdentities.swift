@@ -1,13 +1,13 @@
-/// Finds the anonymous ids that belong to users, by the events that say so.
+/// Finds the anonymous ids of users by their `$identify` events.
 struct ErasureIdentities: Sendable {
     let store: any EventScanner & ProjectStore
 
-    /// Anonymous ids that the users of one erasure may have.
+    /// Maximum number of anonymous ids per erasure.
     static let limit = 100_000
 
-    /// `nil` where there are too many. The definition is that of questions: ``IdentityMap``.
+    /// `nil` if there are too many. The definition is that of questions: ``IdentityMap``.
     ///
-    /// - Parameter late: Links to the users that are not stored, and count as if they were.
+    /// - Parameter late: Links to the users that are not stored, treated as if they were.
     func anonymousIds(
         of users: [String], and late: [Erasure.LateLink], in project: ProjectID
     ) async throws(StoreError) -> [String]? {
@@ -19,7 +19,7 @@ struct ErasureIdentities: Sendable {
         if !users.isEmpty { candidates = try await store.scanEvents(selection, in: [range], reading: [], into: candidates) }
         guard candidates.ids.count <= Self.limit else { return nil }
         guard !candidates.ids.isEmpty else { return [] }
-        // An anonymous id belongs to the user of its earliest link, which may be another one.
+        // An anonymous id belongs to the user of its earliest link, which may be a user outside the erasure.
         selection.userIds = []
         if candidates.ids.count <= Erasure.namedIds { selection.anonymousIds = candidates.ids.map(\.text) }
         var links = LinksOf(ids: candidates.ids)
@@ -46,7 +46,7 @@ private struct Candidates: EventScanReducer {
     }
 }
 
-/// The links of some anonymous ids.
+/// The earliest link of each of the given anonymous ids.
 private struct LinksOf: EventScanReducer {
     let ids: Set<BytewiseString>
     private var first: [ActorKey: (day: Int64, link: IdentityLink)] = [:]

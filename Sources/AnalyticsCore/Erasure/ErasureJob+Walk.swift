@@ -3,7 +3,7 @@ internal import CoreMetrics
 extension ErasureJob {
     private static let shortest: Duration = .seconds(60)
 
-    /// Goes through what may be covered, the newest first, and deletes what is. Goes on where the one before has stopped.
+    /// Reads everything that may be covered, newest first, and deletes what is covered. Resumes an interrupted pass.
     mutating func walk() async throws {
         let lists = erasure.selections
         var step: Duration?
@@ -11,7 +11,7 @@ extension ErasureJob {
         while erasure.walk.list < lists.count {
             let list = lists[erasure.walk.list]
             while let slice = try await nextSlice(of: list, &step) {
-                // Written down before anything of it is deleted.
+                // Durable before anything of the slice is deleted.
                 erasure.walk.slice = slice
                 try await write()
                 try await erase(slice, of: list)
@@ -22,7 +22,8 @@ extension ErasureJob {
         }
     }
 
-    /// A range that ends with the newest event which is still to be looked at: at most its UTC day. `step`: how much of time the store can look through.
+    /// A range that ends with the newest event not yet looked at, within its UTC day. `step`: the length of time that the store can search
+    /// before its deadline; `nil` for all.
     private mutating func nextSlice(of list: Selection, _ step: inout Duration?) async throws -> Range<Timestamp>? {
         guard let extent = try await store.extent(project: erasure.project) else { return nil }
         let bottom = max(list.from ?? extent.lowerBound, extent.lowerBound)
@@ -46,7 +47,7 @@ extension ErasureJob {
         return nil
     }
 
-    /// Deletes what of a slice is covered, and marks it.
+    /// Deletes the covered events of a slice and marks their minutes.
     private mutating func erase(_ slice: Range<Timestamp>, of list: Selection) async throws {
         let removal = EventRemoval(store: store)
         let filter = ErasureFilter([erasure.tombstone])
@@ -60,7 +61,7 @@ extension ErasureJob {
             do throws(StoreError) {
                 page = try await store.events(matching: part, after: position, limit: settings.page, byteLimit: 8 << 20).map(\.event)
             } catch {
-                // Less of the day: the rest is a slice of its own.
+                // Timed out: read less of the day. The rest becomes another slice.
                 let (from, top) = (part.from ?? slice.lowerBound, position?.timestamp ?? slice.upperBound)
                 guard error.code == .timedOut, top - from > Self.shortest else { throw error }
                 part.from = top - max((top - from) / 2, Self.shortest)
@@ -83,13 +84,13 @@ extension ErasureJob {
         erasure.walk.slice = nil
     }
 
-    /// Marks all that others may have deleted and not marked.
+    /// Marks all minutes in which another worker or a flush may have deleted events without marking them.
     mutating func repair() async throws {
         if let slice = erasure.walk.slice { try await repair(slice) }
         for day in (erasure.repairs + erasure.repaired).joined() { try await repair(Timestamp(day: day)..<Timestamp(day: day + 1)) }
     }
 
-    /// Somebody may have deleted events of the slice, and not marked their minutes.
+    /// Marks every known minute of the slice.
     private mutating func repair(_ slice: Range<Timestamp>) async throws {
         try await hold()
         try await EventRemoval(store: store).mark(erasure.project, minutesOf: slice)

@@ -1,7 +1,7 @@
 internal import CoreMetrics
 internal import Logging
 
-/// One erasure in the hands of one worker.
+/// The work of one worker on one erasure.
 struct ErasureJob {
     let store: any ErasureWorker.Store
     let letters: any DeadLetterEraser
@@ -10,20 +10,20 @@ struct ErasureJob {
     let elapsed: ElapsedClock
     let logger: Logger
     var erasure: Erasure
-    /// Of the record as it was read or written last.
+    /// Revision of the record when it was last read or written.
     var revision: Int64
     let owner: String
-    /// Whether files were written anew since this one began to wait for it.
+    /// Whether deleted data was overwritten on disk after this erasure began to wait for it.
     var isOverwritten = false
 
-    /// How long one deletion may take. A worker begins none that its lease does not cover with its adapter's own limit behind it.
+    /// Deadline of one deletion. A deletion begins only if the lease covers it and the adapter's own limit.
     static let deletion: Duration = .seconds(30)
-    /// What has to be left of the lease at the beginning of a step.
+    /// The least remaining lease at the beginning of a step.
     static let least: Duration = .seconds(80)
-    /// Until it is asked again whether what is waited for is there.
+    /// Interval between two checks of a condition that the erasure waits for.
     static let recheck: Duration = .seconds(30)
 
-    /// Does what can be done now. Returns when there is more to do; `nil` when it is over.
+    /// Does the work that is possible now. Returns when to continue; `nil` if it is over.
     mutating func work() async throws -> Timestamp? {
         do {
             guard try await take() else { return erasure.lease?.until }
@@ -33,17 +33,17 @@ struct ErasureJob {
             }
             return nil
         } catch is LostErasure {
-            // Another worker has it, or somebody has asked for it once more.
+            // Another worker has it, or it was requested again.
             return clock.now() + settings.interval
         }
     }
 
-    /// Goes on to the next state. Returns when to come back, where that has to wait.
+    /// Moves to the next state. Returns when to continue if it has to wait.
     private mutating func step() async throws -> Timestamp? {
         switch erasure.state {
         case .requested: try await identify()
         case .erasing:
-            // Writers have to see the tombstone before anything is deleted.
+            // Flushes must see the tombstone before anything is deleted.
             try await store.announceErasure(of: erasure.project)
             try await walk()
             try await settle()
@@ -60,7 +60,7 @@ struct ErasureJob {
                 return try await finish()
             }
         case .cleaning:
-            // For all that wait together: ``ErasureWorker``.
+            // Done for all waiting erasures together: ``ErasureWorker``.
             guard isOverwritten else { return clock.now() }
             erasure.doneAt = clock.now()
             erasure.days = []
@@ -76,14 +76,14 @@ struct ErasureJob {
     // MARK: Steps
 
     private mutating func identify() async throws {
-        // Of a flush that stores a link either the event is found here, or the flush sees the tombstone and hands the link over.
+        // A flush that stores a link: either its event is found here, or the flush sees the tombstone and adds the link to the erasure.
         try await store.announceErasure(of: erasure.project)
         let users = erasure.selection?.userIds ?? []
         let ids = try await ErasureIdentities(store: store).anonymousIds(of: users, and: erasure.links, in: erasure.project)
         var next = erasure
         next.identify(ids ?? [])
         guard ids != nil, next.identifiedCount <= ErasureIdentities.limit else {
-            return try await fail("The users have more than \(ErasureIdentities.limit) anonymous ids. Name these, in several erasures.")
+            return try await fail("The users have more than \(ErasureIdentities.limit) anonymous ids. Name these ids in several erasures.")
         }
         let others = try await Erasure.tombstones(store.erasures(of: erasure.project)).filter { $0.key != BytewiseString(erasure.id) }
         guard others.values.reduce(next.tombstone.size, { $0 + $1.size }) <= Erasures.byteLimit else {
@@ -93,19 +93,19 @@ struct ErasureJob {
         }
         erasure = next
         if erasure.isOfLateLinks, erasure.selection?.anonymousIds.isEmpty ?? true {
-            // They are somebody else's.
+            // The ids belong to other users.
             guard erasure.hasRepairs else {
                 erasure.forget()
                 return try await move(to: .cleaning)
             }
-            // Not passed by: it takes two passes, and what is to be looked for in them is not known any more.
+            // Repairs take two passes, and the selection is no longer known: every event is read.
             erasure.selection = nil
         }
         erasure.walk.restart()
         try await move(to: .erasing)
     }
 
-    /// Nobody comes after this: what is deleted is marked before.
+    /// A failed erasure is not resumed, so deletions are marked first.
     private mutating func fail(_ failure: String) async throws {
         try await repair()
         (erasure.repairs, erasure.repaired) = ([], [])
@@ -120,7 +120,7 @@ struct ErasureJob {
         try await move(to: .settling)
     }
 
-    /// After a pass that has found nothing. Returns when to come back where something is still to be waited for.
+    /// After a pass that found nothing. Returns when to continue if there is something to wait for.
     private mutating func finish() async throws -> Timestamp? {
         guard try await segmentsAreClean() else { return clock.now() + Self.recheck }
         let filter = ErasureFilter([erasure.tombstone])
@@ -134,7 +134,7 @@ struct ErasureJob {
         return nil
     }
 
-    /// Whether no run is left that was there when events were deleted.
+    /// Whether all runs from before the deletions are gone.
     private func segmentsAreClean() async throws -> Bool {
         guard let erasedAt = erasure.erasedAt, !erasure.days.isEmpty else { return true }
         for days in slices(erasure.days, length: 400) {
@@ -155,7 +155,7 @@ struct ErasureJob {
         return true
     }
 
-    /// Sees to it that the lease covers what comes next.
+    /// Extends the lease if it does not cover the next step.
     mutating func hold() async throws {
         if let lease = erasure.lease, lease.until - clock.now() >= Self.least { return }
         try await write()
@@ -174,5 +174,5 @@ struct ErasureJob {
     }
 }
 
-/// The record is not as this worker has read it.
+/// The record has changed since this worker read it.
 struct LostErasure: Error {}

@@ -3,34 +3,35 @@ public import Logging
 internal import Metrics
 public import ServiceLifecycle
 
-/// Carries erasures out, step by step (docs/decisions/erasure.md).
+/// Carries out erasures step by step (docs/decisions/erasure.md).
 ///
-/// As many workers as there are processors may run: one holds the lease of an erasure, and every step can be repeated by another.
+/// Every processor may run a worker. One worker holds the lease of an erasure, and another can repeat every step.
 public actor ErasureWorker: Service {
     public typealias Store = ErasureStore & EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore
 
     public struct Settings: Sendable {
-        /// Between two looks at what is to be done, ±25 %.
+        /// Between two passes, ±25 %.
         public var interval: Duration = .seconds(2)
-        /// Events that are deleted at a time.
+        /// Events per deletion.
         public var page = 500
-        /// Between two deletions, so that inserts are not held up.
+        /// Between two deletions, so that inserts are not delayed.
         public var pause: Duration = .milliseconds(50)
-        /// From the last deletion to the second pass: longer than an answer or a replaced run may be shown, and than a write may be late.
+        /// From the last deletion to the second pass. Longer than an answer or a replaced run may still be served, and than a write may be
+        /// late.
         public var settling: Duration = .seconds(3_660)
-        /// Of the time that writing files anew takes, how often it has to pass before that is done again: other writers wait for it.
+        /// The pause after an overwrite, as a multiple of its duration. Other writers wait during an overwrite.
         public var overwritingPause = 20
-        /// How long nobody else takes an erasure.
+        /// How long no other worker takes an erasure.
         public var lease: Duration = .seconds(120)
 
         public init() {}
     }
 
-    /// What is known of a project.
+    /// The state of a project's erasures.
     private struct Known {
         /// ``ProjectRecord/erasures`` when it was read.
         var version: Int64
-        /// When there is something to do; `nil` when everything is done.
+        /// When to continue; `nil` if all are done.
         var due: Timestamp?
         var open: Int
     }
@@ -50,16 +51,16 @@ public actor ErasureWorker: Service {
         var id: BytewiseString
     }
 
-    /// Which erasures wait for files to be written anew: that is done for all of them at once.
+    /// The erasures that wait for the overwrite of deleted data. One overwrite serves all of them.
     private struct Overwriting {
         var waiting: Set<Key> = []
-        /// Those that waited when it was begun, and it has succeeded.
+        /// Erasures that waited when the last successful overwrite of the queue began. `store`: the same for the store.
         var letters: Set<Key> = []
         var store: Set<Key> = []
-        /// Not before.
+        /// Earliest time of the next overwrite.
         var next: Timestamp?
 
-        /// Says whether it waits.
+        /// Records whether an erasure waits.
         mutating func note(_ key: Key, waits: Bool) {
             if waits { waiting.insert(key) } else { waiting.remove(key) }
             letters.formIntersection(waiting)
@@ -69,7 +70,7 @@ public actor ErasureWorker: Service {
 
     private static let openCount = MetricCatalogue.metrics.erasuresOpen.make()
 
-    /// - Parameter letters: Of the queue whose events are stored here.
+    /// - Parameter letters: The dead letters of the queue whose events are stored here.
     public init(
         store: any Store, letters: any DeadLetterEraser, settings: Settings = Settings(), clock: WallClock,
         elapsed: ElapsedClock = .system, makeID: IDGenerator, logger: Logger
@@ -90,12 +91,12 @@ public actor ErasureWorker: Service {
                 try await pass()
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.warning("Erasing failed, retrying", metadata: ["error": "\(error)"])
+                logger.warning("Erasure pass failed, retrying", metadata: ["error": "\(error)"])
             }
         }
     }
 
-    /// Goes once over all projects. Returns whether nothing is left to do.
+    /// Works once on every project. Returns whether all erasures are done.
     @discardableResult
     func pass() async throws -> Bool {
         try await lookAtAll()
@@ -114,7 +115,7 @@ public actor ErasureWorker: Service {
         }
     }
 
-    /// Has the queue and the store overwrite what was deleted, if an erasure waits for it. Returns whether it has come to an end.
+    /// Overwrites deleted data in the queue and the store if an erasure waits for it. Returns whether this is complete.
     private func overwrite() async -> Bool {
         guard !overwriting.waiting.isSubset(of: overwriting.store), overwriting.next.map({ clock.now() >= $0 }) ?? true else {
             return false
@@ -122,7 +123,7 @@ public actor ErasureWorker: Service {
         let (waiting, start) = (overwriting.waiting, clock.now())
         var isDone = false
         do {
-            // The queue's may have to wait until there is less in it.
+            // The queue may postpone it until it holds fewer messages.
             if !waiting.isSubset(of: overwriting.letters) {
                 try await letters.overwriteDeleted()
                 overwriting.letters = waiting
@@ -131,7 +132,7 @@ public actor ErasureWorker: Service {
             overwriting.store = waiting
             isDone = true
         } catch {
-            if !Task.isCancelled { logger.warning("What was deleted is not overwritten yet", metadata: ["error": "\(error)"]) }
+            if !Task.isCancelled { logger.warning("Deleted data not overwritten, retrying", metadata: ["error": "\(error)"]) }
         }
         let end = clock.now()
         let pause = (end - start) * settings.overwritingPause
@@ -149,7 +150,7 @@ public actor ErasureWorker: Service {
         return known
     }
 
-    /// Returns when there is more to do; `nil` when it is done. One that fails keeps no other one waiting.
+    /// Returns when to continue; `nil` if it is done. A failing erasure does not delay the others.
     private func work(on stored: StoredErasure) async -> Timestamp? {
         let key = Key(project: stored.project, id: BytewiseString(stored.id))
         do {
@@ -158,7 +159,7 @@ public actor ErasureWorker: Service {
                 overwriting.note(key, waits: false)
                 return nil
             }
-            // It may be `cleaning` again before this returns, with more that is to be overwritten.
+            // A flush may move it back to `cleaning` before this returns, with more to overwrite.
             if erasure.state != .cleaning { overwriting.note(key, waits: false) }
             var job = ErasureJob(
                 store: store, letters: letters, settings: settings, clock: clock, elapsed: elapsed, logger: logger, erasure: erasure,
@@ -170,7 +171,7 @@ public actor ErasureWorker: Service {
         } catch {
             if !Task.isCancelled {
                 logger.warning(
-                    "An erasure waits", metadata: ["project": "\(stored.project)", "erasure": "\(stored.id)", "error": "\(error)"])
+                    "Erasure failed, retrying", metadata: ["project": "\(stored.project)", "erasure": "\(stored.id)", "error": "\(error)"])
             }
             return clock.now() + ErasureJob.recheck
         }
@@ -180,6 +181,6 @@ public actor ErasureWorker: Service {
 enum ErasureMetrics {
     static let deleted = MetricCatalogue.metrics.erasureDeletedEvents.make()
 
-    /// Makes each exist, at 0.
+    /// Registers each metric at 0.
     static func prepare() { _ = deleted }
 }

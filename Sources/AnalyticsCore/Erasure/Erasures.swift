@@ -1,16 +1,16 @@
-/// Takes requests to erase, and says how far they are done. The work is a processor's (``ErasureWorker``).
+/// Accepts requests to erase, and reports their progress. A processor does the work (``ErasureWorker``).
 public struct Erasures: Sendable {
     private let store: any ErasureStore & ProjectStore
     private let clock: WallClock
     private let ids: IDGenerator
 
-    /// Of a project.
+    /// Erasures per project.
     static let limit = 10_000
-    /// Of these, those that name neither users nor anonymous ids.
+    /// Erasures per project that name neither users nor anonymous ids.
     static let generalLimit = 1_000
-    /// Bytes of all their tombstones together (``Tombstone/size``), which each writer holds in memory: some million ids.
+    /// Bytes of all tombstones of a project (``Tombstone/size``), which each writer holds in memory: about a million ids.
     static let byteLimit = 16 << 20
-    /// Values of a kind that one may name.
+    /// Values of each kind per erasure.
     public static let maximumValues = 1_000
     private static let attempts = 20
 
@@ -20,8 +20,8 @@ public struct Erasures: Sendable {
         self.ids = ids
     }
 
-    /// Requests that the selected events which were received until now are erased. One that is under way for the same selection is moved to now.
-    /// Returns when it is durable.
+    /// Requests the erasure of the selected events received until now. An open erasure with the same selection is moved to now. Returns
+    /// when it is durable.
     public func request(_ selection: Selection) async throws -> Erasure {
         guard !selection.selectsEverything else { throw ErasureError.everything }
         let now = clock.now()
@@ -40,10 +40,10 @@ public struct Erasures: Sendable {
             let erasure = Erasure(project: selection.project, id: ids.next(), tombstone: tombstone, selection: selection)
             if try await store.announce(erasure, replacing: 0) { return erasure }
         }
-        throw StoreError(.unavailable, operation: "erasures", "they change faster than they can be written")
+        throw StoreError(.unavailable, operation: "erasures", "the erasures change faster than they can be written")
     }
 
-    /// The newest first.
+    /// Newest first.
     public func list(of project: ProjectID) async throws(StoreError) -> [Erasure] {
         try await all(of: project).map(\.value).sorted { ($0.requestedAt, BytewiseString($0.id)) > ($1.requestedAt, BytewiseString($1.id)) }
     }
@@ -52,8 +52,8 @@ public struct Erasures: Sendable {
         try await all(of: project).first { $0.value.id.equalsUTF8(id) }?.value
     }
 
-    /// Runs one once more, after older events were restored; what was received until it was requested is erased. `nil` where there is none.
-    /// One that has failed does not know any more what it was asked for: ``ErasureError/failed``.
+    /// Runs an erasure again after older events were restored. It erases what was received until its original request. `nil` if there is
+    /// none with this id. A failed erasure no longer knows its selection: ``ErasureError/failed``.
     public func again(_ id: String, of project: ProjectID) async throws -> Erasure? {
         try await change(id, of: project) { erasure, _ in
             guard erasure.state != .failed else { throw ErasureError.failed }
@@ -61,7 +61,7 @@ public struct Erasures: Sendable {
         }
     }
 
-    /// - Parameter change: Is given the tombstones of the other erasures too.
+    /// - Parameter change: Also receives the tombstones of the other erasures.
     private func change(
         _ id: String, of project: ProjectID, _ change: (inout Erasure, [Tombstone]) throws -> Void
     ) async throws -> Erasure? {
@@ -73,10 +73,10 @@ public struct Erasures: Sendable {
             try change(&erasure, all.indices.filter { $0 != place }.map { all[$0].value.tombstone })
             if try await store.announce(erasure, replacing: known.revision) { return erasure }
         }
-        throw StoreError(.unavailable, operation: "erasures", "it changes faster than it can be written")
+        throw StoreError(.unavailable, operation: "erasures", "the erasure changes faster than it can be written")
     }
 
-    /// Puts back a tombstone that a store has lost. One that it has is run once more, unless it has failed, and covers what either of the two does.
+    /// Restores a tombstone that a store has lost. One that the store has covers the union of both and runs again, unless it has failed.
     public func restore(_ exported: ExportedErasure) async throws -> Erasure {
         let known = try await change(exported.id, of: exported.project) { erasure, others in
             erasure.tombstone.formUnion(exported.tombstone)
@@ -88,7 +88,7 @@ public struct Erasures: Sendable {
         var erasure = Erasure(project: exported.project, id: exported.id, tombstone: exported.tombstone, selection: nil)
         erasure.restart(until: erasure.requestedAt)
         guard try await store.announce(erasure, replacing: 0) else {
-            throw StoreError(.unavailable, operation: "erasures", "another process has written it")
+            throw StoreError(.unavailable, operation: "erasures", "another process has written the erasure")
         }
         return erasure
     }
@@ -111,7 +111,7 @@ public struct Erasures: Sendable {
 }
 
 extension ErasureStore {
-    /// Writes one, in the place of the one that has this revision. Writers and workers look once it is announced.
+    /// Writes an erasure if the stored one has this revision. Writers and workers read it after the announcement.
     func announce(_ erasure: Erasure, replacing revision: Int64) async throws(StoreError) -> Bool {
         let stored = StoredErasure(project: erasure.project, id: erasure.id, revision: revision + 1, bytes: erasure.encoded)
         guard try await writeErasure(stored, replacing: revision) else { return false }
@@ -124,21 +124,21 @@ extension ErasureStore {
 public enum ErasureError: Error, Equatable {
     /// It would cover every event of the project.
     case everything
-    /// The project has as many erasures as it may have.
+    /// The project has the maximum number of erasures.
     case tooMany
-    /// It has failed, and cannot be run once more.
+    /// It has failed and cannot run again.
     case failed
-    /// Its erasures would take more bytes than a writer can hold.
+    /// The project's tombstones would exceed what a writer can hold in memory.
     case tooLarge
 }
 
-/// A tombstone as a line of text, to be kept beside backups.
+/// A tombstone as one line of text, kept beside backups.
 public struct ExportedErasure: Sendable, Equatable {
     public let project: ProjectID
     public let id: String
     let tombstone: Tombstone
 
-    /// `nil` for one that has failed: it is to be requested anew.
+    /// `nil` for a failed erasure: request a new one.
     public init?(_ erasure: Erasure) {
         guard erasure.state != .failed else { return nil }
         project = erasure.project
@@ -146,7 +146,7 @@ public struct ExportedErasure: Sendable, Equatable {
         tombstone = erasure.tombstone
     }
 
-    /// `project id bytes`, the bytes as hexadecimal digits.
+    /// `project id bytes`, the bytes in hexadecimal.
     public var text: String {
         var writer = TableWriter()
         writer.number(1)
@@ -157,7 +157,7 @@ public struct ExportedErasure: Sendable, Equatable {
         return "\(project) \(id) \(digits.joined())"
     }
 
-    /// `nil` for what ``text`` cannot have written.
+    /// `nil` if ``text`` cannot have written it.
     public init?(_ text: String) {
         let parts = text.splitUTF8(" ")
         guard parts.count == 3, let project = ProjectID(parts[0]), FieldRules.hasLength(String(parts[1]), limit: FieldRules.idLength) else {
@@ -185,12 +185,12 @@ public struct ExportedErasure: Sendable, Equatable {
 }
 
 extension Selection {
-    /// Whether it names nothing but a project.
+    /// Whether it names only a project.
     fileprivate var selectsEverything: Bool {
         isToldByRollups && types.isEmpty && sources.isEmpty && from == nil && to == nil
     }
 
-    /// Byte by byte.
+    /// Compares bytes.
     fileprivate func isSame(_ other: Selection) -> Bool {
         project == other.project && from == other.from && to == other.to
             && Digest.hexadecimal(of: keyParts).equalsUTF8(Digest.hexadecimal(of: other.keyParts))

@@ -1,11 +1,11 @@
-/// Deletes events, and sees to it that counts and segments come to be those of what is left.
+/// Deletes events, and makes counts and segments match the remaining events.
 ///
-/// Delete, discard, mark, in this order (docs/decisions/erasure.md). Each step is durable before the next begins, and all of it can be
-/// repeated; who is interrupted has to.
+/// Delete, discard, mark, in this order (docs/decisions/erasure.md). Each step is durable before the next begins. After an interruption,
+/// all of it must be repeated.
 struct EventRemoval: Sendable {
     let store: any ErasureStore & RollupStore & SegmentStore & ProjectStore
 
-    /// Deletes and marks. The segments of the days are still to be discarded (``discard(_:days:at:)``).
+    /// Deletes and marks. Does not discard the segments of the days (``discard(_:days:at:)``).
     func remove(_ events: [Event]) async throws(StoreError) -> Int {
         guard !events.isEmpty else { return 0 }
         let count = try await store.remove(events)
@@ -13,7 +13,7 @@ struct EventRemoval: Sendable {
         return count
     }
 
-    /// Marks minutes, but for those below the watermark, which keep their counts.
+    /// Marks minutes, except those below the watermark, which keep their counts.
     func mark(_ minutes: [BucketKey]) async throws(StoreError) {
         let records = ProjectRecords(try await store.newestRecords(of: Array(Set(minutes.map(\.project)))))
         var marks = BucketMarks()
@@ -21,7 +21,7 @@ struct EventRemoval: Sendable {
         if !marks.isEmpty { try await marks.write(to: store) }
     }
 
-    /// Marks the minutes of a range that are known: some of their events may be deleted.
+    /// Marks the stored minutes of a range: some of their events may be deleted.
     func mark(_ project: ProjectID, minutesOf range: Range<Timestamp>) async throws(StoreError) {
         let last = Timestamp(milliseconds: range.upperBound.milliseconds - 1).minute
         var rest = [range.lowerBound.minute..<last + 1]
@@ -32,7 +32,7 @@ struct EventRemoval: Sendable {
         }
     }
 
-    /// To be called after the deletion. Marks the days once more: builders then see that there is something to do.
+    /// To be called after the deletion. Marks the days again so that builders see work.
     func discard(_ project: ProjectID, days: some Collection<Int64>, at now: Timestamp) async throws(StoreError) {
         for day in days.sorted() { try await SegmentDiscard(store: store)(project, day: day, at: now) }
         try await store.mark(.day, days.sorted().map { BucketKey(project: project, index: $0) })

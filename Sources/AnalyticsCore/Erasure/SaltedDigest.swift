@@ -1,7 +1,7 @@
 internal import AnalyticsJSON
 internal import Crypto
 
-/// Stands for an id, a type or a value without saying it: 128 bits of SHA-256 over a salt, what it is, and its text.
+/// Stands for an id, a type or a value without revealing it: 128 bits of SHA-256 over a salt, the kind and the text.
 struct SaltedDigest: Sendable, Hashable, Comparable {
     var high: UInt64
     var low: UInt64
@@ -24,7 +24,7 @@ struct SaltedDigest: Sendable, Hashable, Comparable {
         }
     }
 
-    /// The same for values that are equal: `42` and `42.0` are.
+    /// Equal values have equal digests: `42` and `42.0` are equal.
     init(_ salt: Salt, _ scalar: JSONScalar) {
         switch scalar {
         case .string(let text): self.init(salt, .string, text)
@@ -37,11 +37,11 @@ struct SaltedDigest: Sendable, Hashable, Comparable {
 
     static func < (a: Self, b: Self) -> Bool { a.high != b.high ? a.high < b.high : a.low < b.low }
 
-    /// The digest is as good as random, and need not be hashed again.
+    /// The digest is uniform, so its low word is enough.
     func hash(into hasher: inout Hasher) { hasher.combine(low) }
 }
 
-/// The same for all erasures of a project, so that a writer makes one digest of an id, however many there are.
+/// The same for all erasures of a project: a writer computes one digest per id for all of them.
 struct Salt: Sendable, Hashable {
     var high: UInt64
     var low: UInt64

@@ -1,17 +1,17 @@
 internal import AnalyticsJSON
 
-/// Which events an erasure covers, without saying whose they are. It only ever comes to cover more.
+/// Which events an erasure covers, without revealing whose they are. Its coverage only grows.
 struct Tombstone: Sendable, Equatable {
-    /// Somewhere under the path is one of these values.
+    /// One of these values is under the path.
     struct Condition: Sendable, Equatable {
         var path: [String]
         var values: Set<SaltedDigest>
     }
 
     var salt: Salt
-    /// Events that were received later are not covered.
+    /// Events received later are not covered.
     var until: Timestamp
-    /// Each as in ``Selection``: any of these; all when empty.
+    /// Each as in ``Selection``: any of these; all if empty.
     var users: Set<SaltedDigest> = []
     var anonymous: Set<SaltedDigest> = []
     var types: Set<SaltedDigest> = []
@@ -20,7 +20,7 @@ struct Tombstone: Sendable, Equatable {
     var data: [Condition] = []
     var from: Timestamp?
     var to: Timestamp?
-    /// Anonymous ids that belong to the users: their events without a user are the users' too.
+    /// Anonymous ids that belong to the users. Their events without a user are covered too.
     var identified: Set<SaltedDigest> = []
 
     init(salt: Salt, until: Timestamp) {
@@ -45,22 +45,22 @@ struct Tombstone: Sendable, Equatable {
         (from, to) = (selection.from, selection.to)
     }
 
-    /// Whether it names nobody: then it is tried on every event.
+    /// Whether it names no ids: then it is tried on every event.
     var isGeneral: Bool { users.isEmpty && anonymous.isEmpty }
 
-    /// About the bytes that it takes as it is stored; a table in memory takes as much again.
+    /// Approximate stored size in bytes; the in-memory table takes as much again.
     var size: Int {
         let digests = [users, anonymous, types, sources, correlations, identified] + data.map(\.values)
         let paths = data.flatMap(\.path).reduce(0) { $0 + $1.utf8.count }
         return 100 + paths + 16 * digests.reduce(0) { $0 + $1.count }
     }
 
-    /// Of two that are or were those of one erasure.
+    /// Whether it covers everything that `other`, a version of the same erasure, covers.
     func covers(allOf other: Tombstone) -> Bool {
         salt == other.salt && until >= other.until && identified.isSuperset(of: other.identified)
     }
 
-    /// Takes in what another one of the same erasure covers.
+    /// Adds the coverage of another version of the same erasure.
     mutating func formUnion(_ other: Tombstone) {
         until = max(until, other.until)
         if salt == other.salt { identified.formUnion(other.identified) }
@@ -70,12 +70,12 @@ struct Tombstone: Sendable, Equatable {
         for id in anonymousIds { identified.insert(SaltedDigest(salt, .anonymous, id)) }
     }
 
-    /// Whether a link joins an anonymous id with one of the users, and was accepted in time.
+    /// Whether a link joins an anonymous id with one of the users, and was accepted before the request.
     func names(_ link: Erasure.LateLink, receivedAt: Timestamp) -> Bool {
         receivedAt <= until && users.contains(SaltedDigest(salt, .user, link.user.text))
     }
 
-    /// Whether its anonymous id is known to be the users'.
+    /// Whether its anonymous id is known to belong to the users.
     func knows(_ link: Erasure.LateLink) -> Bool { identified.contains(SaltedDigest(salt, .anonymous, link.anonymousId.text)) }
 
     /// `reader` reads ``data``'s paths, in their order.
@@ -83,7 +83,7 @@ struct Tombstone: Sendable, Equatable {
         event.receivedAt <= until && isOfUsers(event) && selects(event, reading: reader)
     }
 
-    /// Whether it would cover an event whose anonymous id turned out to be the users'.
+    /// Whether it would cover an event if its anonymous id belonged to the users.
     func mayCover(_ event: Event) -> Bool {
         !users.isEmpty && event.userId == nil && event.anonymousId != nil && event.receivedAt <= until && selects(event, reading: nil)
     }

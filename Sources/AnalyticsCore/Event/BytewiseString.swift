@@ -1,5 +1,5 @@
-/// A text as a key. Swift takes "é" for the same whether it is one scalar or two (canonical equivalence); the stores compare bytes, so
-/// what groups or looks up text from a store does so as well.
+/// A text that is compared by bytes. Swift's `==` uses canonical equivalence ("é" as one scalar or two), but the stores compare bytes. Code
+/// that groups or looks up text from a store must do the same.
 public struct BytewiseString: Hashable, Comparable, Sendable {
     public var text: String
 

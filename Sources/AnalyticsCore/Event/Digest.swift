@@ -1,6 +1,6 @@
 internal import Crypto
 
-/// Short names for long things.
+/// Short digests of texts and bytes.
 public enum Digest {
     /// 128 bits of SHA-256 over a list of texts, as 32 hexadecimal digits.
     public static func hexadecimal(of parts: [String]) -> String {
@@ -36,7 +36,7 @@ func digest128(_ update: (inout SHA256) -> Void) -> (high: UInt64, low: UInt64) 
 }
 
 extension SHA256 {
-    /// Length first, so that no two lists of fields run together to the same bytes.
+    /// Each field is preceded by its length, so different lists of fields never give the same bytes.
     mutating func update(field: String?) {
         guard var field else { return withUnsafeBytes(of: Int64(-1)) { update(bufferPointer: $0) } }
         field.withUTF8 { update(field: UnsafeRawBufferPointer($0)) }

@@ -1,18 +1,18 @@
 public import AnalyticsJSON
 
-/// One event as the queue carries it: validated, stamped and on its way. `(project, id)` is its identity.
+/// An event as the queue carries it: validated and stamped. `(project, id)` is its identity.
 public struct Event: Sendable, Equatable {
-    /// Whose event it is. Part of every key, query and cache entry; ``Project/default`` until there are keys.
+    /// Part of every key, query and cache entry; `default` without authentication.
     public var project: ProjectID
-    /// The client's, or a UUIDv7 made at ingest. 1–128 printable characters.
+    /// Sent by the client, or a UUIDv7 made at ingest. 1–128 printable characters.
     public var id: String
     /// What happened. 1–200 characters.
     public var type: String
-    /// Who says so. 1–200 characters.
+    /// The sender. 1–200 characters.
     public var source: String
-    /// When it happened; decides the bucket, and is fixed at ingest, so that a redelivery cannot land elsewhere.
+    /// When it happened. It decides the bucket and is fixed at ingest, so a redelivery falls into the same bucket.
     public var timestamp: Timestamp
-    /// What the client sent as `timestamp`, in milliseconds. `nil` when it sent none and the time of receipt stands in.
+    /// The client's `timestamp`. `nil` if it sent none and ``timestamp`` is the time of receipt.
     public var clientTimestamp: Timestamp?
     /// Any JSON, as normalised text. `nil` only for a CloudEvent without data.
     public var data: JSONText?
@@ -20,15 +20,15 @@ public struct Event: Sendable, Equatable {
     /// A JSON object, as normalised text.
     public var metadata: JSONText?
     public var userId: String?
-    /// Of who is not known by a user id: a device, an installation.
+    /// For an actor without a user id: a device or an installation.
     public var anonymousId: String?
-    /// Made at ingest for an event with neither of these, where its project has visitor ids: 32 hexadecimal digits.
+    /// Made at ingest for an event without user id and anonymous id, if its project has visitor ids: 32 hexadecimal digits.
     public var visitorId: String?
     public var sessionId: String?
     /// When the API received it.
     public var receivedAt: Timestamp
-    /// Names one ingestion of the event: request and position. The same id under another ingest id is a duplicate that a client sent;
-    /// under the same ingest id it is a redelivery of the broker's.
+    /// Identifies one ingestion of the event: request and position. The same event id with another ingest id is a duplicate from a client;
+    /// with the same ingest id it is a redelivery by the broker.
     public var ingestID: String
 
     public init(
@@ -54,13 +54,14 @@ public struct Event: Sendable, Equatable {
     }
 }
 
-/// An event with what processing added: this is what a store keeps.
+/// An event with the results of processing, as a store keeps it.
 public struct StoredEvent: Sendable, Equatable {
     public var event: Event
     public var processedAt: Timestamp
-    /// What enrichment found out, a JSON object as normalised text; `nil` when it found nothing.
+    /// Result of enrichment, a JSON object as normalised text; `nil` if empty.
     public var context: JSONText?
-    /// Of what the client sent, without id, ingest id and time of receipt: tells a retry from the same id with other content.
+    /// Hash of the client's content, without id, ingest id and time of receipt. It distinguishes a retry from other content under the same
+    /// id.
     public var fingerprint: Int64
 
     public init(event: Event, processedAt: Timestamp, context: JSONText?, fingerprint: Int64) {
@@ -70,14 +71,14 @@ public struct StoredEvent: Sendable, Equatable {
         self.fingerprint = fingerprint
     }
 
-    /// Whether enrichment took it for a bot's: `context.bot` is true.
+    /// Whether enrichment classified the sender as a bot: `context.bot` is true.
     public var isBot: Bool {
-        // Nearly no event is, and this costs a look at its context.
+        // Most events are not from bots, and parsing every context would be slow.
         guard let text = context?.text, text.holdsUTF8("\"bot\":true") else { return false }
         return (try? PropertyReader([.bot]).values { _ in PaddedBytes(text) }) == [[.boolean(true)]]
     }
 
-    /// About the bytes that it takes in memory: those of its texts, and what holds them.
+    /// Approximate size in memory in bytes: its texts and their overhead.
     public var size: Int {
         let texts =
             event.project.name.utf8.count + event.id.utf8.count + event.type.utf8.count + event.source.utf8.count

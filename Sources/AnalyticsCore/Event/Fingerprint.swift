@@ -1,8 +1,8 @@
 internal import AnalyticsJSON
 
 extension Event {
-    /// What the client said, in 64 bits of SHA-256: its id, its ingest id and the time of receipt left out, so that a retry has the same
-    /// fingerprint and the same id with other content has another. A visitor id is not the client's, and changes from day to day.
+    /// 64 bits of SHA-256 over the client's content. Id, ingest id and time of receipt are left out, so a retry has the same fingerprint.
+    /// The visitor id is left out too: the client does not send it, and it changes every day.
     var fingerprint: Int64 {
         let (high, _) = digest128 { hash in
             hash.update(field: type)
@@ -13,7 +13,7 @@ extension Event {
             hash.update(field: metadata?.text)
             hash.update(field: userId)
             hash.update(field: sessionId)
-            // Only where it is there: without it the fingerprint is that of versions that did not know it.
+            // Only if present, so that events without it keep the fingerprint of earlier versions.
             if let anonymousId { hash.update(field: anonymousId) }
         }
         return Int64(bitPattern: high)

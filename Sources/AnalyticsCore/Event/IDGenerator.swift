@@ -1,4 +1,4 @@
-/// Makes ids. Injected, so that tests know them.
+/// Makes ids. Injected for tests.
 public struct IDGenerator: Sendable {
     public var next: @Sendable () -> String
 
@@ -6,7 +6,7 @@ public struct IDGenerator: Sendable {
         self.next = next
     }
 
-    /// UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids made later sort later.
+    /// UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits. Later ids sort later.
     public static func uuid7(clock: WallClock) -> IDGenerator {
         IDGenerator {
             var random = SystemRandomNumberGenerator()
@@ -27,8 +27,8 @@ public struct IDGenerator: Sendable {
             })
     }
 
-    /// The id of an event of an import that brings none: a function of the import's name, the line at which the event begins and its
-    /// bytes, whatever it is sent together with (RFC 9562, version 8).
+    /// The id of an imported event that has none: a function of the import's name, the event's first line and its bytes. It does not depend
+    /// on batching (RFC 9562, version 8).
     public static func derived(importName name: String, line: Int, bytes: [UInt8]) -> String {
         uuid8(
             digest128 { hash in

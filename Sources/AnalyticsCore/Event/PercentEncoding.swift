@@ -1,6 +1,6 @@
-/// RFC 3986, section 2.1. Strict: `nil` for a `%` without two hexadecimal digits, and for what is no UTF-8 then.
+/// RFC 3986, section 2.1. Strict: `nil` for a `%` without two hexadecimal digits, and if the result is not UTF-8.
 public enum PercentEncoding {
-    /// - Parameter plusIsSpace: As HTML forms and most clients write queries.
+    /// - Parameter plusIsSpace: As in HTML forms and the queries of most clients.
     public static func decode(_ text: some StringProtocol, plusIsSpace: Bool) -> String? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)
@@ -17,7 +17,7 @@ public enum PercentEncoding {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    /// All but letters, digits and a few marks that stand for themselves in a query.
+    /// Encodes all bytes except letters, digits and `-._~:/`, which are allowed in a query.
     public static func encode(_ text: String) -> String {
         var bytes: [UInt8] = []
         for byte in text.utf8 {

@@ -1,8 +1,8 @@
-/// RFC 3339 to and from milliseconds. Foundation's formatters read a tenth as fast and not every form that the RFC allows
+/// RFC 3339 to and from milliseconds. Foundation's formatters are ten times slower and do not read every form that the RFC allows
 /// (docs/decisions/own-code.md).
 extension Timestamp {
-    /// Reads `2026-03-01T12:34:56.789+05:30` and every other form of RFC 3339, section 5.6: `T` or `t` or a space, `Z` or `z` or an
-    /// offset, any number of fraction digits (those beyond the third are cut off), second 60 (counted as the next minute's first).
+    /// Reads `2026-03-01T12:34:56.789+05:30` and every other form of RFC 3339, section 5.6: `T`, `t` or a space; `Z`, `z` or an offset; any
+    /// number of fraction digits, truncated to three; second 60, read as the first second of the next minute.
     public init?(rfc3339 text: some Collection<UInt8>) {
         var reader = Reader(rest: text[...])
         guard let year = reader.digits(4), reader.take("-"), let month = reader.digits(2), reader.take("-"),
@@ -22,12 +22,12 @@ extension Timestamp {
         self.init(rfc3339: text.utf8)
     }
 
-    /// `2026-03-01T07:04:56.789Z`: always UTC, always three digits of fraction, so that text order is time order. What lies outside of
-    /// ``earliest`` to ``latest`` is written as the nearer of the two.
+    /// `2026-03-01T07:04:56.789Z`: always UTC with three fraction digits, so text order is time order. Clamped to ``earliest`` to
+    /// ``latest``.
     public var rfc3339: String { min(max(self, .earliest), .latest).written }
 
-    /// `2026-03-01T12:34:56+05:30`: by the clock of an offset in milliseconds, to the second, or to the millisecond where it is no whole one.
-    /// An offset that is no whole minute cannot be written: such a time is in UTC.
+    /// `2026-03-01T12:34:56+05:30`: local time at an offset in milliseconds, with a fraction only if the time has one. An offset with
+    /// seconds cannot be written: such a time is written in UTC.
     func rfc3339(offset: Int64) -> String {
         guard offset.isMultiple(of: 60_000) else { return rfc3339(offset: 0) }
         let time = min(max(self, .earliest), .latest)
@@ -106,7 +106,7 @@ private struct Reader<Rest: Collection<UInt8>> where Rest.SubSequence == Rest {
         return false
     }
 
-    /// Milliseconds; 0 when there is no fraction, `nil` when a dot has no digit behind it.
+    /// Milliseconds; 0 without a fraction, `nil` for a dot without a digit.
     mutating func fraction() -> Int64? {
         guard take(".") else { return 0 }
         guard var value = digit() else { return nil }

@@ -1,4 +1,4 @@
-/// A moment in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted: the resolution of every time the service stores.
+/// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds: the resolution of every time that the service stores.
 public struct Timestamp: Sendable, Hashable, Comparable, Codable {
     public var milliseconds: Int64
 
@@ -8,7 +8,7 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
 
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
-    // Held to the range of 64 bits: what a store or a wire says of a time may be anything, and must not end the process.
+    // Clamped to 64 bits: a time from a store or a wire is untrusted and must not crash the process.
 
     public static func + (time: Timestamp, duration: Duration) -> Timestamp {
         let (sum, overflow) = time.milliseconds.addingReportingOverflow(duration.milliseconds)
@@ -25,19 +25,19 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
         return .milliseconds(overflow ? (a < b ? .min : .max) : difference)
     }
 
-    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: what RFC 3339 can write, and so what the service accepts.
+    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: the range of RFC 3339, and the times that the service accepts.
     public static let earliest = Timestamp(milliseconds: -62_135_596_800_000)
     public static let latest = Timestamp(milliseconds: 253_402_300_799_999)
 
-    /// Whether it lies in ``earliest`` to ``latest``. Everything that is stored does.
+    /// Whether it lies in ``earliest`` to ``latest``. Every stored time does.
     public var isValid: Bool { self >= .earliest && self <= .latest }
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded towards zero and held to the range of 64 bits.
+    /// Whole milliseconds, rounded towards zero and clamped to 64 bits.
     public var milliseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000_000_000) }
 
-    /// Whole nanoseconds, rounded towards zero and held to the range of 64 bits: 292 years.
+    /// Whole nanoseconds, rounded towards zero and clamped to 64 bits: 292 years.
     var nanoseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000) }
 
     public var seconds: Double {
@@ -45,7 +45,7 @@ extension Duration {
     }
 }
 
-/// Tells the time. Injected, so that tests decide what time it is.
+/// The current time. Injected for tests.
 public struct WallClock: Sendable {
     public var now: @Sendable () -> Timestamp
 

@@ -1,7 +1,7 @@
-/// Text from outside, compared and cut by its UTF-8 bytes.
+/// Untrusted text, compared and cut by its UTF-8 bytes.
 ///
-/// Swift's own operations on `String` work on grapheme clusters and by canonical equivalence: `"\"\u{301}"` does not begin with a quote,
-/// `"\r\n"` is one character, and `"\u{37E}" == ";"` holds. A lint forbids them on what is parsed (`scripts/lint-text.py`).
+/// `String` operations use grapheme clusters and canonical equivalence: `"\"\u{301}"` does not begin with a quote, `"\r\n"` is one
+/// character, and `"\u{37E}" == ";"` holds. `scripts/lint-text.py` forbids them on parsed text.
 extension StringProtocol {
     public func starts(withUTF8 prefix: String) -> Bool { utf8.starts(with: prefix.utf8) }
 
@@ -17,14 +17,14 @@ extension StringProtocol {
             .map { Substring(decoding: $0, as: UTF8.self) }
     }
 
-    /// In lower case as far as it is ASCII. `lowercased()` makes a "k" of U+212A as well.
+    /// Lower-cases ASCII only. `lowercased()` also maps U+212A to "k".
     public func lowercasedASCII() -> String {
         String(decoding: utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
     public func containsUTF8(_ byte: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: byte)) }
 
-    /// What stands before the first `byte` and behind it; `nil` where there is none.
+    /// The text before and after the first `byte`; `nil` if there is none.
     public func cutUTF8(atFirst byte: Unicode.Scalar) -> (before: Substring, after: Substring)? {
         utf8.firstIndex(of: UInt8(ascii: byte)).map(cutUTF8)
     }
@@ -41,20 +41,20 @@ extension StringProtocol {
         (Substring(decoding: utf8[..<index], as: UTF8.self), Substring(decoding: utf8[utf8.index(after: index)...], as: UTF8.self))
     }
 
-    /// Without these ASCII bytes, wherever they stand.
+    /// Removes all occurrences of these ASCII bytes.
     public func removingUTF8(_ bytes: Unicode.Scalar...) -> String {
         let bytes = bytes.map { UInt8(ascii: $0) }
         return String(decoding: utf8.filter { !bytes.contains($0) }, as: UTF8.self)
     }
 
-    /// Without its first and its last `count` bytes, which are ASCII.
+    /// Removes the first and the last `count` bytes, which must be ASCII.
     public func trimmingUTF8(first: Int = 0, last: Int = 0) -> String {
         String(decoding: utf8.dropFirst(first).dropLast(last), as: UTF8.self)
     }
 }
 
 extension String {
-    /// Whether this ASCII text stands in it.
+    /// Whether it contains this ASCII text.
     func holdsUTF8(_ needle: StaticString) -> Bool {
         let (count, bytes) = (needle.utf8CodeUnitCount, needle.utf8Start)
         var copy = self
@@ -69,7 +69,7 @@ extension String {
         }
     }
 
-    /// Keys and values of the client's come back in what we say about them, and may be long: at most 600 bytes of them, whole scalars.
+    /// Truncated to 600 bytes of whole scalars: error messages repeat the client's keys and values, which may be long.
     public var clipped: String {
         let limit = 600
         guard utf8.count > limit else { return self }

@@ -1,29 +1,29 @@
 internal import CoreMetrics
 
-/// Knows which anonymous ids belong to which users, for each project as its events say now.
+/// Knows which anonymous ids belong to which users, per project, according to its current events.
 ///
-/// Links are kept in segments, day by day, and are valid as the rows of segments are: what has changed is read from the events. A day that has
+/// Links are kept in segments by day and are valid as the rows of segments are: changed minutes are read from the events. A day that has
 /// not changed since it was read is not read again.
 actor IdentityIndex {
     private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     private let gate: QueryGate
-    /// Whether segments are passed over.
+    /// Whether links are read from events only, without segments.
     private let isFromEvents: Bool
     private let inFlight = SingleFlight<State, Known>()
     private var projects: [ProjectID: Known] = [:]
 
-    /// What a map is right for.
+    /// The state of a project for which a map is valid.
     fileprivate struct State: Sendable, Hashable {
         var project: ProjectID
         /// The sum of all days' versions.
         var generation: Int64
-        /// Links before it are deleted, or will be.
+        /// Links before it are deleted or will be.
         var firstWholeMinute: Int64
     }
 
     fileprivate struct Known: Sendable {
         var state: State
-        /// `nil` where there are too many links.
+        /// `nil` if there are too many links.
         var map: IdentityMap?
         var days: [Int64: Day]
         var links: Int
@@ -35,12 +35,12 @@ actor IdentityIndex {
         var links: [IdentityLink]
     }
 
-    /// Anonymous ids that one project may join, each counted once a day; beyond, questions about its users are refused.
+    /// Anonymous ids per project, each counted once per day. Above it, questions about the project's users are refused.
     static let linkLimit = 2_000_000
-    /// Links of all projects that are remembered.
+    /// Cached links of all projects.
     private static let rememberedLinks = 4_000_000
     private static let rememberedProjects = 1_000
-    /// Days whose heads are read together.
+    /// Days whose heads are read in one call.
     private static let daysAtATime: Int64 = 400
 
     init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore, gate: QueryGate, isFromEvents: Bool = false) {
@@ -49,9 +49,9 @@ actor IdentityIndex {
         self.isFromEvents = isFromEvents
     }
 
-    /// Throws a ``QueryTooLargeError`` where there are too many links, and what the gate throws.
+    /// Throws a ``QueryTooLargeError`` if there are too many links, and the gate's errors.
     func map(of project: ProjectID, for asker: Asker) async throws -> IdentityMap {
-        // What was marked before the question is in these, and so in the map.
+        // Everything marked before the question is in these, so it is in the map.
         async let generation = store.generation(project: project, days: RollupTier.day.allIndexes)
         async let record = store.newestRecords(of: [project]).first
         let state = State(project: project, generation: try await generation, firstWholeMinute: try await record?.firstWholeMinute ?? .min)
@@ -97,7 +97,7 @@ actor IdentityIndex {
         projects[known.state.project] = known
     }
 
-    /// Of an anonymous id the decisive one of each day.
+    /// The decisive link of each anonymous id and day.
     private func links(
         of state: State, _ versions: [Int64: Int64]
     ) async throws -> [Int64: [IdentityLink]] {
@@ -122,7 +122,7 @@ actor IdentityIndex {
                 unreadable.insert(failure.run)
             }
         }
-        throw StoreError(.unavailable, operation: "segments", "they change faster than they can be read")
+        throw StoreError(.unavailable, operation: "segments", "the segments change faster than they can be read")
     }
 }
 
@@ -136,7 +136,7 @@ extension IdentityIndex.Known {
 }
 
 extension SegmentStore {
-    /// The links of the minutes of runs that are wanted, by day.
+    /// The links of the wanted minutes of runs, by day.
     func links(of project: ProjectID, _ sources: [SegmentPlan.Source]) async throws -> [Int64: [IdentityLink]] {
         var links: [Int64: [IdentityLink]] = [:]
         for source in sources {
@@ -159,7 +159,7 @@ extension SegmentStore {
     }
 }
 
-/// Takes the links of events, of each anonymous id the decisive one of each day.
+/// Collects the decisive link of each anonymous id and day.
 struct LinkCollector: EventScanReducer {
     private var first: [Int64: [ActorKey: IdentityLink]] = [:]
     private var count = 0
@@ -179,7 +179,7 @@ struct LinkCollector: EventScanReducer {
         if before == nil || link.precedes(before!) { first[day, default: [:]][link.anonymous] = link }
     }
 
-    /// Throws when there are more than can be held: then not all were taken.
+    /// Throws if there are more than ``IdentityIndex/linkLimit``; the rest was not collected.
     func days() throws -> [Int64: [IdentityLink]] {
         guard count <= IdentityIndex.linkLimit else { throw QueryTooLargeError(.tooManyKeys) }
         return first.mapValues { $0.values.sorted { ($0.time, $0.anonymous) < ($1.time, $1.anonymous) } }

@@ -1,14 +1,14 @@
-/// Says that an anonymous id is a user: what an event of type ``eventType`` with both ids says.
+/// Links an anonymous id to a user: the content of an event of type ``eventType`` with both ids.
 struct IdentityLink: Sendable, Hashable {
-    /// When the event happened, in milliseconds since its UTC day began.
+    /// The event's timestamp, in milliseconds since its UTC day began.
     var time: UInt32
     var anonymous: ActorKey
     var user: BytewiseString
 
-    /// The type of the events that join an anonymous id and a user.
+    /// The type of the events that link an anonymous id to a user.
     static let eventType = "$identify"
 
-    /// `nil` where the event joins nothing.
+    /// `nil` if the event links nothing.
     init?(_ event: ScannedEvent) {
         guard event.type.equalsUTF8(Self.eventType), let user = event.userId, let anonymous = event.anonymousId else { return nil }
         let day = Timestamp(day: event.timestamp.day)
@@ -25,8 +25,8 @@ struct IdentityLink: Sendable, Hashable {
 
     var minute: Int { Int(time / 60_000) }
 
-    /// Those that can matter: of an anonymous id the earliest in each minute, and of these the one with the smallest user id. Others are
-    /// never decisive, whichever minutes are read.
+    /// The links that can matter: the earliest of each anonymous id and minute; of these, the one with the smallest user id. Other links
+    /// are never decisive, for any selection of minutes.
     static func decisive(_ links: [IdentityLink]) -> [IdentityLink] {
         struct Key: Hashable {
             var anonymous: ActorKey
@@ -46,12 +46,12 @@ struct IdentityLink: Sendable, Hashable {
     func precedes(_ other: IdentityLink) -> Bool { (time, user) < (other.time, other.user) }
 }
 
-// MARK: As segments keep them
+// MARK: Encoding in segments
 
 extension IdentityLink {
     private static let blobBytes = 512 << 10
 
-    /// As many blobs as they take.
+    /// Split into blobs of about 512 KiB.
     static func blobs(_ links: [IdentityLink]) -> [[UInt8]] {
         var blobs: [[UInt8]] = []
         var (part, bytes): ([IdentityLink], Int) = ([], 0)
@@ -65,7 +65,7 @@ extension IdentityLink {
         return part.isEmpty ? blobs : blobs + [encode(part)]
     }
 
-    /// The format, how many, then each: the time, the anonymous id's key, and the user id with its length before it.
+    /// The format, the count, then per link: the time, the anonymous id's key, and the user id with its length before it.
     static func encode(_ links: [IdentityLink]) -> [UInt8] {
         var writer = TableWriter(bytes: [SegmentChunk.format])
         writer.number(Int64(links.count))
@@ -78,7 +78,7 @@ extension IdentityLink {
         return SegmentSeal.sealed(writer.bytes)
     }
 
-    /// Anything may have written the bytes.
+    /// The bytes are untrusted.
     static func decode(_ bytes: [UInt8]) throws(GroupTable.Unreadable) -> [IdentityLink] {
         try SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
             var cursor = TableCursor(buffer)

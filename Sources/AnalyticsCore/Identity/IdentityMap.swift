@@ -1,19 +1,19 @@
-/// Which user an anonymous id belongs to. A function of the links, in whatever order they come.
+/// Which user an anonymous id belongs to. A function of the set of links, independent of their order.
 struct IdentityMap: Sendable {
     /// By the anonymous id's key.
     let users: [ActorKey: ActorKey]
-    /// Users that an anonymous id belongs to, and their ids.
+    /// Users to whom anonymous ids belong, and their user ids.
     let joined: [ActorKey: BytewiseString]
-    /// Depends on every link, and on no order: answers are cached under it.
+    /// Depends on every link and not on their order. Part of the cache key of answers.
     let digest: Int64
 
     static let empty = IdentityMap([])
 
     var isEmpty: Bool { users.isEmpty }
 
-    /// An anonymous id belongs to the user of the earliest link, and of those at one moment to the one with the smallest id.
+    /// An anonymous id belongs to the user of its earliest link. If several links have the same time, the smallest user id wins.
     ///
-    /// - Parameter days: The links of days, which are told by their numbers since 1970.
+    /// - Parameter days: Links by day number since 1970.
     init(_ days: [(day: Int64, links: [IdentityLink])]) {
         var first: [ActorKey: (day: Int64, link: IdentityLink)] = [:]
         for (day, links) in days {
@@ -31,15 +31,15 @@ struct IdentityMap: Sendable {
         users = first.mapValues { ActorKey(.user, $0.link.user.text) }
         joined = Dictionary(first.values.map { (ActorKey(.user, $0.link.user.text), $0.link.user) }) { name, _ in name }
         for (anonymous, user) in users {
-            // Both are as good as random already; their parts are mixed so that no two pairs exchange users unseen.
+            // Both keys are uniform. The parts are mixed so that two pairs that swap users change the digest.
             digest &+= (anonymous.low ^ (user.high &* 0x9E37_79B9_7F4A_7C15)) &* (user.low | 1)
         }
         self.digest = Int64(bitPattern: digest)
     }
 
-    /// The actor that events of this one are of.
+    /// The user to whom this actor's events belong, or the actor itself.
     func actor(_ key: ActorKey) -> ActorKey { users[key] ?? key }
 
-    /// Whether events of several actors are of this one.
+    /// Whether the events of several actors count as this one's.
     func isMerged(_ key: ActorKey) -> Bool { users[key] != nil || joined[key] != nil }
 }

@@ -6,11 +6,11 @@
     internal import Darwin
 #endif
 
-/// An IP address, and what of it may be kept: a truncated address tells the network and no longer the person.
+/// An IP address. Truncated, it identifies a network and no longer a person.
 public struct ClientAddress: Sendable, Equatable {
     private var bytes: [UInt8]
 
-    /// Reads an IPv4 or IPv6 address (`inet_pton`); an IPv4 address in IPv6 clothing counts as IPv4.
+    /// Reads an IPv4 or IPv6 address (`inet_pton`). An IPv4-mapped IPv6 address is read as IPv4.
     public init?(_ text: String) {
         var v4 = in_addr()
         var v6 = in6_addr()
@@ -24,7 +24,7 @@ public struct ClientAddress: Sendable, Equatable {
         }
     }
 
-    /// Four or sixteen bytes, the first of the address first.
+    /// Four or sixteen bytes in network byte order.
     public var networkBytes: [UInt8] { bytes }
 
     public var text: String {
@@ -33,7 +33,7 @@ public struct ClientAddress: Sendable, Equatable {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Whether it is of no use to anyone outside: RFC 1918, 3927, 4193, 4291, 6598 and loopback.
+    /// Whether it is private, link-local, shared or loopback: RFC 1918, 3927, 4193, 4291 and 6598.
     public var isPrivate: Bool {
         guard bytes.count == 16 else {
             return switch (bytes[0], bytes[1]) {
@@ -44,7 +44,7 @@ public struct ClientAddress: Sendable, Equatable {
         return bytes[0] & 0xFE == 0xFC || (bytes[0] == 0xFE && bytes[1] & 0xC0 == 0x80) || bytes.dropLast().allSatisfy { $0 == 0 }
     }
 
-    /// The first 24 bits of an IPv4 address, the first 48 of an IPv6 address, the rest zero.
+    /// The first 24 bits of an IPv4 address or the first 48 of an IPv6 address; the rest is zero.
     public var truncated: String {
         var copy = self
         let kept = bytes.count == 4 ? 3 : 6

@@ -1,7 +1,7 @@
 internal import AnalyticsJSON
 internal import CoreMetrics
 
-/// Ingest: decode → validate → stamp → publish, wait for the confirm.
+/// Ingest: decode → validate → stamp → publish, then wait for the broker's confirm.
 public struct Collector: Sendable {
     private let publisher: any EventPublisher
     private let limits: EventLimits
@@ -12,8 +12,8 @@ public struct Collector: Sendable {
     private let ids: IDGenerator
 
     /// - Parameters:
-    ///   - visitors: `nil` where no project has visitor ids.
-    ///   - ledger: Counts what comes in; `nil` where nobody asks for that.
+    ///   - visitors: `nil` if no project has visitor ids.
+    ///   - ledger: Counts accepted, unconfirmed and rejected events; `nil` for no counts.
     public init(
         publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, visitors: VisitorIdentifier? = nil,
         ledger: PipelineLedger? = nil, clock: WallClock, ids: IDGenerator
@@ -28,9 +28,9 @@ public struct Collector: Sendable {
         EventMetrics.prepareDoor()
     }
 
-    /// Takes events in. An event is in `accepted` only once the broker has confirmed that it holds it durably.
+    /// Ingests the events of a request. An event is in `accepted` only after the broker has confirmed that it is stored durably.
     ///
-    /// Throws a ``IngestError`` when the request is no list of events; then nothing was taken.
+    /// Throws an ``IngestError`` if the body is not a list of events; then no event is accepted.
     public func submit(_ request: IngestRequest) async throws(IngestError) -> SubmissionResult {
         let stamp = EventDecoder.Stamp(receivedAt: clock.now(), request: ids.next())
         let decoded = try decode(request, stamp)
@@ -90,19 +90,19 @@ extension PipelineLedger {
     }
 }
 
-/// Gives visitor ids to events of one request. Not thread-safe.
+/// Assigns visitor ids to the events of one request. Not thread-safe.
 private final class VisitorIds {
     private let visitors: VisitorIdentifier
     private let request: IngestRequest
     private var parser = JSONParser()
 
-    /// `nil` where the project has none.
+    /// `nil` if the project has no visitor ids.
     init?(_ visitors: VisitorIdentifier, of request: IngestRequest) {
         guard visitors.isOn(for: request.project) else { return nil }
         (self.visitors, self.request) = (visitors, request)
     }
 
-    /// By the address and the user agent that the event names, as a server does for its visitors, else by those of the request.
+    /// From the address and user agent in the event, which servers send for their visitors; otherwise from those of the request.
     func identify(_ event: inout Event) {
         guard event.userId == nil, event.anonymousId == nil else { return }
         let hints = ClientHints(event, origin: request.origin, parser: &parser)

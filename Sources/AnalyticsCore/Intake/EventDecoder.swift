@@ -1,18 +1,18 @@
 internal import AnalyticsJSON
 
-/// Reads a request's body into events, each accepted or rejected by itself. Pure: the time and the ids come in.
+/// Decodes a request's body into events. Each event is accepted or rejected individually. Pure: time and ids are passed in.
 struct EventDecoder: ~Copyable {
-    /// What every event of one request gets on ingest.
+    /// Shared by all events of one request.
     struct Stamp {
         var receivedAt: Timestamp
-        /// Names the request; an event's ingest id is this and its position.
+        /// Identifies the request; an event's ingest id is this and its position.
         var request: String
     }
 
     struct Output {
-        /// An index is a position: that of the item, as long as no item before it made several events.
+        /// `index` is the event's position: that of its item, unless an earlier item made several events.
         var events: [(index: Int, event: Event)] = []
-        /// By the positions of the items.
+        /// By item index.
         var rejected = Rejections()
     }
 
@@ -27,7 +27,7 @@ struct EventDecoder: ~Copyable {
         self.ids = ids
     }
 
-    /// Throws only when the request is no list of events at all; what is wrong with a single event is in the output.
+    /// Throws only if the body is not a list of events; errors of single events are in the output.
     mutating func decode(_ request: IngestRequest, stamp: Stamp) throws(IngestError) -> Output {
         try decode(request.format, request, stamp)
     }
@@ -60,7 +60,7 @@ struct EventDecoder: ~Copyable {
                     output.rejected.append(error.of(index, id: draft.id))
                 }
             }
-            // Whatever of them is accepted: a retry finds the same positions, and so the same derived ids.
+            // Rejected drafts count too: a retry then has the same positions and derived ids.
             position += max(1, drafts.count)
         }
         return output

@@ -1,6 +1,6 @@
 public import AnalyticsJSON
 
-/// What a client sent of one event, read and checked field by field; not stamped yet. Each ``IntakeFormat`` makes these.
+/// The fields of one event as the client sent them: validated, not yet stamped. Made by each ``IntakeFormat``.
 public struct EventDraft: Sendable {
     public var id: String?
     public var type: String?

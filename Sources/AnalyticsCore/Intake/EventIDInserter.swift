@@ -1,12 +1,12 @@
 internal import AnalyticsJSON
 
-/// Puts an id into the text of an event that has none, and leaves every other byte as it is. One task at a time.
+/// Inserts an id into the text of an event that has none, and changes no other byte. Not thread-safe.
 public final class EventIDInserter {
     private var parser = JSONParser()
 
     public init() {}
 
-    /// A text that has an id already, or is no JSON object that the service would read, comes back unchanged: it is the service's to judge.
+    /// Returns the text unchanged if it has an id or is not a JSON object that the service reads: the service validates it.
     public func insert(_ id: () -> String, into text: [UInt8]) -> [UInt8] {
         let padded = PaddedBytes(text)
         let found = try? parser.withMembers(of: padded, at: padded.all, maximumDepth: EventLimits.maximumDepth) { members in
@@ -29,7 +29,7 @@ public final class EventIDInserter {
         return result
     }
 
-    /// Where the value of the member at `index` stands.
+    /// The range of the value of the member at `index`.
     private static func value(_ index: Int, of text: PaddedBytes) -> Range<Int>? {
         guard var members = JSONRawMembers(text, at: text.all) else { return nil }
         for _ in 0..<index { _ = try? members.next() }

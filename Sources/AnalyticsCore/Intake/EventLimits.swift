@@ -1,13 +1,13 @@
 /// The limits of an event at ingest.
 public struct EventLimits: Sendable, Equatable {
-    /// Bytes of one event's JSON text as sent.
+    /// Bytes per event, in JSON as sent.
     public var maximumEventBytes: Int
-    /// Events in one request.
+    /// Events per request.
     public var maximumBatchEvents: Int
-    /// How far ahead of receipt a timestamp may lie.
+    /// Maximum lead of a timestamp over the time of receipt.
     public var maximumFutureSkew: Duration
 
-    /// How many containers may be nested in an event, the event itself included (BSON and its tools stop near 100).
+    /// Maximum nesting of containers, including the event itself. (BSON and its tools stop near 100.)
     public static let maximumDepth = 32
 
     public init(

@@ -1,8 +1,9 @@
-/// Decides an event's time, once and for good.
+/// Decides an event's final timestamp.
 enum EventTime {
-    /// The client's time, moved by how far its clock was off when it sent; the time of receipt when it gave none.
+    /// The client's time, corrected by the error of its clock when it sent the request; the time of receipt if it sent none.
     ///
-    /// `receivedAt − (sentAt − timestamp)`: the age that the event had by its sender's clock, counted back from receipt by ours.
+    /// `receivedAt − (sentAt − timestamp)`: the event's age by the client's clock, subtracted from the time of receipt by the service's
+    /// clock.
     static func decide(
         client: Timestamp?, sentAt: Timestamp?, receivedAt: Timestamp, limits: EventLimits, horizon: IngestHorizon
     ) throws(Rejection) -> Timestamp {

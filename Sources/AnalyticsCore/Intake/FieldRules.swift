@@ -1,10 +1,10 @@
 internal import AnalyticsJSON
 
-/// The rules of the event's fields, one place for every format.
+/// The rules for event fields, shared by all formats.
 enum FieldRules {
-    /// Of `id`; in Unicode scalars, as every length here.
+    /// Maximum length of `id`. All lengths here are in Unicode scalars.
     static let idLength = 128
-    /// Of the other texts.
+    /// Maximum length of the other texts.
     static let textLength = 200
 
     static func require(_ value: (some Any)?, _ field: String) throws(Rejection) {
@@ -12,7 +12,7 @@ enum FieldRules {
         throw Rejection(field: field, code: .missingField, message: "'\(field)' is required.")
     }
 
-    /// A string of 1 to `limit` characters without control characters; `nil` when it is null.
+    /// A string of 1 to `limit` characters without control characters; `nil` if null.
     static func string(_ member: borrowing JSONMember, _ field: String, limit: Int) throws(Rejection) -> String? {
         if member.isNull { return nil }
         guard let value = member.string else {
@@ -32,13 +32,13 @@ enum FieldRules {
         return value
     }
 
-    /// Characters are Unicode scalars.
+    /// Length in Unicode scalars.
     static func hasLength(_ value: String, limit: Int) -> Bool {
         !value.isEmpty && (value.utf8.count <= limit || value.unicodeScalars.count <= limit)
     }
 
-    /// Whether it holds what no version of Unicode counts as printable: Cc, U+2028 and U+2029. What is not assigned yet may be so in the
-    /// version of the process that took the event in.
+    /// Whether it contains characters that no Unicode version counts as printable: Cc, U+2028 and U+2029. Scalars that are unassigned here
+    /// may be assigned in the Unicode version of the process that accepted the event.
     static func hasControls(_ value: String) -> Bool {
         guard !value.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { return false }
         return value.unicodeScalars.contains { scalar in

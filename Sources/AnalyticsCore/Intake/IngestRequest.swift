@@ -1,17 +1,17 @@
 public import AnalyticsJSON
 
-/// One request's worth of events, as the transport hands it in.
+/// The events of one request, as the transport passes them in.
 public struct IngestRequest: Sendable {
     public var project: ProjectID
     public var format: any IntakeFormat
     public var body: PaddedBytes
-    /// Makes retries safe for clients that send no ids: ids are then derived from this and the position.
+    /// Makes retries safe for clients that send no ids: ids are derived from this key and the position.
     public var idempotencyKey: String?
-    /// Who sent it: an enrichment falls back on these when the event itself says nothing.
+    /// The sender. Enrichment uses it if the event itself names none.
     public var origin: RequestOrigin
-    /// The whole address, of which visitor ids are made; it is not published.
+    /// The whole address, for visitor ids; it is not published.
     public var clientAddress: ClientAddress?
-    /// Whether its sender waits until the events are stored, and so for ``DeliveryReport``s.
+    /// Whether the caller waits until the events are stored, by ``DeliveryReport``.
     public var reportRequested: Bool
 
     public init(
@@ -28,12 +28,12 @@ public struct IngestRequest: Sendable {
     }
 }
 
-/// The other end of the request that brought the events.
+/// The sender of the request.
 public struct RequestOrigin: Sendable, Equatable {
-    /// IP address, already truncated unless the service is set to keep it whole.
+    /// IP address, truncated unless the service is configured to keep it whole.
     public var address: String?
     public var userAgent: String?
-    /// Of the whole address.
+    /// Looked up by the whole address.
     public var country: Country?
 
     public init(address: String? = nil, userAgent: String? = nil, country: Country? = nil) {
@@ -43,17 +43,17 @@ public struct RequestOrigin: Sendable, Equatable {
     }
 }
 
-/// What became of a request.
+/// The result of an ingest request.
 public struct SubmissionResult: Sendable, Equatable {
-    /// What the events' receipts begin with.
+    /// The prefix of the events' ingest ids.
     public var request: String
     /// Confirmed by the broker, in the order of the request.
     public var accepted: [AcceptedEvent]
-    /// Refused for what they are: sending them again does not help.
+    /// Rejected for their content: sending them again does not help.
     public var rejected: Rejections
-    /// Not confirmed: not accepted, and to be sent again with the same ids.
+    /// Not confirmed by the broker, so not accepted. The client should send them again with the same ids.
     public var unconfirmed: [AcceptedEvent]
-    /// Why, when there are any.
+    /// The reason, if there are any.
     public var unconfirmedReason: String?
 
     public init(
@@ -67,14 +67,14 @@ public struct SubmissionResult: Sendable, Equatable {
         self.unconfirmedReason = unconfirmedReason
     }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate size in memory in bytes.
     public var size: Int { rejected.size + eventBytes }
 
-    /// The same of its events, without the rejections.
+    /// The same for the events, without the rejections.
     public var eventBytes: Int { (accepted + unconfirmed).reduce(0) { $0 + 56 + $1.id.utf8.count } }
 }
 
-/// What a caller needs to find an event of its request again.
+/// Identifies an accepted event of a request to the caller.
 public struct AcceptedEvent: Sendable, Equatable {
     /// Position in the request, from 0.
     public var index: Int

@@ -1,9 +1,9 @@
 public import Logging
 public import ServiceLifecycle
 
-/// Reads the records of all projects again and again, once for all that ingest goes by.
+/// Reads the records of all projects periodically, once for all parts of ingest.
 ///
-/// While the store is unavailable the last values go on to count.
+/// While the store is unavailable, the last values stay in use.
 public final class ProjectFollower: Service {
     private let store: any ProjectStore
     private let horizons: IngestHorizons
@@ -32,7 +32,7 @@ public final class ProjectFollower: Service {
                 try await visitors.take(records)
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.info("Project records or secrets of visitor ids not read, the last ones are used", metadata: ["error": "\(error)"])
+                logger.info("Project records or visitor secrets not read, using the last ones", metadata: ["error": "\(error)"])
             }
         }
     }

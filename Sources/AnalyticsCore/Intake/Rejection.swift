@@ -1,15 +1,15 @@
 internal import AnalyticsJSON
 
-/// An event that was not accepted, and why. Nothing of it was kept.
+/// A rejected event and the reason. Nothing of it is kept.
 public struct Rejection: Error, Sendable, Equatable {
     /// Position in the request, from 0.
     public var index: Int
-    /// The event's id, when it could be read.
+    /// The event's id, if it could be read.
     public var id: String?
-    /// The member concerned, when there is one.
+    /// The member concerned, if any.
     public var field: String?
     public var code: RejectionCode
-    /// What is wrong and what to do about it, for a person.
+    /// What is wrong and how to correct it, for people.
     public var message: String
 
     public init(index: Int = 0, id: String? = nil, field: String? = nil, code: RejectionCode, message: String) {
@@ -25,8 +25,8 @@ extension Rejection {
     fileprivate var size: Int { 160 + (id?.utf8.count ?? 0) + (field?.utf8.count ?? 0) + message.utf8.count }
 }
 
-/// The events of a request that were not accepted. All are counted, and the first are kept, their texts clipped: a body of nothing but commas
-/// would else be answered with a thousand times its size.
+/// The rejected events of a request. All are counted; only the first are kept, with clipped texts. Otherwise a body of commas would get a
+/// response a thousand times its size.
 public struct Rejections: Sendable, Equatable {
     public static let maximumKept = 1_000
 
@@ -34,7 +34,7 @@ public struct Rejections: Sendable, Equatable {
     public private(set) var first: [Rejection] = []
     public private(set) var counts: [RejectionCode: Int] = [:]
     public private(set) var count = 0
-    /// About the bytes that those kept take in memory.
+    /// Approximate size in memory of those kept, in bytes.
     public private(set) var size = 0
 
     public init() {}
@@ -50,13 +50,13 @@ public struct Rejections: Sendable, Equatable {
         size += rejection.size
     }
 
-    /// Keeps the first that take no more than `byteLimit` together.
+    /// Keeps the first rejections that together fit `byteLimit`.
     public mutating func keep(byteLimit: Int) {
         while size > byteLimit, let last = first.popLast() { size -= last.size }
     }
 }
 
-/// Stable names: callers and dashboards rely on them.
+/// Stable names: clients and dashboards depend on them.
 public enum RejectionCode: String, Sendable, CaseIterable {
     case invalidJSON = "invalid_json"
     case invalidUTF8 = "invalid_utf8"
@@ -75,7 +75,7 @@ public enum RejectionCode: String, Sendable, CaseIterable {
     case timestampTooOld = "timestamp_too_old"
 }
 
-/// A request that was not read as events at all.
+/// Why no event could be read from a request.
 public struct IngestError: Error, Sendable, Equatable {
     public enum Code: String, Sendable {
         case invalidJSON = "invalid_json"

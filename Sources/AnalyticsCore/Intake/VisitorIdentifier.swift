@@ -2,15 +2,15 @@ internal import Crypto
 internal import FoundationEssentials
 internal import Synchronization
 
-/// Makes visitor ids: for events that say nothing of who did something, in projects that switch it on.
+/// Makes visitor ids for events without user id and anonymous id, in projects that enable them.
 ///
-/// A visitor id is a keyed hash over project, address, user agent and source, under a secret of the UTC day on which the event is received. The
-/// secret is drawn at random, shared by all APIs through the store, and deleted an hour after its day: from then on nobody can say again what
-/// it made of an address, and so who came on two days. Address and secret stand in no event, message or log.
+/// A visitor id is a keyed hash over project, address, user agent and source. The key is a random secret of the UTC day of receipt. All
+/// APIs share it through the store, and it is deleted an hour after its day. From then on visitor ids cannot be traced to an address, or
+/// linked across days. No event, message or log contains the address or the secret.
 public final class VisitorIdentifier: Sendable {
     private struct State {
         var projects: Set<ProjectID> = []
-        /// By the day that they are for.
+        /// By UTC day.
         var secrets: [Int64: SymmetricKey] = [:]
         /// The day before which secrets are deleted.
         var deletedBefore: Int64 = .min
@@ -20,9 +20,9 @@ public final class VisitorIdentifier: Sendable {
     private let clock: WallClock
     private let state = Mutex(State())
 
-    /// How long before its day a secret is made: for a store that is unavailable at midnight.
+    /// How long before its day a secret is made, in case the store is unavailable at midnight.
     static let lead: Duration = .seconds(3_600)
-    /// How long after its day a secret stays, for APIs whose clocks are behind.
+    /// How long after its day a secret is kept, for APIs whose clocks are slow.
     static let grace: Duration = .seconds(3_600)
     static let secretBytes = 32
 
@@ -31,7 +31,7 @@ public final class VisitorIdentifier: Sendable {
         self.clock = clock
     }
 
-    /// Takes over which projects have visitor ids, and reads the secrets of the present day and of the next one.
+    /// Updates the projects that have visitor ids, and reads the secrets of the current day and the next one.
     func take(_ records: [ProjectRecord]) async throws(StoreError) {
         let now = clock.now()
         let projects = Set(records.filter(\.hasVisitorIds).map(\.project))
@@ -50,17 +50,17 @@ public final class VisitorIdentifier: Sendable {
 
     func isOn(for project: ProjectID) -> Bool { state.withLock { $0.projects.contains(project) } }
 
-    /// 128 bits as 32 hexadecimal digits; `nil` where the address is not known, or no secret could be read for the day.
+    /// 128 bits as 32 hexadecimal digits; `nil` if the address is unknown or the day's secret could not be read.
     ///
-    /// - Parameter isNamed: The event says the address. Such an id is another one than that of a request from this address: a client that may name
-    ///   addresses could else try all, and see whose a visitor's is.
+    /// - Parameter isNamed: The event itself names the address. Such an id differs from that of a request from this address. Otherwise a
+    ///   client that may name addresses could try all of them to find a visitor's.
     func id(
         project: ProjectID, address: ClientAddress?, isNamed: Bool, userAgent: String?, source: String, at time: Timestamp
     ) -> String? {
         guard let address, let secret = state.withLock({ $0.projects.contains(project) ? $0.secrets[time.day] : nil }) else { return nil }
         var message: [UInt8] = [isNamed ? 1 : 0]
         for field in [Array(project.name.utf8), address.networkBytes, userAgent.map { Array($0.utf8) }, Array(source.utf8)] {
-            // Length first, so that no two lists of fields run together to the same bytes.
+            // Each field is preceded by its length, so different lists of fields never give the same bytes.
             withUnsafeBytes(of: Int64(field?.count ?? -1).littleEndian) { message.append(contentsOf: $0) }
             message += field ?? []
         }
@@ -75,6 +75,6 @@ enum VisitorID {
         String(decoding: code.prefix(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    /// Whether ingest can have made it.
+    /// Whether it has the form of a visitor id.
     static func isOne(_ text: String) -> Bool { text.utf8.count == 32 && text.utf8.allSatisfy(digits.contains) }
 }

@@ -2,17 +2,17 @@ internal import CoreMetrics
 internal import Metrics
 public import ServiceLifecycle
 
-/// Looks once a minute whether what was accepted adds up, in all projects, and says so as metrics.
+/// Checks once per minute whether accepted and settled events balance, in all projects, and records the result as metrics.
 public struct PipelineAuditor: Service {
     private let store: any PipelineStore & ProjectStore
     private let clock: WallClock
     private let elapsed: ElapsedClock
 
     static let interval: Duration = .seconds(60)
-    /// Minutes that are looked at: so many, up to so many before now.
+    /// Audits the 60 minutes that ended 15 minutes ago.
     static let minutes: Int64 = 60
     static let age: Int64 = 15
-    /// Projects that are looked at, in the order of their names.
+    /// Maximum number of projects audited, in the order of their names.
     static let maximumProjects = 1_000
 
     public init(store: any PipelineStore & ProjectStore, clock: WallClock, elapsed: ElapsedClock = .system) {
@@ -24,7 +24,7 @@ public struct PipelineAuditor: Service {
     public func run() async throws {
         await elapsed.repeating(every: Self.interval) {
             let found = try? await audit()
-            // Not the last known number, which would look as if all were well.
+            // Not the last known number: it would hide that the audit fails.
             MetricCatalogue.metrics.pipelineUnsettled.make().record(found.map { Double($0.unsettled) } ?? .nan)
             MetricCatalogue.metrics.pipelineUncounted.make().record(found.map { Double($0.uncounted) } ?? .nan)
         }

@@ -1,9 +1,9 @@
-/// Whether what was accepted adds up with what became of it, by minute of acceptance. Pure.
+/// Compares accepted events with settled ones, by minute of acceptance. Pure.
 ///
 /// accepted = stored + duplicates + deadLettered + erased + in flight
 public struct PipelineBalance: Sendable, Equatable {
     public struct Minute: Sendable, Equatable {
-        /// Since 1970.
+        /// Minutes since 1970.
         public var minute: Int64
         public var counts: PipelineCounts
 
@@ -12,15 +12,14 @@ public struct PipelineBalance: Sendable, Equatable {
             self.counts = counts
         }
 
-        /// Accepted, and known not to be settled. What was settled on a second delivery is taken as settled then: never more is said to be
-        /// missing than is.
+        /// Accepted and certainly not settled. Redelivered events count as settled, so the number is never too high.
         public var inFlight: Int64 { max(0, counts.accepted - counts.settled - counts.redelivered) }
 
-        /// Settled, and in no process's count of what it has accepted: it was accepted in the last second of a process that was killed, or in
-        /// the last second of one that runs.
+        /// Settled, but not in any process's count of accepted events. They were accepted in the last second before a process was killed,
+        /// or in the current second of a running process.
         public var uncounted: Int64 { max(0, counts.settled - counts.accepted - counts.unconfirmed) }
 
-        /// Receipt of the oldest event in flight, by the order of the queue, up to ten seconds too early.
+        /// Time of receipt of the oldest event in flight, by queue order; up to ten seconds too early.
         fileprivate var waitsSince: Timestamp? {
             guard inFlight > 0 else { return nil }
             var accepted: Int64 = 0
@@ -36,20 +35,20 @@ public struct PipelineBalance: Sendable, Equatable {
 
     public var asOf: Timestamp
     public var range: Range<Int64>
-    /// Those of the range in which something was counted, the oldest first.
+    /// The minutes of the range with counts, oldest first.
     public var minutes: [Minute]
     public var total: PipelineCounts
-    /// Receipt of the oldest event in flight, to whatever minute that was read it belongs; `nil` where there is none.
+    /// Time of receipt of the oldest event in flight, in any minute that was read; `nil` if there is none.
     public var waitsSince: Timestamp?
-    /// In flight, of minutes that the processors have overtaken: events that were accepted ``overtaking`` later are settled.
+    /// In-flight events of minutes that the processors have passed: events accepted ``overtaking`` later are settled.
     public var missing: Int64
 
-    /// The queue is worked off in its order, but for what is delivered again.
+    /// The queue is consumed in order, except for redeliveries.
     public static let overtaking = Duration.seconds(600)
-    /// Counts of a process may be written so much later.
+    /// Maximum delay before a process writes its counts.
     public static let settling = Duration.seconds(10)
 
-    /// - Parameter cells: Of `range`, of all minutes after it, and of those before it of which the lag is to be known.
+    /// - Parameter cells: Cells of `range`, of all later minutes, and of the earlier minutes that count for the lag.
     public init(_ cells: [PipelineCell], range: Range<Int64>, asOf: Timestamp) {
         var sums: [Int64: PipelineCounts] = [:]
         for cell in cells { sums[cell.minute, default: PipelineCounts()].add(cell.counts) }
@@ -63,17 +62,17 @@ public struct PipelineBalance: Sendable, Equatable {
         missing = minutes.filter { minute in through.map { minute.end + Self.overtaking <= $0 } ?? false }.reduce(0) { $0 + $1.inFlight }
     }
 
-    /// How long the oldest event in flight has waited; zero where there is none.
+    /// Age of the oldest event in flight; zero if there is none.
     public var lag: Duration { waitsSince.map { max(.zero, asOf - $0) } ?? .zero }
 
     public var inFlight: Int64 { minutes.reduce(0) { $0 + $1.inFlight } }
 
     public var uncounted: Int64 { minutes.reduce(0) { $0 + $1.uncounted } }
 
-    /// Nothing is missing, and of minutes that are over nothing is uncounted.
+    /// No event is missing, and no minute that has ended has uncounted events.
     public var addsUp: Bool { missing == 0 && !minutes.contains { $0.uncounted > 0 && $0.end + Self.settling <= asOf } }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate size in memory in bytes.
     public var size: Int { minutes.count * 512 }
 }
 

@@ -1,39 +1,39 @@
-/// How many events of a minute of acceptance came in, and what became of them.
+/// The number of events accepted in a minute, and their outcomes.
 public struct PipelineCounts: Sendable, Equatable {
     /// Confirmed by the broker.
     public var accepted: Int64 = 0
-    /// Not confirmed: their senders were told to send them again. Some may have arrived all the same.
+    /// Not confirmed: the clients were told to send them again. Some may have arrived nevertheless.
     public var unconfirmed: Int64 = 0
     public var rejected: [RejectionCode: Int64] = [:]
-    /// Receipt of the first event that was accepted.
+    /// Time of receipt of the first accepted event.
     public var first: Timestamp?
-    /// The accepted events of each ten seconds.
+    /// Accepted events per ten seconds.
     public var tens = Self.noTens
 
     public static let slots = 6
     private static let noTens = [Int64](repeating: 0, count: slots)
     static let slot = Duration.seconds(10)
 
-    /// Of a time in its minute.
+    /// The slot of a time within its minute.
     static func slot(of time: Timestamp) -> Int { Int((time - Timestamp(minute: time.minute)).milliseconds / slot.milliseconds) }
 
     public var stored: Int64 = 0
-    /// Their ids were taken, by events with the same content.
+    /// The id was taken by an event with the same content.
     public var duplicates: Int64 = 0
     public var deadLettered: Int64 = 0
-    /// They were erased before they came.
+    /// Erased before they arrived.
     public var erased: Int64 = 0
-    /// Settled when they were delivered again: whether the delivery before had counted them is not known.
+    /// Settled on a redelivery: it is unknown whether an earlier delivery has counted them.
     public var redelivered: Int64 = 0
-    /// Receipt of the last event that was settled.
+    /// Time of receipt of the last settled event.
     public var through: Timestamp?
 
     public init() {}
 
-    /// What became of events that is known to be counted once.
+    /// Outcomes that are known to be counted once.
     public var settled: Int64 { stored + duplicates + deadLettered + erased }
 
-    /// Adds all of it, or takes it away again; the two moments stay. No number falls below 0.
+    /// Adds or subtracts all counts; `first` and `through` are only widened. No count falls below 0.
     mutating func add(_ other: PipelineCounts, times sign: Int64 = 1) {
         for path in Self.numbers.map(\.path) { self[keyPath: path] = max(0, self[keyPath: path] + sign * other[keyPath: path]) }
         for (code, count) in other.rejected { rejected[code] = max(0, rejected[code, default: 0] + sign * count) }
@@ -43,7 +43,7 @@ public struct PipelineCounts: Sendable, Equatable {
     }
 }
 
-// MARK: - As stores keep them
+// MARK: - Stored form
 
 extension PipelineCounts {
     private static var numbers: [(name: String, path: WritableKeyPath<PipelineCounts, Int64>)] {
@@ -59,10 +59,10 @@ extension PipelineCounts {
 
     private static let rejection = "rejected_"
     private static let ten = "accepted_"
-    /// More events than a process can take in within a minute, and few enough that sums of a day's cells fit.
+    /// More events than a process can accept within a minute, and few enough that the sums of a day's cells do not overflow.
     private static let maximum: Int64 = 1 << 40
 
-    /// Names and numbers, without those that are 0.
+    /// Names and values, without zeros.
     public var fields: [(name: String, value: Int64)] {
         var fields: [(name: String, value: Int64)] = []
         for (name, path) in Self.numbers { fields.append((name, self[keyPath: path])) }
@@ -75,7 +75,7 @@ extension PipelineCounts {
         return fields
     }
 
-    /// `nil` where a value is none that can have been written. A name that this version does not know is passed over.
+    /// `nil` if a value is out of range. Unknown names are ignored.
     public init?(fields: [(name: String, value: Int64)]) {
         for (name, value) in fields {
             if let number = Self.numbers.first(where: { $0.name.equalsUTF8(name) }) {

@@ -3,10 +3,10 @@ public import Logging
 public import ServiceLifecycle
 internal import Synchronization
 
-/// What this process counts of each minute of acceptance, and the writes of it.
+/// Counts events by minute of acceptance in this process, and writes the counts to the store.
 ///
-/// An API counts what it accepts, and writes in the background, as a service, every second and at its end: nothing waits for it. A
-/// processor writes what a flush has settled before it acknowledges (``Flush``).
+/// An API counts what it accepts, and writes in the background every second and at shutdown; nothing waits for it. A processor writes what
+/// a flush has settled before it acknowledges (``Flush``).
 public final class PipelineLedger: Service {
     public struct Key: Hashable, Sendable {
         public var project: ProjectID
@@ -18,9 +18,9 @@ public final class PipelineLedger: Service {
         var counts = PipelineCounts()
         var revision: Int64 = 0
         var hasChanged = false
-        /// Writes under way.
+        /// Writes in progress.
         var writes = 0
-        /// Raised with each change of any cell: which was changed last.
+        /// Set to a new, higher number by each change.
         var touched = 0
     }
 
@@ -30,9 +30,9 @@ public final class PipelineLedger: Service {
         var isFull = false
     }
 
-    /// Cells in memory, where the store takes none. What belongs to further ones is not counted.
+    /// Maximum number of cells in memory. If the store accepts no writes, events of further cells are not counted.
     static let maximumCells = 20_000
-    /// Cells that are written are kept up to this number, since they may change again.
+    /// Number of written cells that are kept, as they may change again.
     static let keptCells = 10_000
     private static let cellsAtATime = 500
     static let interval: Duration = .seconds(1)
@@ -44,7 +44,7 @@ public final class PipelineLedger: Service {
     private let logger: Logger
     private let state = Mutex(State())
 
-    /// - Parameter ids: Each cell that is begun has one, so that no two cells are ever written under one name.
+    /// - Parameter ids: Each new cell gets an id, so no two cells are written under one name.
     public init(store: any PipelineStore, ids: IDGenerator, elapsed: ElapsedClock = .system, logger: Logger) {
         self.store = store
         self.ids = ids
@@ -52,28 +52,28 @@ public final class PipelineLedger: Service {
         self.logger = logger
     }
 
-    /// Writes every second what has changed, and once more at the end.
+    /// Writes changes every second, and once more at shutdown.
     public func run() async throws {
         await elapsed.repeating(every: Self.interval) { [self] in await writeChanges() }
         await writeChanges()
     }
 
-    /// Adds to what is counted, or takes away what was counted too soon.
+    /// Adds counts, or subtracts counts that were added too early.
     func add(_ counts: [Key: PipelineCounts], times sign: Int64 = 1) {
         for (key, own) in counts { change(key) { $0.add(own, times: sign) } }
     }
 
-    /// Changes what is counted of a minute.
+    /// Changes the counts of a minute.
     func change(_ key: Key, _ edit: (inout PipelineCounts) -> Void) {
         let hasFilled = state.withLock { state in
             let wasFull = state.isFull
             state.change(key, ids, edit)
             return state.isFull && !wasFull
         }
-        if hasFilled { logger.warning("Counts of the pipeline dropped: the store takes none") }
+        if hasFilled { logger.warning("Pipeline counts dropped: the store accepts no writes") }
     }
 
-    /// Returns when what is counted of these cells is durable.
+    /// Returns when the counts of these cells are durable.
     func write(_ keys: [Key]) async throws(StoreError) {
         let cells = state.withLock { state in keys.compactMap { state.begin($0) } }
         guard !cells.isEmpty else { return }
@@ -86,16 +86,16 @@ public final class PipelineLedger: Service {
         }
     }
 
-    /// One try; the next comes in a second.
+    /// One attempt; ``run()`` makes the next.
     func writeChanges() async {
         let changed = state.withLock { state in state.cells.filter(\.value.hasChanged).keys.sorted { $0.minute < $1.minute } }
         do throws(StoreError) {
-            // What many of them take may be more than there is time for, and then none would ever be written.
+            // In parts: all cells together may exceed the deadline, and then none would ever be written.
             for some in changed.chunks(ofCount: Self.cellsAtATime) {
                 try await Deadline.within(Self.patience) { () throws(StoreError) in try await write(Array(some)) }
             }
         } catch {
-            logger.info("Counts of the pipeline not written yet", metadata: ["error": "\(error)"])
+            logger.info("Pipeline counts not written, retrying", metadata: ["error": "\(error)"])
         }
     }
 
@@ -119,7 +119,7 @@ extension PipelineLedger.State {
         cells.values[index].touched = changes
     }
 
-    /// What is written of a cell; `nil` where it is not there.
+    /// The content of a cell to write; `nil` if it does not exist.
     fileprivate mutating func begin(_ key: PipelineLedger.Key) -> PipelineCell? {
         guard var cell = cells[key] else { return nil }
         cell.revision += 1
@@ -136,7 +136,7 @@ extension PipelineLedger.State {
             if !isWritten { cells[key]?.hasChanged = true }
         }
         guard cells.count > PipelineLedger.keptCells else { return }
-        // What changes again begins a cell of another name.
+        // A later change of such a minute begins a cell with a new name.
         let idle = cells.filter { !$0.value.hasChanged && $0.value.writes == 0 }.sorted { $0.value.touched < $1.value.touched }
         for (key, _) in idle.prefix(cells.count - PipelineLedger.keptCells / 2) { cells[key] = nil }
         isFull = cells.count >= PipelineLedger.maximumCells

@@ -1,5 +1,4 @@
-/// How long to wait before the next attempt: `first`, doubled after each failure up to `cap`, with ±25 % jitter, so that processes that
-/// failed together do not try again together.
+/// The delay before the next attempt: `first`, doubled after each failure up to `cap`, ±25 % jitter.
 public struct Backoff: Sendable, Equatable {
     private let first: Duration
     /// Before jitter.
@@ -14,7 +13,7 @@ public struct Backoff: Sendable, Equatable {
 
     public mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
         var delay = min(first, cap)
-        // 63 doublings are more than any two durations lie apart here.
+        // 63 doublings exceed the ratio of any two durations.
         for _ in 0..<min(failures, 63) where delay < cap { delay = min(delay * 2, cap) }
         failures += 1
         return delay.jittered(using: &random)
@@ -25,14 +24,14 @@ public struct Backoff: Sendable, Equatable {
         return next(using: &random)
     }
 
-    /// An attempt has succeeded.
+    /// To be called after a successful attempt.
     public mutating func reset() {
         failures = 0
     }
 }
 
 extension Duration {
-    /// Between three and five quarters of it.
+    /// ±25 %.
     public func jittered(using random: inout some RandomNumberGenerator) -> Duration {
         self * Double.random(in: 0.75...1.25, using: &random)
     }

@@ -1,13 +1,13 @@
-/// Reads the dead letters and takes none away.
+/// Reads dead letters without removing them.
 public protocol DeadLetterReader: Sendable {
-    /// The oldest dead letters behind `position`, or the oldest of all.
+    /// The oldest dead letters after `position`, or the oldest of all.
     ///
-    /// Afterwards the letters, their number and their order are as before. Those that are published meanwhile may be in the page or not.
-    /// Readings do not overlap: one waits for another, in any process, and throws ``BrokerError/Code/owned`` after the adapter's timeout.
+    /// Afterwards the letters, their number and their order are as before. Letters published meanwhile may or may not be in the page. Only
+    /// one reader runs at a time across processes: others wait, and throw ``BrokerError/Code/owned`` after the adapter's timeout.
     func deadLetters(after position: DeadLetterPosition?, limit: DeadLetterLimit) async throws(BrokerError) -> DeadLetterPage
 }
 
-/// Where a page ended. Its text is the adapter's own, and valid for the same queue only.
+/// The end of a page. The text is defined by the adapter and valid for the same queue only.
 public struct DeadLetterPosition: Sendable, Equatable {
     public var text: String
 
@@ -16,16 +16,16 @@ public struct DeadLetterPosition: Sendable, Equatable {
     }
 }
 
-/// How much one page may hold.
+/// Limits of one page.
 public struct DeadLetterLimit: Sendable, Equatable {
     public static let maximumLetters = 500
     public static let maximumBytes = 64 << 20
 
     public let letters: Int
-    /// Of all bodies together.
+    /// Bytes of all bodies together.
     public let bytes: Int
 
-    /// Both are brought to 1 or to their maximum where they lie outside.
+    /// Both are clamped to 1...maximum.
     public init(letters: Int = 100, bytes: Int = 8 << 20) {
         self.letters = min(max(1, letters), Self.maximumLetters)
         self.bytes = min(max(1, bytes), Self.maximumBytes)
@@ -34,13 +34,13 @@ public struct DeadLetterLimit: Sendable, Equatable {
 
 public struct DeadLetterPage: Sendable, Equatable {
     public var letters: [QueuedDeadLetter] = []
-    /// Whether there were more behind these.
+    /// Whether there were more after these.
     public var hasMore = false
-    /// Where the next page begins; `nil` at the end, and always where the broker knows no positions.
+    /// Start of the next page; `nil` at the end, and always if the broker has no positions.
     public var next: DeadLetterPosition?
 }
 
-/// What was published to the dead letters, and what could be read of it.
+/// A message of the dead-letter queue, and its decoded content.
 public struct QueuedDeadLetter: Sendable, Equatable {
     /// Empty when `size` is more than a whole page may hold.
     public var body: [UInt8]
@@ -48,11 +48,11 @@ public struct QueuedDeadLetter: Sendable, Equatable {
     public var content: Result<DeadLetter, DeadLetterError>
 }
 
-/// Fills a page in the order of the queue. Does no I/O.
+/// Fills a page in queue order. Does no I/O.
 public struct DeadLetterPageBuilder: Sendable {
     public enum Room: Sendable {
         case body
-        /// The letter is larger than a whole page: its size is listed, and its body left where it is.
+        /// The letter is larger than a whole page: only its size is listed.
         case sizeOnly
         /// The page ends before this letter.
         case none
@@ -83,7 +83,7 @@ public struct DeadLetterPageBuilder: Sendable {
         letters.append(([], size))
     }
 
-    /// Decodes what it has.
+    /// Decodes the letters.
     public func page(hasMore: Bool, next: DeadLetterPosition? = nil) -> DeadLetterPage {
         let decoder = DeadLetterDecoder()
         let letters = letters.map { body, size in

@@ -1,29 +1,28 @@
-/// The moment up to which a caller waits for what it asks of a port.
+/// The time until which a caller waits for a port.
 ///
-/// It belongs to the task, as cancellation does: every operation that runs inside ``within(_:_:)`` has it, and no function in between has
-/// to pass it on. A store begins no operation after it; what is under way may last until a limit of the adapter's own
-/// (docs/decisions/deadlines.md).
+/// It belongs to the task, as cancellation does: every operation inside ``within(_:_:)`` has it, and no function needs to pass it on. A
+/// store begins no operation after it; a running operation may last until the adapter's own limit (docs/decisions/deadlines.md).
 public struct Deadline: Sendable, Equatable {
     public let instant: ContinuousClock.Instant
 
-    /// Of this task; `nil` when nothing was said: then the adapter's own limits hold.
+    /// The deadline of this task; `nil` if none is set: then only the adapter's limits apply.
     @TaskLocal public static var current: Deadline?
 
     public init(_ instant: ContinuousClock.Instant) {
         self.instant = instant
     }
 
-    /// Zero once it has passed.
+    /// Zero after the deadline.
     public var remaining: Duration { max(.zero, instant - .now) }
 
     public var hasPassed: Bool { instant <= .now }
 
-    /// Runs `body` under a deadline that is `time` from now, or the one that is there if that is earlier.
+    /// Runs `body` with a deadline `time` from now, or the current one if that is earlier.
     public static func within<Value, Failure: Error>(
         _ time: Duration, isolation: isolated (any Actor)? = #isolation, _ body: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let instant = min(current?.instant ?? .now + time, .now + time)
-        // `withValue` does not know typed throws.
+        // `withValue` does not support typed throws.
         let result: Result<Value, Failure> = await $current.withValue(Deadline(instant)) {
             do throws(Failure) {
                 return .success(try await body())
@@ -34,8 +33,8 @@ public struct Deadline: Sendable, Equatable {
         return try result.get()
     }
 
-    /// For adapters whose operations end when they are cancelled: runs `body`, which is cancelled at the task's deadline. Returns or throws
-    /// once it has ended, ``DeadlineError`` if it was the deadline that ended it.
+    /// For adapters whose operations end on cancellation: runs `body`, and cancels it at the task's deadline. Returns or throws after it
+    /// has ended; throws ``DeadlineError`` if the deadline ended it.
     public static func enforce<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let current else { return try await body() }
         guard !current.hasPassed else { throw DeadlineError() }
@@ -52,7 +51,7 @@ public struct Deadline: Sendable, Equatable {
     }
 }
 
-/// An operation was not done by its caller's deadline.
+/// An operation did not finish by its caller's deadline.
 public struct DeadlineError: Error, CustomStringConvertible {
     public init() {}
 

@@ -2,24 +2,23 @@ internal import CoreMetrics
 internal import DequeModule
 internal import Synchronization
 
-/// The deliveries of one connection to the broker, for one task that takes them.
+/// The deliveries of one connection to the broker, for one consuming task.
 ///
-/// The sequence ends when the connection is lost, when the consumer is stopped, or when the task is cancelled. A lost connection
-/// takes everything along: deliveries that nobody has taken are dropped, and acknowledgements do nothing, since all of it comes again
-/// in another session.
+/// The sequence ends when the connection is lost, the consumer is stopped, or the task is cancelled. After a lost connection, waiting
+/// deliveries are dropped and acknowledgements do nothing: the broker delivers all of it again in another session.
 ///
-/// What waits here is bounded by the adapter: in number by the prefetch, in bytes by what ``deliver(_:)`` and ``bytesWaiting`` tell it.
+/// The adapter bounds the waiting deliveries: in number by the prefetch, in bytes by ``deliver(_:)`` and ``bytesWaiting``.
 public final class DeliverySession: AsyncSequence, Sendable {
     private struct State {
         var waiting: Deque<Delivery> = []
         var bytes = 0
-        /// Nothing is delivered any more.
+        /// No more deliveries follow.
         var hasEnded = false
         var isLost = false
         var taker: CheckedContinuation<Delivery?, Never>?
         var watcher: CheckedContinuation<Void, Never>?
 
-        /// What a task that asks for the next delivery gets at once, if anything: a delivery, or the end.
+        /// The next delivery or the end, if either is available now.
         mutating func answer() -> Delivery?? {
             if isLost || Task.isCancelled { return .some(nil) }
             guard let delivery = waiting.popFirst() else { return hasEnded ? .some(nil) : nil }
@@ -28,7 +27,7 @@ public final class DeliverySession: AsyncSequence, Sendable {
         }
     }
 
-    /// Tells this session from all others of the adapter: part of its deliveries' handles.
+    /// Unique among the adapter's sessions; part of its deliveries' handles.
     public let epoch: UInt64
     private let acknowledge: @Sendable ([DeliveryHandle]) -> Void
     private let state = Mutex(State())
@@ -40,7 +39,7 @@ public final class DeliverySession: AsyncSequence, Sendable {
 
     public var isLost: Bool { state.withLock { $0.isLost } }
 
-    /// Tells the broker that these are done with for good. Handles of other sessions are passed over, and all once this one is lost.
+    /// Acknowledges deliveries to the broker. Ignores handles of other sessions, and all handles once this session is lost.
     public func acknowledge(_ handles: [DeliveryHandle]) {
         guard !isLost else { return }
         let own = handles.filter { $0.epoch == epoch }
@@ -49,7 +48,7 @@ public final class DeliverySession: AsyncSequence, Sendable {
     }
 }
 
-// MARK: - For the task that takes
+// MARK: - For the consuming task
 
 extension DeliverySession {
     public struct Iterator: AsyncIteratorProtocol {
@@ -57,7 +56,7 @@ extension DeliverySession {
 
         public func next() async -> Delivery? { await session.next() }
 
-        /// Does not leave the actor of whoever takes, so a delivery that is there costs no change of executor.
+        /// Stays on the caller's actor, so a waiting delivery costs no executor switch.
         public func next(isolation actor: isolated (any Actor)?) async -> Delivery? { await session.next(isolation: actor) }
     }
 
@@ -79,7 +78,7 @@ extension DeliverySession {
         }
     }
 
-    /// Runs `body`, which is cancelled when the connection is lost. Returns when it has ended.
+    /// Runs `body`, which is cancelled when the connection is lost. Returns after it has ended.
     func run(_ body: @escaping @Sendable (DeliverySession) async -> Void) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await body(self) }
@@ -93,7 +92,7 @@ extension DeliverySession {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
-                    // Looked at once: what is cancelled from here on is resumed by the handler, which waits for this lock.
+                    // Checked under the lock: a later cancellation calls the handler, which waits for this lock.
                     let isOver = state.isLost || Task.isCancelled
                     if !isOver { state.watcher = continuation }
                     return isOver
@@ -123,7 +122,7 @@ extension DeliverySession {
 // MARK: - For adapters
 
 extension DeliverySession {
-    /// Returns the bytes of all that waits to be taken now. Dropped once the session has ended.
+    /// Returns the bytes of all deliveries that now wait. A delivery after the end of the session is dropped.
     @discardableResult
     public func deliver(_ delivery: Delivery) -> Int {
         QueueMetrics.delivered.increment()
@@ -141,17 +140,17 @@ extension DeliverySession {
         return bytes
     }
 
-    /// Of the deliveries that wait to be taken.
+    /// Bytes of the deliveries that wait.
     public var bytesWaiting: Int { state.withLock { $0.bytes } }
 
-    /// The connection is gone, and all that belongs to it.
+    /// To be called when the connection is lost.
     public func lose() {
         state.withLock { $0.isLost = true }
         end()
         takeWatcher()?.resume()
     }
 
-    /// Delivers nothing more, and drops what waits; what was taken can still be acknowledged.
+    /// Ends the deliveries and drops those that wait. Deliveries already taken can still be acknowledged.
     func end() {
         state.withLock { state in
             state.hasEnded = true

@@ -1,31 +1,32 @@
-/// Keeps erasures, and deletes the events that they cover (docs/decisions/erasure.md). What an erasure is made of is the core's, a store sees
-/// keys and bytes.
+/// Stores erasures, and deletes the events that they cover (docs/decisions/erasure.md). The core defines the format; a store sees only keys
+/// and bytes.
 public protocol ErasureStore: Sendable {
-    /// The erasures of a project in the order of their ids. Nothing in them can be undone.
+    /// The erasures of a project by id. A failover cannot undo anything in them.
     func erasures(of project: ProjectID) async throws(StoreError) -> [StoredErasure]
 
-    /// The same as they are now: what was durable before the call is in them, after a failover too. What is newer may still be undone.
+    /// The current erasures: they include everything that was durable before the call, also after a failover. Newer changes may still be
+    /// undone.
     func newestErasures(of project: ProjectID) async throws(StoreError) -> [StoredErasure]
 
-    /// Writes an erasure in the place of the one that has this revision; 0 where there is none. Returns whether that was so, when it is durable.
+    /// Writes an erasure if the stored one has this revision; 0 if there is none. Returns whether it was written, once it is durable.
     func writeErasure(_ erasure: StoredErasure, replacing revision: Int64) async throws(StoreError) -> Bool
 
-    /// Raises ``ProjectRecord/erasures`` by one, durably: says to writers that there is something to look up.
+    /// Durably raises ``ProjectRecord/erasures`` by one: writers then read the erasures.
     func announceErasure(of project: ProjectID) async throws(StoreError)
 
-    /// Deletes the events that are stored under these ids and these very ingest ids, durably. Returns how many there were.
+    /// Durably deletes the events stored under these ids and ingest ids. Returns how many there were.
     func remove(_ events: [Event]) async throws(StoreError) -> Int
 
-    /// Overwrites what deleted things have left in files of the store's own. Takes as long as writing all of it anew.
+    /// Overwrites the remains of deleted data in the store's own files. Takes as long as rewriting them.
     func overwriteDeleted() async throws(StoreError)
 }
 
 /// An erasure, as bytes.
 public struct StoredErasure: Sendable, Equatable {
     public var project: ProjectID
-    /// Among those of its project.
+    /// Unique within its project.
     public var id: String
-    /// Above 0, and another one with each change.
+    /// Greater than 0; it changes with each write.
     public var revision: Int64
     public var bytes: [UInt8]
 

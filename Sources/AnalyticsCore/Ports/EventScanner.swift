@@ -1,17 +1,17 @@
 public import AnalyticsJSON
 
-/// Reads events one by one, for questions that rollups do not tell.
+/// Reads single events, for questions that rollups cannot answer.
 public protocol EventScanner: Sendable {
-    /// Gives the reducer the selected events that lie in the ranges (which stand for the selection's own), oldest first by (timestamp, id),
-    /// ids by their bytes, each once, until it takes no more. Returns it.
+    /// Passes the reducer the selected events in the ranges (which replace the selection's own), each once, in the order of (timestamp,
+    /// id), oldest first, ids by bytes, until it wants no more. Returns the reducer.
     ///
-    /// What is not committed yet may be missing. Memory is bounded by the size of some thousand events.
+    /// Uncommitted events may be missing. Memory is bounded by the size of some thousand events.
     func scanEvents<Reducer: EventScanReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], reading paths: [PropertyPath], into reducer: Reducer
     ) async throws(StoreError) -> Reducer
 }
 
-/// What a scan reads of an event.
+/// The parts of an event that a scan reads.
 public struct ScannedEvent: Sendable, Equatable {
     public var timestamp: Timestamp
     public var id: String
@@ -21,8 +21,7 @@ public struct ScannedEvent: Sendable, Equatable {
     public var anonymousId: String?
     public var visitorId: String?
     public var sessionId: String?
-    /// For each path the scalars that it leads to, null included, in the order in which they stand in the event. What is not there, and an
-    /// object, gives none.
+    /// Per path the scalars at it, including null, in the order of the event. Missing values and objects give none.
     public var values: [[JSONScalar]]
 
     public init(
@@ -41,8 +40,8 @@ public struct ScannedEvent: Sendable, Equatable {
     }
 }
 
-/// Takes what a scan reads, so that not all of it is in memory at a time.
+/// Consumes the events of a scan one by one, to bound memory.
 public protocol EventScanReducer: Sendable {
-    /// False when no more are wanted.
+    /// Returns false if no more are wanted.
     mutating func add(_ event: ScannedEvent) -> Bool
 }

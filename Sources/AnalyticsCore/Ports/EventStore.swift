@@ -1,15 +1,15 @@
-/// Keeps events.
+/// Stores events.
 public protocol EventStore: Sendable {
-    /// Inserts events, durably, each at most once by `(project, id)`; one outcome an event, in their order.
+    /// Durably inserts events, each at most once by `(project, id)`. Returns one outcome per event, in order.
     ///
-    /// An event that the store names as one that it does not take is an outcome, ``InsertOutcome/refused(_:)``. Whatever else fails is
-    /// thrown, says nothing about any one event, and leaves open which of them are in.
+    /// If the store names an event that it refuses, its outcome is ``InsertOutcome/refused(_:)``. Any other failure is thrown; it blames no
+    /// event and leaves open which of them are stored.
     func insert(_ events: [StoredEvent]) async throws(StoreError) -> [InsertOutcome]
 
     func event(project: ProjectID, id: String) async throws(StoreError) -> StoredEvent?
 
-    /// Newest first by (timestamp, id), those strictly after `position` in that order: at most `limit`, and no more once they take
-    /// `byteLimit` bytes together (``StoredEvent/size``), but one at the least.
+    /// Newest first by (timestamp, id), strictly after `position` in that order: at most `limit`. A page ends with the event
+    /// that reaches `byteLimit` bytes (``StoredEvent/size``).
     func events(
         matching selection: Selection, after position: EventPosition?, limit: Int, byteLimit: Int
     ) async throws(StoreError) -> [StoredEvent]
@@ -17,17 +17,17 @@ public protocol EventStore: Sendable {
 
 public enum InsertOutcome: Sendable, Equatable {
     case stored
-    /// The id is taken by an event with the same content: a client's retry. `heldAt` is the timestamp of the event that holds the id,
-    /// which differs where the client sent none and the time of receipt stands in.
+    /// The id is taken by an event with the same content: a client's retry. `heldAt` is the timestamp of the stored event. It differs if
+    /// the client sent none and the time of receipt is used.
     case duplicate(heldAt: Timestamp)
-    /// This very ingest id is stored already: the broker delivered it again. It names one event, so its timestamp is the same.
+    /// This ingest id is already stored: the broker delivered the event again. The timestamp is the same.
     case redelivered
-    /// The id is taken by an event with other content, which stays; `heldAt` is its timestamp.
+    /// The id is taken by an event with other content, which is kept; `heldAt` is its timestamp.
     case conflict(heldAt: Timestamp)
-    /// The store will never take this event: it named it, and not merely the set that it was part of.
+    /// The store will never accept this event. The store named it, not only the set that contained it.
     case refused(String)
-    /// Its time is closed: it is not stored, or not counted. No store answers so, only ``RetentionGate``.
+    /// Its time is closed: it is not stored, or not counted. Returned only by ``RetentionGate``.
     case expired(before: Timestamp)
-    /// It was erased before it came, or while it was stored: it is not there. No store answers so, only ``ErasureGate``.
+    /// It was erased before or while it was stored: it is not there. Returned only by ``ErasureGate``.
     case erased
 }

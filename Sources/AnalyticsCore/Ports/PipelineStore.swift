@@ -1,20 +1,20 @@
-/// Keeps for a day and an hour how many events of each minute of acceptance each process has accepted and settled
+/// Stores, for 25 hours, how many events of each minute of acceptance each process has accepted and settled
 /// (docs/decisions/conservation.md).
 public protocol PipelineStore: Sendable {
-    /// Writes what these cells count now. Of two writes of one cell that with the higher revision stands, in whichever order they take
-    /// effect. Returns when that is durable.
+    /// Writes the current counts of these cells. Of two writes of one cell the higher revision wins, in any order. Returns when it is
+    /// durable.
     func write(_ cells: [PipelineCell]) async throws(StoreError)
 
     /// The cells of a project's minutes, of all writers, in the order of the minutes.
     func pipelineCells(of project: ProjectID, minutes: Range<Int64>) async throws(StoreError) -> [PipelineCell]
 }
 
-/// What one writer has counted of one minute of acceptance.
+/// The counts of one writer for one minute of acceptance.
 public struct PipelineCell: Sendable, Equatable {
     public var project: ProjectID
-    /// Since 1970.
+    /// Minutes since 1970.
     public var minute: Int64
-    /// Names who counts: no other cell of this project and minute has it.
+    /// Unique among the cells of this project and minute.
     public var writer: String
     /// Raised with each write.
     public var revision: Int64
@@ -28,6 +28,6 @@ public struct PipelineCell: Sendable, Equatable {
         self.counts = counts
     }
 
-    /// How long a store keeps cells, after the end of their minute.
+    /// How long a store keeps cells after the end of their minute.
     public static let kept = Duration.seconds(25 * 3_600)
 }

@@ -1,61 +1,60 @@
-/// Keeps a record for each project, and deletes events that are no longer kept.
+/// Stores a record per project, and deletes expired events.
 ///
-/// Two moments of a record only rise (docs/decisions/retention.md): events before `closedBefore` are not stored any more, and events
-/// before `watermark` may be deleted. Every operation can be repeated, and does no harm when it takes effect late.
+/// Two moments of a record only rise (docs/decisions/retention.md): events before `closedBefore` are no longer stored, and events before
+/// `watermark` may be deleted. Every operation can be repeated, and is harmless if it takes effect late.
 public protocol ProjectStore: Sendable {
-    /// The records of all projects. Nothing in them can be undone.
+    /// The records of all projects. A failover cannot undo anything in them.
     func projectRecords() async throws(StoreError) -> [ProjectRecord]
 
-    /// The records of these projects as they are now: what was durable before the call is in them, after a failover too. What is newer
-    /// may still be undone, so it may hold an action back and not justify one.
+    /// The current records of these projects: they include everything that was durable before the call, also after a failover. Newer
+    /// changes may still be undone, so they may prevent an action but not justify one.
     func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord]
 
-    /// Writes the first retention of a project that has none. One that is there stays.
+    /// Writes the retention of a project that has none. An existing one is kept.
     func createRecord(of project: ProjectID, retentionDays: Int, at time: Timestamp) async throws(StoreError)
 
-    /// Writes the retention of a project, in days, 0 for ever. `time` becomes ``ProjectRecord/changedAt``.
+    /// Writes the retention of a project in days; 0 means for ever. `time` becomes ``ProjectRecord/changedAt``.
     func setRetention(of project: ProjectID, days: Int, at time: Timestamp) async throws(StoreError)
 
     /// Writes the time zone of a project.
     func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError)
 
-    /// Writes the properties of a project that its segments have columns for.
+    /// Writes the properties for which the project's segments have columns.
     func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError)
 
-    /// Switches visitor ids of a project on or off.
+    /// Switches a project's visitor ids on or off.
     func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError)
 
-    /// Raises ``ProjectRecord/closedBefore``. A lower moment changes nothing. Returns when that is durable.
+    /// Raises ``ProjectRecord/closedBefore``. An earlier time changes nothing. Returns when it is durable.
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError)
 
-    /// Raises ``ProjectRecord/watermark``, and ``ProjectRecord/closedBefore`` with it. A lower moment changes nothing. Returns when that
-    /// is durable.
+    /// Raises ``ProjectRecord/watermark`` and with it ``ProjectRecord/closedBefore``. An earlier time changes nothing. Returns when it is
+    /// durable.
     func raiseWatermark(of project: ProjectID, to time: Timestamp) async throws(StoreError)
 
-    /// Deletes events below the stored watermark, the oldest first, at most `limit`. Rollups stay. Returns how many it deleted: 0 when
-    /// none is left, or when another process deletes the same ones.
+    /// Deletes events below the stored watermark, oldest first, at most `limit`. Rollups are kept. Returns the number of deleted events: 0
+    /// if none is left, or if another process deletes the same ones.
     func deleteExpiredEvents(of project: ProjectID, limit: Int) async throws(StoreError) -> Int
 }
 
-/// What the store keeps about a project.
+/// The stored settings and limits of a project.
 public struct ProjectRecord: Sendable, Equatable {
     public var project: ProjectID
-    /// Days that a caller may rely on events being kept, 0 for ever; `nil` until the first value is written.
+    /// Days for which events are kept, 0 for ever; `nil` until the first value is written.
     public var retentionDays: Int?
-    /// In which questions about the project are answered that name no zone; `nil` for UTC.
+    /// The zone of questions that name none; `nil` for UTC.
     public var timeZone: ZoneName?
-    /// Properties that questions are asked about, beside those that every project has: segments have a column for each. At most
-    /// ``maximumProperties``.
+    /// Properties with a column in the project's segments, in addition to those that every project has. At most ``maximumProperties``.
     public var properties: [PropertyPath]
     /// Whether events without a user get a visitor id (``VisitorIdentifier``).
     public var hasVisitorIds: Bool
     /// When `retentionDays` was written.
     public var changedAt: Timestamp?
-    /// Events before this moment are not stored any more; `nil` while any is.
+    /// Events before this time are no longer stored; `nil` if there is no limit.
     public var closedBefore: Timestamp?
-    /// The first moment whose events are all there; `nil` while all events are. Never later than `closedBefore`.
+    /// All events from this time on are kept; `nil` if none were deleted. Never later than `closedBefore`.
     public var watermark: Timestamp?
-    /// Raised whenever the project's erasures have come to cover more events; 0 while it has none.
+    /// Raised whenever the project's erasures cover more events; 0 if it has none.
     public var erasures: Int64
 
     public init(
@@ -74,7 +73,7 @@ public struct ProjectRecord: Sendable, Equatable {
         self.erasures = erasures
     }
 
-    /// Whether it is one that this service can have written; else the store is damaged.
+    /// Whether this service can have written it; otherwise the store is damaged.
     public var isValid: Bool {
         [changedAt, closedBefore, watermark].allSatisfy { $0?.isValid ?? true }
             && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0) && properties.count <= Self.maximumProperties && erasures >= 0

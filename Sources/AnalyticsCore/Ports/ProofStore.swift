@@ -1,6 +1,6 @@
-/// Keeps the secret that proofs are sealed with. It is in no answer, no log and no listing.
+/// Stores the secret that seals proofs. It is in no answer, log or listing.
 public protocol ProofStore: Sendable {
-    /// The key that was kept first, by whichever process; where there is none, `draft` is kept. Durable when this returns. A restored copy of
-    /// the store has the same.
+    /// The stored key, or `draft` after storing it if there is none: all processes get the first stored key. Durable on return. A restored
+    /// copy of the store has the same key.
     func proofKey(orElse draft: [UInt8]) async throws(StoreError) -> [UInt8]
 }

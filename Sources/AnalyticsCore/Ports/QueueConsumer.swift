@@ -1,19 +1,19 @@
 internal import Synchronization
 
-/// A consumer of the events queue, for as long as its scope (``EventConsumer/withConsumer(prefetch:_:)``): one session after another,
+/// A consumer of the events queue for the duration of its scope (``EventConsumer/withConsumer(prefetch:_:)``). One session follows another,
 /// never two at a time.
 public final class QueueConsumer: Sendable {
     private typealias Answer = Result<DeliverySession?, BrokerError>
 
     private struct State {
-        /// Begun, and not yet taken.
+        /// Begun, but not yet taken.
         var offered: DeliverySession?
-        /// Begun last.
+        /// The session begun last.
         var latest: DeliverySession?
         var asker: CheckedContinuation<Answer, Never>?
         var end: Result<Void, BrokerError>?
 
-        /// What a task that asks for the next session gets now, if anything: a session, or the end.
+        /// The next session or the end, if either is available now.
         mutating func answer() -> Answer? {
             if Task.isCancelled { return .success(nil) }
             if let end { return end.map { nil } }
@@ -27,18 +27,18 @@ public final class QueueConsumer: Sendable {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - demand: A session is wanted, and the one before is over. The adapter calls ``begin(epoch:)`` once it can, and not before.
-    ///   - acknowledge: Takes handles of the session that was begun last. Must not block.
+    ///   - demand: Requests the next session, after the previous one has ended. Only then the adapter calls ``begin(epoch:)``.
+    ///   - acknowledge: Receives handles of the latest session. Must not block.
     public init(demand: @escaping @Sendable (QueueConsumer) -> Void, acknowledge: @escaping @Sendable ([DeliveryHandle]) -> Void) {
         self.demand = demand
         self.acknowledge = acknowledge
     }
 
-    /// Runs `body` for each session. It is cancelled when its session is lost, and the next session begins only when it has returned:
-    /// what is held of a lost connection is let go before anything comes again.
+    /// Runs `body` per session. It is cancelled when its session is lost, and the next session begins only after it has returned:
+    /// everything of a lost connection is released before its messages are delivered again.
     ///
-    /// Returns when `body` has returned though its session was not lost, and when the consumer is stopped or its task cancelled. Throws
-    /// when the adapter cannot go on.
+    /// Returns when `body` returns while its session is not lost, when the consumer is stopped, or when its task is cancelled. Throws if
+    /// the adapter cannot continue.
     public func forEachSession(_ body: @escaping @Sendable (DeliverySession) async -> Void) async throws(BrokerError) {
         while let session = try await nextSession() {
             await session.run(body)
@@ -46,7 +46,7 @@ public final class QueueConsumer: Sendable {
         }
     }
 
-    /// Ends the deliveries: what was taken can still be acknowledged, and no other session begins.
+    /// Ends the deliveries. Deliveries already taken can still be acknowledged, and no other session begins.
     public func stop() {
         finish(.success(()))?.end()
     }
@@ -79,7 +79,7 @@ public final class QueueConsumer: Sendable {
 // MARK: - For adapters
 
 extension QueueConsumer {
-    /// A connection delivers from now on. `epoch` is another one each time.
+    /// To be called when a connection begins to deliver. `epoch` is unique per connection.
     public func begin(epoch: UInt64) -> DeliverySession {
         let session = DeliverySession(epoch: epoch, acknowledge: acknowledge)
         let (asker, hasEnded) = state.withLock { state in
@@ -93,12 +93,12 @@ extension QueueConsumer {
         return session
     }
 
-    /// No other session will begin, and the present one is lost. With an error, ``forEachSession(_:)`` throws it.
+    /// No other session will begin, and the current one is lost. ``forEachSession(_:)`` throws `error` if given.
     public func finish(throwing error: BrokerError? = nil) {
         finish(error.map { .failure($0) } ?? .success(()))?.lose()
     }
 
-    /// The first end stands. Returns the session that it concerns.
+    /// The first end wins. Returns the session concerned.
     private func finish(_ end: Result<Void, BrokerError>) -> DeliverySession? {
         let (asker, session) = state.withLock { state in
             state.end = state.end ?? end

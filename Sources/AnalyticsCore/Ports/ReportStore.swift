@@ -1,24 +1,24 @@
-/// Keeps what came of deliveries for some minutes, for requests that wait (`?wait=stored`).
+/// Stores the outcomes of deliveries for some minutes, for requests that wait (`?wait=stored`).
 public protocol ReportStore: Sendable {
-    /// Keeps reports for some minutes, for whoever waits for them. One that is there already stays: a redelivery says the same.
+    /// Stores reports for some minutes. An existing report is kept: a redelivery gives the same one.
     func add(_ reports: [DeliveryReport]) async throws(StoreError)
 
     /// The reports of a request's deliveries so far.
     func reports(project: ProjectID, request: String) async throws(StoreError) -> [DeliveryReport]
 }
 
-/// What came of one delivery, once its events can be queried and counted: for a request that waits (`?wait=stored`).
+/// The outcome of one delivery, once its events can be queried and counted.
 public struct DeliveryReport: Sendable, Equatable {
     public var project: ProjectID
     public var request: String
-    /// Position in the request of the delivery's first event: tells the request's deliveries apart.
+    /// Position in the request of the delivery's first event; it identifies the delivery within the request.
     public var first: Int
     public var stored: Int
-    /// Their ids were taken.
+    /// The id was taken.
     public var duplicates: Int
-    /// The store will never take them: they are in the dead letters.
+    /// The store will never accept them: they are dead-lettered.
     public var refused: Int
-    /// They were erased before they came.
+    /// Erased before they arrived.
     public var erased: Int
     public var at: Timestamp
 
@@ -38,7 +38,7 @@ public struct DeliveryReport: Sendable, Equatable {
 
     public var events: Int { stored + duplicates + refused + erased }
 
-    /// Whether its numbers are those of a delivery. A store that was damaged may say anything.
+    /// Whether its numbers are possible. A damaged store may return anything.
     var isPlausible: Bool {
         [first, stored, duplicates, refused, erased].allSatisfy { (0...Int(EnvelopeDecoder.positions.upperBound)).contains($0) }
     }

@@ -1,53 +1,53 @@
-/// Keeps marks and counts of buckets, and counts events.
+/// Stores marks and counts of buckets, and counts events.
 public protocol RollupStore: Sendable {
-    /// Marks buckets: for each `v += 1, dirty = true`, and its causes beside those that are there. One that is missing is created: marked, or, where the mark brings a table, with
-    /// this as the count of its first version. Returns when that is durable.
+    /// Marks buckets: for each `v += 1, dirty = true`, and adds its causes. A missing bucket is created: marked, or with the mark's table,
+    /// if it has one, as the count of its first version. Returns when it is durable.
     ///
-    /// A mark of a minute that is there says, too, in which of its parts events may have changed (``MinuteStamp/mark(_:)``), where it tells that.
+    /// A mark of an existing minute may also record in which of its parts events may have changed (``MinuteStamp/mark(_:)``).
     ///
-    /// A bucket's first version is ``RollupTier/firstVersion``. That of a day is drawn at random, so that a store that was emptied, or another
-    /// one, does not come to the generations that were there before: counts are cached under them, in a cache that may outlive the store.
+    /// A bucket's first version is ``RollupTier/firstVersion``. For days it is random: counts are cached by generation, and a cache may
+    /// outlive the store. An emptied or replaced store therefore does not repeat earlier generations.
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
 
-    /// The sum of the versions of `days` (indexes of UTC days since 1970): it changes whenever one of them does.
+    /// The sum of the versions of `days` (UTC days since 1970). It changes whenever one of them does.
     func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64
 
-    /// The version of each bucket of a project in these ranges of indexes, by its index.
+    /// The versions of a project's buckets in these ranges of indexes, by index.
     func versions(_ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>]) async throws(StoreError) -> [Int64: Int64]
 
-    /// Marked buckets of all projects in the order of their keys, those after `key`; at most `limit`. Only those that an event can lie in
+    /// Marked buckets of all projects after `key`, in key order; at most `limit`. Only buckets that can contain an event
     /// (``RollupTier/indexes``).
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]
 
-    /// The buckets of a project in these ranges of indexes, marked ones included, in the order of their indexes: as many as hold
-    /// `byteLimit` bytes of tables together, but one at the least.
+    /// A project's buckets in these ranges of indexes, including marked ones, in index order. A page ends with the bucket whose table
+    /// reaches `byteLimit` bytes in total.
     func rollups(
         _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage
 
-    /// Counts the selected events that lie in the ranges (which stand for the selection's own) from the events themselves, by minute, type
-    /// and source, and gives the rows to the reducer until it takes no more. Returns it with ``CountReducer/finish()`` called.
+    /// Counts the selected events in the ranges (which replace the selection's own) from the stored events, by minute, type and source.
+    /// Passes the rows to the reducer until it wants no more. Returns it after ``CountReducer/finish()``.
     func countEvents<Reducer: CountReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer
 
-    /// For each: where `done < version`, sets the table, `done = version` and `dirty = (v ≠ version)`, as one atomic step a bucket; of
-    /// minutes the history too, as ``BucketHistory/roll(_:)`` does.
-    /// Returns how many applied. One that does not apply is no error: a newer count is there already.
+    /// For each bucket with `done < version`: sets the table, `done = version` and `dirty = (v ≠ version)`, atomically per bucket; for
+    /// minutes also the history, as ``BucketHistory/roll(_:)`` does. Returns how many were applied. Others have a newer count; that is not
+    /// an error.
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int
 
-    /// Clears the marks of buckets that are still at these versions; their tables and `done` stay as they are. For minutes whose events may
-    /// be deleted.
+    /// Clears the marks of buckets that still have these versions; tables and `done` do not change. For minutes whose events may be
+    /// deleted.
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError)
 
-    /// What the marks of a minute say about where its events have changed; `nil` where there was none.
+    /// Where in the minute events have changed, according to its marks; `nil` if there was none.
     func minuteStamp(_ minute: BucketKey) async throws(StoreError) -> MinuteStamp?
 
-    /// How minutes came to what they count, in the order of their indexes; those alone that are there. Ranges of a few days at the most.
+    /// The histories of the minutes' counts, in index order; missing ones are left out. For ranges of at most a few days.
     func histories(project: ProjectID, minutes: [Range<Int64>]) async throws(StoreError) -> [BucketHistory]
 
-    /// The smallest and the largest index of a tier's buckets or, for minutes, of the stored events too; `nil` when there are none.
-    /// Held to the times that an event can have. For commands that walk everything.
+    /// From the earliest to the latest time of the buckets and stored events; `nil` if there are none. Clamped to valid event times. For
+    /// commands that read everything.
     func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>?
 
     /// All projects that have events or buckets.
@@ -55,16 +55,16 @@ public protocol RollupStore: Sendable {
 }
 
 extension RollupStore {
-    /// Marks buckets of which nothing more is known.
+    /// Marks buckets without further detail.
     public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
         try await mark(tier, buckets.map { BucketMark(key: $0) })
     }
 }
 
-/// Buckets in the order of their indexes, and where to go on.
+/// Buckets in index order, and the start of the next page.
 public struct RollupPage: Sendable, Equatable {
     public var rollups: [Rollup]
-    /// The index behind the last bucket, where there may be more; `nil` when these are all.
+    /// The index after the last bucket if there may be more; otherwise `nil`.
     public var next: Int64?
 
     public init(rollups: [Rollup], next: Int64? = nil) {
@@ -72,7 +72,7 @@ public struct RollupPage: Sendable, Equatable {
         self.next = next
     }
 
-    /// Bytes of tables that are read at a time.
+    /// Bytes of tables per read.
     public static let byteLimit = 4 << 20
 }
 
@@ -92,14 +92,14 @@ extension RollupStore {
     }
 }
 
-/// How many events of one type and source lie in a minute, or in the part of it that was asked for.
+/// Number of events of one type and source in a minute, or in the requested part of it.
 public struct EventCount: Sendable, Equatable {
     /// Minutes since 1970.
     public var minute: Int64
     public var type: String
     public var source: String
     public var count: Int64
-    /// How many of these are of bots.
+    /// The number of these from bots.
     public var bots: Int64
 
     public init(minute: Int64, type: String, source: String, count: Int64, bots: Int64 = 0) {
@@ -111,11 +111,11 @@ public struct EventCount: Sendable, Equatable {
     }
 }
 
-/// Takes what a store counts, so that not all of it is in memory at a time.
+/// Consumes the rows of a count one by one, to bound memory.
 public protocol CountReducer: Sendable {
-    /// Rows come by minute, type and source, in the order of their bytes, each once. False when no more are wanted.
+    /// Rows are in byte order of minute, type and source, each once. Returns false if no more are wanted.
     mutating func add(_ row: EventCount) -> Bool
 
-    /// After the last row.
+    /// Called after the last row.
     mutating func finish()
 }

@@ -1,24 +1,24 @@
-/// Keeps segments: what they are made of is the core's, a store sees keys and bytes.
+/// Stores segments. The core defines the format; a store sees only keys and bytes.
 public protocol SegmentStore: Sendable {
-    /// The heads of these days (UTC, since 1970), in their order.
+    /// The heads of these days (UTC days since 1970), in order.
     func segmentHeads(of project: ProjectID, days: [Range<Int64>]) async throws(StoreError) -> [StoredSegmentHead]
 
-    /// The revisions of all of a project's heads, by their days.
+    /// The revisions of all of a project's heads, by day.
     func segmentRevisions(of project: ProjectID) async throws(StoreError) -> [Int64: Int64]
 
-    /// Writes a head in the place of the one that has this revision; 0 where there is none. Returns whether that was so, when it is durable.
+    /// Writes a head if the stored one has this revision; 0 if there is none. Returns whether it was written, once it is durable.
     func writeSegmentHead(_ head: StoredSegmentHead, replacing revision: Int64) async throws(StoreError) -> Bool
 
-    /// Writes blobs, durably. What is there under a key is replaced.
+    /// Durably writes blobs. An existing blob with the same key is replaced.
     func writeSegmentBlobs(_ blobs: [SegmentBlob]) async throws(StoreError)
 
-    /// The bytes under these keys, in their order; `nil` where there are none.
+    /// The bytes under these keys, in order; `nil` for missing ones.
     func segmentBlobs(_ keys: [SegmentBlob.Key]) async throws(StoreError) -> [[UInt8]?]
 
     /// Deletes the blobs of a run.
     func deleteSegmentBlobs(of project: ProjectID, day: Int64, run: Int64) async throws(StoreError)
 
-    /// Deletes the heads and all blobs of the days before this one. Returns how many heads there were.
+    /// Deletes the heads and blobs of all earlier days. Returns the number of heads.
     func deleteSegments(of project: ProjectID, before day: Int64) async throws(StoreError) -> Int
 }
 
@@ -26,7 +26,7 @@ public protocol SegmentStore: Sendable {
 public struct StoredSegmentHead: Sendable, Equatable {
     public var project: ProjectID
     public var day: Int64
-    /// Above 0, and another one with each change.
+    /// Greater than 0; it changes with each write.
     public var revision: Int64
     public var bytes: [UInt8]
 
@@ -38,12 +38,12 @@ public struct StoredSegmentHead: Sendable, Equatable {
     }
 }
 
-/// A part of a segment, at most about 1 MiB.
+/// A part of a segment, about 1 MiB at most.
 public struct SegmentBlob: Sendable, Equatable {
     public struct Key: Sendable, Hashable {
         public var project: ProjectID
         public var day: Int64
-        /// The run that it belongs to, above 0.
+        /// The run that it belongs to; greater than 0.
         public var run: Int64
         public var chunk: Int
         public var part: Part
@@ -57,16 +57,16 @@ public struct SegmentBlob: Sendable, Equatable {
         }
     }
 
-    /// What of a chunk it holds.
+    /// The part of a chunk that a blob holds.
     public enum Part: Sendable, Hashable {
         case actors
         case names
         case times
         case column(Int)
-        /// Of the whole run: which anonymous ids its events join with which users. Under its first chunk.
+        /// The links between anonymous ids and users in the whole run; stored with its first chunk.
         case links
 
-        /// As stores write it.
+        /// The number under which stores keep it.
         public var number: Int64 {
             switch self {
             case .actors: 0

@@ -1,4 +1,4 @@
-/// The operations of the store's ports, as metrics and errors name them.
+/// The operations of the store's ports, as named in metrics and errors.
 public enum StoreOperation: String, PortOperation {
     case prepare
     case checkHealth = "check_health"

@@ -1,35 +1,35 @@
 internal import AnalyticsJSON
 internal import FoundationEssentials
 
-/// An event, or a whole delivery, that processing gave up on for good: everything needed to understand it and to replay it.
+/// An event, or a whole delivery, that cannot be processed, with everything needed to understand and replay it.
 public struct DeadLetter: Sendable, Equatable {
     public var reason: DeadLetterReason
-    /// What the store or the decoder said.
+    /// The error of the store or the decoder.
     public var error: String
     /// Deliveries so far.
     public var attempts: Int
     public var at: Timestamp
     public var project: ProjectID?
     public var eventId: String?
-    /// What was on the queue: an envelope of one event, or the bytes of a whole delivery that was dead-lettered.
+    /// An envelope of one event, or the bytes of a whole delivery.
     public var original: [UInt8]
 }
 
-/// Stable names: dashboards and alerts rely on them.
+/// Stable names: dashboards and alerts depend on them.
 public enum DeadLetterReason: String, Sendable, CaseIterable {
-    /// The delivery's bytes are no envelope that this version understands.
+    /// The delivery's bytes are not an envelope that this version can read.
     case undecodable
-    /// The store will never take this event.
+    /// The store will never accept this event.
     case refused = "refused_by_store"
-    /// The id was taken by an event with other content, which stays.
+    /// The id was taken by an event with other content, which is kept.
     case conflict = "conflicting_id"
-    /// The event came after its time was closed: it is older than the retention by more than the margin. It is not counted, unless an
-    /// earlier delivery of it was.
+    /// The event arrived after its time was closed: it is older than the retention plus the margin. It is not counted, unless an earlier
+    /// delivery was.
     case expired
-    /// The delivery came again and again without ever being finished: it may be what kills its processor.
+    /// The delivery was redelivered many times and never finished: it may crash the processor.
     case redelivered = "too_many_deliveries"
 
-    /// Whether the letter holds a message that can be read, of one event; else the bytes of a whole delivery, of which nothing is known.
+    /// Whether the letter contains a readable message of one event; otherwise it contains the unread bytes of a whole delivery.
     var keepsMessage: Bool {
         switch self {
         case .refused, .conflict, .expired: true
@@ -39,9 +39,8 @@ public enum DeadLetterReason: String, Sendable, CaseIterable {
 }
 
 extension DeadLetter {
-    /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`; `original` is the event as a
-    /// envelope of its own, or, under `originalBase64`, the bytes of a whole delivery: nothing is known of those, least of all that they are JSON.
-    /// ``DeadLetterDecoder`` reads it.
+    /// `{"v":1,"reason":…,"error":…,"attempts":…,"at":…,"project":…,"eventId":…,"original":…}`. `original` is an envelope of the one event.
+    /// For a whole delivery, `originalBase64` has its bytes instead, as they may not be JSON. Read by ``DeadLetterDecoder``.
     func message() -> OutgoingMessage {
         var writer = JSONWriter(reservingCapacity: original.count + 512)
         writer.beginObject()

@@ -1,17 +1,17 @@
 internal import AnalyticsJSON
 internal import FoundationEssentials
 
-/// Reads a dead letter back, as strictly as it was written. Not thread-safe: one a task.
+/// Decodes a dead letter, strictly. Not thread-safe: one decoder per task.
 public final class DeadLetterDecoder {
     private var parser = JSONParser()
 
     public init() {}
 
-    /// Throws one line when the body is not a dead letter that this version reads.
+    /// Throws a one-line reason if this version cannot read the dead letter.
     public func decode(_ body: [UInt8]) throws(DeadLetterError) -> DeadLetter {
         let text = PaddedBytes(body)
         return try parser.withMembers(of: text, at: text.all, maximumDepth: Self.maximumDepth) { (members) throws(DeadLetterError) in
-            // Before anything else: a newer letter may look otherwise.
+            // Checked first: a newer letter may have another form.
             guard let version = members.integer("v") else { throw DeadLetterError("no version") }
             guard version == 1 else { throw DeadLetterError("version \(version) is not known here") }
             var letter = try DeadLetter(members)
@@ -22,26 +22,26 @@ public final class DeadLetterDecoder {
         }
     }
 
-    /// The letter, the message in it, its list of events, and an event as deep as a message may hold it.
+    /// The letter, the message in it, its list of events, and an event of maximum depth.
     private static let maximumDepth = 3 + EventLimits.maximumDepth + 1
 
-    /// The bytes as they stand: those of a message raw, those of which nothing is known as base64.
+    /// The original bytes: a message as it is, a whole delivery from base64.
     private static func original(
         _ members: borrowing JSONMembers, _ reason: DeadLetterReason, _ text: PaddedBytes
     ) throws(DeadLetterError) -> [UInt8] {
         switch (reason.keepsMessage, members.has("original"), members.has("originalBase64")) {
         case (true, true, false):
             guard members.with("original", { $0.isObject }) == true, let raw = raw("original", in: text) else {
-                throw DeadLetterError("'original' is no message")
+                throw DeadLetterError("'original' is not a message")
             }
             return raw
         case (false, false, true):
             guard let bytes = members.string("originalBase64").flatMap({ Data(base64Encoded: $0) }) else {
-                throw DeadLetterError("'originalBase64' is no base64")
+                throw DeadLetterError("'originalBase64' is not base64")
             }
             return Array(bytes)
         default:
-            throw DeadLetterError("a letter with this reason has '\(reason.keepsMessage ? "original" : "originalBase64")', and only that")
+            throw DeadLetterError("a letter with this reason must have only '\(reason.keepsMessage ? "original" : "originalBase64")'")
         }
     }
 
@@ -54,7 +54,7 @@ public final class DeadLetterDecoder {
     }
 }
 
-/// Why a dead letter is not read: one line.
+/// Why a dead letter cannot be decoded: one line.
 public struct DeadLetterError: Error, Sendable, Equatable, CustomStringConvertible {
     public var message: String
 
@@ -66,7 +66,7 @@ public struct DeadLetterError: Error, Sendable, Equatable, CustomStringConvertib
 }
 
 extension DeadLetter {
-    /// All but ``original``. A member that this version does not know is refused: what it says would be lost when the letter is written again.
+    /// All fields except ``original``. An unknown member is refused: it would be lost when the letter is written again.
     fileprivate init(_ members: borrowing JSONMembers) throws(DeadLetterError) {
         var reason: DeadLetterReason?
         var error: String?
@@ -91,7 +91,7 @@ extension DeadLetter {
             }
         }
         guard let reason, let error, let attempts, let at else {
-            throw DeadLetterError("'reason', 'error', 'attempts' or 'at' is missing, or is no such thing")
+            throw DeadLetterError("'reason', 'error', 'attempts' or 'at' is missing or invalid")
         }
         self.init(
             reason: reason, error: error, attempts: Int(attempts), at: at, project: project, eventId: eventId, original: [])
@@ -100,7 +100,7 @@ extension DeadLetter {
 
 extension JSONMember {
     fileprivate func project() throws(DeadLetterError) -> ProjectID? {
-        guard let project = string.flatMap({ ProjectID($0) }) else { throw DeadLetterError("'\(key)' is no name of a project") }
+        guard let project = string.flatMap({ ProjectID($0) }) else { throw DeadLetterError("'\(key)' is not a project name") }
         return project
     }
 

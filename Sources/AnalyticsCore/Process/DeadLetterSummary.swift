@@ -1,15 +1,15 @@
-/// What may be shown of a dead letter: whose it is and why it is there. Nothing of what the events say, and neither address nor user agent.
+/// The part of a dead letter that may be shown: its project and its reason, but no event content, address or user agent.
 public struct DeadLetterSummary: Sendable, Equatable {
-    /// Of the message in the queue.
+    /// Size of the message in the queue.
     public var size: Int
-    /// Why nothing else is known; `nil` when the letter was read.
+    /// Why the letter could not be read; otherwise `nil`.
     public var unreadable: String?
     public var reason: DeadLetterReason?
     public var error: String?
     public var attempts: Int?
     public var at: Timestamp?
     public var project: ProjectID?
-    /// The request that brought the events.
+    /// The request that sent the events.
     public var request: String?
     public var eventIds: [String] = []
 
@@ -28,7 +28,7 @@ public struct DeadLetterSummary: Sendable, Equatable {
         }
     }
 
-    /// Whole deliveries are not parsed: that may be what kept ending the processor.
+    /// Whole deliveries are not parsed: parsing may be what crashed the processor.
     private mutating func read(_ letter: DeadLetter) {
         guard letter.reason.keepsMessage, let envelope = try? EnvelopeDecoder().decode(letter.original) else { return }
         request = envelope.events.first?.ingestIDParts.request

@@ -1,10 +1,10 @@
 internal import ServiceLifecycle
 
-/// Time that only passes, and waiting for it. Injected, so that tests decide when a wait is over.
+/// A monotonic clock with sleep. Injected for tests.
 public struct ElapsedClock: Sendable {
-    /// Since a moment that stays the same.
+    /// Since a fixed moment.
     public var now: @Sendable () -> Duration
-    /// Throws `CancellationError` when the task is cancelled, at once.
+    /// Throws `CancellationError` immediately when the task is cancelled.
     public var sleep: @Sendable (Duration) async throws -> Void
 
     public init(now: @escaping @Sendable () -> Duration, sleep: @escaping @Sendable (Duration) async throws -> Void) {
@@ -17,7 +17,7 @@ public struct ElapsedClock: Sendable {
         return ElapsedClock(now: { .now - start }, sleep: { try await Task.sleep(for: $0) })
     }()
 
-    /// Runs `body` again and again, with pauses of `interval` ± 25 %, until the task is cancelled or the service shuts down.
+    /// Runs `body` repeatedly, with pauses of `interval` ± 25 %, until the task is cancelled or the service shuts down.
     func repeating(every interval: Duration, _ body: @escaping @Sendable () async -> Void) async {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {

@@ -1,32 +1,31 @@
 internal import FoundationEssentials
 
-/// What can be read of a delivery that the service gave up on, without the parser that may be what failed on it.
+/// The readable parts of a delivery that cannot be processed, without the parser that may have failed on it.
 ///
-/// Pure Swift and Foundation's decoder, nothing of the shim over simdjson. It reads the project and the times, so that the minutes can be
-/// marked, and cuts the message into one per event, so that one event takes no other with it. Of what ``EnvelopeDecoder`` can read it finds
-/// every event with its time; of anything else it finds what it can. It reads envelopes of any version that keep these members.
+/// Uses only Swift and Foundation's decoder, not simdjson. It reads the project and the times, so that the minutes can be marked, and
+/// splits the message into one per event. It finds every event, with its time, that ``EnvelopeDecoder`` can read, and as much as possible
+/// of anything else. It reads envelopes of any version with these members.
 struct EnvelopeSalvage {
     /// Events of one request.
     struct Section {
-        /// The project that the header names; `nil` where it names none that an event can have.
+        /// The project in the header; `nil` if there is none or it is not a valid name.
         fileprivate(set) var project: ProjectID?
-        /// When its request came in; `nil` where the header does not say it.
+        /// When its request was received; `nil` if the header does not contain it.
         fileprivate(set) var receivedAt: Timestamp?
         /// The minutes in which its events may be stored.
         fileprivate(set) var minutes: Set<Int64> = []
-        /// One message per event, each with the whole header; none when the section cannot be cut.
+        /// One message per event, each with the whole header; empty if the section cannot be split.
         fileprivate(set) var messages: [OutgoingMessage] = []
-        /// All of it as a message of its own.
+        /// The section as one message.
         fileprivate(set) var message: OutgoingMessage
     }
 
-    /// Of a joined message each; of another, itself.
+    /// The sections of a joined message; for another message, the message itself.
     let sections: [Section]
 
-    /// One message per event.
     var messages: [OutgoingMessage] { sections.flatMap(\.messages) }
 
-    /// The minutes of all events, as buckets of their projects; none where the project is not known.
+    /// The minutes of all events, as buckets of their projects. Sections without a known project give none.
     var buckets: Set<BucketKey> {
         var buckets: Set<BucketKey> = []
         for section in sections {
@@ -40,7 +39,7 @@ struct EnvelopeSalvage {
         sections = Self.parts(of: body).map(Section.init)
     }
 
-    /// As ``EnvelopeDecoder`` tells them apart: a joined message begins with its version.
+    /// The same test as in ``EnvelopeDecoder``: a joined message begins with its version.
     private static func parts(of body: [UInt8]) -> [ArraySlice<UInt8>] {
         var reader = ByteReader(bytes: body[...])
         guard reader.take(UInt8(ascii: "{")), let version = reader.member(), version.key.elementsEqual(#""v""#.utf8),
@@ -72,7 +71,7 @@ extension EnvelopeSalvage.Section {
         var reader = ByteReader(bytes: body)
         guard reader.take(UInt8(ascii: "{")) else { return }
         var header: [UInt8] = [UInt8(ascii: "{")]
-        // The events are behind the header, as in a message that ``EnvelopeDecoder`` reads.
+        // The events follow the header, as in a message that ``EnvelopeDecoder`` reads.
         while let (key, value) = reader.member() {
             guard !key.elementsEqual(#""events""#.utf8) else {
                 read(events: value, header: header)
@@ -80,7 +79,7 @@ extension EnvelopeSalvage.Section {
                 return
             }
             let member = key + [UInt8(ascii: ":")] + value
-            // By itself: another member that is broken hides nothing.
+            // Decoded alone: another invalid member does not matter.
             let object: [UInt8] = [UInt8(ascii: "{")] + member + [UInt8(ascii: "}")]
             if key.elementsEqual(#""project""#.utf8), let named = Self.decode(Header.self, object) { project = ProjectID(named.project) }
             if key.elementsEqual(#""receivedAt""#.utf8), let receipt = Self.decode(Receipt.self, object) {
@@ -108,7 +107,7 @@ extension EnvelopeSalvage.Section {
     }
 }
 
-/// Cuts JSON text into members and elements by following strings and brackets. Total: it ends on any bytes, with `nil`.
+/// Splits JSON text into members and elements by strings and brackets. Total: on invalid bytes it ends with `nil`.
 private struct ByteReader {
     var bytes: ArraySlice<UInt8>
 
@@ -119,7 +118,7 @@ private struct ByteReader {
         return true
     }
 
-    /// The next member: its key with the quotes, and its value.
+    /// The next member: its key with quotes, and its value.
     mutating func member() -> (key: ArraySlice<UInt8>, value: ArraySlice<UInt8>)? {
         _ = take(UInt8(ascii: ","))
         skipSpace()
@@ -148,7 +147,7 @@ private struct ByteReader {
         return nil
     }
 
-    /// Up to the comma or bracket that ends it; `nil` when there is none, or nothing before it.
+    /// The text up to the comma or bracket that ends it; `nil` if there is none, or no text before it.
     private mutating func value() -> ArraySlice<UInt8>? {
         skipSpace()
         var rest = self

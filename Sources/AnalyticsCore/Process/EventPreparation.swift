@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// Makes of a delivery what a flush writes: decodes and enriches its events. Not thread-safe: one per task.
+/// Decodes and enriches the events of a delivery for a flush. Not thread-safe: one per task.
 final class EventPreparation {
     let enrichments: [Enrichment]
     let clock: WallClock

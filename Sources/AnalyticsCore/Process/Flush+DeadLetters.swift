@@ -1,12 +1,12 @@
 internal import Logging
 
-/// Ends deliveries that cannot be processed. Nothing is acknowledged unmarked: an earlier attempt may have stored the events and ended
-/// before it marked their minutes.
+/// Handles deliveries that cannot be processed. None is acknowledged before its minutes are marked: an earlier attempt may have stored the
+/// events and ended before it marked them.
 extension Flush {
-    /// A delivery that is no envelope: marks what minutes can be read of it, publishes it to the dead letters, acknowledges it. One of several
-    /// sections is split instead, so that the one that cannot be read takes no other request with it.
+    /// A delivery that is not a readable envelope: marks the minutes that can be read, dead-letters it and acknowledges it. A delivery with
+    /// several sections is split instead, so that an unreadable section does not affect other requests.
     ///
-    /// Throws only when cancelled: then the broker delivers again.
+    /// Throws only if cancelled: then the broker delivers again.
     func deadLetter(_ delivery: Delivery, _ reason: DeadLetterReason, _ error: String) async throws {
         let salvage = EnvelopeSalvage(delivery.body)
         if salvage.sections.count > 1 { return try await split(delivery, into: salvage.sections.map(\.message), error) }
@@ -14,7 +14,7 @@ extension Flush {
         try await publishAndAcknowledge(delivery, reason, error, salvage)
     }
 
-    /// Records that this process begins on a delivery by itself, and says what it is to do. Throws only when cancelled.
+    /// Records that this process begins a single delivery, and returns the step to take. Throws only if cancelled.
     func beginAttempt(on delivery: Delivery) async throws -> DeadLetterPolicy.Step {
         let digest = Digest.hexadecimal(of: delivery.body)
         let attempts = try await untilDone("begin attempt") { () throws(StoreError) in
@@ -23,17 +23,17 @@ extension Flush {
         return DeadLetterPolicy.step(after: attempts)
     }
 
-    /// One try: attempts that stay are those of a delivery that is gone, and the store forgets them in time.
+    /// One attempt: remaining records belong to a delivery that no longer exists, and the store deletes them in time.
     func forgetAttempts(on delivery: Delivery) async {
         do throws(StoreError) {
             try await store.forgetAttempts(on: Digest.hexadecimal(of: delivery.body))
         } catch {
-            logger.info("Attempts on a delivery are not forgotten yet", metadata: ["error": "\(error)"])
+            logger.info("Delivery attempts not deleted", metadata: ["error": "\(error)"])
         }
     }
 
-    /// A delivery that came again and again and was never finished: cuts it into one message per event, which are published to the events
-    /// queue in its place; of a single event marks the minute and publishes it to the dead letters.
+    /// A delivery that was redelivered many times and never finished: replaces it by one message per event on the events queue. For a
+    /// single event, marks its minute and dead-letters it.
     func salvage(_ delivery: Delivery) async throws {
         let salvage = EnvelopeSalvage(delivery.body)
         guard salvage.messages.count > 1 else {
@@ -43,18 +43,18 @@ extension Flush {
         try await split(delivery, into: salvage.messages, "never finished")
     }
 
-    /// Publishes parts of a delivery to the events queue in its place. What marks its events need, the parts bring about.
+    /// Replaces a delivery by its parts on the events queue. The parts mark their events later.
     private func split(_ delivery: Delivery, into messages: [OutgoingMessage], _ error: String) async throws {
         try await publish(messages, to: .events)
         session.acknowledge([delivery.handle])
         logger.warning(
-            "A delivery was split",
+            "Delivery split",
             metadata: ["error": "\(error)", "deliveries": "\(delivery.redeliveries + 1)", "messages": "\(messages.count)"])
     }
 
-    /// A delivery of which even ``salvage(_:)`` was never finished: publishes the bytes to the dead letters without reading them.
+    /// A delivery that even ``salvage(_:)`` never finished: dead-letters the bytes without reading them.
     func discard(_ delivery: Delivery) async throws {
-        logger.error("A delivery was dead-lettered unread; `analytics reconcile` says whether minutes are to be counted again")
+        logger.error("Delivery dead-lettered unread; run `analytics reconcile` to find minutes to count again")
         try await publishAndAcknowledge(
             delivery, .redelivered,
             Self.neverFinished(delivery) + " Nothing was read of it: if its events are stored, `analytics reconcile` names their range.")
@@ -71,7 +71,8 @@ extension Flush {
         try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
     }
 
-    /// - Parameter salvage: Tells whose events are in it, as far as they can be told; of others the pipeline says that they are in flight.
+    /// - Parameter salvage: The projects and times of the events, as far as they can be read. The pipeline counts other events as in
+    ///   flight.
     private func publishAndAcknowledge(
         _ delivery: Delivery, _ reason: DeadLetterReason, _ error: String, _ salvage: EnvelopeSalvage? = nil
     ) async throws {

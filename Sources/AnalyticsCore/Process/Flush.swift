@@ -2,11 +2,11 @@ internal import CoreMetrics
 internal import Logging
 internal import Metrics
 
-/// Writes deliveries: insert the events → mark their buckets → delete what was erased meanwhile → publish what cannot be stored to the dead letters → acknowledge, and
-/// tell the requests that wait. What became of the events is counted beside the marks, and durable before the acknowledgement.
+/// Writes deliveries: insert the events → mark their buckets → delete events erased meanwhile → dead-letter events that cannot be stored →
+/// acknowledge → report to the requests that wait. Outcomes are counted in parallel with the marks, and durable before the acknowledgement.
 ///
-/// Each step can be repeated, and nothing is acknowledged before all that comes before it is durable; so a crash between any two
-/// means a redelivery, and nothing else. A dependency that is away is waited for: the deliveries are held, not given back.
+/// Each step can be repeated, and nothing is acknowledged before all earlier steps are durable. A crash between two steps only causes a
+/// redelivery. If a dependency is down, the flush waits and keeps its deliveries.
 struct Flush: Sendable {
     typealias Entry = WriteBuffer.Entry
     typealias Section = WriteBuffer.Section
@@ -19,18 +19,18 @@ struct Flush: Sendable {
     let clock: WallClock
     let elapsed: ElapsedClock
     let logger: Logger
-    /// Of the life of this process.
+    /// Id of this run of the process.
     let processId: String
-    /// Of all flushes of the process.
+    /// Shared by all flushes of the process.
     let successes: InsertSuccesses
-    /// Of all flushes of the process.
+    /// Shared by all flushes of the process.
     let ledger: PipelineLedger
 
     private static let duration = MetricCatalogue.metrics.flushDuration.makeTimer()
     private static let size = MetricCatalogue.metrics.flushEvents.makeRecorder()
     private static let processing = MetricCatalogue.metrics.eventProcessingDuration.makeTimer()
 
-    /// Returns when all of it is acknowledged. Throws only when cancelled: then the broker delivers again.
+    /// Returns when everything is acknowledged. Throws only if cancelled: then the broker delivers again.
     func callAsFunction(_ entries: [Entry]) async throws {
         try Task.checkCancellation()
         let start = ContinuousClock.now
@@ -48,7 +48,7 @@ struct Flush: Sendable {
             try await untilDone("mark") { [marks] () throws(StoreError) in try await marks.write(to: store) }
             let confirmed = try await untilDone("confirm") { () throws(StoreError) in try await confirm(own, written) }
             for (place, outcome) in zip(places, confirmed.outcomes) { outcomes[place] = outcome }
-            // Their ids were held by erased events.
+            // Their ids were taken by erased events.
             places = confirmed.freed.map { places[$0] }
             guard !places.isEmpty else { break }
             if backoff.failures > 0 { try await elapsed.sleep(backoff.next()) } else { _ = backoff.next() }
@@ -65,7 +65,7 @@ struct Flush: Sendable {
         await report(results)
     }
 
-    /// A section of a delivery, and what came of each of its events.
+    /// A section of a delivery, and the outcomes of its events.
     private typealias SectionResult = (section: Section, redeliveries: Int, outcomes: ArraySlice<InsertOutcome>)
 
     private static func results(of entries: [Entry], _ outcomes: [InsertOutcome]) -> [SectionResult] {
@@ -92,9 +92,9 @@ struct Flush: Sendable {
         return admission
     }
 
-    /// Looks again, after the marks, for what was erased and closed since the first look.
+    /// Checks again, after the marks, for erasures and closed time since the first check.
     ///
-    /// Returns also the places of events that are to be inserted once more: ``ErasureGate/freeIds(of:_:by:)``.
+    /// Also returns the indexes of events to insert again: ``ErasureGate/freeIds(of:_:by:)``.
     private func confirm(
         _ events: [StoredEvent], _ outcomes: [InsertOutcome]
     ) async throws(StoreError) -> (outcomes: [InsertOutcome], freed: [Int]) {
@@ -104,7 +104,7 @@ struct Flush: Sendable {
         return (try await gate.confirm(events, kept, by: records), freed)
     }
 
-    /// Follows an ``InsertPlan`` until each event is settled. Throws only when cancelled.
+    /// Follows an ``InsertPlan`` until each event is settled. Throws only if cancelled.
     private func insert(_ events: [StoredEvent]) async throws -> [InsertOutcome] {
         var plan = InsertPlan(count: events.count)
         var backoff = Backoff()
@@ -128,12 +128,12 @@ struct Flush: Sendable {
         return plan.outcomes
     }
 
-    /// Returns when the counts are durable. Throws only when cancelled.
+    /// Returns when the counts are durable. Throws only if cancelled.
     ///
-    /// Nothing is acknowledged that is not counted, and what is delivered again is counted apart: so a crash at any moment loses no count
-    /// and adds none that would stand for another event's.
+    /// Nothing is acknowledged before it is counted, and redeliveries are counted separately. A crash at any moment therefore loses no
+    /// count, and adds none that would hide the loss of another event.
     ///
-    /// - Parameter former: What was counted of the same events and has become something else since.
+    /// - Parameter former: Earlier counts of the same events, which have changed since.
     func count(_ tally: PipelineTally, inPlaceOf former: PipelineTally? = nil) async throws {
         if let former { ledger.add(former.counts, times: -1) }
         ledger.add(tally.counts)
@@ -165,11 +165,11 @@ struct Flush: Sendable {
         try await publish(letters.map { $0.message() }, to: .deadLetters)
         for (reason, group) in Dictionary(grouping: letters, by: \.reason) {
             EventMetrics.deadLettered(reason, count: group.count)
-            logger.warning("Events went to the dead letters", metadata: ["reason": "\(reason.rawValue)", "count": "\(group.count)"])
+            logger.warning("Events dead-lettered", metadata: ["reason": "\(reason.rawValue)", "count": "\(group.count)"])
         }
     }
 
-    /// Returns when the broker holds all of them. Throws only when cancelled.
+    /// Returns when the broker has confirmed all of them. Throws only if cancelled.
     func publish(_ messages: [OutgoingMessage], to queue: QueueName) async throws {
         var messages = messages
         var backoff = Backoff()
@@ -196,7 +196,7 @@ struct Flush: Sendable {
         logger.warning("Store unavailable, events are held", metadata: ["step": "\(step)", "error": "\(error)"])
     }
 
-    /// To those who wait. One try: whoever misses a report is told that the events are accepted, which they are.
+    /// Reports to the requests that wait. One attempt: without a report the caller is told that the events are accepted, which is true.
     private func report(_ results: [SectionResult]) async {
         var reports: [DeliveryReport] = []
         for (section, _, outcomes) in results {
@@ -216,7 +216,7 @@ struct Flush: Sendable {
         do throws(StoreError) {
             try await store.add(reports)
         } catch {
-            logger.info("Requests that wait are not told that their events are stored", metadata: ["error": "\(error)"])
+            logger.info("Delivery reports not written", metadata: ["error": "\(error)"])
         }
     }
 
@@ -233,7 +233,7 @@ struct Flush: Sendable {
                 case .duplicate: duplicate += 1
                 case .conflict: conflicting += 1
                 case .redelivered where redeliveries > 0: redelivered += 1
-                // Delivered for the first time, and stored before: this flush has stored it, in an attempt whose answer was lost.
+                // First delivery, but already stored: this flush stored it in an attempt whose response was lost.
                 case .stored, .redelivered:
                     stored += 1
                     kinds[.init(project: event.event.project.name, type: BytewiseString(event.event.type)), default: 0] += 1

@@ -1,36 +1,36 @@
 internal import Synchronization
 
-/// Decides how a set of events is inserted when inserts fail: again as it is, in halves, or without an event that can never be stored.
-/// A state machine without I/O.
+/// Decides how to insert a set of events after a failure: again as it is, in halves, or without an event that can never be stored. A state
+/// machine without I/O.
 ///
-/// A failed insert blames no event: a store without a journal, or one that is set up wrongly, fails every insert in the same words.
-/// An event is blamed in two cases only: the store names it (``InsertOutcome/refused(_:)``), or it fails alone, time after time in the
-/// same words, while other inserts succeed.
+/// A failed insert blames no event: a store without a journal, or a misconfigured one, fails every insert with the same message. An event
+/// is blamed in two cases only: the store names it (``InsertOutcome/refused(_:)``), or it fails alone, repeatedly and with the same
+/// message, while other inserts succeed.
 struct InsertPlan {
     enum Step: Equatable {
         /// Insert these events.
         case insert(Range<Int>)
-        /// Insert this event to learn whether the store takes any: it was tried alone before, or is part of what fails. Nothing follows
-        /// for the event itself.
+        /// Insert this event to learn whether the store accepts any: it was tried alone before, or is part of a failing piece. The result
+        /// does not decide about the event itself.
         case probe(Int)
-        /// Every piece was tried and something is left: wait before the next step.
+        /// Every piece was tried and some failed: wait before the next step.
         case pause
     }
 
-    /// Equal failures in a row after which a piece is halved, or an event that is alone is dead-lettered.
+    /// Number of equal failures in a row after which a piece is halved, or a single event is dead-lettered.
     static let equalFailures = 5
 
     private struct Piece {
         var range: Range<Int>
         var failure: StoreError?
-        /// How often in a row, `failure` included.
+        /// Number in a row, including `failure`.
         var failures = 0
-        /// Successes of other inserts when the first and the last of these failures came.
+        /// Successes of other inserts at the first and at the last of these failures.
         var successesAtFirst = 0
         var successesAtLast = 0
     }
 
-    /// Tried in this order; a round ends at ``next(successes:)``'s pause.
+    /// Tried in this order; a round ends with the pause of ``next(successes:)``.
     private var pieces: [Piece]
     private var position = 0
     private var hasProbed = false
@@ -44,10 +44,10 @@ struct InsertPlan {
         pieces = count > 0 ? [Piece(range: 0..<count)] : []
     }
 
-    /// One for each event, in their order; complete once ``next(successes:)`` gives `nil`.
+    /// One per event, in order; complete once ``next(successes:)`` returns `nil`.
     var outcomes: [InsertOutcome] { settled.compactMap(\.self) }
 
-    /// What to do now; `nil` when everything is settled. `successes`: inserts of this process that succeeded so far.
+    /// The next step; `nil` if everything is settled. `successes`: number of successful inserts of this process.
     mutating func next(successes: Int) -> Step? {
         guard !pieces.isEmpty else { return nil }
         if position < pieces.count { return .insert(pieces[position].range) }
@@ -56,13 +56,13 @@ struct InsertPlan {
         return .pause
     }
 
-    /// The step was ``Step/insert(_:)`` of the next piece, and this came of its events.
+    /// To be called with the outcomes of a successful ``Step/insert(_:)``.
     mutating func succeeded(_ outcomes: [InsertOutcome]) {
         let piece = pieces.remove(at: position)
         for (index, outcome) in zip(piece.range, outcomes) { settled[index] = outcome }
     }
 
-    /// The step was ``Step/insert(_:)`` of the next piece, and failed as a whole.
+    /// To be called if a ``Step/insert(_:)`` failed as a whole.
     mutating func failed(_ error: StoreError, successes: Int) {
         var piece = pieces[position]
         let isEqual = piece.failure.map { $0.code == error.code && $0.message.utf8.elementsEqual(error.message.utf8) } ?? false
@@ -71,12 +71,12 @@ struct InsertPlan {
         piece.failure = error
         piece.failures += 1
         piece.successesAtLast = successes
-        // An outage says nothing about what was to be stored, however often it comes.
+        // An outage does not blame the events, however often it occurs.
         let isSuspect = error.code == .refused && piece.failures >= Self.equalFailures && successes > piece.successesAtFirst
         if isSuspect, piece.range.count > 1 {
             let middle = piece.range.lowerBound + piece.range.count / 2
             let halves = [piece.range.lowerBound..<middle, middle..<piece.range.upperBound]
-            // They go on with the series of the whole, and are tried at once.
+            // The halves continue the whole's series of failures, and are tried immediately.
             pieces.replaceSubrange(
                 position...position,
                 with: halves.map { half in
@@ -93,8 +93,8 @@ struct InsertPlan {
         }
     }
 
-    /// With no other traffic nothing tells a bad event from a store that takes none. One event a round is then tried by itself, each in
-    /// its turn, and is inserted again with its piece: that is idempotent.
+    /// Without other traffic, a bad event cannot be distinguished from a store that accepts none. One event per round is then tried alone,
+    /// in turn, and inserted again with its piece; inserts are idempotent.
     private mutating func probe(successes: Int) -> Int? {
         let isWithoutEvidence = pieces.contains {
             $0.failure?.code == .refused && $0.failures >= Self.equalFailures && successes <= $0.successesAtLast
@@ -108,7 +108,7 @@ struct InsertPlan {
     }
 }
 
-/// Counts the inserts of a process that succeeded, across its flushes: what shows that the store takes events while some fail.
+/// Counts successful inserts of all flushes of a process: evidence that the store accepts events while some fail.
 final class InsertSuccesses: Sendable {
     private let count = Mutex(0)
 

@@ -1,15 +1,15 @@
-/// What became of the events of a flush, by the minutes in which they were accepted.
+/// The outcomes of a flush's events, by minute of acceptance.
 struct PipelineTally: Equatable {
     private(set) var counts: [PipelineLedger.Key: PipelineCounts] = [:]
 
-    /// Adds the events of one section of a delivery, which came in together.
+    /// Adds the events of one section of a delivery, which were received together.
     mutating func add(_ section: WriteBuffer.Section, redeliveries: Int, _ outcomes: some Collection<InsertOutcome>) {
         guard let first = section.events.first?.event else { return }
         let key = PipelineLedger.Key(project: first.project, minute: first.receivedAt.minute)
         counts[key, default: PipelineCounts()].add(outcomes, isFirstDelivery: redeliveries == 0, receivedAt: first.receivedAt)
     }
 
-    /// Adds events that are dead-lettered with the whole delivery that they came in.
+    /// Adds events that are dead-lettered with their whole delivery.
     mutating func addWhole(_ count: Int, isFirstDelivery: Bool, project: ProjectID, receivedAt: Timestamp) {
         let key = PipelineLedger.Key(project: project, minute: receivedAt.minute)
         counts[key, default: PipelineCounts()].add(
@@ -18,8 +18,8 @@ struct PipelineTally: Equatable {
 }
 
 extension PipelineCounts {
-    /// Only an event that this very insert has stored is known to be counted once, however often it is delivered. Of all else that is known where
-    /// the delivery is the first: on a later one the processor before may have counted it and died before it acknowledged.
+    /// An event that this insert stored is counted exactly once, in any delivery. Other outcomes are certain only in a first delivery:
+    /// before a redelivery, another process may have counted the event and crashed before it acknowledged.
     fileprivate mutating func add(_ outcomes: some Collection<InsertOutcome>, isFirstDelivery: Bool, receivedAt: Timestamp) {
         for outcome in outcomes {
             switch outcome {

@@ -1,20 +1,20 @@
 public import Logging
 public import ServiceLifecycle
 
-/// Takes deliveries from the queue to the store: decode → enrich → buffer → flush.
+/// Moves deliveries from the queue to the store: decode → enrich → buffer → flush.
 ///
-/// Each connection to the broker is worked off by a ``SessionPipeline`` of its own, which ends with it. What is held is bounded: by the
-/// broker's prefetch, and, of what is decoded, by the buffer and the flushes under way. When the store is slow or down, flushes take
-/// longer, nothing more is taken, and the broker delivers no more: the processor slows down and loses nothing.
+/// Each connection to the broker has a ``SessionPipeline``, which ends with it. Held events are bounded by the broker's prefetch and, once
+/// decoded, by the buffer and the in-flight flushes. If the store is slow or down, flushes take longer, the processor takes no more
+/// deliveries, and the broker delivers no more. No event is lost.
 public final class Processor: Service {
     public struct Settings: Sendable {
-        /// Events a flush writes at the most (one delivery more or less).
+        /// Maximum events per flush, plus or minus one delivery.
         public var flushEvents: Int
-        /// How long an event waits for others at the most.
+        /// Maximum time that an event waits for others.
         public var flushInterval: Duration
-        /// Deliveries held and not yet acknowledged.
+        /// Maximum unacknowledged deliveries.
         public var prefetch: Int
-        /// Flushes under way at a time.
+        /// Maximum in-flight flushes.
         public var concurrentFlushes: Int
 
         public init(flushEvents: Int = 2_000, flushInterval: Duration = .milliseconds(100), prefetch: Int = 500, concurrentFlushes: Int = 2)
@@ -39,7 +39,7 @@ public final class Processor: Service {
     private let erasures: ErasureGate
     private let ledger: PipelineLedger
 
-    /// `firstRetentionDays`: what a project that is new is given.
+    /// `firstRetentionDays`: the retention of a new project.
     public init(
         broker: any EventPublisher & EventConsumer, store: any ProcessorStore, enrichments: [Enrichment], settings: Settings = Settings(),
         firstRetentionDays: Int = 0, clock: WallClock, elapsed: ElapsedClock = .system, makeID: IDGenerator, logger: Logger
@@ -58,8 +58,8 @@ public final class Processor: Service {
         EventMetrics.prepareProcessor()
     }
 
-    /// Runs until cancelled, or until a graceful shutdown has written and acknowledged what was held. Throws a ``BrokerError`` when the
-    /// queue cannot be consumed any more.
+    /// Runs until cancelled, or until a graceful shutdown has written and acknowledged all held deliveries. Throws a ``BrokerError`` if the
+    /// queue can no longer be consumed.
     public func run() async throws {
         try await broker.withConsumer(prefetch: settings.prefetch) { consumer in
             try await withGracefulShutdownHandler {

@@ -3,15 +3,14 @@ internal import CoreMetrics
 internal import Logging
 internal import Metrics
 
-/// Works off the deliveries of one session, in child tasks: one collects deliveries into batches, one takes the batches and writes
-/// several at a time, each in a task of its own. A batch is handed over when somebody is ready to write it, so no more is decoded than
-/// is being written, and one batch.
+/// Processes the deliveries of one session in child tasks: one collects deliveries into batches, another writes several batches at a time,
+/// each in its own task. A batch is handed over only when a writer is ready, so at most one batch is decoded beyond those being written.
 actor SessionPipeline {
     typealias Entry = Flush.Entry
 
     private enum Batch: Sendable {
         case together(number: Int, [Entry])
-        /// Under suspicion, so not even decoded before all that came before it is written and acknowledged.
+        /// Suspect: not even decoded before all earlier deliveries are written and acknowledged.
         case alone(Delivery)
     }
 
@@ -28,12 +27,12 @@ actor SessionPipeline {
 
     private let batches = AsyncChannel<Batch>()
     private var buffer: WriteBuffer
-    /// Yields when something is in the buffer that was empty.
+    /// Yields when the empty buffer gets an entry.
     private let (filled, fill) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-    /// Batches that left the buffer and are not written, by their numbers: receipt of the oldest event of each.
+    /// Batches that left the buffer and are not yet written, by number: time of receipt of the oldest event.
     private var unwritten: [Int: Timestamp] = [:]
     private var lastNumber = 0
-    /// Batches that wait for somebody to write them.
+    /// Number of batches that wait for a writer.
     private var handingOver = 0
     private var untilHandedOver: CheckedContinuation<Void, Never>?
 
@@ -54,8 +53,8 @@ actor SessionPipeline {
                 interval: settings.flushInterval))
     }
 
-    /// Returns when the session's deliveries have ended and all that was taken is written and acknowledged; when cancelled, as soon as
-    /// the attempts under way have ended.
+    /// Returns when the session's deliveries have ended and all taken ones are written and acknowledged; if cancelled, when the attempts in
+    /// progress have ended.
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.collect() }
@@ -88,12 +87,12 @@ actor SessionPipeline {
             }
         }
         if let entries = buffer.drain() { await handOver(entries) }
-        // One that was due before the end may still wait: the end of the channel would drop it.
+        // A batch that was due before may still wait: the end of the channel would drop it.
         if handingOver > 0 { await withCheckedContinuation { untilHandedOver = $0 } }
         batches.finish()
     }
 
-    /// With no room for a flush the buffer may as well fill up.
+    /// If no flush can begin, the buffer keeps filling.
     private func handOverWhenDue() async {
         for await _ in filled {
             while !buffer.isEmpty, await pause(for: buffer.limits.idleInterval) {
@@ -112,12 +111,12 @@ actor SessionPipeline {
         } while await pause(for: settings.flushInterval / 2)
     }
 
-    /// Returns whether to go on.
+    /// Returns whether to continue.
     private func pause(for duration: Duration) async -> Bool {
         (try? await elapsed.sleep(duration)) != nil
     }
 
-    /// Returns when the entries are about to be written: whoever collects them is held back with them.
+    /// Returns when a writer takes the entries: this slows the collecting task down.
     private func handOver(_ entries: [Entry]) async {
         lastNumber += 1
         let number = lastNumber
@@ -156,7 +155,7 @@ actor SessionPipeline {
         do {
             try await flush(entries)
         } catch {
-            logger.info("A flush was cancelled; its deliveries come again", metadata: ["deliveries": "\(entries.count)"])
+            logger.info("Flush cancelled; the broker delivers its messages again", metadata: ["deliveries": "\(entries.count)"])
         }
         unwritten[number] = nil
     }
@@ -186,12 +185,12 @@ actor SessionPipeline {
         }
     }
 
-    /// `body` throws only when it is cancelled.
+    /// `body` throws only if cancelled.
     private func untilCancelled(_ body: @Sendable () async throws -> Void) async {
         do {
             try await body()
         } catch {
-            logger.info("A delivery was not finished before the end; it comes again")
+            logger.info("Delivery cancelled; the broker delivers it again")
         }
     }
 }

@@ -1,12 +1,11 @@
-/// What waits to be written, and when it is to be written. A state machine without I/O.
-/// Times are of an ``ElapsedClock``.
+/// Decoded deliveries that wait for a flush, and when to flush them. A state machine without I/O. Times are those of an ``ElapsedClock``.
 struct WriteBuffer {
     /// A delivery that has been decoded and enriched.
     struct Entry {
         var handle: DeliveryHandle
         var redeliveries: Int
         var sections: [Section]
-        /// Of the delivery's body.
+        /// Size of the delivery's body.
         var bytes: Int
     }
 
@@ -20,14 +19,14 @@ struct WriteBuffer {
     struct Limits {
         /// Flushed at this many events.
         var events: Int
-        /// Flushed at this many deliveries, so that a prefetch of small messages cannot run dry before a flush begins.
+        /// Flushed at this many deliveries, so that small messages do not exhaust the prefetch before a flush begins.
         var deliveries: Int
-        /// Flushed at this many bytes of bodies: a flush holds its events several times over.
+        /// Flushed at this many bytes of bodies: a flush holds several copies of its events.
         var bytes: Int
         /// Flushed this long after its first entry.
         var interval: Duration
-        /// The same where nothing else is being written: then a flush costs nobody anything, and the events are seen sooner. Not at once, or
-        /// each event of a slow stream would be a flush.
+        /// The interval if no other flush is running: an earlier flush then delays nothing and makes the events visible sooner. Not zero,
+        /// or each event of a slow stream would cause a flush.
         var idleInterval: Duration { interval / 5 }
     }
 
@@ -35,7 +34,7 @@ struct WriteBuffer {
     private var entries: [Entry] = []
     private var events = 0
     private var bytes = 0
-    /// When its first entry came.
+    /// Time of its first entry.
     private var begin: Duration?
 
     var isEmpty: Bool { entries.isEmpty }
@@ -44,10 +43,10 @@ struct WriteBuffer {
         self.limits = limits
     }
 
-    /// Receipt of the oldest event in it. Those of a section came in together.
+    /// Time of receipt of the oldest event. The events of a section were received together.
     var oldest: Timestamp? { entries.oldest }
 
-    /// Gives what is to be flushed now, if the entry filled the buffer.
+    /// Returns the entries to flush if this entry filled the buffer.
     mutating func add(_ entry: Entry, now: Duration) -> [Entry]? {
         if entries.isEmpty { begin = now }
         entries.append(entry)
@@ -56,15 +55,15 @@ struct WriteBuffer {
         return events >= limits.events || entries.count >= limits.deliveries || bytes >= limits.bytes ? drain() : nil
     }
 
-    /// Gives what is to be flushed now, if it has waited long enough.
+    /// Returns the entries to flush if they have waited long enough.
     ///
-    /// - Parameter isIdle: Nothing else is being written.
+    /// - Parameter isIdle: No other flush is running.
     mutating func tick(now: Duration, isIdle: Bool) -> [Entry]? {
         guard let begin, now >= begin + (isIdle ? limits.idleInterval : limits.interval) else { return nil }
         return drain()
     }
 
-    /// Gives everything.
+    /// Returns and removes all entries.
     mutating func drain() -> [Entry]? {
         guard !entries.isEmpty else { return nil }
         defer {

@@ -1,9 +1,9 @@
-/// Whoever waits for an answer.
+/// A client that waits for an answer.
 public struct Asker: Sendable {
-    /// Returns when the asker has gone, or when it is cancelled; `nil` for one that stays.
+    /// Returns when the client has disconnected, or when the task is cancelled. `nil` for a client that always waits.
     private let gone: (@Sendable () async -> Void)?
 
-    /// One that waits for the answer to its end.
+    /// Waits until the answer is complete.
     public static let staying = Asker(gone: nil)
 
     public init(gone: @escaping @Sendable () async -> Void) {
@@ -14,10 +14,10 @@ public struct Asker: Sendable {
         self.gone = gone
     }
 
-    /// Returns when the asker has gone, or when this task is cancelled. Of one that stays at once.
+    /// Returns when the client has disconnected, or when this task is cancelled. Returns at once for ``staying``.
     public func untilGone() async { await gone?() }
 
-    /// Runs `body`, which is cancelled when the asker goes. Returns once it has ended.
+    /// Runs `body`, and cancels it when the client disconnects. Returns once it has ended.
     func whileWaiting<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let gone else { return try await body() }
         return try await withThrowingTaskGroup(of: Value.self) { group in

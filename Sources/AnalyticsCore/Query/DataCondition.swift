@@ -1,12 +1,13 @@
 public import AnalyticsJSON
 
-/// `data.<path>=value`: somewhere under the path is one of these values.
+/// `data.<path>=value`: one of the values is found at the path.
 ///
-/// The path goes from key to key; an array on the way, or at the end, holds when one of its elements does (one level of arrays a
-/// step, no indexes). A query's value is text, so it equals a string of that text, and also the number, the boolean or the null
-/// that is written so (`42` equals `42`, `42.0` and `"42"`).
+/// The path goes from key to key. An array on the path or at its end matches if one of its elements does (one level of arrays per
+/// step, no indexes).
+/// A query's value is text. It equals a string of that text, and also the number, boolean or null with that spelling (`42` equals
+/// `42`, `42.0` and `"42"`).
 public struct DataCondition: Sendable, Hashable {
-    /// Keys from the top of `data`; never empty, and none starts with `$` or is empty.
+    /// Keys from the top level of `data`. Never empty; no key is empty or starts with `$`.
     public var path: [String]
     public var values: [String]
 
@@ -15,8 +16,8 @@ public struct DataCondition: Sendable, Hashable {
         self.values = values
     }
 
-    /// Keys that a path may have with a number among them, and without. MongoDB would take the number for a place in an array too; what
-    /// rules that out doubles with each key. Without one a path is as deep as an event may be.
+    /// Maximum number of keys of a path that has a numeric key, and of a path that has none. MongoDB also reads a numeric key as an array
+    /// index; the query that excludes this doubles with each key. Without a numeric key, a path is as deep as an event may be.
     public static let maximumKeysWithNumber = 4
     public static let maximumKeys = EventLimits.maximumDepth - 1
 
@@ -25,7 +26,7 @@ public struct DataCondition: Sendable, Hashable {
 
     public var isTooLong: Bool { path.count > (hasNumber ? Self.maximumKeysWithNumber : Self.maximumKeys) }
 
-    /// Every JSON scalar that equals the text: the string always, and the number, boolean or null that is written so.
+    /// Every JSON scalar that equals the text: the string, and the number, boolean or null with that spelling.
     public static func scalars(of text: String) -> [JSONScalar] {
         var scalars: [JSONScalar] = [.string(text)]
         switch text {
@@ -38,7 +39,7 @@ public struct DataCondition: Sendable, Hashable {
         return scalars
     }
 
-    /// Int64 and Double read more than JSON writes ("+1", "01", "1.", "0x1p3", "nan"); only JSON's own spelling counts.
+    /// Int64 and Double accept more than JSON does ("+1", "01", "1.", "0x1p3", "nan"); only JSON's spelling counts.
     private static func number(_ text: String) -> JSONScalar? {
         var digits = text.utf8[...]
         if digits.first == UInt8(ascii: "-") { digits.removeFirst() }

@@ -1,6 +1,6 @@
 package import AnalyticsJSON
 
-/// Tells whether the conditions of a selection hold for an event's `data`. For stores that have no such matcher. One thread at a time.
+/// Tells whether the conditions of a selection hold for an event's `data`. For stores that have no matcher of their own. Not thread-safe.
 package struct DataMatcher {
     private let matcher = JSONMatcher()
 
@@ -12,7 +12,7 @@ package struct DataMatcher {
 
     package var isEmpty: Bool { matcher.isEmpty }
 
-    /// Throws only when there is no memory.
+    /// Throws only when memory cannot be allocated.
     package func matches(_ text: String?) throws(JSONFault) -> Bool {
         if isEmpty { return true }
         return try matches(json: text.map { PaddedBytes($0) })

@@ -1,6 +1,6 @@
-/// What marked minutes count to, counted once per version for all who ask, whatever they ask for.
+/// Counts of marked minutes. Each version is counted once and shared by all questions.
 struct DirtyMinuteCache: Sendable {
-    /// A version of a minute that is marked.
+    /// A version of a marked minute.
     private struct Version: Hashable {
         var key: BucketKey
         var version: Int64
@@ -10,10 +10,10 @@ struct DirtyMinuteCache: Sendable {
     private let memory = DirtyMinuteMemory()
     private let inFlight = SingleFlight<Version, GroupTable>()
     private let interest: LiveInterest
-    /// Events of a minute that is counted in spans.
+    /// Events beyond which a minute is counted in spans.
     private let largeMinute: Int
 
-    /// Marked minutes up to which each is counted by itself: the live ones. More of them are counted together, and only what is asked for.
+    /// Up to this many marked minutes are counted one by one: the live ones. More are counted together, and only the selected events.
     static let sharedAtATime = 3
 
     init(store: any RollupStore & ProjectStore, interest: LiveInterest, largeMinute: Int = LiveMinutes.worthKeeping) {
@@ -24,20 +24,20 @@ struct DirtyMinuteCache: Sendable {
 
     func remembered(_ rollup: Rollup) async -> GroupTable? { await memory.table(of: rollup) }
 
-    /// All who share have read this version, so the count holds every event that any of them has to see.
+    /// All callers that share the count have read this version, so it holds every event that any of them has to see.
     func counted(_ rollup: Rollup) async throws -> GroupTable {
         let table = try await shared(rollup)
         if (try? table.total()) ?? 0 > largeMinute { interest.note(rollup.key.project, .counts) }
         return table
     }
 
-    /// Counts on the minutes that are marked, for projects that are asked about.
+    /// Updates the counts of marked minutes for projects with recent questions.
     func keepUp(_ minutes: Range<Int64>) async throws {
         for project in interest.projects(.counts) {
             let page = try await store.rollups(.minute, project: project, in: [minutes], byteLimit: RollupPage.byteLimit)
             for rollup in page.rollups where rollup.dirty {
                 if await remembered(rollup) != nil { continue }
-                // Where the one before it had many events, so will this one.
+                // If the minute before had many events, this one will too.
                 await memory.remember(MinuteSpans(), of: rollup.key)
                 _ = try await shared(rollup)
             }
@@ -48,10 +48,10 @@ struct DirtyMinuteCache: Sendable {
         try await inFlight.value(for: Version(key: rollup.key, version: rollup.version)) { [self] in
             let (project, minute) = (rollup.key.project, rollup.key.index)
             var table = try await count(rollup.key)
-            // Read after the events: whatever was deleted before they were counted lies below it.
+            // Read after the events: anything deleted before the count lies below this watermark.
             let first = try await store.newestRecords(of: [project]).first?.firstWholeMinute ?? .min
             if minute < first {
-                // As it is now: what was read before may be older than the watermark.
+                // Read again: `rollup` may be older than the watermark.
                 let page = try await store.rollups(.minute, project: project, in: [minute..<minute + 1], byteLimit: RollupPage.byteLimit)
                 table = page.rollups.first?.table ?? .empty
             }
@@ -60,9 +60,9 @@ struct DirtyMinuteCache: Sendable {
         }
     }
 
-    /// Of a large minute only the spans are counted again that were marked since.
+    /// In a large minute, only the spans marked since the last count are counted again.
     private func count(_ key: BucketKey) async throws -> GroupTable {
-        // The stamp before the events: what is read later may be newer, and never older.
+        // The stamp is read before the events: the events may be newer than it, never older.
         guard let before = await memory.spans(of: key), let stamp = try await store.minuteStamp(key) else {
             let counted = try await store.countMinutes(of: key.project, in: [key.index..<key.index + 1])
             if counted.events[key.index] ?? 0 > largeMinute { await memory.remember(MinuteSpans(), of: key) }
@@ -80,9 +80,9 @@ struct DirtyMinuteCache: Sendable {
     }
 }
 
-/// What each second of a large minute counts to.
+/// The counts of each second of a large minute.
 private struct MinuteSpans {
-    /// Read before the events were counted; `nil` before any were.
+    /// Read before the events were counted; `nil` before the first count.
     var stamp: MinuteStamp?
     var tables = [GroupTable](repeating: .empty, count: count)
 
@@ -91,7 +91,7 @@ private struct MinuteSpans {
 
     static func parts(_ span: Int) -> MinuteParts { MinuteParts(span * length..<(span + 1) * length) }
 
-    /// Those in which events may have changed.
+    /// The spans in which events may have changed.
     func changed(at stamp: MinuteStamp) -> [Int] {
         let parts = self.stamp.flatMap { stamp.changes(since: $0) } ?? .all
         return tables.indices.filter { !parts.isDisjoint(with: Self.parts($0)) }
@@ -106,23 +106,23 @@ private struct MinuteSpans {
     var size: Int { tables.reduce(0) { $0 + $1.size } }
 }
 
-/// Remembers what a marked minute counted to, for as long as no further mark comes: a minute that stays hot is then not counted
-/// from its events for every reader. Holds at most ``limit`` minutes and ``byteLimit`` bytes of them.
+/// Keeps the count of a marked minute until its next mark, so that a busy minute is not counted again for every reader. Holds at most
+/// ``limit`` minutes and ``byteLimit`` bytes.
 private actor DirtyMinuteMemory {
     private var tables: [BucketKey: (version: Int64, table: GroupTable)] = [:]
     private var bytes = 0
     private static let limit = 128
     private static let byteLimit = 16 << 20
-    /// Of large minutes, at most ``spansLimit``, each of at most ``spansByteLimit``.
+    /// For large minutes: at most ``spansLimit``, each of at most ``spansByteLimit``.
     private var spans: [BucketKey: MinuteSpans] = [:]
     private static let spansLimit = 16
     private static let spansByteLimit = 1 << 20
 
-    /// `nil` where a minute is not known to be large.
+    /// `nil` if the minute is not known to be large.
     func spans(of key: BucketKey) -> MinuteSpans? { spans[key] }
 
     func remember(_ spans: MinuteSpans, of key: BucketKey) {
-        // A count of the whole minute tells only that it is large.
+        // Without a stamp, `spans` only says that the minute is large.
         if spans.stamp == nil, self.spans[key] != nil { return }
         guard spans.size <= Self.spansByteLimit else {
             self.spans[key] = nil

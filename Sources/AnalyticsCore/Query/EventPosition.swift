@@ -1,5 +1,5 @@
-/// A place in the order of a listing: newest timestamp first, ties by id, largest first (by UTF-8 bytes). With an empty
-/// id it is the place behind all events of its timestamp.
+/// A position in a listing: newest timestamp first; equal timestamps by id, largest UTF-8 bytes first. With an empty id, the position
+/// is after all events of its timestamp.
 public struct EventPosition: Sendable, Equatable {
     public var timestamp: Timestamp
     public var id: String

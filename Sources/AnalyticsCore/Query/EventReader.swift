@@ -1,7 +1,7 @@
 internal import AnalyticsJSON
 internal import FoundationEssentials
 
-/// Answers what is stored: single events and listings.
+/// Reads stored events: single events and listings.
 public struct EventReader: Sendable {
     let store: any EventStore & EventScanner
     let gate: QueryGate
@@ -15,18 +15,18 @@ public struct EventReader: Sendable {
         try await store.event(project: project, id: id)
     }
 
-    /// Bytes of events after which a page ends, however few they are.
+    /// Bytes of events after which a page ends, even if it holds few events.
     static let pageBytes = 8 * 1024 * 1024
 
-    /// A page of at most `limit`, newest first, and where the next one begins (`nil` when this is the last). Large events make it
-    /// shorter, so what a page takes in memory is bounded.
+    /// A page of at most `limit` events, newest first, and the position of the next page (`nil` for the last page). Large events make
+    /// a page shorter, which bounds its memory.
     ///
-    /// A page never skips or repeats an event while others arrive: it goes on behind a position, not behind a number of events.
+    /// A page never skips or repeats an event while others arrive: it continues after a position, not after a count of events.
     ///
-    /// Throws a ``QueryLimitError`` when it is not its turn, or not done, in time.
+    /// Throws a ``QueryLimitError`` when the page does not get its turn, or is not complete, in time.
     ///
-    /// - Parameter hold: Called with the bytes that the page may take before it is read, and with those that it takes afterwards. Throws when
-    ///   there is no room for them; then so does this.
+    /// - Parameter hold: Called before the read with the most bytes that the page may take, and after it with the bytes that it
+    ///   takes. It throws when there is no memory for them; the error is passed on.
     public func page(
         _ selection: Selection, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying,
         holding hold: @escaping @Sendable (Int) throws -> Void = { _ in }
@@ -34,7 +34,7 @@ public struct EventReader: Sendable {
         try await asker.whileWaiting { try await gate { try await read(selection, after: cursor, limit: limit, hold) } }
     }
 
-    /// When the first selected event happened.
+    /// The timestamp of the first selected event.
     func oldest(_ selection: Selection, for asker: Asker) async throws -> Timestamp? {
         try await scanning(selection, for: asker, into: FirstEvent()).timestamp
     }
@@ -52,7 +52,7 @@ public struct EventReader: Sendable {
         _ selection: Selection, after cursor: EventCursor?, limit: Int, _ hold: (Int) throws -> Void
     ) async throws -> (events: [StoredEvent], next: EventCursor?) {
         try hold(Self.pageBytes)
-        // One event more than the page holds tells whether there is a next page.
+        // One event beyond the page tells whether there is a next page.
         var events = try await store.events(matching: selection, after: cursor?.position, limit: limit + 1, byteLimit: Self.pageBytes)
         let bytes = events.reduce(0) { $0 + $1.size }
         try hold(bytes)
@@ -75,7 +75,7 @@ extension StoredEvent {
     var position: EventPosition { EventPosition(timestamp: event.timestamp, id: event.id) }
 }
 
-/// A position in a listing, as callers carry it: opaque text that is safe in a URL.
+/// A position in a listing as callers send it: opaque text that is safe in a URL.
 public struct EventCursor: Sendable, Equatable {
     public var position: EventPosition
 
@@ -86,7 +86,7 @@ public struct EventCursor: Sendable, Equatable {
     private static let urlSafe: [UInt8: UInt8] = [UInt8(ascii: "+"): UInt8(ascii: "-"), UInt8(ascii: "/"): UInt8(ascii: "_")]
     private static let standard: [UInt8: UInt8] = [UInt8(ascii: "-"): UInt8(ascii: "+"), UInt8(ascii: "_"): UInt8(ascii: "/")]
 
-    /// `nil` when it is not a text that ``text`` gave.
+    /// `nil` unless the text comes from ``text``.
     public init?(_ text: String) {
         var base64 = text.utf8.map { Self.standard[$0] ?? $0 }
         base64 += Array(repeating: UInt8(ascii: "="), count: (4 - base64.count % 4) % 4)

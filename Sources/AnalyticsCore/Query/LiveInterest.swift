@@ -1,9 +1,9 @@
 internal import Synchronization
 
-/// Which projects were asked lately about a present minute that has many events.
+/// The projects with recent questions about a present minute that has many events.
 ///
-/// What such a minute says is kept, and read on once a second for as long as somebody asks: the next question then reads the last second, and not all
-/// that has come since the one before it (docs/decisions/live-minutes.md).
+/// The minute's data is kept and updated once per second while questions come. The next question then reads the last second, not
+/// everything since the question before it (docs/decisions/live-minutes.md).
 final class LiveInterest: Sendable {
     enum Reading {
         /// ``DirtyMinuteCache``
@@ -20,9 +20,9 @@ final class LiveInterest: Sendable {
     private let elapsed: ElapsedClock
     private let asked = Mutex<[Ask: Duration]>([:])
 
-    /// After the last question it is read on for so long.
+    /// Time after the last question for which the minute is updated.
     static let lasts: Duration = .seconds(60)
-    /// Those that asked last.
+    /// Maximum number of entries; the latest are kept.
     static let limit = 16
 
     init(elapsed: ElapsedClock) {

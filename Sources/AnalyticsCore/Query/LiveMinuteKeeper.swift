@@ -1,6 +1,6 @@
 public import ServiceLifecycle
 
-/// Once a second reads on what is asked about the present minute (``LiveInterest``).
+/// Updates the kept data of the present minute once per second, for projects with recent questions (``LiveInterest``).
 public struct LiveMinuteKeeper: Service {
     private let engine: QueryEngine
     private let clock: WallClock

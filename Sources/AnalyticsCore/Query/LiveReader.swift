@@ -1,8 +1,8 @@
-/// What happened in one second, by the timestamps of its events.
+/// The events of one second, by their timestamps.
 public struct LiveSecond: Sendable, Equatable {
-    /// Since 1970.
+    /// Seconds since 1970.
     public var second: Int64
-    /// By type, those of bots included.
+    /// By type, bots included.
     public var counts: Counts
     /// Newest first.
     public var newest: [StoredEvent]
@@ -13,13 +13,13 @@ public struct LiveSecond: Sendable, Equatable {
         self.newest = newest
     }
 
-    /// Types that are named, the most frequent; the others are counted together.
+    /// Number of types that are named: the most frequent. The others are counted together.
     public static let types = 50
-    /// Events that are shown.
+    /// Maximum number of events in ``newest``.
     public static let events = 10
 }
 
-/// Asks what is shown of the present, once for all who look at it.
+/// Reads what live views show. Each read serves all viewers.
 public struct LiveReader: Sendable {
     private let engine: QueryEngine
     private let reader: EventReader
@@ -31,7 +31,7 @@ public struct LiveReader: Sendable {
         self.pipeline = pipeline
     }
 
-    /// A function of what is stored: who asks later, or in another process, gets the same, and what has been stored since.
+    /// Depends on the stored events alone: a later call, or one in another process, returns the same plus what has been stored since.
     public func second(_ second: Int64, of project: ProjectID) async throws -> LiveSecond {
         let start = Timestamp(milliseconds: second * 1_000)
         let selection = Selection(project: project, from: start, to: start + .seconds(1))
@@ -41,7 +41,7 @@ public struct LiveReader: Sendable {
             second: second, counts: counts, newest: try await reader.page(selection, after: nil, limit: LiveSecond.events).events)
     }
 
-    /// Different users from `start` to `end`, without bots.
+    /// Distinct users from `start` to `end`, without bots.
     public func users(of project: ProjectID, from start: Timestamp, to end: Timestamp) async throws -> Int64 {
         let selection = Selection(project: project, includesBots: false, from: start, to: end)
         let (answer, _) = try await engine.timeseries(TimeseriesQuery(selection, metric: .users, starts: [start]))
@@ -49,7 +49,7 @@ public struct LiveReader: Sendable {
         return users
     }
 
-    /// Since when the oldest event in flight waits, of those that came in at `first` or later; `nil` where there is none.
+    /// When the oldest in-flight event arrived, of those that arrived at `first` or later; `nil` if there is none.
     public func waiting(of project: ProjectID, since first: Timestamp) async throws -> Timestamp? {
         try await pipeline.waiting(of: project, since: first.minute)
     }

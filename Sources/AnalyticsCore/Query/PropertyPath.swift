@@ -1,18 +1,18 @@
 internal import AnalyticsJSON
 
-/// A property that a question asks about: keys from the top of an event's `data` or `context`, as in `data.cart.currency`.
+/// A property in a question: keys from the top level of an event's `data` or `context`, as in `data.cart.currency`.
 ///
-/// It goes from key to key; an array on the way, or at the end, stands for its elements (one level of arrays a key, no indexes).
+/// An array on the path or at its end stands for its elements (one level of arrays per key, no indexes).
 public struct PropertyPath: Sendable {
     public enum Root: String, Sendable, CaseIterable {
         case data, context
     }
 
     public var root: Root
-    /// Never empty, and none starts with `$` or is empty.
+    /// Never empty; no key is empty or starts with `$`.
     public var keys: [String]
 
-    /// Reads a path with its root.
+    /// Parses a path with its root.
     public init(_ text: String) throws(PropertyPathError) {
         guard let (name, rest) = text.cutUTF8(atFirst: "."), let root = Root.allCases.first(where: { name.equalsUTF8($0.rawValue) }) else {
             throw PropertyPathError("must begin with 'data.' or 'context.'.")
@@ -20,11 +20,11 @@ public struct PropertyPath: Sendable {
         try self.init(root, rest)
     }
 
-    /// Reads the keys behind a root, joined by dots.
+    /// Parses the keys after a root, joined by dots.
     public init(_ root: Root, _ keys: some StringProtocol) throws(PropertyPathError) {
         self.root = root
         self.keys = keys.splitUTF8(".", omittingEmptySubsequences: false).map(String.init)
-        // A key that begins with '$' would be read as an operator by a store, one with a NUL be cut short.
+        // A store would read a key that begins with '$' as an operator, and would cut a key at a NUL.
         guard self.keys.allSatisfy({ !$0.isEmpty && $0.utf8.first != UInt8(ascii: "$") && !$0.utf8.contains(0) }) else {
             throw PropertyPathError("must name keys joined by dots, none empty, none beginning with '$'.")
         }
@@ -39,15 +39,15 @@ public struct PropertyPath: Sendable {
         (self.root, self.keys) = (root, keys)
     }
 
-    /// True in events of known bots.
+    /// True for events of known bots.
     static let bot = PropertyPath(trusted: .context, ["bot"])
 
-    /// As it is written. No two paths are written alike.
+    /// The path as written. Different paths have different texts.
     public var text: String { ([root.rawValue] + keys).joined(separator: ".") }
 }
 
 extension PropertyPath {
-    /// A JSON array of paths, as SQLite keeps it.
+    /// A JSON array of paths, as SQLite stores it.
     package static func json(_ paths: [PropertyPath]) -> String {
         var writer = JSONWriter()
         writer.beginArray()
@@ -56,7 +56,7 @@ extension PropertyPath {
         return writer.text
     }
 
-    /// `nil` where it is no such array.
+    /// `nil` unless it is an array of paths.
     package static func list(json: String) -> [PropertyPath]? {
         let text = PaddedBytes(json)
         guard var elements = JSONElements(text, at: text.all) else { return nil }
@@ -85,7 +85,7 @@ extension PropertyPath: Hashable {
     public func hash(into hasher: inout Hasher) { hasher.combine(BytewiseString(text)) }
 }
 
-/// What is wrong with a path; said behind its name.
+/// What is wrong with a path. The message continues a sentence that begins with the path's name.
 public struct PropertyPathError: Error, Equatable {
     public var message: String
 

@@ -1,9 +1,9 @@
 package import AnalyticsJSON
 
-/// Reads what stands at paths of an event's `data` and `context`. For stores that keep them as text. One thread at a time.
+/// Reads the values at paths of an event's `data` and `context`. For stores that keep these as text. Not thread-safe.
 package struct PropertyReader {
     private let count: Int
-    /// The paths below each root, by their places among all, and what reads them; a root without any is not there.
+    /// For each root: the indexes of its paths, and their reader. A root without paths has no entry.
     private let readers: [PropertyPath.Root: (places: [Int], reader: JSONValueReader)]
 
     package init(_ paths: [PropertyPath]) {
@@ -12,11 +12,11 @@ package struct PropertyReader {
             .mapValues { places in (places, JSONValueReader(paths: places.map { paths[$0].keys })) }
     }
 
-    /// Whether a path begins there.
+    /// Whether a path begins at this root.
     package func needs(_ root: PropertyPath.Root) -> Bool { readers[root] != nil }
 
-    /// The scalars at each path, in the order of the text. `text` gives what stands at a root, and is asked for what is needed. Throws when
-    /// that is not JSON.
+    /// The scalars at each path, in the order of the text. `text` returns the JSON of a root, and is called only for roots that are
+    /// needed. Throws when that text is not JSON.
     package func values(_ text: (PropertyPath.Root) throws -> PaddedBytes?) throws -> [[JSONScalar]] {
         var values = [[JSONScalar]](repeating: [], count: count)
         for (root, (places, reader)) in readers {

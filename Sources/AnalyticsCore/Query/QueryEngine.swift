@@ -1,4 +1,4 @@
-/// Answers questions: from the cache where the generation of the range still stands, else from what is stored.
+/// Answers questions: from the cache if the generation of the range is unchanged, else from the store.
 public struct QueryEngine: Sendable {
     private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore
     private let cache: QuestionCache
@@ -12,18 +12,19 @@ public struct QueryEngine: Sendable {
     private let keptDays = KeptDays()
     private var source = AnswerSource.stored
 
-    /// Days of a range that is taken as it is asked for. A longer one is held to what there is.
+    /// Up to this many days, a range is used as given. A longer range is clamped to the stored events.
     private static let longestAsAsked: Int64 = 500
-    /// How often the beginning of what is stored is looked up again, where it has moved while it was read.
+    /// How often the start of the stored events is looked up when it moves during the read.
     static let readings = 2
-    /// 1972-01-01. Before, offsets of zones may cut minutes, and each costs queries of its own: only where there are events.
+    /// 1972-01-01. Before it, zone offsets may cut minutes, and each cut needs queries of its own. Earlier ranges are clamped to the
+    /// stored events.
     private static let wholeQuarters = Timestamp(day: 730)
 
     public init(store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate) {
         self.init(store: store, cache: cache, gate: gate, largeMinute: LiveMinutes.worthKeeping)
     }
 
-    /// - Parameter largeMinute: Events beyond which what is read of a minute is kept while it changes.
+    /// - Parameter largeMinute: Events beyond which the data read of a minute is kept while the minute changes.
     init(
         store: any RollupStore & ProjectStore & EventScanner & SegmentStore & ProofStore, cache: any CountCache, gate: QueryGate,
         largeMinute: Int, elapsed: ElapsedClock = .system
@@ -52,7 +53,7 @@ public struct QueryEngine: Sendable {
         }
     }
 
-    /// The same for a series, of whose days that have not changed nothing is read again.
+    /// The same for a time series. Unchanged days are not read again.
     func answer(to question: RolledTimeseries, for asker: Asker = .staying) async throws -> (answer: Timeseries, cached: Bool) {
         guard let range = try await range(of: question.selection) else {
             return (try question.reducer(over: .nothing).answer(), false)
@@ -64,7 +65,7 @@ public struct QueryEngine: Sendable {
         }
     }
 
-    /// The same for a question about rows. Throws an ``ExpiredRangeError`` where events of the range may be deleted.
+    /// The same for a question about rows. Throws an ``ExpiredRangeError`` if events of the range may have been deleted.
     func answer<Q: RowQuestion>(to question: Q, for asker: Asker = .staying) async throws -> (answer: Q.Answer, cached: Bool) {
         guard let range = try await range(of: question.selection) else {
             return (try question.reducer(over: .nothing).answer(), false)
@@ -73,7 +74,7 @@ public struct QueryEngine: Sendable {
             do {
                 return try await answer(to: question, reading: range, for: asker)
             } catch let error as ExpiredRangeError where error.reason == .untoldBefore && question.reading(over: range).from == nil {
-                // What was the first event is deleted by now.
+                // The first event has been deleted since.
                 continue
             }
         }
@@ -87,11 +88,11 @@ public struct QueryEngine: Sendable {
         var prepared = question.reducer(over: range)
         let reading = try await bounds(of: question.reading(over: range), project)
         if let record = source.record {
-            // Before the identities are read: they may be newer than the versions, and not older.
+            // Before the identities are read: they may be newer than the versions, never older.
             try await asker.whileWaiting { try await gate { try await record.begin(reading, of: project, in: store) } }
         }
         async let generation = generation(of: reading, project)
-        // Events outside of the range may join users, so answers are cached under what they say.
+        // Events outside the range may join users, so the cache key includes the digest of the identities.
         let identities = prepared.isByActor ? try await identities.map(of: project, for: asker) : .empty
         if prepared.isByActor { source.record?.add(identities: identities.digest) }
         prepared.know(identities)
@@ -108,13 +109,13 @@ public struct QueryEngine: Sendable {
         }
     }
 
-    /// Read before anything is computed, never after: what is cached under it is at least as new as it is.
+    /// Read before the computation: an answer cached under it is at least as new.
     private func generation(of reading: Range<Timestamp>, _ project: ProjectID) async throws(StoreError) -> Int64 {
         guard case .stored = source else { return 0 }
         return try await store.generation(project: project, days: reading.days)
     }
 
-    /// - Parameter reading: As ``QuestionCache`` has it.
+    /// - Parameter reading: As in ``QuestionCache``.
     private func answer<Q: Question>(
         to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, at generation: Int64? = nil,
         under digest: Int64 = 0, for asker: Asker, _ compute: @escaping @Sendable () async throws -> Q.Answer
@@ -133,7 +134,7 @@ public struct QueryEngine: Sendable {
         return (answer, false)
     }
 
-    /// Held to the times that an event can have, and where it is open to those at which there are some.
+    /// Clamped to the times that an event can have. Open ends are replaced by those of the stored events.
     private func bounds(of reading: Reading, _ project: ProjectID) async throws -> Range<Timestamp> {
         var (from, to) = (reading.from, reading.to)
         if from == nil || to == nil {
@@ -146,11 +147,12 @@ public struct QueryEngine: Sendable {
         return start..<max(start + .milliseconds(1), min(to ?? .latest, .latest + .milliseconds(1)))
     }
 
-    /// Reads on what is kept of the present minute and the one before it, for those who ask about them. Not while questions wait.
+    /// Updates the kept data of the present minute and the one before it, for projects with recent questions. Does nothing while
+    /// questions wait.
     func keepUp(at now: Timestamp) async {
         guard !interest.isEmpty, gate.load.waiting == 0 else { return }
         let minutes = now.minute - 1..<now.minute + 1
-        // What fails now is read by the question that needs it.
+        // After a failure, the next question reads the data itself.
         try? await gate {
             try await dirtyMinutes.keepUp(minutes)
             try await liveMinutes.keepUp(minutes)
@@ -161,13 +163,13 @@ public struct QueryEngine: Sendable {
         try await identities.map(of: project, for: asker)
     }
 
-    /// The first moment of a project whose events are all stored; `nil` where none are deleted.
+    /// The first moment of a project whose events are all stored; `nil` if none have been deleted.
     func firstStored(of project: ProjectID) async throws -> Timestamp? {
         guard let record = try await store.newestRecords(of: [project]).first, record.watermark != nil else { return nil }
         return Timestamp(minute: record.firstWholeMinute)
     }
 
-    /// One that may be some seconds old.
+    /// An answer that may be some seconds old.
     func recent<Answer: Sendable>(
         _ selection: Selection, _ keyParts: [String], _ age: AnswerAge, for asker: Asker, size: @escaping @Sendable (Answer) -> Int,
         _ compute: @escaping @Sendable () async throws -> (answer: Answer, cached: Bool)
@@ -181,20 +183,20 @@ public struct QueryEngine: Sendable {
         return try await recent.answer(key, age, for: asker, size: size, compute)
     }
 
-    /// The time zone of a project's questions that name none; `nil` where it has none.
+    /// The time zone for a project's questions that name none; `nil` if the project has none.
     public func timeZone(of project: ProjectID) async throws(StoreError) -> ZoneName? {
         try await store.newestRecords(of: [project]).first?.timeZone
     }
 
-    /// The range asked for; held to what there is where it is open, where it is long, and where all of it has to be read from the events. `nil`
-    /// when nothing is in it.
+    /// The range of the question. It is clamped to the stored events if it is open or long, or if all of it is read from the events.
+    /// `nil` when it is empty.
     private func range(of selection: Selection) async throws -> Range<Timestamp>? {
         if let from = selection.from, let to = selection.to {
             guard from < to else { return nil }
             if to.day - from.day <= Self.longestAsAsked, from >= Self.wholeQuarters, selection.isToldByRollups { return from..<to }
         }
         guard let extent = try await store.extent(project: selection.project) else { return nil }
-        // Whole days, which are read as such.
+        // Whole days, which are read as day buckets.
         let days = extent.days
         let (first, end) = (Timestamp(day: days.lowerBound), Timestamp(day: days.upperBound))
         let from = max(selection.from ?? first, first)
@@ -206,16 +208,16 @@ public struct QueryEngine: Sendable {
 extension Range<Timestamp> {
     fileprivate static let nothing = Timestamp(milliseconds: 0)..<Timestamp(milliseconds: 0)
 
-    /// The UTC days that it touches.
+    /// The UTC days that the range touches.
     var days: Range<Int64> { lowerBound.day..<Timestamp(milliseconds: upperBound.milliseconds - 1).day + 1 }
 }
 
-/// What answers are computed from.
+/// The data that answers are computed from.
 enum AnswerSource: Sendable {
     case stored
-    /// The same, but never the cache of answers, and written down.
+    /// The same without the cache of answers. Each read is recorded.
     case recorded(ReadingRecord)
-    /// Nothing but the events; rollups only of minutes whose events are deleted.
+    /// The events alone; rollups only for minutes whose events are deleted.
     case events(ReadingRecord?)
 
     var record: ReadingRecord? { if case .recorded(let record) = self { record } else { nil } }
@@ -225,14 +227,14 @@ enum AnswerSource: Sendable {
 // MARK: - Proofs
 
 extension QueryEngine {
-    /// One that computes each answer, and writes down what it reads.
+    /// An engine that computes each answer and records what it reads.
     public func recording(_ record: ReadingRecord) -> QueryEngine {
         var engine = self
         engine.source = .recorded(record)
         return engine
     }
 
-    /// One that counts from the events. The record gets the ranges that it counts.
+    /// An engine that counts from the events. The record gets the ranges that it counts.
     public func recounting(_ record: ReadingRecord? = nil) -> QueryEngine {
         var engine = self
         engine.source = .events(record)
@@ -240,7 +242,7 @@ extension QueryEngine {
         return engine
     }
 
-    /// What changes when it becomes known, or is not known any more, who is who.
+    /// A digest that changes when the project's identities change.
     public func identities(of project: ProjectID) async throws -> Int64 {
         try await identities.map(of: project, for: .staying).digest
     }

@@ -1,9 +1,9 @@
 internal import DequeModule
 internal import Synchronization
 
-/// Bounds how many questions are worked on at a time, how many may wait for their turn, and how long each may take, its wait included.
+/// Bounds how many questions run at a time, how many may wait for their turn, and how long each may take, including its wait.
 ///
-/// A question that ends early, at its deadline or because its caller has gone, is cancelled, and the store stops working on it.
+/// A question that ends early, at its deadline or because the caller has disconnected, is cancelled, and the store stops working on it.
 public final class QueryGate: Sendable {
     public struct Limits: Sendable {
         public var concurrent: Int
@@ -26,7 +26,6 @@ public final class QueryGate: Sendable {
     private struct State {
         var running = 0
         var tickets = 0
-        /// In the order in which they came.
         var waiting: Deque<(ticket: Int, turn: CheckedContinuation<Turn, Never>)> = []
     }
 
@@ -39,14 +38,14 @@ public final class QueryGate: Sendable {
         self.elapsed = elapsed
     }
 
-    /// That a question may take, its wait included.
+    /// The time that a question may take, including its wait.
     var timeout: Duration { limits.timeout }
 
-    /// Questions that are worked on, and that wait for their turn.
+    /// Questions that run, and questions that wait for their turn.
     var load: (running: Int, waiting: Int) { state.withLock { ($0.running, $0.waiting.count) } }
 
-    /// Runs `body` when it is its turn. Throws a ``QueryLimitError`` when too many wait already, and when it is not done in time: then
-    /// `body` is cancelled, and this returns once it has ended.
+    /// Runs `body` when it gets its turn. Throws a ``QueryLimitError`` when too many wait already, or when it is not done in time:
+    /// then `body` is cancelled, and this returns once it has ended.
     public func callAsFunction<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         try await withThrowingTaskGroup(of: Value.self) { group in
             group.addTask {
@@ -100,7 +99,7 @@ public final class QueryGate: Sendable {
         }
     }
 
-    /// Hands the place over to whoever has waited longest.
+    /// Gives the slot to the question that has waited longest.
     private func leave() {
         let next = state.withLock { state in
             let next = state.waiting.popFirst()
@@ -111,10 +110,10 @@ public final class QueryGate: Sendable {
     }
 }
 
-/// A question was not answered, because of what bounds all questions.
+/// A question was not answered because of a limit on all questions.
 public enum QueryLimitError: Error, Equatable {
-    /// As many as may wait are waiting.
+    /// The queue of waiting questions is full.
     case tooMany
-    /// It was not done within this time, and was stopped.
+    /// It was not done within this time, and was cancelled.
     case timeout(Duration)
 }

@@ -1,12 +1,12 @@
-/// An answer that cannot be given exactly within what one may take.
+/// An exact answer would exceed the limits of one answer.
 public struct QueryTooLargeError: Error, Sendable, Equatable {
     public enum Reason: Sendable, Equatable {
         case tooManyGroups
-        /// Keys or values of a question about users or properties.
+        /// Keys or values in a question about users or properties.
         case tooManyKeys
-        /// Events that no segment holds, of a question about users.
+        /// Events that no segment holds, in a question about users.
         case tooManyEvents
-        /// A minute of which no exact count by group was kept, and whose events are deleted.
+        /// No exact count by group was kept for this minute, and its events are deleted.
         case uncounted(minute: Timestamp)
     }
 

@@ -1,23 +1,23 @@
-/// What is asked about the events of a project: a value, which says what is to be read and how it is reduced to an answer.
+/// An analytics query on the events of a project: a value that says what to read and how to reduce it to an answer.
 ///
-/// ``QueryEngine`` does the rest. What a question reads from follows from its reducer's protocol.
+/// ``QueryEngine`` does the reading. The protocol of its reducer decides which data a question reads.
 protocol Question: Sendable {
     associatedtype Reducer: AnswerReducer
     associatedtype Codec: AnswerCodec<Reducer.Answer>
     typealias Answer = Reducer.Answer
 
-    /// Tells its answers in the cache from those to other questions.
+    /// Distinguishes its answers in the cache from those of other questions.
     static var name: String { get }
 
     var selection: Selection { get }
 
-    /// All of it that is not in the selection.
+    /// Every parameter that is not in the selection.
     var keyParts: [String] { get }
 
-    /// Whether a cached answer can be one to this question. The cache is not trusted.
+    /// Whether a cached value is a valid answer to this question. The cache is not trusted.
     func accepts(_ answer: Answer) -> Bool
 
-    /// One that has reduced nothing yet. Empty for a range that has no events.
+    /// A reducer without data. The range is empty if there are no events.
     func reducer(over range: Range<Timestamp>) -> Reducer
 }
 
@@ -25,33 +25,33 @@ extension Question {
     func accepts(_ answer: Answer) -> Bool { true }
 }
 
-/// Comes to an answer. Pure.
+/// Reduces data to an answer. Pure.
 protocol AnswerReducer: Sendable {
     associatedtype Answer: Sendable
 
-    /// Throws when more was given than can be held, or what cannot be true. Whoever reads asks after each piece.
+    /// Throws when the data exceeds the limits, or is impossible. The reader calls it after each piece.
     func check() throws
 
     func answer() throws -> Answer
 }
 
-/// Reduces how many events of which types and sources there are: ``RollupReader`` feeds it.
+/// Reduces counts of events by type and source, which ``RollupReader`` reads.
 ///
-/// The same parts give the same answer, in any order and however they are cut.
+/// The answer does not depend on the order of the data, or on how it is divided.
 protocol GroupReducer: AnswerReducer {
-    /// One for the same question and range that has reduced nothing.
+    /// A reducer for the same question and range, without data.
     var emptied: Self { get }
 
     mutating func merge(_ other: Self)
 
-    /// Moments that divide the range, in ascending order. Nothing that is added lies on both sides of one, except an hour whose quarters do not.
+    /// Moments that divide the range, in ascending order. No added bucket spans a boundary, except an hour; each of its quarters lies
+    /// on one side.
     var boundaries: [Timestamp] { get }
 
-    /// Adds what the question selects of a bucket's table. Adds nothing where the table cannot be read: its bucket is then read from what is
-    /// finer.
+    /// Adds the selected groups of a bucket's table. Adds nothing if the table cannot be read: its bucket is then read from finer buckets.
     mutating func add(_ table: GroupTable, of bucket: BucketSpan) throws(GroupTable.Unreadable)
 
-    /// Adds selected events of one type and source, which lie in one minute, at `start` or later. False when no more are wanted.
+    /// Adds selected events of one type and source that lie in one minute, at `start` or later. False when no more are wanted.
     mutating func add(_ row: EventCount, from start: Timestamp) -> Bool
 }
 
@@ -59,21 +59,20 @@ extension GroupReducer {
     var boundaries: [Timestamp] { [] }
 }
 
-/// An answer as the cache keeps it.
+/// The format of an answer in the cache.
 protocol AnswerCodec<Answer> {
     associatedtype Answer
 
-    /// Raised with every change of the format. It is part of the cache's keys too, so that processes of two versions do not read each
-    /// other's values.
+    /// Raised with every change of the format. It is part of the cache keys, so processes of two versions do not read each other's values.
     static var format: Int64 { get }
 
     static func encode(_ answer: Answer) -> [UInt8]
 
-    /// The cache is a wire: what ``encode(_:)`` cannot have written is refused.
+    /// The cache is untrusted input: bytes that ``encode(_:)`` cannot have written are refused.
     static func decode(_ bytes: [UInt8]) throws(AnswerFault) -> Answer
 }
 
-/// Why a cached value is no answer.
+/// Why a cached value is not an answer.
 enum AnswerFault: Error, Equatable {
     /// Written by another version.
     case unknownFormat

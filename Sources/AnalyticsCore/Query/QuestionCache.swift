@@ -1,16 +1,16 @@
 internal import CoreMetrics
 
-/// Keeps answers for as long as nothing in their range changes, and computes each once for all who ask at the same time.
+/// Keeps answers until events in their range change. Callers that ask at the same time share one computation.
 struct QuestionCache: Sendable {
     private let cache: any CountCache
     private let gate: QueryGate
     private let inFlight = SingleFlight<Flight, any Sendable>()
 
-    /// An answer is found again only while its generation stands; this only bounds what old generations take up.
+    /// An answer is found only while its generation is current. This only bounds the memory for old generations.
     static let timeToLive: Duration = .seconds(600)
 
     private struct Flight: Hashable {
-        /// The type of the question, which says of what type the answer is.
+        /// The type of the question; it determines the type of the answer.
         var question: ObjectIdentifier
         var key: String
     }
@@ -21,12 +21,12 @@ struct QuestionCache: Sendable {
         CacheMetrics.prepare()
     }
 
-    /// The answer, and whether it was cached. `compute` runs when it is its turn, and may be cancelled.
+    /// The answer, and whether it was cached. `compute` runs when it gets its turn, and may be cancelled.
     ///
     /// - Parameters:
-    ///   - reading: The times of all events that the answer depends on, where that is more than the range.
-    ///   - generation: Of the days of these events, read before anything is computed.
-    ///   - digest: Stands for what an answer depends on beside these events.
+    ///   - reading: The times of all events that the answer depends on, if that is more than the range.
+    ///   - generation: The generation of the days of these events, read before the computation.
+    ///   - digest: Identifies everything else that the answer depends on.
     func answer<Q: Question>(
         to question: Q, over range: Range<Timestamp>, reading: Range<Timestamp>? = nil, at generation: Int64, under digest: Int64 = 0,
         for asker: Asker, _ compute: @escaping @Sendable () async throws -> Q.Answer
@@ -61,8 +61,8 @@ struct QuestionCache: Sendable {
         return nil
     }
 
-    /// Of the range that is computed, not of the one that was asked for: where that is open, events outside of what there was when the
-    /// range was decided may be marked before the generation is read, and no longer change it afterwards.
+    /// The key has the computed range, not the requested one. If the requested range is open, events outside the computed range may
+    /// be marked before the generation is read, and then do not change it.
     private static func key<Q: Question>(
         _ question: Q, _ ranges: [Range<Timestamp>], generation: Int64, _ digest: Int64
     ) -> String {

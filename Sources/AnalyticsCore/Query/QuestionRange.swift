@@ -1,23 +1,23 @@
-/// A question's range, by the buckets of an interval in a zone. Pure.
+/// The range of a question, divided into buckets of an interval in a time zone. Pure.
 public struct QuestionRange: Sendable {
     public let zone: ZoneName
     public let interval: CalendarInterval
     public let from: Timestamp
     public let to: Timestamp
-    /// The starts of the buckets that the range touches; the first may lie before it.
+    /// The starts of the buckets that the range touches. The first start may be before the range.
     public let starts: [Timestamp]
     private let calendar: BucketCalendar
 
-    /// Buckets that one answer may have: a year of hours, or a week of minutes.
+    /// Maximum number of buckets in one answer: a year of hours, or a week of minutes.
     public static let maximumBuckets = 11_000
 
     public struct TooManyBuckets: Error {}
 
     /// - Parameters:
-    ///   - from: Without one, the start of the bucket from which it is ``CalendarInterval/usualCount`` buckets to the end.
-    ///   - to: Without one, the end of the bucket in which `now` lies.
+    ///   - from: If `nil`, chosen so that the range has ``CalendarInterval/usualCount`` buckets.
+    ///   - to: If `nil`, the end of the bucket that contains `now`.
     ///   - hasBuckets: Whether the question divides its range; else ``starts`` is empty.
-    ///   - usualCount: How many buckets a range without `from` has, where it is not the interval's.
+    ///   - usualCount: Replaces the interval's count of buckets for a range without `from`.
     public init(
         zone: ZoneName, rules: ZoneRules, interval: CalendarInterval, from: Timestamp?, to: Timestamp?, now: Timestamp,
         hasBuckets: Bool = true, usualCount: Int? = nil
@@ -39,13 +39,13 @@ public struct QuestionRange: Sendable {
         interval = calendar.interval
     }
 
-    /// The start of the first bucket whose part of the range is not over at a moment.
+    /// The start of the first bucket whose part of the range has not ended at a moment.
     public func incompleteFrom(at time: Timestamp) -> Timestamp? {
         guard time < to, let last = starts.last else { return nil }
         return zip(starts, starts.dropFirst()).first { $1 > time }?.0 ?? last
     }
 
-    /// The same where all of each bucket counts, also what the range leaves out.
+    /// The same for whole buckets, including what lies outside the range.
     public func openBucket(at time: Timestamp) -> Timestamp? {
         zip(starts, starts.dropFirst() + following(1)).first { $1 > time }?.0
     }
@@ -53,7 +53,7 @@ public struct QuestionRange: Sendable {
     /// The start of the bucket before the first one.
     public var previousStart: Timestamp { calendar.start(1, before: calendar.start(of: from)) }
 
-    /// The starts of the buckets behind the last one.
+    /// The starts of the buckets after the last one.
     public func following(_ count: Int) -> [Timestamp] {
         var starts: [Timestamp] = []
         while starts.count < count, let last = starts.last ?? self.starts.last { starts.append(calendar.next(after: last)) }
@@ -72,16 +72,16 @@ public struct QuestionRange: Sendable {
             shift = { $0 - weeks * week }
         }
         let moments = [from, to].map { calendar.rules.firstMoment(showing: shift(calendar.rules.local($0))) }
-        // Of two days that the earlier month does not have nothing may be left.
+        // If the earlier month has neither day, the range is empty.
         return try QuestionRange(zone: zone, calendar: calendar, from: moments[0], to: max(moments[0], moments[1]))
     }
 
-    /// The same range of buckets elsewhere.
+    /// A range with the same zone and interval.
     public func range(from: Timestamp, to: Timestamp) throws(TooManyBuckets) -> QuestionRange {
         try QuestionRange(zone: zone, calendar: calendar, from: from, to: to)
     }
 
-    /// Milliseconds of a local clock. A day that the month does not have is its last.
+    /// Milliseconds of a local clock. A day that the month does not have becomes its last day.
     private static func monthsBefore(_ local: Int64, _ months: Int64) -> Int64 {
         let day = floorDivide(local, by: 86_400_000)
         var date = CivilDate(daysSince1970: day)
@@ -92,6 +92,6 @@ public struct QuestionRange: Sendable {
         return date.daysSince1970 * 86_400_000 + (local - day * 86_400_000)
     }
 
-    /// RFC 3339, by the zone's clock.
+    /// RFC 3339, with the zone's offset.
     public func text(_ time: Timestamp) -> String { time.rfc3339(offset: calendar.rules.offset(at: time)) }
 }

@@ -1,6 +1,6 @@
-/// Cuts a range of time into whole days, whole hours and whole minutes, and the parts of minutes that are left. Pure.
+/// Divides a time range into whole days, hours and minutes, and the remaining parts of minutes. Pure.
 ///
-/// No part lies on both sides of a boundary, except hours: they have a count for each quarter, so a boundary may lie between two of these.
+/// No part spans a boundary, except an hour: it has a count per quarter, so a boundary may lie between two quarters.
 struct RangeDecomposition: Equatable {
     var days: [Range<Int64>] = []
     var hours: [Range<Int64>] = []
@@ -17,7 +17,7 @@ struct RangeDecomposition: Equatable {
         edges = Self.cut(rest, at: boundaries).flatMap(Self.cutAtMinutes)
     }
 
-    /// Takes the whole UTC days out of the hours, and returns them.
+    /// Moves whole UTC days out of the hours, and returns them.
     mutating func takeDaysOfHours() -> [Range<Int64>] {
         let length = RollupTier.day.parts
         var (days, left): ([Range<Int64>], [Range<Int64>]) = ([], [])
@@ -35,13 +35,13 @@ struct RangeDecomposition: Equatable {
         return days
     }
 
-    /// All of it but the edges, as minutes.
+    /// Everything except the edges, as minutes.
     var wholeMinutes: [Range<Int64>] {
         let all = days.scaled(by: RollupTier.day.parts * RollupTier.hour.parts) + hours.scaled(by: RollupTier.hour.parts) + minutes
         return all.sorted { $0.lowerBound < $1.lowerBound }.merged()
     }
 
-    /// Takes the whole buckets of a tier out of ranges of milliseconds.
+    /// Moves the whole buckets of a tier out of ranges of milliseconds.
     private static func takeWhole(_ tier: RollupTier, from rest: inout [Range<Int64>], _ boundaries: [Int64]) -> [Range<Int64>] {
         let length = tier.milliseconds
         let unit = tier == .hour ? BucketSpan.quarter : length

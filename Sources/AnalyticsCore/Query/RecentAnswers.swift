@@ -2,12 +2,12 @@
 public struct AnswerAge: Sendable {
     /// When the question is asked.
     public var now: Timestamp
-    /// 0: everything that was stored before the question is in the answer.
+    /// With 0, the answer holds everything that was stored before the question.
     public var limit: Duration
 
-    /// Of questions about users that say nothing: computing them costs most.
+    /// The default for questions about users, which cost most to compute.
     public static let ofUsers: Duration = .seconds(5)
-    /// Seconds that may be asked for.
+    /// The seconds that a caller may set.
     public static let limits = 0...3_600
 
     public init(now: Timestamp, limit: Duration) {
@@ -18,15 +18,15 @@ public struct AnswerAge: Sendable {
     fileprivate func allows(_ moment: Timestamp) -> Bool { moment <= now && moment + limit >= now }
 }
 
-/// An answer, and which events are in it.
+/// An answer, and the time up to which it is complete.
 public struct Answered<Answer: Sendable>: Sendable {
     public var answer: Answer
     public var isCached: Bool
-    /// Whatever was stored before is in the answer.
+    /// Every event stored before this time is in the answer.
     public var asOf: Timestamp
 }
 
-/// Keeps answers for the few seconds for which somebody takes them as they are, and has each computed once for all who ask at the same time.
+/// Keeps answers for a few seconds for callers that accept that age. Callers that ask at the same time share one computation.
 actor RecentAnswers {
     private struct Entry: Sendable {
         var asOf: Timestamp
@@ -39,12 +39,12 @@ actor RecentAnswers {
     private var bytes = 0
     private let inFlight = SingleFlight<String, Entry>()
 
-    /// Bytes of answers, about, beyond which the oldest go.
+    /// Approximate bytes of answers, beyond which the oldest are removed.
     static let byteLimit = 32 << 20
 
     /// - Parameters:
-    ///   - key: Names the question, its range included.
-    ///   - size: About the bytes of an answer.
+    ///   - key: Identifies the question, including its range.
+    ///   - size: The approximate bytes of an answer.
     func answer<Answer: Sendable>(
         _ key: String, _ age: AnswerAge, for asker: Asker, size: @escaping @Sendable (Answer) -> Int,
         _ compute: @escaping @Sendable () async throws -> (answer: Answer, cached: Bool)
@@ -66,7 +66,7 @@ actor RecentAnswers {
             }
             keep(entry, key, now: age.now)
             guard let answer = entry.answer as? Answer else { preconditionFailure("an answer to another question") }
-            // The one that was under way may have begun long ago.
+            // A shared computation may have begun long ago.
             if age.allows(entry.asOf) || entry.asOf > age.now {
                 return Answered(answer: answer, isCached: entry.isCached, asOf: entry.asOf)
             }
@@ -75,7 +75,7 @@ actor RecentAnswers {
 
     private func keep(_ entry: Entry, _ key: String, now: Timestamp) {
         if let before = entries[key] {
-            // One that lies ahead is of a clock that was set back since.
+            // An entry in the future comes from a clock that has been set back since.
             guard before.asOf < entry.asOf || before.asOf > now else { return }
             bytes -= before.size
         }

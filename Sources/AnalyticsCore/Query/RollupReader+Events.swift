@@ -1,9 +1,9 @@
 extension RollupReader {
-    /// A part of a minute, which only its events can tell.
+    /// Adds a part of a minute, which only its events can answer.
     mutating func addEdge(_ edge: Range<Timestamp>) async throws {
         source.record?.add(events: [edge])
         let counted = try await count([edge], from: edge.lowerBound)
-        // Read after the events: whatever was deleted before they were counted lies below it.
+        // Read after the events: anything deleted before the count lies below this watermark.
         let record = try await store.newestRecords(of: [selection.project]).first
         let minute = edge.lowerBound.minute
         guard let record, let watermark = record.watermark, minute < record.firstWholeMinute else { return reducer.merge(counted.reducer) }
@@ -23,8 +23,8 @@ extension RollupReader {
         }
     }
 
-    /// Counts whole minutes from those of their events that are asked for. Minutes below the watermark as their rollups say, which were
-    /// complete when it rose past them. Returns whether there were events.
+    /// Counts whole minutes from their selected events. Minutes below the watermark come from their rollups, which were complete when
+    /// the watermark passed them. Returns whether there were events.
     @discardableResult
     mutating func addEvents(of minutes: [Range<Int64>]) async throws -> Bool {
         guard !minutes.isEmpty else { return false }
@@ -33,11 +33,11 @@ extension RollupReader {
         repeat {
             whole = whole.from(first)
             counted = try await count(whole.map(\.times))
-            // Read after the events: whatever was deleted before they were counted lies below it.
+            // Read after the events: anything deleted before the count lies below this watermark.
             first = try await store.newestRecords(of: [selection.project]).first?.firstWholeMinute ?? .min
         } while whole.from(first) != whole
         reducer.merge(counted.reducer)
-        // As they are now: what was read before may be older than the watermark.
+        // Read again: earlier reads may be older than the watermark.
         try await store.eachRollupPage(.minute, project: selection.project, in: minutes.before(first)) { page in
             for rollup in page where !add(rollup.table, .minute, rollup.key.index) {
                 throw QueryTooLargeError(.uncounted(minute: Timestamp(minute: rollup.key.index)))
@@ -46,7 +46,7 @@ extension RollupReader {
         return !counted.isEmpty
     }
 
-    /// Counts everything from the events, for a selection that rollups do not tell. So none of the range may lie below the watermark.
+    /// Counts from the events alone, for a selection that rollups cannot answer. No part of the range may lie below the watermark.
     mutating func addEvents(of parts: RangeDecomposition, from start: Timestamp) async throws {
         source.record?.add(events: parts.wholeMinutes.map(\.times) + parts.edges)
         var rest = parts.wholeMinutes[...]
@@ -62,17 +62,17 @@ extension RollupReader {
         try await store.checkUncut(selection.project, from: start)
     }
 
-    /// - Parameter start: The first moment of what is counted, where that is a part of a minute.
+    /// - Parameter start: The first moment counted, if that is within a minute.
     private func count(_ ranges: [Range<Timestamp>], from start: Timestamp? = nil) async throws -> CountedRows<Reducer> {
         try await store.countEvents(selection, in: ranges, into: CountedRows(reducer: reducer.emptied, start: start))
     }
 }
 
 extension ProjectStore {
-    /// Throws where events from a moment on may be deleted. To be called after they were read: whatever was deleted before lies below the
-    /// watermark that this sees.
+    /// Throws if events from `start` on may have been deleted. Call it after reading them: anything deleted before then lies below
+    /// the watermark that this reads.
     ///
-    /// - Parameter reading: What is read besides, before that moment.
+    /// - Parameter reading: The start of what is also read, before `start`.
     func checkUncut(_ project: ProjectID, from start: Timestamp, reading first: Timestamp? = nil) async throws {
         let record = try await newestRecords(of: [project]).first
         guard let record, let watermark = record.watermark, min(first ?? start, start).minute < record.firstWholeMinute else { return }
@@ -81,7 +81,7 @@ extension ProjectStore {
     }
 }
 
-/// Gives counted events to a question's reducer.
+/// Passes counted events to a question's reducer.
 private struct CountedRows<Reducer: GroupReducer>: CountReducer {
     var reducer: Reducer
     let start: Timestamp?

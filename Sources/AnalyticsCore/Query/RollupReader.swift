@@ -1,9 +1,9 @@
 internal import CoreMetrics
 
-/// Reads all that a selection covers in a range, and gives it to a reducer: days, the hours and minutes at their sides, what is finer where a bucket
-/// is marked, and the events of marked minutes and of parts of minutes. Minutes below the watermark are read from their rollups alone.
+/// Reads a selection in a range for a reducer: days, then the hours and minutes at both ends, finer buckets where one is marked, and
+/// the events of marked minutes and of parts of minutes. Minutes below the watermark are read from their rollups alone.
 ///
-/// A selection that rollups do not tell is read from the events alone.
+/// A selection that rollups cannot answer is read from the events alone.
 struct RollupReader<Reducer: GroupReducer> {
     let store: any RollupStore & ProjectStore
     let dirtyMinutes: DirtyMinuteCache
@@ -13,11 +13,11 @@ struct RollupReader<Reducer: GroupReducer> {
     let source: AnswerSource
     private let hasBoundaries: Bool
 
-    /// Days, or hours, read at a time. Where there are none the step doubles, up to ``longestStep``: one event with a clock of the year 1 must
-    /// not make every question take thousands of queries.
+    /// Days or hours per read. While reads find none, the step doubles, up to ``longestStep``: one event with a clock in the year 1
+    /// must not cost every question thousands of queries.
     private static var bucketsAtATime: Int64 { 500 }
     static var longestStep: Int64 { 16_000 }
-    /// Minutes read, or counted from their events, at a time.
+    /// Minutes per read, or per count from their events.
     static var minutesAtATime: Int64 { 2_000 }
 
     init(
@@ -39,7 +39,7 @@ struct RollupReader<Reducer: GroupReducer> {
         try await read(parts)
     }
 
-    /// What rollups tell.
+    /// Reads what rollups can answer.
     mutating func read(_ parts: RangeDecomposition) async throws {
         if source.isEvents {
             try await recount(parts.wholeMinutes)
@@ -52,19 +52,19 @@ struct RollupReader<Reducer: GroupReducer> {
         try reducer.check()
     }
 
-    /// Days that are kept, and the others from the store.
+    /// Adds kept days, and reads the others from the store.
     private mutating func addDays(_ days: [Range<Int64>]) async throws {
         guard case .stored = source else { return try await addBuckets(.day, days) }
         for days in slices(days, length: Self.longestStep) {
             try Task.checkCancellation()
-            // Read before anything of the days. A day without a version has no event that was acknowledged.
+            // Read before any data of the days. A day without a version has no acknowledged event.
             let versions = try await store.versions(.day, project: selection.project, in: days)
             let (kept, others) = await keptDays.find(versions, of: selection.project)
-            // What a table does not tell is finer than it, whether the table is kept or not.
+            // A table that cannot answer needs finer buckets, whether it was kept or read.
             let untold = add(kept, .day).map(\.key.index)
             try reducer.check()
             let rest = Set(others + untold)
-            // Within a range, days without a version may be passed over.
+            // Within a range, days without a version may be included.
             let ranges = days.flatMap { range in
                 coalesce(range.filter(rest.contains), acrossGapsOf: 30) { versions[$0] == nil }
             }
@@ -96,8 +96,7 @@ struct RollupReader<Reducer: GroupReducer> {
         }
     }
 
-    /// Adds what is counted, and returns the buckets that are to be read from what is finer: marked ones, and those whose groups their
-    /// tables do not tell.
+    /// Adds counted buckets. Returns those to be read from finer buckets: marked ones, and those whose tables do not have the groups.
     private mutating func add(_ rollups: [Rollup], _ tier: RollupTier) -> [Rollup] {
         var finer: [Rollup] = []
         for rollup in rollups {
@@ -108,10 +107,10 @@ struct RollupReader<Reducer: GroupReducer> {
         return finer
     }
 
-    /// False when the table does not tell its groups.
+    /// False if the table does not have the groups.
     mutating func add(_ table: GroupTable, _ tier: RollupTier, _ index: Int64) -> Bool {
         do throws(GroupTable.Unreadable) {
-            // Quarters are needed where a boundary may lie between them.
+            // Quarters are needed if a boundary may lie between them.
             guard tier != .hour || !hasBoundaries || table.hasQuarters else { throw .damaged }
             try reducer.add(table, of: BucketSpan(tier: tier, index: index))
             return true
@@ -121,7 +120,7 @@ struct RollupReader<Reducer: GroupReducer> {
         }
     }
 
-    /// Minutes that their rollups do not tell, from their events.
+    /// Counts minutes that their rollups cannot answer, from their events.
     private mutating func addDirty(_ minutes: [Rollup]) async throws {
         var unknown: [Rollup] = []
         for rollup in minutes {
@@ -133,7 +132,7 @@ struct RollupReader<Reducer: GroupReducer> {
         if unknown.count <= DirtyMinuteCache.sharedAtATime {
             var beyond: [Rollup] = []
             for rollup in unknown {
-                // Of one that is not marked it is known that its table does not hold it.
+                // If it is not marked, its table is known not to have the groups.
                 if rollup.dirty, add(try await dirtyMinutes.counted(rollup), .minute, rollup.key.index) { continue }
                 beyond.append(rollup)
             }

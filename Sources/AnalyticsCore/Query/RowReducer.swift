@@ -1,34 +1,34 @@
 internal import Algorithms
 
-/// Reduces events as rows: ``RowReader`` feeds it.
+/// Reduces rows of events, which ``RowReader`` reads.
 ///
-/// The same rows give the same answer, in whatever order and pieces they come, except that those of one actor come together where
-/// ``isByActor`` says so. They come in the order of time within a source, and a day may have several.
+/// The answer does not depend on the order of the rows, or on how they are divided. If ``isByActor`` holds, the rows of an actor come
+/// together. Within a source, rows are in order of time; a day may have several sources.
 protocol RowReducer: AnswerReducer {
-    /// What the columns of its rows hold, in their order.
+    /// The contents of the columns, in order.
     var fields: [RowField] { get }
 
-    /// Whether the rows of an actor come together, and users matter at all.
+    /// Whether the rows of an actor come together, and identities matter.
     var isByActor: Bool { get }
 
-    /// Whether times matter beyond the range.
+    /// Whether the times within the range matter.
     var needsTimes: Bool { get }
 
-    /// Whether rows come with the names of their actors.
+    /// Whether rows have the names of their actors.
     var needsNames: Bool { get }
 
-    /// Called once, before anything else, with who is who.
+    /// Called once, before everything else, with the identities.
     mutating func know(_ identities: IdentityMap)
 
-    /// Rows that the following calls name by their slot, until others are put there.
+    /// Sets the rows of a slot. The following calls refer to them by the slot, until it is loaded again.
     mutating func load(_ rows: EventRows, slot: Int) throws(GroupTable.Unreadable)
 
-    /// What is added from now on is of another actor, or of events without one. Only where ``isByActor`` holds.
+    /// The rows that follow belong to another actor, or to events without one. Only called if ``isByActor`` holds.
     mutating func begin(isUser: Bool)
 
     mutating func add(slot: Int, _ rows: Range<Int>)
 
-    /// After the last row of an actor.
+    /// Called after the last row of an actor.
     mutating func end()
 }
 
@@ -38,9 +38,9 @@ extension RowReducer {
     mutating func know(_ identities: IdentityMap) {}
 }
 
-/// A question that is answered from rows.
+/// A question answered from rows.
 protocol RowQuestion: Question where Reducer: RowReducer {
-    /// What is read to answer over a range.
+    /// The times to read for an answer over a range.
     func reading(over range: Range<Timestamp>) -> Reading
 
     /// The actors whose events are read; `nil` for all.
@@ -53,19 +53,19 @@ extension RowQuestion {
     func actors(_ identities: IdentityMap) -> Set<ActorKey>? { nil }
 }
 
-/// The events that an answer depends on, by their times. It may be more than the question's range; `nil` is as far as events are stored.
+/// The times of the events that an answer depends on. May exceed the question's range; `nil` means as far as events are stored.
 struct Reading: Sendable {
     var from: Timestamp?
     var to: Timestamp?
 }
 
-/// The buckets in which the moments of a day lie.
+/// Maps the moments of a day to buckets.
 struct DayBuckets: Sendable {
     private enum Storage {
-        /// All of the day is in one.
+        /// The whole day is in one bucket.
         case one(Int32)
         case minutes([Int32])
-        /// Where the day begins; buckets that begin inside of minutes.
+        /// The start of the day, and buckets that begin within minutes.
         case search(Int64, [Timestamp])
     }
 
@@ -73,7 +73,7 @@ struct DayBuckets: Sendable {
 
     private static let minute = UInt32(RollupTier.minute.milliseconds)
 
-    /// - Parameter starts: Of the buckets, rising. What lies before the first is in it too.
+    /// - Parameter starts: The starts of the buckets, in ascending order. Moments before the first are in the first bucket.
     init(day: Int64, starts: [Timestamp]) {
         let begin = day * RollupTier.day.milliseconds
         func bucket(_ time: Int64) -> Int { max(0, starts.partitioningIndex { $0.milliseconds > time } - 1) }
@@ -88,10 +88,10 @@ struct DayBuckets: Sendable {
         }
     }
 
-    /// Where all of the day is in one.
+    /// The bucket, if the whole day is in one.
     var only: Int? { if case .one(let bucket) = storage { Int(bucket) } else { nil } }
 
-    /// `time`: milliseconds since the day began.
+    /// `time`: milliseconds since the start of the day.
     subscript(time: UInt32) -> Int {
         switch storage {
         case .one(let bucket): Int(bucket)
@@ -101,11 +101,11 @@ struct DayBuckets: Sendable {
     }
 }
 
-/// Rows with the buckets that they lie in.
+/// Rows with their buckets.
 final class BucketRows: Sendable {
     private let begin: Int64
     private let times: [UInt32]
-    /// Of each row; empty where all are in ``only``.
+    /// Per row; empty if all are in ``only``.
     private let buckets: [Int32]
     private let only: Int
 
@@ -121,7 +121,7 @@ final class BucketRows: Sendable {
 
     func bucket(of row: Int) -> Int { buckets.isEmpty ? only : Int(buckets[row]) }
 
-    /// Gives the bucket of each row; once where it is that of all.
+    /// Calls `body` with the bucket of each row; once if all rows share one bucket.
     @inline(__always)
     func each(_ rows: Range<Int>, _ body: (Int) -> Void) {
         guard !buckets.isEmpty else { return body(only) }

@@ -1,4 +1,4 @@
-/// The groups of tables that a selection asks for. Names that are not asked for never become strings.
+/// The selected groups of tables. Names that are not selected never become strings.
 struct SelectedGroups {
     private(set) var types: TableTexts
     private(set) var sources: TableTexts
@@ -10,8 +10,8 @@ struct SelectedGroups {
         sources = TableTexts(TextFilter(selection.sources))
     }
 
-    /// Gives the numbers of the table's ``types`` and ``sources``, then each row that is asked for, with the counts that are. Nothing may be done with what was given
-    /// before this returns: what is wrong with a table may show at its end.
+    /// Calls `dictionaries` with the sizes of ``types`` and ``sources``, then `row` with each selected row and its selected counts.
+    /// Do not use them before this returns: a fault may show only at the table's end.
     @inline(__always)
     mutating func read(
         _ table: GroupTable, dictionaries: (_ types: Int, _ sources: Int) -> Void = { _, _ in }, row: (GroupTable.Row) -> Void
@@ -41,13 +41,13 @@ struct SelectedGroups {
     }
 }
 
-/// The strings of the dictionary of the table that was read last, and which of them are wanted. Mostly the next table has the same ones.
+/// The strings of the last table's dictionary, and which of them are selected. The next table usually has the same strings.
 struct TableTexts {
     private let filter: TextFilter
     private var bytes: [UInt8] = []
     private var ranges: [Range<Int>] = []
     private(set) var isWanted: [Bool] = []
-    /// Another one for other strings.
+    /// Changes when the strings change.
     private(set) var version = 0
 
     fileprivate init(_ filter: TextFilter) {
@@ -81,7 +81,7 @@ struct TableTexts {
     }
 }
 
-/// Alternatives, all when there are none.
+/// Alternatives; an empty list matches everything.
 private struct TextFilter: Sendable {
     private let values: Set<BytewiseString>
 

@@ -1,19 +1,19 @@
-/// What counts, listings and all other questions select events by. Values of a list are alternatives; all lists, all data conditions and the
-/// range must hold. Values are compared as bytes: nothing in them is an operator or a pattern.
+/// Selects the events of counts, listings and all other questions. Values in a list are alternatives; all lists, all data conditions
+/// and the range must match. Values are compared as bytes: no value is an operator or a pattern.
 public struct Selection: Sendable, Equatable {
     public var project: ProjectID
-    /// Any of these; all when empty.
+    /// Any of these; all if empty.
     public var types: [String]
     public var sources: [String]
     public var userIds: [String]
     public var anonymousIds: [String]
     public var correlationIds: [String]
     public var data: [DataCondition]
-    /// Whether events of known bots are selected too (``StoredEvent/isBot``).
+    /// Whether events of known bots are included (``StoredEvent/isBot``).
     public var includesBots: Bool
-    /// First moment inside the range; no bound when `nil`.
+    /// First moment in the range; no bound if `nil`.
     public var from: Timestamp?
-    /// First moment after the range; no bound when `nil`.
+    /// First moment after the range; no bound if `nil`.
     public var to: Timestamp?
 
     public init(
@@ -32,12 +32,12 @@ public struct Selection: Sendable, Equatable {
         self.to = to
     }
 
-    /// Whether rollups, which know types, sources and bots alone, tell what is selected. All else has to be read from the events.
+    /// Whether rollups can answer the selection. They have types, sources and bots only; all else is read from the events.
     public var isToldByRollups: Bool { userIds.isEmpty && anonymousIds.isEmpty && correlationIds.isEmpty && data.isEmpty }
 }
 
 extension Selection {
-    /// All of it but the project and the range. No two selections have the same parts: each list comes with its length.
+    /// Everything except the project and the range. Different selections have different parts: each list comes with its length.
     var keyParts: [String] {
         func list(_ values: [String]) -> [String] {
             [String(values.count)] + values.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }

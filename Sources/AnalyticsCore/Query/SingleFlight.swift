@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Lets callers that ask for the same thing at the same time share one computation, which ends with the last of them.
+/// Lets callers that ask for the same value at the same time share one computation. It is cancelled when the last of them leaves.
 final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Flight {
         var number: Int
@@ -15,8 +15,8 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
-    /// The value of the flight under way for `key`, or of a new one. A caller that is cancelled leaves the computation to the others; with
-    /// the last caller it is cancelled.
+    /// The value of the in-flight computation for `key`, or of a new one. When a caller is cancelled, the computation continues for
+    /// the others; with the last caller it is cancelled.
     func value(for key: Key, _ compute: @escaping @Sendable () async throws -> Value) async throws -> Value {
         let flight = join(key, compute)
         return try await withTaskCancellationHandler {
@@ -39,7 +39,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             let number = state.lastNumber
             let task = Task {
                 defer { end(key, number) }
-                // Callers come and go: it ends with the last of them, and not at the deadline of the first.
+                // The computation ends with the last caller, not at the deadline of the first.
                 return try await Deadline.$current.withValue(nil) { try await compute() }
             }
             let flight = Flight(number: number, task: task, callers: 1)
@@ -48,7 +48,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         }
     }
 
-    /// Of a caller that is cancelled. Whoever comes after the last has left begins anew.
+    /// Called when a caller is cancelled. A caller that comes after the last has left starts a new computation.
     private func leave(_ key: Key, _ number: Int) {
         let abandoned = state.withLock { state -> Task<Value, any Error>? in
             guard var flight = state.inFlight[key], flight.number == number else { return nil }

@@ -2,13 +2,13 @@
 public struct StorageWaiter: Sendable {
     public struct Outcome: Sendable, Equatable {
         public var stored = 0
-        /// Their ids were taken already.
+        /// Their ids were stored before.
         public var duplicates = 0
-        /// The store will never take them: they are in the dead letters.
+        /// The store rejected them for good; they are dead letters.
         public var refused = 0
-        /// They were erased before they came.
+        /// Erased before they were stored.
         public var erased = 0
-        /// Not to be seen yet when the time was up.
+        /// Not stored yet at the deadline.
         public var pending = 0
 
         public init(stored: Int = 0, duplicates: Int = 0, refused: Int = 0, erased: Int = 0, pending: Int = 0) {
@@ -26,13 +26,13 @@ public struct StorageWaiter: Sendable {
         self.store = store
     }
 
-    /// Polls the store for what the processor reports of each delivery, at growing intervals, for about `timeout`. A store
-    /// that is unavailable is waited for like one that is slow.
+    /// Polls the store for the processor's report on each delivery, at growing intervals, for about `timeout`. An unavailable store
+    /// is polled like a slow one.
     public func wait(
         for events: [AcceptedEvent], of request: String, project: ProjectID, timeout: Duration, elapsed: ElapsedClock = .system
     ) async -> Outcome {
         let deadline = elapsed.now() + timeout
-        // Deliveries that were not confirmed may have arrived too, and are none of those waited for.
+        // Unconfirmed deliveries may have arrived too; they are not among those waited for.
         let awaited = Set(events.map(\.index))
         var outcome = Outcome(pending: events.count)
         var backoff = Backoff(first: .milliseconds(5), cap: .milliseconds(100))

@@ -1,7 +1,7 @@
-/// Keeps what was read, or worked out, of buckets for as long as nothing in them changes.
+/// Keeps data of buckets, read or computed, until the buckets change.
 ///
-/// An entry is of a version of its bucket that was read before anything else of the bucket was, so it holds at least every event that this
-/// version stands for (docs/decisions/cache-generations.md).
+/// The version of an entry was read before anything else of its bucket, so the entry holds at least every event of that version
+/// (docs/decisions/cache-generations.md).
 actor VersionedCache<Key: Hashable & Sendable, Value: Sendable> {
     private struct Entry {
         var version: Int64
@@ -15,7 +15,7 @@ actor VersionedCache<Key: Hashable & Sendable, Value: Sendable> {
     private var uses: UInt64 = 0
     private let byteLimit: Int
 
-    /// - Parameter byteLimit: Bytes of all entries, about; beyond, the half that was not used for longest goes.
+    /// - Parameter byteLimit: Approximate bytes of all entries. Beyond it, the least recently used half is removed.
     init(byteLimit: Int) {
         self.byteLimit = byteLimit
     }
@@ -27,7 +27,7 @@ actor VersionedCache<Key: Hashable & Sendable, Value: Sendable> {
         return entry.value
     }
 
-    /// Those that are kept at these versions.
+    /// The values kept at these versions.
     func find(_ versions: [(key: Key, version: Int64)]) -> [Value?] {
         versions.map { find($0.key, version: $0.version) }
     }

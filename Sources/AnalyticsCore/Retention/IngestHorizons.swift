@@ -1,22 +1,22 @@
 internal import Synchronization
 
-/// How old an event may be that is accepted.
+/// How old an event may be at ingest.
 struct IngestHorizon: Sendable, Equatable {
-    /// How long before receipt its timestamp may lie; `nil` for any time.
+    /// Maximum age of its timestamp at receipt; `nil` for any.
     var retention: Duration?
-    /// Earlier events are not stored any more.
+    /// Earlier events are no longer stored.
     var closedBefore: Timestamp?
 }
 
-/// The horizon of each project, as the store's records said when they were last read (``ProjectFollower``).
+/// The horizon of each project, from the store's records as last read (``ProjectFollower``).
 ///
-/// While the store is unavailable the last values go on to count; before any was read, the first retention does. An event that is accepted
-/// on such a value and comes too late for its minute goes to the dead letters.
+/// While the store is unavailable, the last values stay in use; before the first read, the first retention applies. An event accepted on
+/// such a value that arrives too late for its minute is dead-lettered.
 public final class IngestHorizons: Sendable {
     private let firstRetentionDays: Int
     private let records = Mutex(ProjectRecords([]))
 
-    /// `firstRetentionDays`: what counts for a project without a retention.
+    /// `firstRetentionDays`: applies to a project without a retention.
     public init(firstRetentionDays: Int) {
         self.firstRetentionDays = firstRetentionDays
     }

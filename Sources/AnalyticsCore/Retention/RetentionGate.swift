@@ -1,15 +1,14 @@
-/// Keeps a flush from storing events in time that is closed, and from acknowledging those whose time was closed while it stored them.
+/// Keeps a flush from storing events in closed time, and from acknowledging events whose time was closed while it stored them.
 ///
-/// A sweeper closes time first and looks for marked minutes afterwards; a flush marks its minutes first and looks for closed time
-/// afterwards. One of the two sees the other, so no event is acknowledged that is neither counted nor in the dead letters
-/// (docs/decisions/retention.md).
+/// A sweeper closes time first and then looks for marked minutes; a flush marks its minutes first and then looks for closed time. At least
+/// one of the two sees the other, so every acknowledged event is either counted or dead-lettered (docs/decisions/retention.md).
 struct RetentionGate: Sendable {
     let store: any RollupStore & ProjectStore
     let firstRetentionDays: Int
     let clock: WallClock
     var elapsed = ElapsedClock.system
 
-    /// To be asked before the insert. Gives projects that are new their first retention.
+    /// To be called before the insert. Writes the first retention of new projects.
     func admit(_ events: [StoredEvent]) async throws(StoreError) -> Admission {
         let projects = Array(Set(events.map(\.event.project)))
         let records = ProjectRecords(try await store.newestRecords(of: projects))
@@ -19,7 +18,7 @@ struct RetentionGate: Sendable {
         return Admission(events, records)
     }
 
-    /// To be asked after the marks: makes ``InsertOutcome/expired(before:)`` of what is stored in a minute that was closed meanwhile and
+    /// To be called after the marks. Sets ``InsertOutcome/expired(before:)`` for events stored in a minute that was closed meanwhile and
     /// will not be counted. Waits until each such minute is counted or below the watermark.
     ///
     /// - Parameter records: Read after the marks.
@@ -59,8 +58,8 @@ struct RetentionGate: Sendable {
         case expired(before: Timestamp)
     }
 
-    /// What became of events that were marked before their minute's bucket was read. A bucket whose last version is counted holds them; one
-    /// that is below the watermark and not counted never will.
+    /// The fate of events that were marked before their minute's bucket was read. A bucket whose latest version is counted contains them. A
+    /// bucket below the watermark that is not counted never will.
     static func fate(of minute: BucketKey, _ bucket: BucketVersion?, _ record: ProjectRecord?) -> Fate {
         if let bucket, bucket.done == bucket.version { return .counted }
         guard let watermark = record?.watermark, let record, minute.index < record.firstWholeMinute else { return .pending }
@@ -81,14 +80,14 @@ struct RetentionGate: Sendable {
     }
 }
 
-/// The events of a flush, those apart whose time is closed.
+/// The events of a flush, without those whose time is closed or that are erased.
 struct Admission: Sendable {
-    /// What may be inserted, in its order.
+    /// The events to insert, in order.
     private(set) var open: [StoredEvent] = []
     let records: ProjectRecords
     private let events: [StoredEvent]
     private var erased: Set<Int> = []
-    /// For each event the moment before which its project takes none; `nil` for those that are open.
+    /// Per event the moment before which its project accepts none; `nil` for open events.
     private var closed: [Timestamp?]
 
     init(_ events: [StoredEvent], _ records: ProjectRecords) {
@@ -98,7 +97,7 @@ struct Admission: Sendable {
         open = zip(events, closed).filter { $1 == nil }.map(\.0)
     }
 
-    /// Holds back the events at these places, which are erased.
+    /// Excludes the events at these indexes, which are erased.
     mutating func withhold(_ places: Set<Int>) {
         guard !places.isEmpty else { return }
         erased = places
@@ -124,7 +123,7 @@ extension StoredEvent {
 }
 
 extension InsertOutcome {
-    /// Whether this event is in the store, under its own timestamp.
+    /// Whether this event is stored under its own timestamp.
     fileprivate var isWritten: Bool {
         switch self {
         case .stored, .redelivered: true

@@ -4,17 +4,17 @@ internal import Metrics
 public import ServiceLifecycle
 internal import Synchronization
 
-/// Closes time, raises watermarks and deletes what lies below them, project by project.
+/// Closes time, raises watermarks and deletes events below them, per project.
 ///
-/// Each sweep cuts what an earlier one closed: the time between gives flushes that are under way the chance to be counted. As many
-/// sweepers as there are processors may run at once, because both moments only rise.
+/// Each sweep raises the watermark to the time that an earlier one closed, so that in-flight flushes can be counted in between. Every
+/// processor may run a sweeper, as both times only rise.
 public struct RetentionSweeper: Service {
     public struct Settings: Sendable {
         /// Between two sweeps, ±25 %.
         public var interval: Duration = .seconds(10)
-        /// Events deleted at a time.
+        /// Events per deletion.
         public var step = 5_000
-        /// Between two deletions, so that inserts are not held up.
+        /// Between two deletions, so that inserts are not delayed.
         public var pause: Duration = .milliseconds(50)
 
         public init() {}
@@ -29,7 +29,7 @@ public struct RetentionSweeper: Service {
 
     private static let deleted = MetricCatalogue.metrics.retentionDeletedEvents.make()
 
-    /// `firstRetentionDays`: what a project without a retention gets.
+    /// `firstRetentionDays`: the retention of a project without one.
     public init(
         store: any RollupStore & ProjectStore, firstRetentionDays: Int, settings: Settings = Settings(), clock: WallClock,
         elapsed: ElapsedClock = .system, logger: Logger
@@ -57,8 +57,8 @@ public struct RetentionSweeper: Service {
         }
     }
 
-    /// Gives projects that an earlier version left without a retention their first one; once per process. A project that is new gets it with
-    /// its first flush.
+    /// Once per process, writes the first retention of projects that an earlier version left without one. A new project gets it with its
+    /// first flush.
     func adopt() async throws(StoreError) {
         let records = ProjectRecords(try await store.projectRecords())
         for project in try await store.projects() where records[project]?.retentionDays == nil {
@@ -66,7 +66,7 @@ public struct RetentionSweeper: Service {
         }
     }
 
-    /// Goes once over all projects.
+    /// One pass over all projects.
     func sweep() async throws(StoreError) {
         for record in try await store.projectRecords() where !Task.isCancelled { try await sweep(record) }
     }

@@ -1,4 +1,4 @@
-/// The sizes of rollup buckets, the finer first. A bucket's index is the number of such spans since 1970, so it is the same for everyone.
+/// The sizes of rollup buckets, finest first. A bucket's index is the number of spans of this size since 1970, the same in every process.
 public enum RollupTier: String, Sendable, CaseIterable {
     case minute
     case hour
@@ -13,7 +13,7 @@ public enum RollupTier: String, Sendable, CaseIterable {
         }
     }
 
-    /// The tier whose buckets this one's are sums of; `nil` for minutes, which are counted from events.
+    /// The tier whose buckets are summed for this tier; `nil` for minutes, which are counted from events.
     var finer: RollupTier? {
         switch self {
         case .minute: nil
@@ -22,25 +22,24 @@ public enum RollupTier: String, Sendable, CaseIterable {
         }
     }
 
-    /// Buckets of the finer tier in one of this.
+    /// Buckets of the finer tier per bucket of this tier.
     var parts: Int64 { milliseconds / (finer?.milliseconds ?? milliseconds) }
 
-    /// What a bucket's first mark makes of its version: 1, and a number drawn at random for days.
+    /// The version after a bucket's first mark: 1, or a random number for days.
     public var firstVersion: Int64 { self == .day ? Generation.first() : 1 }
 
-    /// The buckets that an event can lie in. A store has no others, unless it is damaged; what does arithmetic with an index relies on that.
+    /// The indexes of buckets that an event can lie in. An undamaged store has no others; arithmetic with indexes relies on that.
     public var indexes: ClosedRange<Int64> { Timestamp.earliest.index(of: milliseconds)...Timestamp.latest.index(of: milliseconds) }
 }
 
 extension RollupTier {
-    /// The same, as what takes ranges takes them.
     public var allIndexes: Range<Int64> { Range(indexes) }
 }
 
-/// Names one bucket of one project; the tier is said beside it.
+/// Identifies a bucket of a project. The tier is given separately.
 public struct BucketKey: Sendable, Hashable, Comparable {
     public var project: ProjectID
-    /// Spans since 1970-01-01T00:00:00Z, negative before.
+    /// Spans since 1970-01-01T00:00:00Z; negative before.
     public var index: Int64
 
     public init(project: ProjectID, index: Int64) {
@@ -48,11 +47,11 @@ public struct BucketKey: Sendable, Hashable, Comparable {
         self.index = index
     }
 
-    /// By project, then by index, as both stores sort.
+    /// By project, then by index, as in both stores.
     public static func < (a: BucketKey, b: BucketKey) -> Bool { (a.project, a.index) < (b.project, b.index) }
 }
 
-/// The time that a bucket stands for, in any project.
+/// The time span of a bucket, in any project.
 struct BucketSpan: Sendable, Hashable {
     var tier: RollupTier
     var index: Int64
@@ -60,23 +59,23 @@ struct BucketSpan: Sendable, Hashable {
     /// Milliseconds.
     static let quarter = RollupTier.hour.milliseconds / 4
 
-    /// The first moment of what one of a row's four counts stands for. Only hours have more than the first.
+    /// The first moment of the span of one of a row's four counts. Only hours use more than the first.
     func start(ofQuarter quarter: Int) -> Timestamp {
         Timestamp(milliseconds: Timestamp(index: index, of: tier.milliseconds).milliseconds &+ Int64(quarter) &* Self.quarter)
     }
 }
 
-/// Says that a bucket's count may have changed.
+/// Records that a bucket's count may have changed.
 public struct BucketMark: Sendable, Equatable {
     public var key: BucketKey
-    /// The count of the events that this mark stands for, where every one of them is known to be new: they are then the first version of
-    /// a bucket that nobody has marked before.
+    /// The count of the events of this mark, if every one of them is known to be new. It becomes the first version of a bucket that
+    /// was never marked before.
     public var table: GroupTable?
-    /// How many events the table counts. Of minutes.
+    /// The number of events in the table. Minutes only.
     public var events: Int64?
-    /// Of minutes: kept until the next count, whose entry in the journal names them.
+    /// Minutes only. Kept until the next count, which writes them to the journal.
     public var causes: BucketCauses
-    /// Of minutes: the parts in which events may have changed; `nil` where that may be anywhere.
+    /// Minutes only: the parts in which events may have changed; `nil` for anywhere.
     public var parts: MinuteParts?
 
     public init(
@@ -95,7 +94,7 @@ public struct BucketVersion: Sendable, Equatable {
     public var key: BucketKey
     /// Raised by each mark.
     public var version: Int64
-    /// The version whose count the bucket's table holds.
+    /// The version that the bucket's table was counted for.
     public var done: Int64
 
     public init(key: BucketKey, version: Int64, done: Int64) {
@@ -111,7 +110,7 @@ extension BucketVersion {
     }
 }
 
-/// A bucket as it is stored: mark and rollup in one.
+/// A stored bucket: its mark and its rollup.
 public struct Rollup: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
@@ -128,19 +127,19 @@ public struct Rollup: Sendable, Equatable {
     }
 }
 
-/// How many events of one type and source a bucket holds.
+/// The number of events of one type and source in a bucket.
 public struct RollupGroup: Sendable, Hashable {
     public var type: String
     public var source: String
     public var count: Int64
-    /// Hours only: the count of each quarter of an hour. Every time zone's offset is a multiple of 15 minutes, so a day of any
-    /// zone is a sum of these. Empty for minutes.
+    /// Hours only: the count of each quarter of an hour. Every time zone's offset is a multiple of 15 minutes, so a day in any zone
+    /// is a sum of quarters. Empty for minutes.
     public var quarters: [Int64]
-    /// How many of the events are of bots: one number beside ``count``, or one for each of ``quarters``. Empty where none is.
+    /// The number of these events that bots sent: one number for ``count``, or one for each of ``quarters``. Empty if there are none.
     public var bots: [Int64]
 
-    /// 2⁴⁰, a million million events in an hour: the groups of a table, and the minutes of an hour, then add up in 64 bits
-    /// (4 × ``GroupTable/maximumRows`` × 2⁴⁰ = 2⁶¹).
+    /// 2⁴⁰, about 10¹² events per hour: the sums of a table's groups, and of an hour's minutes, then fit in 64 bits (4 ×
+    /// ``GroupTable/maximumRows`` × 2⁴⁰ = 2⁶¹).
     static let maximumCount: Int64 = 1 << 40
 
     public init(type: String, source: String, count: Int64, quarters: [Int64] = [], bots: [Int64] = []) {
@@ -151,7 +150,7 @@ public struct RollupGroup: Sendable, Hashable {
         self.bots = bots
     }
 
-    /// As a store gives it back; `nil` when no roller can have written it.
+    /// A group read from a store; `nil` if no roller can have written it.
     ///
     /// A count is at most ``maximumCount``.
     public init?(storedType type: String, source: String, count: Int64, quarters: [Int64]) {
@@ -163,12 +162,12 @@ public struct RollupGroup: Sendable, Hashable {
     }
 }
 
-/// What a roller writes: the table counted for `version`.
+/// A roller's write: the table counted for `version`.
 public struct RolledBucket: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
     public var table: GroupTable
-    /// How many events the table counts, and when they were counted. Of minutes, which keep a journal.
+    /// The number of events in the table, and when they were counted. Minutes only: they keep a journal.
     public var events: Int64?
     public var at: Timestamp?
 
@@ -182,16 +181,15 @@ public struct RolledBucket: Sendable, Equatable {
 }
 
 public enum Generation {
-    /// What a new day's generation begins with: drawn anew for each. The sum of all days of the years 0 to 9999
-    /// stays in 63 bits.
+    /// The first generation of a new day: a random number. The sum over all days of the years 0 to 9999 fits in 63 bits.
     public static func first() -> Int64 { .random(in: 1...(1 << 40)) }
 }
 
 extension Timestamp {
-    /// The index of the span of `milliseconds` length that holds this moment.
+    /// The index of the span of `milliseconds` that contains this moment.
     public func index(of milliseconds: Int64) -> Int64 { floorDivide(self.milliseconds, by: milliseconds) }
 
-    /// The first moment of a span, held to the range of 64 bits: an index may come from a damaged store.
+    /// The first moment of a span, clamped to 64 bits: the index may come from a damaged store.
     public init(index: Int64, of milliseconds: Int64) {
         let (product, overflow) = index.multipliedReportingOverflow(by: milliseconds)
         self.init(milliseconds: overflow ? (index < 0 ? .min : .max) : product)

@@ -1,27 +1,27 @@
-/// Why a minute was marked, beside events that came in time.
+/// Why a minute was marked, other than for events that arrived in time.
 public struct BucketCauses: OptionSet, Sendable, Hashable {
     public let rawValue: Int64
 
-    /// Bits that this version does not know are dropped.
+    /// Unknown bits are dropped.
     public init(rawValue: Int64) {
         self.rawValue = rawValue & 0b11_1111
     }
 
-    /// Events that were stored more than ``lateAfter`` after the end of their minute.
+    /// Events stored more than ``lateAfter`` after the end of their minute.
     public static let late = BucketCauses(rawValue: 1)
-    /// An event with an id that was stored before.
+    /// An event whose id was stored before.
     public static let duplicate = BucketCauses(rawValue: 2)
-    /// A delivery that may have been stored before: a redelivery, a replay, one that was given up.
+    /// A delivery that may have been stored before: a redelivery, a replay, or a dead-lettered delivery.
     public static let redelivery = BucketCauses(rawValue: 4)
     public static let erasure = BucketCauses(rawValue: 8)
     public static let retention = BucketCauses(rawValue: 16)
     /// `analytics rebuild-rollups`.
     public static let rebuild = BucketCauses(rawValue: 32)
 
-    /// An API, a queue and a processor at work take seconds.
+    /// Normal operation takes seconds through API, queue and processor.
     public static let lateAfter: Duration = .seconds(600)
 
-    /// For people, in this order.
+    /// Names for readers, in this order.
     public var names: [String] {
         let all: [(BucketCauses, String)] = [
             (.late, "late events"), (.duplicate, "duplicates"), (.redelivery, "redelivery or replay"), (.erasure, "erasure"),
@@ -31,15 +31,15 @@ public struct BucketCauses: OptionSet, Sendable, Hashable {
     }
 }
 
-/// One entry of a minute's journal: counts that replaced others.
+/// An entry of a minute's journal: a count that replaced another.
 public struct BucketChange: Sendable, Equatable {
-    /// The version that was counted before; 0 where none was.
+    /// The version of the previous count; 0 if there was none.
     public var from: Int64
     public var to: Int64
-    /// Events now less events before; `nil` where the count before is not known.
+    /// The new number of events minus the previous one; `nil` if that is unknown.
     public var difference: Int64?
     public var causes: BucketCauses
-    /// When the first of these counts was taken, and the last.
+    /// The times of the first and the last count in this entry.
     public var at: Timestamp
     public var until: Timestamp
 
@@ -58,23 +58,23 @@ public struct BucketChange: Sendable, Equatable {
     }
 }
 
-/// How a minute came to what it counts (docs/decisions/proof.md).
+/// The history of a minute's count (docs/decisions/proof.md).
 public struct BucketHistory: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
     public var done: Int64
-    /// Events that the count of `done` holds; `nil` where an earlier version wrote it.
+    /// The number of events in the count of `done`; `nil` if an earlier version of the service wrote it.
     public var events: Int64?
-    /// Of its first mark.
+    /// The causes of the first mark.
     public var created: BucketCauses
-    /// Of the later marks, since `done`.
+    /// The causes of the later marks, since `done`.
     public var causes: BucketCauses
     /// Newest first.
     public var changes: [BucketChange]
 
-    /// Entries of a minute's journal.
+    /// Maximum number of entries in a minute's journal.
     public static let limit = 8
-    /// Counts with the same causes share an entry for so long.
+    /// Counts with the same causes share an entry for this long.
     public static let mergedFor: Duration = .seconds(3600)
 
     public init(
@@ -84,14 +84,14 @@ public struct BucketHistory: Sendable, Equatable {
         self.key = key
         self.version = version
         self.done = done
-        // What no roller can have written is not known.
+        // A number that no roller can have written is treated as unknown.
         self.events = events.flatMap { (0...1 << 61).contains($0) ? $0 : nil }
         self.created = created
         self.causes = causes
         self.changes = Array(changes.filter(\.isPossible).prefix(Self.limit))
     }
 
-    /// Takes note of a count that is written over an older one. Events in time, which have no cause, leave no entry.
+    /// Records a count that replaces an older one. Events that arrive in time have no cause and leave no entry.
     public mutating func roll(_ bucket: RolledBucket) {
         if let at = bucket.at, !causes.isEmpty {
             let before = done == 0 ? 0 : events
@@ -112,22 +112,22 @@ public struct BucketHistory: Sendable, Equatable {
     }
 }
 
-// MARK: As stores keep it
+// MARK: Stored form
 
 extension BucketCauses {
-    /// What the causes of the first mark are multiplied with, in the number that holds both.
+    /// The factor of the first mark's causes in the number that holds both.
     public static let createdFactor: Int64 = 256
 }
 
 extension BucketHistory {
-    /// `created` and `causes` as one number, of which a mark sets bits.
+    /// `created` and `causes` as one number. A mark sets bits in it.
     public var storedCauses: Int64 { created.rawValue * BucketCauses.createdFactor + causes.rawValue }
 
     public static func causes(stored number: Int64) -> (created: BucketCauses, causes: BucketCauses) {
         (BucketCauses(rawValue: number / BucketCauses.createdFactor), BucketCauses(rawValue: number % BucketCauses.createdFactor))
     }
 
-    /// The journal, for a store that keeps bytes.
+    /// The journal as bytes, for stores that keep bytes.
     public static func encoded(_ changes: [BucketChange]) -> [UInt8] {
         guard !changes.isEmpty else { return [] }
         var writer = TableWriter()
@@ -143,7 +143,7 @@ extension BucketHistory {
         return writer.bytes
     }
 
-    /// What ``encoded(_:)`` wrote. Entries that cannot be read are left out: nothing is counted from a journal.
+    /// Reads the bytes of ``encoded(_:)``. Entries that cannot be read are skipped: no count depends on a journal.
     public static func changes(encoded bytes: [UInt8]) -> [BucketChange] {
         var changes: [BucketChange] = []
         try? bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in

@@ -4,11 +4,11 @@ internal import Algorithms
 struct BucketMarks {
     fileprivate struct Minute {
         var sums = GroupSums(hasQuarters: false)
-        /// Whether every event that touched it is new, and counted here.
+        /// Whether every event that touched the minute is new, and counted here.
         var isWhole = true
         var events: Int64 = 0
         var causes: BucketCauses = []
-        /// Where the events lie that touched it; `nil` where that is not known of all.
+        /// The parts of the events that touched the minute; `nil` if not all are known.
         var parts: MinuteParts? = MinuteParts()
 
         var table: GroupTable? { isWhole ? sums.table : nil }
@@ -16,17 +16,17 @@ struct BucketMarks {
 
     private var marks: [BucketKey: Minute] = [:]
     private var otherHours: Set<BucketKey> = []
-    /// The last minute whose events are late now.
+    /// The latest minute whose events are late.
     private let lastLate: Int64
 
-    /// Minutes that live traffic touches in one flush, at the most. What touches more of them is a backfill.
+    /// Maximum number of minutes that live traffic touches in one flush. More are a backfill.
     private static let liveMinutes = 64
-    /// Minutes of which a mark says in which parts they were touched, the newest: each is an update of its own.
+    /// The newest minutes of a flush, whose marks have parts; each is an update of its own.
     private static let minutesWithParts = 8
-    /// Parts of a minute that a mark names.
+    /// Maximum number of parts of a minute in a mark.
     private static let partLimit = 64
 
-    /// - Parameter now: By which events are late; `nil` where none is.
+    /// - Parameter now: Decides which events are late; with `nil`, none is.
     init(at now: Timestamp? = nil) {
         lastLate = now.map { ($0 - BucketCauses.lateAfter).minute - 1 } ?? .min
     }
@@ -36,9 +36,9 @@ struct BucketMarks {
     var days: Set<BucketKey> { Set(hours.map(\.dayOfHour)) }
     var isEmpty: Bool { marks.isEmpty && otherHours.isEmpty }
 
-    /// Touches the minute in which the event's id is stored: its own, or that of the event that holds the id.
+    /// Touches the minute in which the event's id is stored: that of the event, or of the event that holds the id.
     ///
-    /// Only an event that this very insert has stored brings a count: of any other it is not known whether it is counted already.
+    /// Only an event that this insert has stored adds to the count; any other may be counted already.
     mutating func touch(_ stored: StoredEvent, _ outcome: InsertOutcome) {
         let event = stored.event
         switch outcome {
@@ -54,28 +54,28 @@ struct BucketMarks {
         }
     }
 
-    /// - Parameter time: Where in the minute events may have changed; anywhere when `nil`.
+    /// - Parameter time: Where in the minute events may have changed; `nil` for anywhere.
     mutating func touch(_ minute: BucketKey, causes: BucketCauses = [], at time: Timestamp? = nil) {
         marks[minute, default: Minute()].isWhole = false
         marks[minute, default: Minute()].causes.formUnion(causes)
         if let time { marks[minute]?.parts?.insert(time) } else { marks[minute]?.parts = nil }
     }
 
-    /// An hour of which no minute is known.
+    /// Touches an hour without known minutes.
     mutating func touch(hour: BucketKey) {
         otherHours.insert(hour)
     }
 
-    /// Marks the minutes, then the hours, then the days, each durable before the next begins. A day's version is its generation.
+    /// Marks the minutes, then the hours, then the days; each is durable before the next begins. A day's version is its generation.
     ///
-    /// To be called after the events are stored and before their deliveries are acknowledged. The order is what makes rollups exact:
-    /// - events before minutes: whoever reads a minute's version and then counts sees every event that the version stands for;
-    /// - minutes before hours: whoever reads an hour's version and then finds no minute of it marked has every minute rolled;
-    /// - hours before days: the same for a day, and whoever reads a generation and then computes sees every mark that it stands for.
+    /// Call it after the events are stored and before their deliveries are acknowledged. The order makes rollups exact:
+    /// - events before minutes: a reader that reads a minute's version and then counts sees every event of that version;
+    /// - minutes before hours: a reader that reads an hour's version and then finds no marked minute in it has all minutes rolled;
+    /// - hours before days: the same for a day; and a reader that reads a generation and then computes sees every mark of that generation.
     ///
-    /// A crash in between means a redelivery, and so all of it again; marking twice is only a recount.
+    /// A crash in between causes a redelivery, which marks everything again; marking twice only causes a recount.
     func write(to store: any RollupStore) async throws(StoreError) {
-        // Sorted: writers that touch the same buckets then meet in one order, and neighbours lie on the same pages.
+        // Sorted: concurrent writers then touch shared buckets in the same order, and neighbours lie on the same pages.
         let told = marks.count > Self.liveMinutes ? [] : Set(marks.keys.max(count: Self.minutesWithParts) { $0.index < $1.index })
         try await store.mark(.minute, minutes.sorted().map { mark($0, tellsParts: told.contains($0)) })
         try await store.mark(.hour, hours.sorted())
@@ -102,7 +102,7 @@ extension BucketMarks.Minute {
     }
 }
 
-/// Rounds down, below zero too.
+/// Rounds down, also below zero.
 func floorDivide(_ value: Int64, by divisor: Int64) -> Int64 {
     let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? quotient - 1 : quotient

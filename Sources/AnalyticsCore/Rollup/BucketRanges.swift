@@ -1,4 +1,4 @@
-/// Cuts ranges into lists that a query can take: no more than `count` ranges, and no more than `length` indexes, in each.
+/// Divides ranges into lists for one query each: at most `count` ranges and `length` indexes per list.
 func slices(_ ranges: [Range<Int64>], count: Int = 200, length: Int64) -> [[Range<Int64>]] {
     var slices: [[Range<Int64>]] = []
     var rest = ranges[...]
@@ -6,7 +6,7 @@ func slices(_ ranges: [Range<Int64>], count: Int = 200, length: Int64) -> [[Rang
     return slices
 }
 
-/// Joins ascending indexes into ranges, across gaps of at most `gap` indexes that may all be passed over.
+/// Joins ascending indexes into ranges. A gap of at most `gap` indexes is included if `mayPass` holds for each of them.
 func coalesce(
     _ indexes: some Sequence<Int64>, acrossGapsOf gap: Int64 = 0, passingOver mayPass: (Int64) -> Bool = { _ in true }
 ) -> [Range<Int64>] {
@@ -22,7 +22,7 @@ func coalesce(
 }
 
 extension ArraySlice<Range<Int64>> {
-    /// Takes from the front what one query can take; `nil` when nothing is left.
+    /// Removes from the front the ranges for one query; `nil` if nothing is left.
     mutating func popSlice(count: Int = 200, length: Int64) -> [Range<Int64>]? {
         var slice: [Range<Int64>] = []
         var room = length
@@ -37,20 +37,20 @@ extension ArraySlice<Range<Int64>> {
 }
 
 extension [Range<Int64>] {
-    /// Ranges of buckets as those of what is `parts` times as fine.
+    /// The same ranges in indexes that are `parts` times finer.
     func scaled(by parts: Int64) -> Self { map { $0.lowerBound * parts..<$0.upperBound * parts } }
 
-    /// What of ranges in their order lies at an index or behind it.
+    /// The part of ascending ranges at or after an index.
     func from(_ index: Int64) -> Self {
         drop { $0.upperBound <= index }.map { Swift.max($0.lowerBound, index)..<$0.upperBound }
     }
 
-    /// What of them lies before an index.
+    /// The part of ascending ranges before an index.
     func before(_ index: Int64) -> Self {
         prefix { $0.lowerBound < index }.map { $0.lowerBound..<Swift.min($0.upperBound, index) }
     }
 
-    /// Ranges in their order, neighbours as one.
+    /// Ascending ranges, with adjacent ones joined.
     func merged() -> Self {
         reduce(into: []) { ranges, range in
             if let last = ranges.last, last.upperBound == range.lowerBound {
@@ -63,6 +63,6 @@ extension [Range<Int64>] {
 }
 
 extension Range<Int64> {
-    /// Of a range of minutes.
+    /// The times of a range of minutes.
     var times: Range<Timestamp> { Timestamp(minute: lowerBound)..<Timestamp(minute: upperBound) }
 }

@@ -1,7 +1,7 @@
-/// Sums the buckets of a tier from those of the finer one, reading a page of them at a time.
+/// Sums the buckets of a tier from the finer tier, one page at a time.
 struct BucketSums {
     enum Sum: Equatable {
-        /// One of the finer buckets is marked: the sum is not known yet.
+        /// One of the finer buckets is marked: the sum is unknown.
         case marked
         case table(GroupTable)
     }
@@ -16,7 +16,7 @@ struct BucketSums {
         sums = GroupSums(hasQuarters: tier == .hour)
     }
 
-    /// Gives each bucket that has finer ones, in their order.
+    /// Calls `body` with each bucket that has finer buckets, in ascending order.
     static func each(
         _ tier: RollupTier, of project: ProjectID, in buckets: [Range<Int64>], from store: any RollupStore,
         _ body: (Int64, Sum) async throws -> Void
@@ -31,14 +31,14 @@ struct BucketSums {
         if let done = state.close() { try await body(done.0, done.1) }
     }
 
-    /// Of one bucket, whose finer ones are all there.
+    /// The sum of one bucket from all of its finer buckets.
     static func sum(_ tier: RollupTier, of parts: [Rollup]) -> Sum {
         var state = BucketSums(tier)
         for part in parts { _ = state.add(part) }
         return state.close()?.1 ?? .table(.empty)
     }
 
-    /// Returns the bucket before, when the part is the first of another one.
+    /// Returns the previous bucket when the part is the first of another one.
     private mutating func add(_ part: Rollup) -> (Int64, Sum)? {
         let own = floorDivide(part.key.index, by: tier.parts)
         let done = own == bucket ? nil : close()

@@ -1,11 +1,11 @@
-/// Groups as versions up to schema 2 kept them: at most 1,000 a bucket, the smallest beyond counted together as `__other__`.
+/// Groups as stored by versions up to schema 2: at most 1,000 per bucket; the smallest beyond that were counted together as `__other__`.
 enum EarlierGroups {
-    /// First byte of such groups in SQLite: then for each type, source, count and the number of quarters with their counts.
+    /// The first byte of these groups in SQLite. Then follow, per group, type, source, count, the number of quarters and their counts.
     static let format: UInt8 = 1
 
     private static let other = "__other__"
 
-    /// Whether groups may have been counted together. Folding left 999 or 1,000 groups, `__other__` among them.
+    /// Whether groups may have been counted together. That left 999 or 1,000 groups, including `__other__`.
     static func mayBeFolded(_ groups: [RollupGroup]) -> Bool {
         groups.count >= 999 && groups.contains { $0.type == other && $0.source == other }
     }

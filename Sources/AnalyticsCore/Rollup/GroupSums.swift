@@ -1,13 +1,13 @@
 /// Adds up the groups of one bucket: a minute from its rows, an hour from its minutes.
 ///
-/// What it holds is bounded: beyond ``GroupTable/maximumRows`` or ``GroupTable/maximumBytes`` it holds nothing, and is an overflow.
+/// Bounded: beyond ``GroupTable/maximumRows`` or ``GroupTable/maximumBytes`` it drops its content and is an overflow.
 struct GroupSums {
     private var types = Texts()
     private var sources = Texts()
     /// By type and source.
     private var rows: [UInt64: Int] = [:]
     private var counts: [SIMD4<Int64>] = []
-    /// Of bots, by the place of the row; only where there are some.
+    /// Counts of bot events, by row; only rows that have some.
     private var bots: [Int: SIMD4<Int64>] = [:]
     private(set) var isOverflow = false
     private let hasQuarters: Bool
@@ -24,7 +24,7 @@ struct GroupSums {
 
         mutating func place(of text: String) -> Int {
             let text = BytewiseString(text)
-            // Rows come in order: the type is mostly that of the row before.
+            // Rows come in order: the type is usually that of the previous row.
             if let last, last.text == text { return last.place }
             let place = places[text] ?? append(text)
             last = (text, place)
@@ -39,7 +39,7 @@ struct GroupSums {
         }
     }
 
-    /// - Parameter bots: How many of each quarter's events are of bots.
+    /// - Parameter bots: The number of bot events in each quarter.
     mutating func add(type: String, source: String, quarters: SIMD4<Int64>, bots: SIMD4<Int64> = .zero) {
         guard !isOverflow else { return }
         add(types.place(of: type), sources.place(of: source), quarters, bots)
@@ -55,7 +55,7 @@ struct GroupSums {
     private mutating func add(_ type: Int, _ source: Int, _ quarters: SIMD4<Int64>, _ bots: SIMD4<Int64>) {
         let key = UInt64(type) << 32 | UInt64(source)
         let known = rows[key]
-        // Each was at most 2⁴⁰, and a bucket is a sum of 60.
+        // Each count is at most 2⁴⁰, and a bucket is a sum of 60.
         if bots != .zero { self.bots[known ?? counts.count, default: .zero] &+= bots }
         if let known {
             counts[known] &+= quarters
@@ -67,7 +67,7 @@ struct GroupSums {
         }
     }
 
-    /// Of a finer bucket, as a quarter's. One whose groups cannot be told makes an overflow of the sum.
+    /// Adds a finer bucket to a quarter. If its groups cannot be read, the sum is an overflow.
     mutating func add(_ table: GroupTable, quarter: Int) {
         do throws(GroupTable.Unreadable) {
             if let groups = try table.earlierGroups() {
@@ -136,7 +136,7 @@ struct GroupSums {
         return writer.bytes.count > GroupTable.maximumBytes ? .overflow : GroupTable(bytes: writer.bytes)
     }
 
-    /// The texts in the order of their bytes, and the place of each in it.
+    /// The texts sorted by bytes, and the rank of each.
     private static func ranks(_ texts: [BytewiseString]) -> (order: [BytewiseString], ranks: [Int]) {
         let order = texts.indices.sorted { texts[$0] < texts[$1] }
         var ranks = Array(repeating: 0, count: texts.count)
@@ -145,7 +145,7 @@ struct GroupSums {
     }
 }
 
-/// Writes what ``TableCursor`` reads.
+/// Writes the format that ``TableCursor`` reads.
 struct TableWriter {
     var bytes: [UInt8] = []
 

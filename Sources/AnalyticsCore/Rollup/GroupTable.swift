@@ -1,13 +1,13 @@
-/// How many events of each type and source a bucket holds, as the bytes that both stores keep.
+/// The number of events per type and source in a bucket, in the byte format of both stores.
 ///
-/// Strings stand once, in two dictionaries sorted by bytes, and rows name them by their places. All numbers are LEB128:
-/// `2 · quarters per row (0 or 4) · types · sources · rows`. A dictionary is the number of bytes behind this number, the number of its
-/// strings, and each string with its length before it. The rows are, for each type, how many there are, and for each the source's place and
-/// the count, or the four quarters. Where events are of bots the first number is 3, and in each row as many counts of bots follow: a table that
-/// begins with 2 has none. No bytes at all are a bucket without events; the single byte 0 is ``overflow``.
+/// Each string is stored once, in two dictionaries sorted by bytes; rows refer to strings by index. All numbers are LEB128:
+/// `2 · quarters per row (0 or 4) · types · sources · rows`. A dictionary is the number of bytes that follow this number, the number
+/// of strings, and each string after its length. The rows are, per type, their number, and per row the index of the source and the
+/// count, or the four quarters. If there are bot events, the first number is 3, not 2, and each row continues with as many counts of
+/// bot events. A bucket without events has no bytes; the single byte 0 is ``overflow``.
 ///
-/// Earlier versions kept at most 1,000 groups and counted the rest as `__other__`. Their tables are read where nothing can have been lost
-/// so, and are as good as ``overflow`` otherwise.
+/// Earlier versions kept at most 1,000 groups and counted the rest as `__other__`. Their tables are read if no group can have been
+/// lost, and otherwise treated like ``overflow``.
 public struct GroupTable: Sendable, Equatable {
     private enum Storage: Equatable {
         case bytes([UInt8])
@@ -16,25 +16,25 @@ public struct GroupTable: Sendable, Equatable {
 
     private let storage: Storage
 
-    /// What a bucket keeps at the most: half of what a document of MongoDB may hold, so that the old and the new one fit into an update.
+    /// Maximum bytes of a bucket: half of the limit of a MongoDB document, so that the old and the new table fit into one update.
     public static let maximumBytes = 7 << 20
-    /// Rows of a table at the most; bounds what summing an hour takes.
+    /// Maximum number of rows of a table; bounds the memory for summing an hour.
     public static let maximumRows = 1 << 19
 
     public static let empty = GroupTable(bytes: [])
 
-    /// A bucket with more groups than a table may hold: who reads it goes on to the finer tier, or to the events.
+    /// A bucket with more groups than a table may hold. Readers use the finer tier or the events.
     public static let overflow = GroupTable(bytes: [0])
 
     static let format: UInt8 = 2
     static let formatWithBots: UInt8 = 3
 
-    /// Bytes as a store gives them back. They are checked when they are read.
+    /// Bytes from a store. They are checked when read.
     public init(bytes: [UInt8]) {
         storage = .bytes(bytes)
     }
 
-    /// Groups as versions up to schema 2 kept them in MongoDB.
+    /// Groups as stored in MongoDB by versions up to schema 2.
     public init(earlier groups: [RollupGroup]) {
         storage = .earlier(groups)
     }
@@ -46,12 +46,12 @@ public struct GroupTable: Sendable, Equatable {
         self = sums.table
     }
 
-    /// What a store keeps; empty for one of an earlier version, which nobody writes.
+    /// The bytes to store; empty for a table of an earlier version, which is never written.
     public var bytes: [UInt8] {
         if case .bytes(let bytes) = storage { bytes } else { [] }
     }
 
-    /// Roughly how much memory it takes.
+    /// Approximate bytes in memory.
     public var size: Int {
         switch storage {
         case .bytes(let bytes): bytes.count
@@ -59,7 +59,7 @@ public struct GroupTable: Sendable, Equatable {
         }
     }
 
-    /// Why a table's groups are not told: whoever needs them goes on to the finer tier.
+    /// Why a table's groups cannot be read. Readers use the finer tier.
     public enum Unreadable: Error, Sendable {
         case overflow
         /// Written by a newer version, or damaged.
@@ -70,7 +70,7 @@ public struct GroupTable: Sendable, Equatable {
 // MARK: Reading
 
 extension GroupTable {
-    /// Strings of a dictionary, where they lie. Valid inside of ``read(dictionaries:row:)``.
+    /// The strings of a dictionary, in place. Valid only within ``read(dictionaries:row:)``.
     struct Strings {
         let count: Int
         let bytes: UnsafeBufferPointer<UInt8>
@@ -83,16 +83,16 @@ extension GroupTable {
     }
 
     struct Row {
-        /// Places in the dictionaries.
+        /// Indexes in the dictionaries.
         var type: Int
         var source: Int
-        /// The row's count for each quarter of its hour; of a minute all of it is in the first.
+        /// The count of each quarter of the hour; for a minute, the first holds the whole count.
         var quarters: SIMD4<Int64>
-        /// How many of these are of bots.
+        /// The number of these that are bot events.
         var bots = SIMD4<Int64>.zero
     }
 
-    /// The groups of a table that an earlier version wrote; `nil` for one of this version.
+    /// The groups of a table of an earlier version; `nil` for a table of this version.
     func earlierGroups() throws(Unreadable) -> [RollupGroup]? {
         let groups: [RollupGroup]
         switch storage {
@@ -105,15 +105,15 @@ extension GroupTable {
         return groups
     }
 
-    /// Whether it has a count for each quarter of an hour, as tables of hours have.
+    /// Whether the table has a count per quarter of an hour, as tables of hours do.
     var hasQuarters: Bool {
         if let groups = try? earlierGroups() { return groups.allSatisfy { $0.quarters.count == 4 } }
         return bytes.count < 2 || bytes[1] == 4
     }
 
-    /// Gives the dictionaries, then each row, of a table of this version. Nothing may be done with what was given before this returns: what
-    /// is wrong with the bytes may show at their end. Counts are not negative and at most 2⁴⁰ a number, so that all of them add up in 64 bits;
-    /// no more are of bots than there are.
+    /// Calls `dictionaries`, then `row` for each row, of a table of this version. Do not use them before this returns: a fault may
+    /// show only at the end of the bytes. Each count is from 0 to 2⁴⁰, so all of them sum in 64 bits; counts of bot events do not
+    /// exceed the counts.
     func read(
         dictionaries: (_ types: Strings, _ sources: Strings) throws(Unreadable) -> Void, row: (Row) -> Void
     ) throws(Unreadable) {
@@ -161,7 +161,7 @@ extension GroupTable {
         return groups
     }
 
-    /// How many events a bucket counts, for one of an earlier version although it may be folded.
+    /// The number of events in a bucket, including folded tables of earlier versions.
     public func total() throws(Unreadable) -> Int64 {
         let groups: [RollupGroup]
         switch storage {
@@ -172,7 +172,7 @@ extension GroupTable {
         return groups.reduce(0) { $0 &+ $1.count }
     }
 
-    /// Whether an earlier version wrote it and may have counted groups together.
+    /// Whether an earlier version wrote the table and may have counted groups together.
     public var isFolded: Bool {
         switch storage {
         case .earlier(let groups): EarlierGroups.mayBeFolded(groups)
@@ -181,7 +181,7 @@ extension GroupTable {
         }
     }
 
-    /// Whether the bytes are no table at all.
+    /// Whether the bytes are not a valid table.
     var isDamaged: Bool {
         do throws(Unreadable) {
             _ = try groups()
@@ -197,7 +197,7 @@ extension GroupTable {
     }
 }
 
-/// Reads the bytes of a table, or of a cached answer, which anything may have written.
+/// Reads the bytes of a table or of a cached answer. The bytes are untrusted.
 struct TableCursor {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
@@ -214,7 +214,7 @@ struct TableCursor {
         return bytes[position]
     }
 
-    /// A number that is not negative.
+    /// A nonnegative number.
     mutating func number() throws(GroupTable.Unreadable) -> Int64 {
         var number: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 63, by: 7) {
@@ -232,14 +232,14 @@ struct TableCursor {
         return number
     }
 
-    /// A count, or four of them.
+    /// One count, or four.
     fileprivate mutating func counts(hasQuarters: Bool) throws(GroupTable.Unreadable) -> SIMD4<Int64> {
         var counts = SIMD4<Int64>(try count(), 0, 0, 0)
         if hasQuarters { for quarter in 1..<4 { counts[quarter] = try count() } }
         return counts
     }
 
-    /// How many things come that take a byte each at least.
+    /// The number of elements that follow, each at least one byte.
     mutating func length() throws(GroupTable.Unreadable) -> Int {
         let length = try number()
         guard length <= Int64(bytes.count - position) else { throw .damaged }
@@ -252,10 +252,10 @@ struct TableCursor {
         return UnsafeBufferPointer(rebasing: bytes[position..<position + length])
     }
 
-    /// Eight bytes, the lowest first.
+    /// Eight bytes, little-endian.
     mutating func word() throws(GroupTable.Unreadable) -> UInt64 { try integers(1, UInt64.self)[0] }
 
-    /// Integers of a fixed width, the lowest byte of each first.
+    /// Integers of a fixed width, little-endian.
     mutating func integers<Integer: FixedWidthInteger>(
         _ count: Int, _ type: Integer.Type
     ) throws(GroupTable.Unreadable) -> [Integer] {

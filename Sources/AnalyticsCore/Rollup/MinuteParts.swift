@@ -1,11 +1,11 @@
 /// A set of parts of a minute. A part is a quarter of a second.
 public struct MinuteParts: Sendable, Hashable {
-    /// A bit for each part.
+    /// One bit per part.
     private var words = SIMD4<UInt64>.zero
 
     /// Parts of a minute.
     public static let count = 240
-    /// Of a part.
+    /// Milliseconds per part.
     public static let milliseconds: Int64 = 250
     public static let all = MinuteParts(0..<count)
 
@@ -17,14 +17,14 @@ public struct MinuteParts: Sendable, Hashable {
 
     public var count: Int { words.indices.reduce(0) { $0 + words[$1].nonzeroBitCount } }
 
-    /// Rising.
+    /// In ascending order.
     public var indexes: [Int] { (0..<Self.count).filter(contains) }
 
     public func contains(_ part: Int) -> Bool { words[part / 64] & 1 << UInt64(part % 64) != 0 }
 
     mutating func insert(_ part: Int) { words[part / 64] |= 1 << UInt64(part % 64) }
 
-    /// The part of its minute in which a moment lies.
+    /// Inserts the part of its minute in which a moment lies.
     mutating func insert(_ time: Timestamp) {
         insert(Int((time.milliseconds - Timestamp(minute: time.minute).milliseconds) / Self.milliseconds))
     }
@@ -33,7 +33,7 @@ public struct MinuteParts: Sendable, Hashable {
 
     func isDisjoint(with other: MinuteParts) -> Bool { words & other.words == .zero }
 
-    /// The times of its parts in a minute, in their order. Neighbours are one range.
+    /// The times of the parts in a minute, in ascending order. Adjacent parts are one range.
     func ranges(of minute: Int64) -> [Range<Timestamp>] {
         let start = Timestamp(minute: minute).milliseconds
         return coalesce(indexes.map { Int64($0) }).scaled(by: Self.milliseconds).map { range in
@@ -41,28 +41,28 @@ public struct MinuteParts: Sendable, Hashable {
         }
     }
 
-    /// With the parts between two that are near each other: they are read in one go.
+    /// Also has the parts in small gaps: they are read together.
     var withoutSmallGaps: MinuteParts {
         MinuteParts(coalesce(indexes.map { Int64($0) }, acrossGapsOf: 3).flatMap { Int($0.lowerBound)..<Int($0.upperBound) })
     }
 }
 
-/// What the marks of a minute say about where in it events have changed (docs/decisions/live-minutes.md).
+/// Where in a minute events have changed, as its marks say (docs/decisions/live-minutes.md).
 public struct MinuteStamp: Sendable, Equatable {
     public var version: Int64
-    /// How many of the marks said which parts of the minute they changed. Those of earlier versions of the service do not, nor does the first.
+    /// The number of marks that named the parts they changed. Marks of earlier versions of the service do not, nor does the first mark.
     public var told: Int64
-    /// By the parts, how many of these marks changed them. A part that is left out was changed by none.
+    /// Per part, the number of these marks that changed it. A missing part was never changed.
     public var marks: [Int: Int64]
 
-    /// Parts that no minute has are dropped.
+    /// Invalid parts are dropped.
     public init(version: Int64, told: Int64 = 0, marks: [Int: Int64] = [:]) {
         self.version = version
         self.told = told
         self.marks = marks.filter { (0..<MinuteParts.count).contains($0.key) }
     }
 
-    /// The parts in which events may have changed since an earlier reading; `nil` where that may be anywhere.
+    /// The parts in which events may have changed since an earlier stamp; `nil` for anywhere.
     func changes(since earlier: MinuteStamp) -> MinuteParts? {
         let isTold = version >= earlier.version && told >= earlier.told && version &- told == earlier.version &- earlier.told
         guard isTold else { return nil }
@@ -72,13 +72,13 @@ public struct MinuteStamp: Sendable, Equatable {
             guard now >= before else { return nil }
             if now > before { parts.insert(part) }
         }
-        // A mark that told something told a part.
+        // Each mark counted in `told` has changed a part.
         return parts.isEmpty == (told == earlier.told) ? parts : nil
     }
 
-    /// Takes note of a mark that raises the version.
+    /// Records a mark, which raises the version.
     public mutating func mark(_ parts: MinuteParts?) {
-        // What is stored may be damaged: nothing may trap.
+        // Stored numbers may be damaged: arithmetic must not trap.
         version &+= 1
         guard let parts, !parts.isEmpty else { return }
         told &+= 1
@@ -86,7 +86,7 @@ public struct MinuteStamp: Sendable, Equatable {
     }
 }
 
-// MARK: As a store that keeps bytes keeps it
+// MARK: Stored bytes
 
 extension MinuteStamp {
     /// The parts, each followed by its number of marks.
@@ -99,7 +99,7 @@ extension MinuteStamp {
         return writer.bytes
     }
 
-    /// What ``encodedMarks`` wrote; `nil` where it cannot be read.
+    /// Reads the bytes of ``encodedMarks``; `nil` if they cannot be read.
     public static func marks(encoded bytes: [UInt8]) -> [Int: Int64]? {
         try? bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
             var marks: [Int: Int64] = [:]

@@ -1,9 +1,9 @@
-/// Makes tables of minutes that a store counts from its events. Holds ``byteLimit`` bytes of them, and then takes no more minutes.
+/// Builds tables of minutes that a store counts from its events. Takes no more minutes beyond ``byteLimit`` bytes of tables.
 struct MinuteTables: CountReducer {
     private(set) var tables: [Int64: GroupTable] = [:]
-    /// Events that each table counts.
+    /// The number of events per table.
     private(set) var events: [Int64: Int64] = [:]
-    /// The first minute that was not counted any more; `nil` when all were.
+    /// The first minute that was not counted; `nil` if all were.
     private(set) var next: Int64?
 
     private let wanted: Set<Int64>?
@@ -15,7 +15,7 @@ struct MinuteTables: CountReducer {
 
     static let byteLimit = 4 << 20
 
-    /// - Parameter wanted: Minutes to make tables of; all when `nil`.
+    /// - Parameter wanted: The minutes to build tables for; all if `nil`.
     init(of wanted: Set<Int64>? = nil, byteLimit: Int = Self.byteLimit) {
         self.wanted = wanted
         self.byteLimit = byteLimit
@@ -52,7 +52,7 @@ struct MinuteTables: CountReducer {
 }
 
 extension RollupStore {
-    /// Counts minutes from their events: of ranges as many as give ``MinuteTables/byteLimit`` bytes of tables, but one at the least.
+    /// Counts minutes from their events, until the tables reach ``MinuteTables/byteLimit`` bytes; at least one minute.
     func countMinutes(
         of project: ProjectID, in ranges: [Range<Int64>], wanted: Set<Int64>? = nil, byteLimit: Int = MinuteTables.byteLimit
     ) async throws(StoreError) -> MinuteTables {

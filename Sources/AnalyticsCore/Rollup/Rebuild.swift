@@ -1,9 +1,9 @@
-/// Makes all rollups anew from the events. Minutes below the watermark stay as they are.
+/// Rebuilds all rollups from the events. Minutes below the watermark are unchanged.
 public struct Rebuild: Sendable {
     private let store: any RollupStore & ProjectStore
     private let roller: Roller
 
-    /// Days marked at a time where there is nothing.
+    /// Maximum number of days per step while they are empty.
     private static let longestStep: Int64 = 16
 
     public init(store: any RollupStore & ProjectStore, roller: Roller) {
@@ -11,10 +11,10 @@ public struct Rebuild: Sendable {
         self.roller = roller
     }
 
-    /// Marks every bucket that has events, or that exists, and rolls until none is marked. May run beside a service at work.
-    /// Returns how many minutes were counted.
+    /// Marks every bucket that exists or has events, and rolls until none is marked. It may run while the service works. Returns the
+    /// number of minutes counted.
     ///
-    /// `project`: this one alone. `range`: the UTC days alone that this touches.
+    /// `project`: only this one. `range`: only the UTC days that it touches.
     public func run(project only: ProjectID? = nil, range: Range<Timestamp> = .always) async throws -> Int {
         var total = 0
         for project in try await store.projects() where only == nil || only == project {
@@ -35,7 +35,7 @@ public struct Rebuild: Sendable {
         return total
     }
 
-    /// Not the minutes below the watermark, which keep their counts; but their hours, which are sums of minutes.
+    /// Without the minutes below the watermark, which keep their counts, but with their hours, which are sums of minutes.
     private func marks(of project: ProjectID, days: Range<Int64>) async throws -> BucketMarks {
         let minutes = days.lowerBound * 1440..<days.upperBound * 1440
         let oldest = ProjectRecords(try await store.newestRecords(of: [project])).firstWholeMinute(of: project)

@@ -1,6 +1,6 @@
-/// Compares rollups with the events they stand for.
+/// Compares rollups with their events.
 public struct Reconciliation: Sendable {
-    /// A bucket whose rollup does not say what its events say.
+    /// A group in which a bucket's rollup differs from its events.
     public struct Difference: Sendable, Equatable, CustomStringConvertible {
         public var tier: RollupTier
         public var bucket: BucketKey
@@ -8,7 +8,7 @@ public struct Reconciliation: Sendable {
         public var source: String
         public var rollup: Int64
         public var events: Int64
-        /// How many of these are of bots, where the two do not say the same.
+        /// The number of bot events, if the two differ in it.
         public var bots: Bots?
 
         public struct Bots: Sendable, Equatable {
@@ -28,9 +28,9 @@ public struct Reconciliation: Sendable {
         public var minutes = 0
         public var hours = 0
         public var days = 0
-        /// Marked buckets: not counted yet, and so neither right nor wrong.
+        /// Marked buckets: not counted yet, so not compared.
         public var marked = 0
-        /// Minutes below the watermark: their events may be deleted, and nothing is left to compare them with.
+        /// Minutes below the watermark: their events may be deleted, so they are not compared.
         public var expired = 0
         public var differences: [Difference] = []
 
@@ -41,25 +41,25 @@ public struct Reconciliation: Sendable {
     private let pause: Duration
     private let elapsed: ElapsedClock
 
-    /// Hours compared at a time; where there is nothing the step doubles, up to ``longestStep``.
+    /// Hours per step; the step doubles while it finds nothing, up to ``longestStep``.
     private static let hoursAtATime: Int64 = 24
     private static let longestStep: Int64 = 64 * 24
-    /// How often a range is looked at, with a pause between, before a difference counts as one.
+    /// The number of comparisons, with a pause between them, before a difference is reported.
     private static let attempts = 3
 
-    /// `pause`: time for a flush to mark what it has just inserted; what is found different is looked at again after it.
+    /// `pause`: time for a flush to mark the events that it has just inserted. Differences are compared again after it.
     public init(store: any RollupStore & ProjectStore, pause: Duration = .seconds(1), elapsed: ElapsedClock = .system) {
         self.store = store
         self.pause = pause
         self.elapsed = elapsed
     }
 
-    /// Walks every project, a few hours at a time.
+    /// Compares every project, a few hours at a time.
     public func run() async throws -> Report {
         var report = Report()
         for project in try await store.projects() {
             guard let extent = try await store.extent(project: project) else { continue }
-            // Whole days, which are compared as well.
+            // Whole days, since days are compared too.
             let start = extent.lowerBound.day * RollupTier.day.parts
             let end = (Timestamp(milliseconds: extent.upperBound.milliseconds - 1).day + 1) * RollupTier.day.parts
             var (hour, step) = (start, Self.hoursAtATime)
@@ -74,7 +74,7 @@ public struct Reconciliation: Sendable {
         return report
     }
 
-    /// Events are inserted a moment before their buckets are marked: a difference is one that is still there after some pauses.
+    /// Events are inserted before their buckets are marked, so only a difference that persists after pauses counts.
     private func settled(_ project: ProjectID, hours range: Range<Int64>) async throws -> Report {
         var report = try await compare(project, hours: range)
         for _ in 1..<Self.attempts where !report.differences.isEmpty {
@@ -102,16 +102,16 @@ public struct Reconciliation: Sendable {
 
     /// Buckets of the next tier.
     private struct Seen {
-        /// With a finer one that is not compared.
+        /// Buckets with a finer bucket that was not compared.
         var unsettled: Set<Int64> = []
-        /// With a finer one that has a rollup.
+        /// Buckets with a finer bucket that has a rollup.
         var expected: Set<Int64> = []
     }
 
-    /// Compares the first minutes of a range, as many as can be held, and returns the first that it has not compared.
+    /// Compares the first minutes of a range, as many as fit in memory, and returns the first minute that was not compared.
     ///
-    /// Rollups first, then the events, then the rollups' versions again: what was marked meanwhile is not compared. The watermark last:
-    /// whatever was deleted before the events were counted lies below it.
+    /// Reads the rollups, then the events, then the rollups' versions again: minutes marked in between are not compared. The
+    /// watermark is read last: everything deleted before the events were counted lies below it.
     private func compareMinutes(
         _ project: ProjectID, _ range: Range<Int64>, _ report: inout Report, _ seen: inout Seen
     ) async throws -> Int64 {
@@ -147,7 +147,7 @@ public struct Reconciliation: Sendable {
         return end
     }
 
-    /// Compares hours, or days, with the sums of what is finer; returns what of the next tier is known then.
+    /// Compares hours or days with the sums of finer buckets. Returns the buckets of the next tier.
     private func compareSums(
         _ tier: RollupTier, _ project: ProjectID, _ range: Range<Int64>, _ report: inout Report, _ seen: Seen
     ) async throws -> Seen {
@@ -169,7 +169,7 @@ public struct Reconciliation: Sendable {
             }
             for bucket in compared.values { report.differences += Self.differences(tier, bucket.key, bucket.table, .empty) }
         }
-        // One that has finer buckets and no rollup of its own was never marked: its whole count is missing.
+        // A bucket with finer buckets but no rollup was never marked: its whole count is missing.
         try await BucketSums.each(tier, of: project, in: coalesce(missing.sorted()), from: store) { index, sum in
             guard case .table(let table) = sum else { return }
             report.differences += Self.differences(tier, BucketKey(project: project, index: index), .empty, table)
@@ -182,7 +182,7 @@ public struct Reconciliation: Sendable {
     ) -> [Difference] {
         guard rollup != events else { return [] }
         guard let own = try? rollup.groups(), let truth = try? events.groups() else {
-            // One that does not tell its groups, beside one that does, or whose bytes are damaged.
+            // One table has no readable groups and the other does, or its bytes are damaged.
             if (try? rollup.groups()) == nil, (try? events.groups()) == nil, !rollup.isDamaged { return [] }
             return [
                 Difference(
@@ -195,7 +195,7 @@ public struct Reconciliation: Sendable {
     private static func differences(
         _ tier: RollupTier, _ key: BucketKey, _ rollup: [RollupGroup], _ events: [RollupGroup]
     ) -> [Difference] {
-        // An hour's quarters may be wrong although their sum is right, and so may the counts of bots.
+        // An hour's quarters may be wrong even if their sum is right, and so may the counts of bot events.
         struct Parts: Hashable {
             var quarters: [Int64]
             var bots: [Int64]
@@ -219,7 +219,7 @@ public struct Reconciliation: Sendable {
 }
 
 extension Reconciliation {
-    /// Hours of a project that are to be counted again.
+    /// Hours of a project to count again.
     public struct Recount: Sendable, Equatable {
         public var project: ProjectID
         public var range: Range<Timestamp>
@@ -227,7 +227,7 @@ extension Reconciliation {
 }
 
 extension Reconciliation.Report {
-    /// The hours in which the differences lie, by project, neighbours as one range.
+    /// The hours with differences, by project. Adjacent hours are one range.
     public var recounts: [Reconciliation.Recount] {
         Dictionary(grouping: differences, by: \.bucket.project).flatMap { project, differences in
             let hours = differences.flatMap { difference in

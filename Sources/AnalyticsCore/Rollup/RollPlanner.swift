@@ -1,10 +1,9 @@
-/// Decides which marked buckets are to be rolled now. A state machine without I/O.
+/// Decides which marked buckets to roll now. A state machine without I/O.
 ///
-/// A bucket is rolled when it is first seen marked, and again as soon as it has been quiet from one pass to the next. One that is
-/// marked again and again (the live minute, under load) is rolled at growing intervals instead, so that it is not counted from its
-/// events over and over; whoever reads it meanwhile counts it from its events.
+/// A bucket is rolled when it is first seen marked, and again when it has not changed from one pass to the next. A bucket that is marked
+/// repeatedly (the live minute, under load) is rolled at growing intervals, to limit recounts; until then readers count it from its events.
 ///
-/// Moments are those of an ``ElapsedClock``.
+/// Times are those of an ``ElapsedClock``.
 struct RollPlanner {
     private struct Seen {
         var version: Int64
@@ -15,7 +14,7 @@ struct RollPlanner {
 
     static let firstInterval: Duration = .seconds(1)
     static let longestInterval: Duration = .seconds(16)
-    /// Buckets remembered at the most. Those beyond are rolled whenever they are seen marked, which is right, only more work.
+    /// Maximum number of buckets remembered. Others are rolled whenever they are seen marked, which is correct but costs more.
     static let memory = 20_000
 
     private let longestInterval: Duration
@@ -26,7 +25,7 @@ struct RollPlanner {
         self.longestInterval = longestInterval
     }
 
-    /// To be called before the first ``isDue(_:now:)`` of a pass over all marked buckets. Forgets those that the last pass did not see.
+    /// Call it before the first ``isDue(_:now:)`` of a pass over all marked buckets. Forgets the buckets that the last pass did not see.
     mutating func beginPass() {
         seen = seen.filter { $0.value.pass == pass }
         pass += 1
@@ -51,10 +50,10 @@ struct RollPlanner {
         return isDue
     }
 
-    /// Whether a bucket has not changed since the last pass. To be asked before ``isDue(_:now:)``.
+    /// Whether a bucket has not changed since the last pass. Call it before ``isDue(_:now:)``.
     func isQuiet(_ bucket: BucketVersion) -> Bool { seen[bucket.key]?.version == bucket.version }
 
-    /// How long the bucket that has waited longest has waited since it was last rolled.
+    /// The longest time since the last roll among marked buckets.
     func longestWait(now: Duration) -> Duration {
         seen.values.lazy.filter { $0.pass == pass }.map { now - $0.rolledAt }.max() ?? .zero
     }

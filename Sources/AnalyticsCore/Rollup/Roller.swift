@@ -3,31 +3,31 @@ public import Logging
 internal import Metrics
 public import ServiceLifecycle
 
-/// Counts marked minutes from their events, and sums marked hours from their minutes and marked days from their hours, by compare-and-set.
+/// Counts marked minutes from their events, sums marked hours from their minutes, and marked days from their hours, by compare-and-set.
 ///
-/// As many rollers as there are processors may run, without knowing of each other: a count is written only over an older one, so a
-/// slower roller, a write that arrives late or a crash can put nothing wrong in place, and what was missed is still marked.
+/// Each processor may run a roller, without coordination: a count only replaces an older one, so a slow roller, a late write or a
+/// crash cannot store a wrong count, and missed buckets stay marked.
 public actor Roller: Service {
     private let store: any RollupStore & ProjectStore
     private let clock: WallClock
     private let elapsed: ElapsedClock
     private let logger: Logger
     private var planners: [RollupTier: RollPlanner] = [:]
-    /// When the last pass came to its end.
+    /// The end of the last complete pass.
     private var lastPass: Duration
 
-    /// Between two passes over the marked buckets.
+    /// The pause between two passes over the marked buckets.
     private static let interval: Duration = .milliseconds(500)
     private static let pageSize = 5_000
-    /// Minutes that one query counts at the most; fewer after one that came to ``MinuteTables/byteLimit``.
+    /// Maximum number of minutes per query; fewer after a query that reached ``MinuteTables/byteLimit``.
     private static let minutesAtATime: Int64 = 600
-    /// Bytes of sums that are written together.
+    /// Bytes of sums per write.
     private static let bytesAtATime = 4 << 20
-    /// Counts and writes under way at a time.
+    /// Concurrent counts and writes.
     private static let maxConcurrency = 3
-    /// Minutes between two marked ones that are counted with them: a range more costs more than a few minutes.
+    /// Maximum number of minutes between two marked ones that are counted with them: another range costs more than a few minutes.
     private static let gap: Int64 = 30
-    /// Passes that ``finish()`` makes at the most.
+    /// Maximum number of passes of ``finish()``.
     private static let finishingPasses = 100
 
     private static let expired = MetricCatalogue.metrics.rollupExpired.make()
@@ -54,7 +54,7 @@ public actor Roller: Service {
                     lag.record(await self.lag.seconds)
                     try await self.elapsed.sleep(Self.interval)
                 } catch {
-                    // The store tells of a cancelled operation as of an outage.
+                    // The store reports a cancelled operation like an outage.
                     if Task.isCancelled { return }
                     lag.record(await self.lag.seconds)
                     self.logger.warning("Rolling waits for the store", metadata: ["error": "\(error)"])
@@ -64,13 +64,13 @@ public actor Roller: Service {
         }
     }
 
-    /// How long the marked bucket that waits longest has waited, or since when no pass has come to its end.
+    /// The longest wait of a marked bucket, or the time since the last complete pass, if longer.
     private var lag: Duration {
         max(planners.values.map { $0.longestWait(now: elapsed.now()) }.max() ?? .zero, elapsed.now() - lastPass)
     }
 
-    /// Rolls until nothing is marked, whatever is hot. Beside a service at work something always is: then it ends after
-    /// ``finishingPasses``, in which all that was marked at the beginning has been rolled. Throws a `CancellationError` when cancelled.
+    /// Rolls until nothing is marked, including hot buckets. While the service works, there are always marks: then it ends after
+    /// ``finishingPasses``, which have rolled everything marked at the start. Throws a `CancellationError` when cancelled.
     public func finish() async throws {
         for _ in 0..<Self.finishingPasses {
             try Task.checkCancellation()
@@ -80,11 +80,11 @@ public actor Roller: Service {
         }
     }
 
-    /// Goes once over all marked buckets. Returns whether there were any.
+    /// Makes one pass over all marked buckets. Returns whether there were any.
     @discardableResult
     func pass() async throws -> Bool {
         for tier in RollupTier.allCases { planners[tier, default: RollPlanner()].beginPass() }
-        // Buckets with a finer one that stays marked, which therefore have to wait.
+        // Buckets that have to wait, since a finer bucket stays marked.
         var waiting: Set<BucketKey> = []
         var found: [RollupTier: Int] = [:]
         found[.minute] = try await eachPage(.minute) { page in
@@ -116,7 +116,6 @@ public actor Roller: Service {
         MetricCatalogue.metrics.rollupDirtyBuckets.make(tier.rawValue)
     }
 
-    /// Returns how many marked buckets there were.
     private func eachPage(
         _ tier: RollupTier, _ body: ([BucketVersion]) async throws -> Void
     ) async throws -> Int {
@@ -135,14 +134,14 @@ public actor Roller: Service {
 
     // MARK: Minutes
 
-    /// Marked minutes that one query counts.
+    /// Marked minutes of one query.
     private struct Slice {
         var project: ProjectID
         var ranges: [Range<Int64>]
         var buckets: ArraySlice<BucketVersion>
     }
 
-    /// `hot`: marked minutes that are not due, and are not to be counted in passing either.
+    /// `hot`: marked minutes that are not due; they are not counted in gaps either.
     private func rollMinutes(_ buckets: [BucketVersion], around hot: Set<BucketKey>) async throws {
         let countable = try await withoutExpired(buckets)
         var parts: [Slice] = []
@@ -166,11 +165,11 @@ public actor Roller: Service {
             let wanted = Set(buckets.lazy.map(\.key.index).prefix { $0 < end })
             let counted = try await store.countMinutes(of: slice.project, in: piece, wanted: wanted)
             let next = counted.next ?? end
-            // Read after the events: whatever was deleted before they were counted lies below it.
+            // Read after the events: anything deleted before the count lies below this watermark.
             let records = ProjectRecords(try await store.newestRecords(of: [slice.project]))
             let first = records.firstWholeMinute(of: slice.project)
             let now = clock.now()
-            // Every other marked minute is written, one without events too.
+            // Every other marked minute is written, also without events.
             let rolled = buckets.prefix { $0.key.index < next }.filter { $0.key.index >= first }.map {
                 RolledBucket(
                     key: $0.key, version: $0.version, table: counted.tables[$0.key.index] ?? .empty,
@@ -183,12 +182,12 @@ public actor Roller: Service {
         }
     }
 
-    /// Each project's in their order.
+    /// The buckets of each project, in the same order.
     private static func byProject(_ buckets: [BucketVersion]) -> [(project: ProjectID, buckets: [BucketVersion])] {
         Dictionary(grouping: buckets, by: \.key.project).map { ($0, $1) }
     }
 
-    /// Runs `body` for each, ``maxConcurrency`` at a time: the store has other work to wait for, its journal most of all.
+    /// Runs `body` for each element, ``maxConcurrency`` at a time, to leave the store capacity for other work, above all its journal.
     private static func each<Element: Sendable>(
         _ elements: [Element], _ body: @escaping @Sendable (Element) async throws -> Void
     ) async throws {
@@ -201,8 +200,8 @@ public actor Roller: Service {
         }
     }
 
-    /// Unmarks the minutes below the watermark as they are, and returns the others: of the former events may be deleted, and what is left
-    /// would be counted in place of the truth.
+    /// Unmarks the minutes below the watermark without a count, and returns the others. Events below the watermark may be deleted;
+    /// counting the remaining ones would replace the correct count.
     private func withoutExpired(_ buckets: [BucketVersion]) async throws -> [BucketVersion] {
         guard !buckets.isEmpty else { return [] }
         let records = ProjectRecords(try await store.projectRecords())
@@ -238,7 +237,7 @@ public actor Roller: Service {
             try await write(tier, rolled)
             (rolled, bytes) = ([], 0)
         }
-        // Those of which nothing finer is there.
+        // Buckets without finer buckets.
         rolled += pending.values.map { RolledBucket(key: $0.key, version: $0.version, table: .empty) }
         try await write(tier, rolled)
     }
@@ -251,9 +250,9 @@ public actor Roller: Service {
 }
 
 extension BucketKey {
-    /// The hour that a minute lies in.
+    /// The hour of a minute.
     var hour: BucketKey { BucketKey(project: project, index: floorDivide(index, by: RollupTier.hour.parts)) }
 
-    /// The day that an hour lies in.
+    /// The day of an hour.
     var dayOfHour: BucketKey { BucketKey(project: project, index: floorDivide(index, by: RollupTier.day.parts)) }
 }

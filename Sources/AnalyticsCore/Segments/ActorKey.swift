@@ -1,19 +1,19 @@
-/// Who did something, as 128 bits of SHA-256 over the kind and the text of the id: clients choose ids, and a shorter or weaker hash could be
-/// made to collide.
+/// The actor of an event, as 128 bits of SHA-256 over the kind and the text of the id. Clients choose ids: with a shorter or weaker
+/// hash they could cause collisions.
 struct ActorKey: Sendable, Hashable, Comparable {
     var high: UInt64
     var low: UInt64
 
-    /// Of events without a user. Before all others.
+    /// For events without a user. Sorts before all others.
     static let none = ActorKey(high: 0, low: 0)
 
-    /// Ids of two kinds are different actors, whatever their text.
+    /// Ids of different kinds are different actors, even with the same text.
     enum Kind: UInt8, Sendable {
         case user = 1
         case anonymous = 2
         case visitor = 3
 
-        /// What a key is made under.
+        /// The name of the kind in the hash.
         fileprivate var name: String {
             switch self {
             case .user: "user"
@@ -37,11 +37,11 @@ struct ActorKey: Sendable, Hashable, Comparable {
 
     static func < (a: ActorKey, b: ActorKey) -> Bool { a.high != b.high ? a.high < b.high : a.low < b.low }
 
-    /// The key is as good as random, and need not be hashed again.
+    /// The key is already a hash.
     func hash(into hasher: inout Hasher) { hasher.combine(low) }
 }
 
-/// An actor as events name it.
+/// The kind and the id of an actor, from an event.
 struct ActorName: Sendable, Hashable {
     var kind: ActorKey.Kind
     var id: BytewiseString
@@ -51,7 +51,7 @@ struct ActorName: Sendable, Hashable {
         self.id = BytewiseString(id)
     }
 
-    /// The user id of an event, else its anonymous id, else its visitor id; `nil` where it has none.
+    /// The user id of an event, else its anonymous id, else its visitor id; `nil` if it has none.
     init?(_ event: ScannedEvent) {
         if let id = event.userId {
             self.init(.user, id)

@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// What of an event a column holds.
+/// The field of an event that a column holds.
 enum RowField: Sendable, Hashable {
     case type
     case source
@@ -9,7 +9,7 @@ enum RowField: Sendable, Hashable {
     case anonymousId
     case property(PropertyPath)
 
-    /// As a segment's head writes it.
+    /// The text in a segment's head.
     var text: String {
         switch self {
         case .type: "type"
@@ -37,18 +37,18 @@ enum RowField: Sendable, Hashable {
     var path: PropertyPath? { if case .property(let path) = self { path } else { nil } }
 }
 
-/// Events of a UTC day as columns: a row an event, in the order of (actor, time, id).
+/// Events of a UTC day as columns: one row per event, in the order of (actor, time, id).
 final class EventRows: Sendable {
     /// Days since 1970.
     let day: Int64
-    /// Rising. The first may be ``ActorKey/none``.
+    /// In ascending order. The first may be ``ActorKey/none``.
     let actors: [ActorKey]
-    /// The first row of each actor, and behind the last the number of rows.
+    /// The first row of each actor; then the number of rows.
     let starts: [Int32]
-    /// Milliseconds since the day began, for each row; empty where they were not asked for.
+    /// Milliseconds since the start of the day, per row; empty if not requested.
     let times: [UInt32]
     let columns: [RowColumn]
-    /// Of each actor, its kind and its id; `nil` where they were not asked for.
+    /// The kind and the id of each actor; `nil` if not requested.
     let names: RowEntries?
 
     init(day: Int64, actors: [ActorKey], starts: [Int32], times: [UInt32], columns: [RowColumn], names: RowEntries?) {
@@ -64,12 +64,12 @@ final class EventRows: Sendable {
 
     func rows(of actor: Int) -> Range<Int> { Int(starts[actor])..<Int(starts[actor + 1]) }
 
-    /// About the bytes that it takes.
+    /// Approximate bytes in memory.
     var size: Int {
         actors.count * 20 + times.count * 4 + columns.reduce(0) { $0 + $1.codes.count * 4 + $1.entries.size } + (names?.size ?? 0)
     }
 
-    /// The same rows under other actors, in the order of these. One that several have become comes several times.
+    /// The same rows under other actors, sorted by these. An actor that replaces several occurs several times.
     func withActors(_ actor: (ActorKey) -> ActorKey) -> EventRows {
         let renamed = actors.map(actor)
         let order = renamed.indices.sorted { (renamed[$0], $0) < (renamed[$1], $1) }
@@ -83,7 +83,6 @@ final class EventRows: Sendable {
             }, names: names?.picked(order))
     }
 
-    /// The rows for which both hold.
     func filtered(actor isActorWanted: (ActorKey) -> Bool, row isRowWanted: (Int) -> Bool = { _ in true }) -> EventRows {
         var kept: [Int32] = []
         kept.reserveCapacity(count)
@@ -104,7 +103,7 @@ final class EventRows: Sendable {
             names: names?.picked(named))
     }
 
-    /// The same rows without the columns behind the first ones.
+    /// The same rows with the first columns only.
     func prefix(columns count: Int) -> EventRows {
         if columns.count == count { return self }
         return EventRows(
@@ -112,16 +111,16 @@ final class EventRows: Sendable {
     }
 }
 
-/// A value for each row, by its place among the different ones.
+/// One value per row, as an index into the distinct values.
 struct RowColumn: Sendable {
-    /// Of each row; empty where all rows have the first entry.
+    /// Per row; empty if all rows have the first entry.
     let codes: [Int32]
-    /// Each the scalars at the column's field.
+    /// Each entry is the scalars of the column's field.
     let entries: RowEntries
 
     func code(of row: Int) -> Int { codes.isEmpty ? 0 : Int(codes[row]) }
 
-    /// Some rows, with the entries that they have: few rows of many must not hold all that these say.
+    /// Some rows, with their own entries only: a few rows must not hold the entries of many.
     fileprivate func picked(_ rows: [Int32]) -> RowColumn {
         guard rows.count * 4 < codes.count else { return RowColumn(codes: rows.map { codes[Int($0)] }, entries: entries) }
         var places: [Int32: Int32] = [:]
@@ -138,12 +137,12 @@ struct RowColumn: Sendable {
     }
 }
 
-// MARK: Rows of two pieces
+// MARK: Merging
 
 extension EventRows {
-    /// The rows of two pieces of a day that have the same columns, and no moment in common. Those of an actor come in the order of time.
+    /// The rows of two pieces of a day that have the same columns, and no time in common. The rows of an actor are in order of time.
     static func merged(_ a: EventRows, _ b: EventRows) -> EventRows {
-        // Of each row its place, those of `b` behind those of `a`.
+        // The place of each row; those of `b` follow those of `a`.
         var places: [Int32] = []
         places.reserveCapacity(a.count + b.count)
         var (actors, starts, names): ([ActorKey], [Int32], RowEntries) = ([], [], RowEntries())
@@ -190,7 +189,7 @@ extension RowColumn {
     }
 }
 
-/// Many short runs of bytes.
+/// Many short byte strings.
 struct RowEntries: Sendable, Equatable {
     private(set) var bytes: [UInt8] = []
     private var ends: [Int32] = []
@@ -214,7 +213,7 @@ struct RowEntries: Sendable, Equatable {
     }
 }
 
-// MARK: What entries hold
+// MARK: Contents of entries
 
 extension RowEntries {
     mutating func append(_ scalars: [JSONScalar]) {
@@ -240,7 +239,7 @@ extension RowEntries {
         }
     }
 
-    /// An entry of the actors' names; `nil` for that of no actor.
+    /// An entry of the actors' names; `nil` for events without an actor.
     func name(_ index: Int) throws(GroupTable.Unreadable) -> ActorName? {
         let entry = self[index]
         guard let kind = entry.first, let id = String(validating: entry.dropFirst(), as: UTF8.self) else { throw .damaged }

@@ -1,26 +1,27 @@
-/// The rows of a minute whose events change, in pieces each in the order of their actors. Pure.
+/// The rows of a minute whose events change, in pieces. Each piece is in the order of its actors. Pure.
 ///
-/// A piece holds all rows of some times: events at the same moment lie in one piece, in the order of their ids.
+/// A piece holds all rows of its times: events with the same time are in one piece, in the order of their ids.
 struct LiveMinute: Sendable {
     private struct Piece: Sendable {
         var rows: EventRows
-        /// Where its rows lie.
+        /// The parts of the minute that its rows are in.
         var parts: MinuteParts
     }
 
-    /// Read before the rows were.
+    /// Read before the rows.
     let stamp: MinuteStamp
-    /// What the columns of the rows hold.
+    /// The fields of the rows' columns.
     let fields: [RowField]
-    /// The larger ones first.
+    /// In descending order of size.
     private var pieces: [Piece] = []
-    /// About the bytes that it takes.
+    /// Approximate bytes in memory.
     private(set) var size = 0
 
-    /// Rows that are read before they become a piece.
+    /// The rows that become a piece.
     static let pieceRows = 16_384
     private static let pieceBytes = 8 << 20
-    /// A piece with less than so many times the rows of the next one is joined with it: so there are few, and each row is seldom copied.
+    /// A piece with fewer than this many times the rows of the next piece is joined with it: there are few pieces, and each row is
+    /// seldom copied.
     private static let ratio = 3
 
     init(stamp: MinuteStamp, fields: [RowField]) {
@@ -28,7 +29,7 @@ struct LiveMinute: Sendable {
         self.fields = fields
     }
 
-    /// Without the rows in some parts of the minute, at a newer stamp.
+    /// A copy without the rows in some parts, at a newer stamp.
     func without(_ parts: MinuteParts, at stamp: MinuteStamp) -> LiveMinute {
         var minute = LiveMinute(stamp: stamp, fields: fields)
         for piece in pieces {
@@ -65,10 +66,10 @@ struct LiveMinute: Sendable {
         size = pieces.reduce(0) { $0 + $1.rows.size }
     }
 
-    /// `time`: milliseconds since the day began.
+    /// `time`: milliseconds since the start of the day.
     private static func part(of time: UInt32) -> Int { Int(time % 60_000) / Int(MinuteParts.milliseconds) }
 
-    /// All its rows, with columns of these fields in their order; `nil` where it does not have them.
+    /// All rows, with columns of these fields in order; `nil` if a field has no column.
     func rows(_ fields: [RowField]) throws(GroupTable.Unreadable) -> [EventRows]? {
         var columns: [Int] = []
         for field in fields where field != .userId {
@@ -88,7 +89,7 @@ struct LiveMinute: Sendable {
 }
 
 extension LiveMinute {
-    /// Adds the events that are read to a minute. The whole of it takes at most some bytes.
+    /// Adds scanned events to a minute, up to a limit of bytes for the whole minute.
     struct Collector: EventScanReducer {
         private var minute: LiveMinute
         private let day: Int64
@@ -118,7 +119,7 @@ extension LiveMinute {
             builder = nil
         }
 
-        /// `nil` for one that is too large.
+        /// `nil` if the minute is too large.
         mutating func finish() -> LiveMinute? {
             close()
             return isTooLarge || minute.size > byteLimit ? nil : minute

@@ -1,4 +1,4 @@
-/// Keeps the rows of large minutes whose events change, and reads again only the parts of a minute that were marked since
+/// Keeps the rows of large minutes whose events change, and reads again only the parts that have been marked since
 /// (docs/decisions/live-minutes.md).
 actor LiveMinutes {
     private struct Entry {
@@ -8,28 +8,28 @@ actor LiveMinutes {
 
     private let store: any RollupStore & ProjectStore & EventScanner
     private let interest: LiveInterest
-    /// Events of a minute that make it worth keeping.
+    /// Events beyond which a minute is kept.
     nonisolated let worthKeeping: Int
     private let inFlight = SingleFlight<BucketKey, LiveMinute?>()
     private var entries: [BucketKey: Entry] = [:]
-    /// Minutes that were found to have many events.
+    /// Minutes known to have many events.
     private var large: Set<BucketKey> = []
-    /// Those that take too many bytes.
+    /// Minutes that take too many bytes.
     private var tooLarge: Set<BucketKey> = []
 
-    /// Minutes of a question that may be taken from here. Where more have changed, what costs is not the present one.
+    /// Maximum number of minutes of a question that are taken from here. If more have changed, the present minute is not the main cost.
     static let minutesAtATime = 16
-    /// Events that make a minute worth keeping.
+    /// The default for events beyond which a minute is kept.
     static let worthKeeping = 2_000
-    /// Bytes of all rows, about.
+    /// Approximate bytes of all rows.
     private static let byteLimit = 32 << 20
-    /// Bytes of one minute.
+    /// Maximum bytes of one minute.
     private static let minuteLimit = 24 << 20
-    /// What nobody asks for goes after so long.
+    /// Time without a question after which a minute is removed.
     private static let longestIdle: Duration = .seconds(600)
-    /// Minutes that are known to be large, or too large.
+    /// Maximum number of entries in ``large``, and in ``tooLarge``.
     private static let knownLimit = 1_000
-    /// How often a minute is read for a question that has seen a newer version of it.
+    /// Maximum number of reads of a minute for a question that has seen a newer version of it.
     private static let attempts = 4
 
     init(store: any RollupStore & ProjectStore & EventScanner, interest: LiveInterest, worthKeeping: Int = LiveMinutes.worthKeeping) {
@@ -38,7 +38,7 @@ actor LiveMinutes {
         self.worthKeeping = worthKeeping
     }
 
-    /// Takes note of minutes of which a question has read many events.
+    /// Records minutes of which a question has read many events.
     func note(_ minutes: [BucketKey]) {
         dropIdle()
         if large.count + minutes.count > Self.knownLimit { large.removeAll() }
@@ -46,7 +46,7 @@ actor LiveMinutes {
         large.subtract(tooLarge)
     }
 
-    /// The rows of a minute with columns of these fields, at least as new as this version. `nil` where its events are to be read.
+    /// The rows of a minute with columns of these fields, at least as new as this version. `nil` if its events must be read.
     func rows(of key: BucketKey, _ fields: [RowField], version: Int64) async throws -> [EventRows]? {
         dropIdle()
         guard large.contains(key) else { return nil }
@@ -55,7 +55,7 @@ actor LiveMinutes {
                 entries[key]?.lastUse = .now
                 return try rows(of: entry.minute, key, fields)
             }
-            // Who joins others may get what was read before the version was there.
+            // A shared read may have begun before the version existed.
             let found = try await inFlight.value(for: key) { [self] in try await read(key) }
             guard let found else { return nil }
             if found.stamp.version >= version { return try rows(of: found, key, fields) }
@@ -69,13 +69,13 @@ actor LiveMinutes {
         return rows
     }
 
-    /// Reads on the minutes that have changed, for projects that are asked about.
+    /// Updates changed minutes for projects with recent questions.
     func keepUp(_ minutes: Range<Int64>) async throws {
         for project in interest.projects(.rows) {
             for (minute, version) in try await store.versions(.minute, project: project, in: [minutes]) {
                 let key = BucketKey(project: project, index: minute)
                 guard !tooLarge.contains(key), entries[key].map({ $0.minute.stamp.version < version }) ?? true else { continue }
-                // Where the one before it had many events, so will this one.
+                // If the minute before had many events, this one will too.
                 note([key])
                 _ = try await inFlight.value(for: key) { [self] in try await read(key) }
             }
@@ -83,7 +83,7 @@ actor LiveMinutes {
     }
 
     private nonisolated func read(_ key: BucketKey) async throws -> LiveMinute? {
-        // The stamp before the events: what is read later may be newer, and never older.
+        // The stamp is read before the events: the events may be newer than it, never older.
         guard let stamp = try await store.minuteStamp(key) else { return nil }
         let fields = SegmentFields.all(of: try await store.newestRecords(of: [key.project]).first)
         let minute: LiveMinute?

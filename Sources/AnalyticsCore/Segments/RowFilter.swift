@@ -2,11 +2,11 @@ internal import AnalyticsJSON
 
 /// A selection on rows of segments.
 struct RowFilter: Sendable {
-    /// What the columns that it reads hold.
+    /// The fields of the columns that it reads.
     let fields: [RowField]
-    /// For each field the keys of which a row must have one; of ``bot`` it must have none.
+    /// Per field, the keys of which a row must have one; for ``bot``, none.
     private let keys: [Set<GroupKey>]
-    /// The actors of which a row must be; all when `nil`.
+    /// The actors whose rows are selected; all if `nil`.
     let actors: Set<ActorKey>?
 
     static let everything = RowFilter(fields: [], keys: [], actors: nil)
@@ -19,9 +19,9 @@ struct RowFilter: Sendable {
         self.actors = actors
     }
 
-    /// `nil` for a selection that segments do not tell.
+    /// `nil` for a selection that segments cannot answer.
     ///
-    /// - Parameter actors: Of which rows must be besides; all when `nil`.
+    /// - Parameter actors: Also limits the rows to these actors; all if `nil`.
     init?(_ selection: Selection, actors: Set<ActorKey>? = nil) {
         guard selection.correlationIds.isEmpty, selection.anonymousIds.isEmpty else { return nil }
         var fields: [RowField] = []
@@ -48,8 +48,8 @@ struct RowFilter: Sendable {
         self.init(fields: fields, keys: keys, actors: wanted)
     }
 
-    /// The rows that are selected and lie in these minutes and times of the day, without the filter's columns. Their columns are those of the
-    /// reducer, then those of the filter.
+    /// The selected rows within these minutes and times of the day, without the filter's columns. The columns of `rows` are those of
+    /// the reducer, then those of the filter.
     func apply(
         to rows: EventRows, columns: Int, minutes: [Bool]? = nil, times range: Range<UInt32>?
     ) throws(GroupTable.Unreadable) -> EventRows {
@@ -65,7 +65,7 @@ struct RowFilter: Sendable {
             let column = rows.columns[columns + index]
             let isSelected = fields[index] != Self.bot
             let selected = try column.entries.map { (values) in values.contains { keys.contains(GroupKey($0)) } == isSelected }
-            // Mostly no row of a chunk is a bot's.
+            // A chunk usually has no rows of bots.
             if selected.contains(false) { conditions.append((column, selected)) }
         }
         guard actors != nil || !conditions.isEmpty || minutes != nil || range != nil else { return rows }
@@ -79,7 +79,7 @@ struct RowFilter: Sendable {
         }
     }
 
-    /// Whether a chunk may hold rows of the actors, which are those from its first on, up to that of the next one.
+    /// Whether a chunk may hold rows of the actors: its actors range from its first to the first of the next chunk.
     func mayHold(_ chunk: SegmentHead.Chunk, next: SegmentHead.Chunk?) -> Bool {
         guard let actors else { return true }
         return actors.contains { actor in chunk.first <= actor && next.map { actor <= $0.first } ?? true }

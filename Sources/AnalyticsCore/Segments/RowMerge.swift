@@ -1,39 +1,38 @@
 internal import Algorithms
 internal import AnalyticsJSON
 
-/// Gives a reducer the rows of segments, and of what was scanned beside them.
+/// Passes the rows of segments, and scanned rows, to a reducer.
 struct RowMerge<Reducer: RowReducer> {
     private let store: any SegmentStore
     private let project: ProjectID
     private let filter: RowFilter
     private let identities: IdentityMap
-    /// Beside what segments hold: rows that were scanned, and those of live minutes.
+    /// Rows that are not in segments: scanned rows, and those of live minutes.
     private let others: [EventRows]
     private(set) var reducer: Reducer
     private var cursors: [Cursor] = []
     private var pieces: [Piece] = []
-    /// Rows of actors that are one with others, under the key of the user. They are given after all others.
+    /// Rows of actors that are joined with others, under the key of the user. They are passed on after all others.
     private var merged: [(rows: EventRows, run: Int64)] = []
     private var mergedBytes = 0
 
-    /// Chunks read at a time.
     private static var chunksAtATime: Int { 64 }
-    /// Pieces that are put in order at a time, about.
+    /// Approximate number of pieces sorted at a time.
     private static var piecesAtATime: Int { 65_536 }
-    /// Bytes of rows of merged actors that are held.
+    /// Maximum bytes of rows of joined actors in memory.
     private static var mergedLimit: Int { 96 << 20 }
-    /// Sources beyond which each holds one chunk at a time, not two.
+    /// Number of sources beyond which each holds one chunk at a time instead of two.
     private static var twoChunkSources: Int { 64 }
-    /// Bytes of chunks that are held.
+    /// Maximum bytes of chunks in memory.
     private static var loadedLimit: Int { 256 << 20 }
 
-    /// A place in the rows of one source, which come in the order of their actors.
+    /// A position in the rows of one source, which are in the order of their actors.
     private struct Cursor {
         /// `nil` for rows that were scanned.
         var source: SegmentPlan.Source?
         /// The next chunk to be read.
         var chunk = 0
-        /// What is read and not used up, at most two; the first actor that is not used up is one of the first of these.
+        /// Chunks that are read and not used up, at most two. The first actor that is not used up is in the first of these.
         var loaded: [(rows: EventRows, slot: Int)] = []
         var actor = 0
         /// The first of the cursor's two slots.
@@ -47,7 +46,7 @@ struct RowMerge<Reducer: RowReducer> {
         var key: ActorKey? { loaded.first?.rows.actors[actor] }
 
         mutating func append(_ rows: EventRows) -> Int {
-            // One that is used up is free again.
+            // The slot of a used-up chunk is free again.
             let slot = loaded.isEmpty ? freeSlot : loaded[0].slot ^ 1
             loaded.append((rows, slot))
             return slot
@@ -74,7 +73,7 @@ struct RowMerge<Reducer: RowReducer> {
         }
     }
 
-    /// - Parameter live: Rows that are selected already.
+    /// - Parameter live: Rows that are already filtered.
     init(
         store: any SegmentStore, project: ProjectID, filter: RowFilter, identities: IdentityMap, reducer: ScannedRows<Reducer>,
         live: [EventRows] = []
@@ -111,7 +110,7 @@ struct RowMerge<Reducer: RowReducer> {
 
     // MARK: By actor
 
-    /// - Parameter afterEach: Runs between actors, each time that some have been given.
+    /// - Parameter afterEach: Runs between actors, each time after some have been passed on.
     mutating func readByActor(
         _ sources: [SegmentPlan.Source], afterEach: (inout Reducer) async throws -> Void = { _ in }
     ) async throws {
@@ -125,7 +124,7 @@ struct RowMerge<Reducer: RowReducer> {
         try await giveAll(afterEach)
     }
 
-    /// A cursor of rows that are there, of a run, or of none.
+    /// Starts a cursor over rows in memory, of a run or of no run.
     private mutating func start(with rows: EventRows, run: Int64) throws {
         guard rows.count > 0 else { return }
         var cursor = Cursor(freeSlot: cursors.count * 2)
@@ -133,7 +132,7 @@ struct RowMerge<Reducer: RowReducer> {
         cursors.append(cursor)
     }
 
-    /// Holds back the rows of actors that are one with others.
+    /// Holds back the rows of actors that are joined with others.
     private mutating func withoutMerged(_ rows: EventRows, run: Int64) throws -> EventRows {
         guard !identities.isEmpty, rows.actors.contains(where: identities.isMerged) else { return rows }
         let held = rows.filtered(actor: identities.isMerged).withActors(identities.actor)
@@ -149,7 +148,7 @@ struct RowMerge<Reducer: RowReducer> {
             let bound = bound
             take(before: bound)
             if pieces.isEmpty {
-                // All that is left of the sources begins with an actor whose rows go on in chunks that are not read yet.
+                // The remaining rows of the sources begin with an actor whose rows continue in chunks that are not read yet.
                 guard let key = cursors.compactMap(\.key).min() else { continue }
                 try await giveAll(of: key, afterEach)
             } else {
@@ -160,7 +159,7 @@ struct RowMerge<Reducer: RowReducer> {
         }
     }
 
-    /// Reads the next chunk of each source that has room for one, if one has nothing left. Returns whether there is anything to go on with.
+    /// If a source has used up its rows, reads the next chunk of each source that has room. Returns whether rows are left.
     private mutating func fill() async throws -> Bool {
         while cursors.contains(where: { $0.loaded.isEmpty && $0.nextFirst != nil }) {
             let room = cursors.count > Self.twoChunkSources ? 1 : 2
@@ -191,7 +190,7 @@ struct RowMerge<Reducer: RowReducer> {
         }
     }
 
-    /// Before this one every actor's rows are all read, and not too many of them at a time.
+    /// All rows of the actors before this one have been read. It also limits the number of pieces.
     private var bound: ActorKey? {
         let limit = max(64, Self.piecesAtATime / cursors.count)
         var bound: ActorKey?
@@ -237,7 +236,7 @@ struct RowMerge<Reducer: RowReducer> {
         reducer.end()
     }
 
-    /// Gives the rows of one actor, source by source, reading on as they are used up.
+    /// Passes on the rows of one actor, source by source, and reads further chunks when needed.
     private mutating func giveAll(of key: ActorKey, _ afterEach: (inout Reducer) async throws -> Void) async throws {
         reducer.begin(isUser: key != .none)
         for index in cursors.indices {
@@ -267,11 +266,11 @@ struct RowMerge<Reducer: RowReducer> {
         } catch {
             throw UnreadableRun(run: run)
         }
-        // What chunks bring along may be more than what is read of them.
+        // The entries of a chunk may be larger than its selected rows.
         try reducer.check()
     }
 
-    /// The selected rows of chunks, in their order, with the reducer's columns.
+    /// The selected rows of chunks, in order, with the reducer's columns.
     private func read(_ chunks: [(source: SegmentPlan.Source, chunk: Int)]) async throws -> [EventRows] {
         let fields = reducer.fields + filter.fields
         var keys: [SegmentBlob.Key] = []
@@ -308,7 +307,7 @@ struct RowMerge<Reducer: RowReducer> {
 }
 
 extension EventRows {
-    /// With a column of user ids, made of the actors' names, wherever the fields have one.
+    /// Adds a column of user ids, made from the actors' names, if the fields include it.
     func withUserIds(_ fields: [RowField]) throws(GroupTable.Unreadable) -> EventRows {
         guard let names, fields.contains(.userId) else { return self }
         var codes: [Int32] = []

@@ -1,26 +1,25 @@
 internal import AnalyticsJSON
 internal import CoreMetrics
 
-/// Reads the selected events of a range as rows, and gives them to a reducer: from segments, and from the events where no segment tells them
-/// as they are now.
+/// Reads the selected events of a range as rows for a reducer: from segments, and from the events if no segment has their current version.
 ///
-/// Versions are read first, then heads, then blobs and events: so whatever was marked before the question is in the answer. A run that is
-/// deleted meanwhile has been replaced, and the heads are read again (docs/decisions/segments.md).
+/// Versions are read first, then heads, then blobs and events, so the answer has every event marked before the question. A run that
+/// is deleted in between has been replaced, and the heads are read again (docs/decisions/segments.md).
 struct RowReader: Sendable {
     let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     let selection: Selection
     let range: Range<Timestamp>
-    /// For reducers by actor.
+    /// Used by reducers by actor.
     let identities: IdentityMap
     var source = AnswerSource.stored
-    /// Those whose events are read; `nil` for all.
+    /// The actors whose events are read; `nil` for all.
     var actors: Set<ActorKey>?
-    /// `nil` where all that no segment tells is read from the events.
+    /// `nil`: everything that is not in segments is read from the events.
     var liveMinutes: LiveMinutes?
 
-    /// Days whose versions and heads are read at a time.
+    /// Days per read of versions and heads.
     private static let daysAtATime: Int64 = 400
-    /// How often heads are read again before everything is read from the events.
+    /// Maximum number of reads of the heads before everything is read from the events.
     private static let attempts = 8
 
     func read<Reducer: RowReducer>(into reducer: Reducer) async throws -> Reducer {
@@ -31,12 +30,12 @@ struct RowReader: Sendable {
             do {
                 return try await read(unreadable, into: reducer)
             } catch let failure as UnreadableRun {
-                // One that is missing was replaced, unless the head that is read again still names it.
+                // A missing run has been replaced, unless the next head still names it.
                 if failure.isMissing, missing.insert(failure.run).inserted { continue }
                 SegmentMetrics.unreadable.increment()
                 unreadable.insert(failure.run)
             } catch is GroupTable.Unreadable {
-                // What reads well, and does not fit together, such as names of other actors.
+                // Parts that can be read but do not match, such as names of other actors.
                 SegmentMetrics.unreadable.increment()
                 break
             }
@@ -79,10 +78,10 @@ struct RowReader: Sendable {
 
     // MARK: Live minutes
 
-    /// Bytes of rows, about, beyond which the events of further minutes are read.
+    /// Approximate bytes of rows, beyond which further minutes are read from their events.
     private static let liveLimit = 48 << 20
 
-    /// The selected rows of minutes that are kept, with the reducer's columns, and which minutes these are.
+    /// The selected rows of kept minutes, with the reducer's columns, and these minutes.
     private func readLive(
         _ plan: SegmentPlan, _ fields: [RowField], _ filter: RowFilter
     ) async throws -> (rows: [EventRows], minutes: Set<Int64>) {
@@ -112,7 +111,7 @@ struct RowReader: Sendable {
 
     // MARK: Events
 
-    /// Gives what is scanned to the reducer; by actor only together with what segments hold, so it is kept.
+    /// Passes scanned rows to the reducer. A reducer by actor needs them together with the segments' rows, so they are kept.
     private func scan<Reducer: RowReducer>(
         _ ranges: [Range<Timestamp>], of share: ActorShare? = nil, into reducer: Reducer
     ) async throws -> ScannedRows<Reducer> {
@@ -135,7 +134,7 @@ struct RowReader: Sendable {
         return merge.reducer
     }
 
-    /// From the events alone, however many there are: by actor in as many passes as it takes, each over a share of the actors.
+    /// Reads from the events alone, without a limit on their number. By actor it takes several passes, each over a share of the actors.
     func recount<Reducer: RowReducer>(into reducer: Reducer, shares: UInt64 = 1) async throws -> Reducer {
         guard reducer.isByActor else { return try await scan([range], into: reducer) }
         var shares = shares
@@ -153,11 +152,11 @@ struct RowReader: Sendable {
         }
     }
 
-    /// Passes of a recount.
+    /// Maximum number of passes of a recount.
     private static let longestRecount: UInt64 = 1_024
 }
 
-/// Some of the actors; those that are one are in the same share.
+/// A share of the actors; joined actors are in the same share.
 struct ActorShare: Sendable {
     private let number: UInt64
     private let count: UInt64
@@ -172,14 +171,14 @@ struct ActorShare: Sendable {
     }
 }
 
-/// A run whose bytes are damaged, or of which a blob is not there: then it was replaced, or the blob is lost.
+/// A run with damaged bytes or a missing blob. A missing blob means that the run was replaced, or that the blob is lost.
 struct UnreadableRun: Error {
     var run: Int64
     var isMissing = false
 }
 
 extension SegmentPlan {
-    /// Adds days of these versions, which were read before this is called. A head that cannot be read is as good as none.
+    /// Adds days of these versions, which the caller has read before. A head that cannot be read counts as none.
     mutating func add(
         _ versions: [Int64: Int64], of project: ProjectID, from store: any RollupStore & SegmentStore
     ) async throws {
@@ -196,7 +195,7 @@ extension SegmentPlan {
             guard let version = versions[day] else { continue }
             let head = heads[day]
             var minutes: [Int64] = []
-            // Of days without a segment the last is the present one, of which it may be worth it.
+            // Of the days without a segment, only the last may be the present day, for which minute versions can help.
             if head.map({ $0.dayVersion != version }) ?? (day == days.last) {
                 minutes = try await store.minuteVersions(of: project, day: day)
             }
@@ -206,7 +205,7 @@ extension SegmentPlan {
 }
 
 extension RollupStore {
-    /// Of each minute of a day its version, 0 where it has none.
+    /// The version of each minute of a day; 0 if it has none.
     func minuteVersions(of project: ProjectID, day: Int64) async throws(StoreError) -> [Int64] {
         let first = day * Int64(SegmentHead.minutesInDay)
         let versions = try await versions(.minute, project: project, in: [first..<first + Int64(SegmentHead.minutesInDay)])
@@ -214,7 +213,7 @@ extension RollupStore {
     }
 }
 
-/// Makes rows of scanned events. For a reducer that takes rows in any order it gives them on; for one by actor it keeps them.
+/// Makes rows of scanned events. A reducer for rows in any order gets them at once; for a reducer by actor they are kept.
 struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     private(set) var reducer: Reducer
     private(set) var rows: [EventRows] = []
@@ -222,18 +221,18 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
     private var day: Int64?
     private var bytes = 0
     private var failure: (any Error)?
-    /// Minutes of which more events were read than `largeCount`, as far as they are over.
+    /// Complete minutes of which more than `largeCount` events were read.
     private(set) var large: [Int64] = []
     private let largeCount: Int
     private var minute: (index: Int64, count: Int) = (0, 0)
-    /// The actors whose events are taken; all when `nil`.
+    /// The actors whose events are taken; all if `nil`.
     private let share: ActorShare?
     private let actors: Set<ActorKey>?
 
-    /// Rows given on at a time.
+    /// Rows passed on at a time.
     private static var rowsAtATime: Int { 16_384 }
     private static var bytesAtATime: Int { 8 << 20 }
-    /// Bytes of rows that are kept.
+    /// Maximum bytes of kept rows.
     static var byteLimit: Int { 64 << 20 }
 
     init(_ reducer: Reducer, of share: ActorShare? = nil, _ actors: Set<ActorKey>? = nil, large: Int = .max) {
@@ -253,7 +252,7 @@ struct ScannedRows<Reducer: RowReducer>: EventScanReducer {
             builder = RowsBuilder(day: event.timestamp.day, fields: reducer.fields, hasNames: reducer.needsNames)
         }
         builder?.add(event)
-        // An event may have a quarter of a megabyte.
+        // An event may have 256 KiB.
         let size = builder?.size ?? 0
         if reducer.isByActor {
             if bytes + size > Self.byteLimit { failure = QueryTooLargeError(.tooManyEvents) }

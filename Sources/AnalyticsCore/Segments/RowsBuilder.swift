@@ -1,13 +1,13 @@
 internal import Algorithms
 internal import AnalyticsJSON
 
-/// Makes rows of the events of a UTC day, which come in the order of (time, id).
+/// Makes rows of the events of a UTC day, which arrive in the order of (time, id).
 struct RowsBuilder {
     private let day: Int64
     private let fields: [RowField]
     private let hasNames: Bool
     private var numbers: [ActorName: Int32] = [:]
-    /// In the order in which they came; the first stands for events without one.
+    /// In order of arrival; the first is for events without an actor.
     private var actors: [ActorKey] = [.none]
     private var names: [ActorName?] = [nil]
     private var nameBytes = 0
@@ -15,7 +15,7 @@ struct RowsBuilder {
     private var times: [UInt32] = []
     private var columns: [ColumnBuilder]
 
-    /// - Parameter fields: Properties among them are the scan's, in its order.
+    /// - Parameter fields: Their properties are those of the scan, in its order.
     init(day: Int64, fields: [RowField], hasNames: Bool) {
         self.day = day
         self.fields = fields
@@ -25,7 +25,7 @@ struct RowsBuilder {
 
     var count: Int { times.count }
 
-    /// About the bytes that it holds.
+    /// Approximate bytes in memory.
     var size: Int {
         times.count * (8 + columns.count * 4) + actors.count * 64 + nameBytes + columns.reduce(0) { $0 + $1.entries.size * 3 }
     }
@@ -57,7 +57,7 @@ struct RowsBuilder {
         return number
     }
 
-    /// Without the rows from a minute on.
+    /// A copy without the rows of this minute and later ones.
     func before(minute: Int64) -> RowsBuilder {
         let end = UInt32(truncatingIfNeeded: Timestamp(minute: minute).milliseconds - day * RollupTier.day.milliseconds)
         let count = times.partitioningIndex { $0 >= end }
@@ -81,7 +81,7 @@ struct RowsBuilder {
             sum += counts[actor]
         }
         starts.append(sum)
-        // Those of an actor stay in their order.
+        // The rows of an actor keep their order.
         var places = [Int32](repeating: 0, count: count)
         for (row, actor) in actorOfRow.enumerated() {
             places[row] = next[Int(actor)]
@@ -104,7 +104,7 @@ struct RowsBuilder {
     }
 }
 
-/// A column while rows come.
+/// A column under construction.
 private struct ColumnBuilder {
     fileprivate(set) var codes: [Int32] = []
     private(set) var entries = RowEntries()

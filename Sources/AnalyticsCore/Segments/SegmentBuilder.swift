@@ -5,8 +5,8 @@ public import ServiceLifecycle
 
 /// Builds the segments of days whose events have changed, and joins their runs.
 ///
-/// As many builders as there are processors may run, without knowing of each other: a head is written only in the place of the one that was
-/// read, so that one of two builders has worked for nothing, and nothing else. What it wrote is deleted.
+/// Each processor may run a builder, without coordination: a head only replaces the one that was read, so one of two builders does
+/// unneeded work but no harm. Its blobs are deleted.
 public actor SegmentBuilder: Service {
     private let store: any RollupStore & ProjectStore & EventScanner & SegmentStore
     private let clock: WallClock
@@ -15,23 +15,23 @@ public actor SegmentBuilder: Service {
     private let logger: Logger
     private var planner = RollPlanner(longestInterval: SegmentBuilder.longestInterval)
     private var projects: [ProjectID: Known] = [:]
-    /// Until then only days that are at rest are built.
+    /// Until this time, only days at rest are built.
     private var restsUntil: Duration = .zero
 
-    /// Between two passes.
+    /// The pause between two passes.
     private static let interval: Duration = .seconds(2)
-    /// How long a day that goes on changing is left alone at the most.
+    /// The longest interval between builds of a day that keeps changing.
     private static let longestInterval: Duration = .seconds(8)
-    /// Work on days that go on changing is followed by so many times as long without.
+    /// Work on days that keep changing is followed by a rest of this many times its duration.
     private static let rest = 4
-    /// After which a pass over a project begins anew.
+    /// Time after which a pass over a project restarts.
     private static let passLength: Duration = .seconds(30)
-    /// How often the work of ``finish()`` is begun again.
+    /// Maximum number of passes of ``finish()``.
     private static let finishingPasses = 100
 
-    /// What is known of a project's segments.
+    /// The state of a project's segments.
     private struct Known {
-        /// The sum of all days' versions at the end of a pass that left nothing to do.
+        /// The sum of all days' versions at the end of a pass that had nothing left to do.
         var generation: Int64?
         var fields: [RowField]
         var watermark: Timestamp?
@@ -66,7 +66,7 @@ public actor SegmentBuilder: Service {
                     backoff.reset()
                     try await self.elapsed.sleep(Self.interval)
                 } catch {
-                    // The store tells of a cancelled operation as of an outage.
+                    // The store reports a cancelled operation like an outage.
                     if Task.isCancelled { return }
                     self.logger.warning("Building segments waits for the store", metadata: ["error": "\(error)"])
                     try? await self.elapsed.sleep(backoff.next())
@@ -75,7 +75,8 @@ public actor SegmentBuilder: Service {
         }
     }
 
-    /// Builds until nothing is left, whatever goes on changing; beside a service at work something always does, so it ends after some passes.
+    /// Builds until nothing is left, including days that keep changing. While the service works, some always do: then it ends after
+    /// ``finishingPasses``.
     public func finish() async throws {
         for _ in 0..<Self.finishingPasses {
             try Task.checkCancellation()
@@ -84,7 +85,7 @@ public actor SegmentBuilder: Service {
         }
     }
 
-    /// Goes once over all projects. Returns whether nothing is left to do.
+    /// Makes one pass over all projects. Returns whether nothing is left to do.
     @discardableResult
     func pass(everything: Bool = false) async throws -> Bool {
         planner.beginPass()
@@ -117,7 +118,7 @@ public actor SegmentBuilder: Service {
         let versions = try await store.versions(.day, project: project, in: [RollupTier.day.allIndexes])
         var isDone = true
         let passBegin = elapsed.now()
-        // The newest first: it is asked for most.
+        // Newest first: most questions are about it.
         for (day, version) in versions.sorted(by: { $0.key > $1.key }) {
             if Timestamp(day: day + 1) <= known.watermark ?? .earliest { continue }
             let before = known.days[day] ?? SegmentWork.Outcome()
@@ -136,7 +137,7 @@ public actor SegmentBuilder: Service {
             do {
                 outcome = try await work.run(isAtRest: isQuiet || everything)
             } catch let error as StoreError where error.code == .refused || error.code == .misconfigured {
-                // Of this day alone.
+                // The error concerns this day only.
                 logger.warning(
                     "A segment cannot be built",
                     metadata: ["project": "\(project)", "day": "\(Timestamp(day: day).rfc3339)", "error": "\(error)"])
@@ -147,14 +148,14 @@ public actor SegmentBuilder: Service {
             if outcome.version != version || !outcome.isJoined { isDone = false }
             let end = elapsed.now()
             if !isQuiet || outcome.hasJoined { restsUntil = end + (end - start) * Self.rest }
-            // The newest are looked at again before the old ones go on.
+            // The newest days are checked again before the old ones continue.
             if !everything, end - passBegin > Self.passLength { return false }
         }
         known.generation = isDone ? generation : nil
         return isDone
     }
 
-    /// Reads what there is.
+    /// Reads the stored heads.
     private func learn(_ known: inout Known, _ project: ProjectID) async throws {
         let days = try await store.versions(.day, project: project, in: [RollupTier.day.allIndexes]).keys.sorted()
         for slice in slices(coalesce(days), length: 400) {
@@ -170,7 +171,7 @@ public actor SegmentBuilder: Service {
 
 /// The columns of a project's segments.
 enum SegmentFields {
-    /// What enrichment adds and what people ask for most.
+    /// The fields that enrichment adds, and those most used in questions.
     static let standard: [RowField] =
         [.type, .source, .sessionId]
         + [
@@ -188,6 +189,6 @@ enum SegmentMetrics {
     static let unreadable = MetricCatalogue.metrics.segmentUnreadable.make()
     static let deleted = MetricCatalogue.metrics.segmentsDeleted.make()
 
-    /// Makes each exist, at 0.
+    /// Creates each metric, at 0.
     static func prepare() { _ = (built, unreadable, deleted) }
 }

@@ -1,14 +1,14 @@
 internal import Algorithms
 internal import Crypto
 
-/// Compares segments with the events that they stand for.
+/// Compares segments with their events.
 public struct SegmentCheck: Sendable {
     public struct Report: Sendable, Equatable {
         public var days = 0
         public var events: Int64 = 0
-        /// Minutes whose events have changed since they were read: neither right nor wrong.
+        /// Minutes whose events have changed since they were read; not compared.
         public var stale = 0
-        /// Minutes of which a segment does not say what the events say.
+        /// Minutes in which a segment differs from the events.
         public var differences: [BucketKey] = []
 
         public init() {}
@@ -20,7 +20,7 @@ public struct SegmentCheck: Sendable {
         self.store = store
     }
 
-    /// Walks every day of every project that has a segment.
+    /// Compares every day with a segment in every project.
     public func run() async throws -> Report {
         var report = Report()
         for project in try await store.projects() {
@@ -30,7 +30,8 @@ public struct SegmentCheck: Sendable {
         return report
     }
 
-    /// Versions and the head first, then rows and events, then versions again: what was marked meanwhile is not compared. The watermark last.
+    /// Reads versions and the head, then rows and events, then versions again: minutes marked in between are not compared. The
+    /// watermark is read last.
     private func compare(_ project: ProjectID, _ day: Int64, _ report: inout Report) async throws {
         guard let stored = try await store.segmentHeads(of: project, days: [day..<day + 1]).first else { return }
         report.days += 1
@@ -48,7 +49,7 @@ public struct SegmentCheck: Sendable {
         do {
             rows = try await digests(ofSegment: head, project, fields)
         } catch is UnreadableRun {
-            // Replaced meanwhile, or damaged.
+            // Replaced in the meantime, or damaged.
             guard try await store.segmentHeads(of: project, days: [day..<day + 1]).first == stored else { return }
             rows = Array(repeating: -1, count: SegmentHead.minutesInDay)
         }
@@ -105,7 +106,7 @@ extension IdentityLink {
     fileprivate var digest: Int64 { Int64(bitPattern: (anonymous.low ^ UInt64(time)) &* (ActorKey(.user, user.text).low | 1)) }
 }
 
-/// For each minute a sum that depends on every row in it, and on no order.
+/// A sum per minute that depends on every row, but not on their order.
 private struct RowDigests: RowReducer {
     let fields: [RowField]
     let isByActor: Bool

@@ -1,24 +1,23 @@
-/// Rows as a store keeps them: a blob for the actors, one for their names, one for the times and one for each column.
+/// Rows in stored form: one blob each for the actors, their names and the times, and one per column.
 ///
 /// Numbers are LEB128. Each blob begins with ``format`` and ends with a ``SegmentSeal``.
-/// - actors: how many, 16 bytes each, then how many rows each has.
-/// - names: how many, then each with its length before it.
-/// - times: four bytes a row, the lowest first.
-/// - a column: bytes a row (0, 1, 2 or 4), how many entries, each with its length before it, then each row's code, the lowest byte first.
-///   A column without a blob is one in which no row has a value.
+/// - actors: their number, 16 bytes each, then the number of rows of each.
+/// - names: their number, then each name after its length.
+/// - times: four bytes per row, little-endian.
+/// - a column: bytes per row (0, 1, 2 or 4), the number of entries, each entry after its length, then each row's code, little-endian.
+///   A column without a blob has no value in any row.
 struct SegmentChunk {
     var info: SegmentHead.Chunk
     /// By ``SegmentBlob/Part``.
     var blobs: [(part: SegmentBlob.Part, bytes: [UInt8])]
 
     static let format: UInt8 = 1
-    /// Rows of a chunk at the most.
     static let rowLimit = 16_384
-    /// Bytes of entries in one column, or of names, after which a chunk is closed. An event has at most 256 KiB.
+    /// Bytes of entries in one column, or of names, at which a chunk is closed. An event has at most 256 KiB.
     static let byteLimit = 512 << 10
 }
 
-/// Cuts rows into chunks. They come in the order of their actors, each actor's from one or more sources in the order of their times.
+/// Divides rows into chunks. Rows arrive in the order of their actors; those of an actor come from one or more sources in order of time.
 struct SegmentChunkWriter {
     private let columnCount: Int
     private let rowLimit: Int
@@ -27,17 +26,17 @@ struct SegmentChunkWriter {
     private var names = RowEntries()
     private var times: [UInt32] = []
     private var columns: [Column]
-    /// Bytes of entries of the column that has most.
+    /// The largest size of entries in any column, in bytes.
     private var largest = 0
     private var finished: [SegmentChunk] = []
-    /// Held until the chunk is closed: what is known of a source's codes goes by its identity.
+    /// Held until the chunk is closed: translations are keyed by the identity of the source.
     private var sources: [ObjectIdentifier: EventRows] = [:]
 
     fileprivate struct Column {
         var codes: [Int32] = []
         var entries = RowEntries()
         var places: [[UInt8]: Int32] = [:]
-        /// What a source's codes are here; -1 where that is not known yet.
+        /// The codes here of a source's codes; -1 if not known yet.
         var translations: [ObjectIdentifier: [Int32]] = [:]
     }
 
@@ -47,7 +46,7 @@ struct SegmentChunkWriter {
         columns = Array(repeating: Column(), count: columnCount)
     }
 
-    /// Rows of one actor of a source that has names, times and all columns.
+    /// Adds rows of one actor. The source has names, times and all columns.
     mutating func add(_ rows: EventRows, _ actor: Int, _ range: Range<Int>) {
         var start = range.lowerBound
         while start < range.upperBound {
@@ -79,7 +78,7 @@ struct SegmentChunkWriter {
         times.count >= rowLimit || names.bytes.count >= SegmentChunk.byteLimit || largest >= SegmentChunk.byteLimit
     }
 
-    /// The chunks that are done.
+    /// The completed chunks.
     mutating func take() -> [SegmentChunk] {
         defer { finished = [] }
         return finished
@@ -97,7 +96,7 @@ struct SegmentChunkWriter {
         ]
         var present: UInt64 = 0
         for (index, column) in columns.enumerated() {
-            // Nothing but one empty entry.
+            // The column has one empty entry only.
             if column.entries.count == 1, column.entries[0].isEmpty { continue }
             blobs.append((.column(index), column.encoded))
             present |= 1 << UInt64(index)
@@ -166,11 +165,11 @@ extension SegmentChunkWriter.Column {
 // MARK: Reading
 
 extension EventRows {
-    /// What of a chunk is to be read.
+    /// The parts of a chunk to read.
     struct Parts: Sendable, Equatable {
         var hasTimes: Bool
         var hasNames: Bool
-        /// Of the run's columns.
+        /// Indexes of the run's columns.
         var columns: [Int]
 
         /// In the order of ``EventRows/init(day:chunk:parts:blobs:)``.
@@ -180,7 +179,7 @@ extension EventRows {
         }
     }
 
-    /// Reads blobs as a store gives them back, in the order of ``Parts/blobs(of:)``. Anything may have written them.
+    /// Reads blobs from a store, in the order of ``Parts/blobs(of:)``. The bytes are untrusted.
     convenience init(day: Int64, chunk: SegmentHead.Chunk, parts: Parts, blobs: [[UInt8]]) throws(GroupTable.Unreadable) {
         var blobs = blobs.makeIterator()
         func next<Value>(
@@ -237,7 +236,7 @@ extension EventRows {
 }
 
 extension RowColumn {
-    /// Of rows without a value.
+    /// For rows without a value.
     static let empty: RowColumn = {
         var entries = RowEntries()
         entries.append([UInt8]())

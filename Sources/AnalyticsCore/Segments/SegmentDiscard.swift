@@ -1,13 +1,12 @@
-/// Gives up a day's segment, of which events were deleted: runs keep the rows of minutes that later runs have replaced, so it is made anew as
-/// a whole.
+/// Discards a day's segment after events were deleted. It is rebuilt as a whole, since runs keep the rows of minutes that later runs
+/// have replaced.
 ///
-/// To be called after the deletion, and before the day is marked. The head is swapped in any case, also where it names nothing: a builder that
-/// has read events before the deletion has read the head before, and finds another one when it comes to write. One that reads the new head
-/// reads what is left of the events.
+/// Call it after the deletion, and before the day is marked. The head is swapped even if it names nothing: a builder that read events
+/// before the deletion has read the old head, so its write is refused. A builder that reads the new head reads the remaining events.
 struct SegmentDiscard: Sendable {
     let store: any SegmentStore
 
-    /// Builders that may be quicker, one after another.
+    /// Maximum number of attempts while other builders write first.
     private static let attempts = 50
 
     func callAsFunction(_ project: ProjectID, day: Int64, at now: Timestamp) async throws(StoreError) {
@@ -24,7 +23,7 @@ struct SegmentDiscard: Sendable {
 }
 
 extension SegmentHead {
-    /// What it names is to be deleted, what somebody may be writing included: that finds another head.
+    /// Lists all runs for deletion, including those that a builder may be writing: its write is then refused.
     mutating func discard(at now: Timestamp) {
         let written = builds.map(\.id) + leftovers.filter(\.isBegun).map(\.run)
         let leftovers = leftovers.filter { !$0.isBegun } + written.map { Leftover(run: $0, since: now, isBegun: false) }

@@ -1,34 +1,33 @@
-/// What a day's segment is made of: runs of events, and for each minute the version of it that a run holds.
+/// The contents of a day's segment: runs of events, and for each minute the version that a run holds.
 ///
-/// A segment says who did what in a UTC day, and is a function of the stored events, as rollups are. It has no mark of its own: each minute's
-/// version tells whether its events are still those that were read for the run (docs/decisions/segments.md).
+/// A segment has the events of a UTC day by actor, and depends on the stored events alone, like rollups. It has no mark of its own:
+/// the version of each minute tells whether its events are still those read for the run (docs/decisions/segments.md).
 struct SegmentHead: Sendable, Equatable {
     var day: Int64
-    /// The version of the day's bucket that was read before anything else.
+    /// The version of the day's bucket, read before anything else.
     var dayVersion: Int64 = 0
-    /// Of each minute of the day the version that was read before its events; 0 where it has to be read again, or nobody had marked it.
+    /// Per minute of the day, the version read before its events; 0 if it must be read again, or was not marked.
     var versions = [Int64](repeating: 0, count: minutesInDay)
-    /// The run that holds a minute, by its place among ``builds``; ``noRun`` where it has no events, ``untold`` where it has too many.
+    /// Per minute, the index of its run in ``builds``; ``noRun`` if it has no events, ``untold`` if it has too many.
     var runs = [Int8](repeating: noRun, count: minutesInDay)
     var builds: [Run] = []
-    /// What may be deleted once nobody reads it any more, and what somebody may be writing.
+    /// Runs to delete once no question reads them, and runs that a builder may be writing.
     var leftovers: [Leftover] = []
 
     static let minutesInDay = 1_440
-    /// Runs of a segment at the most.
     static let runLimit = 100
     static let noRun: Int8 = -1
-    /// The events themselves are read.
+    /// Read from the events.
     static let untold: Int8 = -2
 
-    /// Events that were read together.
+    /// Events read together.
     struct Run: Sendable, Equatable {
-        /// Names its blobs. Drawn at random.
+        /// Identifies its blobs. Random.
         var id: Int64
-        /// How many minutes were read for it. It holds fewer where later runs have taken some.
+        /// The number of minutes read for the run. It holds fewer if later runs have replaced some.
         var minutes: Int
         var fields: [RowField]
-        /// How many blobs hold which anonymous ids its events join with which users.
+        /// The number of blobs with the links of anonymous ids to users in its events.
         var linkBlobs: Int
         var chunks: [Chunk]
 
@@ -37,11 +36,11 @@ struct SegmentHead: Sendable, Equatable {
         static let ids: Range<Int64> = 1..<1 << 62
     }
 
-    /// Some of a run's rows. Chunks follow each other in the order of their rows.
+    /// A part of a run's rows. Chunks are in the order of the rows.
     struct Chunk: Sendable, Equatable {
         var first: ActorKey
         var rows: Int32
-        /// A bit for each column in which a row has a value.
+        /// One bit for each column in which a row has a value.
         var columns: UInt64
 
         func hasColumn(_ index: Int) -> Bool { columns & 1 << UInt64(index) != 0 }
@@ -49,9 +48,9 @@ struct SegmentHead: Sendable, Equatable {
 
     struct Leftover: Sendable, Equatable {
         var run: Int64
-        /// When it was begun, or given up.
+        /// When the run was begun, or discarded.
         var since: Timestamp
-        /// Whether a builder has begun to write it, and it was in no head yet.
+        /// Whether a builder has begun to write the run, and no head had it yet.
         var isBegun: Bool
     }
 
@@ -59,7 +58,7 @@ struct SegmentHead: Sendable, Equatable {
         self.day = day
     }
 
-    /// Puts a run in the place of what is known about some minutes; without one they are ``noRun`` or ``untold``.
+    /// Replaces the entries of some minutes with a run; without a run they become ``noRun`` or ``untold``.
     mutating func put(_ run: Run?, minutes: [(minute: Int, version: Int64)], isTold: Bool = true, at now: Timestamp) {
         let place = Int8(builds.count)
         if let run {
@@ -73,7 +72,7 @@ struct SegmentHead: Sendable, Equatable {
         dropUnused(at: now)
     }
 
-    /// Takes out the runs of which no minute is left.
+    /// Removes runs without minutes.
     private mutating func dropUnused(at now: Timestamp) {
         var isUsed = [Bool](repeating: false, count: builds.count)
         for run in runs where run >= 0 { isUsed[Int(run)] = true }
@@ -96,7 +95,7 @@ struct SegmentHead: Sendable, Equatable {
     func minutes(of place: Int) -> [Int] { runs.indices.filter { runs[$0] == Int8(place) } }
 }
 
-// MARK: As a store keeps it
+// MARK: Stored form
 
 extension SegmentHead {
     private static let format: Int64 = 1
@@ -114,7 +113,7 @@ extension SegmentHead {
             writer.number(Int64(runs[minute]) + 2)
             last = minute
         }
-        // The fields of runs are mostly the same ones.
+        // Most runs have the same fields.
         writer.number(Int64(builds.count))
         for (place, run) in builds.enumerated() {
             writer.word(UInt64(bitPattern: run.id))
@@ -140,7 +139,7 @@ extension SegmentHead {
         return SegmentSeal.sealed(writer.bytes)
     }
 
-    /// Anything may have written the bytes.
+    /// The bytes are untrusted.
     init(day: Int64, encoded bytes: [UInt8]) throws(GroupTable.Unreadable) {
         self.init(day: day)
         try SegmentSeal.opened(bytes).withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in

@@ -1,21 +1,21 @@
-/// What a range is read from: rows of segments, and the events of minutes that no segment tells as they are now. Pure.
+/// The sources of a range: rows of segments, and the events of minutes whose current version is in no segment. Pure.
 struct SegmentPlan: Sendable {
     struct Source: Sendable {
         var day: Int64
         var run: SegmentHead.Run
-        /// For each minute of the day whether its rows are wanted; `nil` when all are.
+        /// Per minute of the day, whether its rows are wanted; `nil` for all.
         var minutes: [Bool]?
-        /// What of the day lies in the range, in milliseconds since it began; `nil` when all of it does.
+        /// The part of the day in the range, in milliseconds since its start; `nil` for the whole day.
         var times: Range<UInt32>?
     }
 
     private(set) var sources: [Source] = []
     private(set) var scans: [Range<Timestamp>] = []
-    /// Of these the minutes of which it is known that they alone have changed in their day, and their versions.
+    /// Minutes of the scans that are known to be the only changes of their day, and their versions.
     private(set) var stale: [(minute: Int64, version: Int64)] = []
 
     let range: Range<Timestamp>
-    /// Columns that a run must have.
+    /// The fields that a run must have.
     let fields: [RowField]
     /// Runs that could not be read.
     let unreadable: Set<Int64>
@@ -29,9 +29,9 @@ struct SegmentPlan: Sendable {
     /// Adds a day that has events.
     ///
     /// - Parameters:
-    ///   - version: The day's, read before the head.
-    ///   - head: `nil` where there is none.
-    ///   - minutes: The versions of the day's minutes, by their places in it; empty where the head is of this version of the day.
+    ///   - version: The version of the day, read before the head.
+    ///   - head: `nil` if there is none.
+    ///   - minutes: The versions of the day's minutes, by minute of the day; empty if the head has this version of the day.
     mutating func add(day: Int64, version: Int64, head: SegmentHead?, minutes: [Int64]) {
         let begin = day * RollupTier.day.milliseconds
         let whole = begin..<begin + RollupTier.day.milliseconds
@@ -41,7 +41,7 @@ struct SegmentPlan: Sendable {
         let touched = Int((part.lowerBound - begin) / 60_000)...Int((part.upperBound - 1 - begin) / 60_000)
         guard let head else {
             let marked = touched.filter { minutes.indices.contains($0) && minutes[$0] != 0 }
-            // A scan of all costs less than one of each, unless there are few.
+            // One scan of the whole part costs less than one per minute, unless there are few.
             guard !minutes.isEmpty, stale.count + marked.count <= LiveMinutes.minutesAtATime else { return addScans([part]) }
             return addStale(marked.map { (minute: $0, version: minutes[$0]) }, of: day, in: part)
         }
@@ -68,7 +68,7 @@ struct SegmentPlan: Sendable {
         addStale(stale, of: day, in: part)
     }
 
-    /// Minutes of a day, as far as they lie in a part of it.
+    /// Adds the minutes of a day, clamped to a part of it.
     private mutating func addStale(_ minutes: [(minute: Int, version: Int64)], of day: Int64, in part: Range<Int64>) {
         let first = day * Int64(SegmentHead.minutesInDay)
         stale += minutes.map { (minute: first + Int64($0.minute), version: $0.version) }
@@ -81,7 +81,7 @@ struct SegmentPlan: Sendable {
         !unreadable.contains(run.id) && fields.allSatisfy { $0 == .userId || run.fields.contains($0) }
     }
 
-    /// What of the scans lies outside of some minutes.
+    /// The scans without some minutes.
     func scans(without minutes: Set<Int64>) -> [Range<Timestamp>] {
         let gaps = minutes.sorted().map { ($0..<$0 + 1).times }
         return scans.flatMap { range in
@@ -94,7 +94,7 @@ struct SegmentPlan: Sendable {
         }
     }
 
-    /// Neighbours become one.
+    /// Joins adjacent ranges.
     private mutating func addScans(_ ranges: [Range<Int64>]) {
         for range in ranges {
             let (start, end) = (Timestamp(milliseconds: range.lowerBound), Timestamp(milliseconds: range.upperBound))

@@ -1,5 +1,4 @@
-/// Tells bytes that were damaged where they are kept: eight more at their end, which depend on all the others. No protection against anyone
-/// who means to change them.
+/// Detects damaged bytes by a checksum of eight bytes at the end. It does not protect against deliberate changes.
 enum SegmentSeal {
     private static let length = 8
 
@@ -20,7 +19,7 @@ enum SegmentSeal {
         return content
     }
 
-    /// Multiplied and turned word by word: a changed bit changes half of what comes after it.
+    /// Multiplies and shifts word by word: a changed bit changes half of the following bits.
     private static func sum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
         bytes.withUnsafeBytes { raw in
             var sum = UInt64(raw.count) &+ 0x9E37_79B9_7F4A_7C15

@@ -8,37 +8,36 @@ struct SegmentWork: Sendable {
     let day: Int64
     let fields: [RowField]
     let clock: WallClock
-    /// Rows of a chunk at the most.
     var chunkRows = SegmentChunk.rowLimit
 
-    /// Rows of a run that is read from events, and bytes of them, unless one minute has more.
+    /// Maximum rows and bytes of a run that is read from events, unless one minute has more.
     static let runRows = 200_000
     static let runBytes = 48 << 20
-    /// Rows, and bytes, of the minute that is the last to be read for a segment. One with more is always read from its events.
+    /// Maximum rows and bytes of a minute in a segment. A larger minute is always read from its events.
     static let minuteRows = 2_000_000
     static let minuteBytes = 192 << 20
-    /// Runs with which a day that goes on changing does without being joined.
+    /// Maximum number of runs of a changing day before they are joined.
     static let manyRuns = 8
-    /// How long a question may go on reading a run that was replaced. Above the longest time that a question may take.
+    /// How long a question may read a run after it was replaced. Longer than the longest time of a question.
     static let grace: Duration = .seconds(660)
-    /// How long a builder may write a run: then others take it for dead. Each part of the work has to be done within a third of it.
+    /// How long a builder may write a run; after that, others treat it as dead. Each step must finish within a third of this.
     static let lease: Duration = .seconds(180)
     private static let blobBytes = 4 << 20
 
-    /// What a day's segment has come to.
+    /// The result of work on a day's segment.
     struct Outcome: Sendable {
-        /// Of the day, for which the segment is complete; `nil` when it is not, or when another builder was quicker.
+        /// The version of the day for which the segment is complete; `nil` if it is incomplete, or another builder wrote first.
         var version: Int64?
-        /// Whether there is nothing to be joined once the day is at rest.
+        /// Whether no runs need joining once the day is at rest.
         var isJoined = false
         var hasJoined = false
-        /// When there is something to delete.
+        /// When the next run can be deleted.
         var leftover: Timestamp?
     }
 
-    /// - Parameter isAtRest: Whether the day has not changed for a while: then its runs are joined, and its last minutes are read too.
+    /// - Parameter isAtRest: Whether the day has not changed for a while. Then its runs are joined, and its latest minutes are read too.
     func run(isAtRest: Bool) async throws -> Outcome {
-        // The day's version, then the minutes', then the head, then events: whatever is read later may be newer, and never older.
+        // The order is: the day's version, the minutes' versions, the head, the events. Later reads may be newer, never older.
         guard let version = try await store.versions(.day, project: project, in: [day..<day + 1])[day] else { return Outcome() }
         let minutes = try await store.minuteVersions(of: project, day: day)
         guard var (head, revision) = try await read() else { return Outcome() }
@@ -51,7 +50,7 @@ struct SegmentWork: Sendable {
         }
         var (isWhole, hasJoined) = (true, false)
         if !isAtRest {
-            // Minutes that are not over will change again.
+            // The present minutes will change again.
             let present = Int((now.milliseconds - day * RollupTier.day.milliseconds) / RollupTier.minute.milliseconds)
             let over = changed.filter { $0 < present || $0 > present + 1 }
             isWhole = over.count == changed.count
@@ -62,7 +61,7 @@ struct SegmentWork: Sendable {
             let done = Array(changed.prefix { $0 < read.end })
             changed.removeFirst(done.count)
             if done.isEmpty {
-                // Too large to be held.
+                // Too large for memory.
                 changed.removeFirst()
                 head.put(nil, minutes: [(minute: first, version: minutes[first])], isTold: false, at: now)
                 guard try await swap(&head, &revision) else { return Outcome() }
@@ -90,7 +89,7 @@ struct SegmentWork: Sendable {
 
     // MARK: The head
 
-    /// A head that cannot be read is replaced; `nil` where that has not worked. What it named is lost, and deleted with the day.
+    /// Replaces a head that cannot be read; `nil` if that failed. The runs of that head are lost, and deleted with the day.
     private func read() async throws -> (SegmentHead, Int64)? {
         guard let stored = try await store.segmentHeads(of: project, days: [day..<day + 1]).first else { return (SegmentHead(day: day), 0) }
         do throws(GroupTable.Unreadable) {
@@ -102,7 +101,7 @@ struct SegmentWork: Sendable {
         }
     }
 
-    /// Writes the head in the place of the one that was read. False when another builder was quicker.
+    /// Replaces the head that was read. False if another builder wrote first.
     private func swap(_ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
         let next = StoredSegmentHead(project: project, day: day, revision: revision + 1, bytes: head.encoded)
         guard try await store.writeSegmentHead(next, replacing: revision) else { return false }
@@ -110,13 +109,13 @@ struct SegmentWork: Sendable {
         return true
     }
 
-    /// Deletes the blobs of runs that nobody reads or writes any more. False when another builder was quicker.
+    /// Deletes the blobs of runs that are no longer read or written. False if another builder wrote first.
     private func deleteLeftovers(_ head: inout SegmentHead, _ revision: inout Int64, _ now: Timestamp) async throws -> Bool {
         let old = head.leftovers.filter { $0.end <= now }
         guard !old.isEmpty else { return true }
         for leftover in old where !leftover.isBegun { try await store.deleteSegmentBlobs(of: project, day: day, run: leftover.run) }
         head.leftovers.removeAll { old.contains($0) && !$0.isBegun }
-        // Who was taken for dead may be about to put it in: after this it finds another head, and what it wrote is nobody's.
+        // A builder treated as dead may still add its run. After this swap its write is refused, and its blobs are deleted later.
         for index in head.leftovers.indices where old.contains(head.leftovers[index]) {
             head.leftovers[index].isBegun = false
             head.leftovers[index].since = now
@@ -126,7 +125,7 @@ struct SegmentWork: Sendable {
 
     // MARK: Runs
 
-    /// The events of as many minutes as a run holds, and the minute before which all are read.
+    /// The events of as many minutes as fit in a run, and the minute before which all are read.
     private func readEvents(_ minutes: [Int]) async throws -> (rows: EventRows?, links: [IdentityLink], end: Int) {
         let first = day * Int64(SegmentHead.minutesInDay)
         let ranges = coalesce(minutes.map { first + Int64($0) }).map(\.times)
@@ -135,7 +134,7 @@ struct SegmentWork: Sendable {
         return (collector.rows, collector.links, collector.end.map { Int($0 - first) } ?? SegmentHead.minutesInDay)
     }
 
-    /// Writes rows as a run, and puts it in the place of what the head knows of some minutes. False when another builder was quicker.
+    /// Writes rows as a run, which replaces the head's entries of some minutes. False if another builder wrote first.
     private func write(
         _ rows: EventRows?, _ links: [IdentityLink], replacing minutes: [(minute: Int, version: Int64)], _ head: inout SegmentHead,
         _ revision: inout Int64
@@ -162,7 +161,7 @@ struct SegmentWork: Sendable {
         do {
             return try await write(id, leftover, minutes, links, &head, &revision, body)
         } catch {
-            // The day must not wait for a builder that has given up.
+            // The day must not wait for a builder that has failed.
             head.leftovers.removeAll { $0 == leftover }
             if (try? await store.deleteSegmentBlobs(of: project, day: day, run: id)) != nil { _ = try? await swap(&head, &revision) }
             throw error
@@ -209,9 +208,9 @@ struct SegmentWork: Sendable {
         return false
     }
 
-    /// Makes one run of all.
+    /// Joins all runs into one.
     private func join(_ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
-        // Runs with other columns are read from the events again first, if there is room for what takes their place.
+        // Runs with other columns are first read from the events again, if there is room for their replacements.
         let others = head.builds.indices.filter { head.builds[$0].fields != fields }
         if !others.isEmpty {
             guard head.builds.count >= SegmentHead.runLimit - 1 else { return true }
@@ -232,13 +231,13 @@ struct SegmentWork: Sendable {
                 try await save(merge.reducer.answer())
             }
         } catch let failure as UnreadableRun {
-            // Of one that is missing: nobody has replaced it, or the head that is written now is refused.
+            // If a run is missing, either it was not replaced, or the following write of the head is refused.
             SegmentMetrics.unreadable.increment()
             return try await forget(failure.run, &head, &revision)
         }
     }
 
-    /// What a damaged run held is read from the events again, in the next pass.
+    /// The next pass reads the minutes of a damaged run from the events.
     private func forget(_ run: Int64, _ head: inout SegmentHead, _ revision: inout Int64) async throws -> Bool {
         guard let place = head.builds.firstIndex(where: { $0.id == run }) else { return false }
         head.put(nil, minutes: head.minutes(of: place).map { (minute: $0, version: 0) }, at: clock.now())
@@ -249,12 +248,12 @@ struct SegmentWork: Sendable {
 }
 
 extension SegmentHead.Leftover {
-    /// When it may be deleted.
+    /// When the run may be deleted.
     var end: Timestamp { since + (isBegun ? SegmentWork.lease : SegmentWork.grace) }
 }
 
 extension SegmentHead {
-    /// Joining rewrites all rows: a few that have come late are left beside the others.
+    /// Joining rewrites all rows, so a few late rows stay in their own run.
     func wantsJoining(isAtRest: Bool) -> Bool {
         guard builds.count > 1 else { return false }
         if builds.count > SegmentWork.manyRuns { return true }
@@ -266,12 +265,12 @@ extension SegmentHead {
     var firstLeftover: Timestamp? { leftovers.map(\.end).min() }
 }
 
-/// Takes the events of whole minutes, until it holds as many as a run may.
+/// Takes the events of whole minutes, up to the limits of a run.
 private struct RunCollector: EventScanReducer {
     private var builder: RowsBuilder
     private var minute: Int64?
     private(set) var links: [IdentityLink] = []
-    /// The first minute that was not taken any more.
+    /// The first minute that was not taken.
     private(set) var end: Int64?
 
     init(day: Int64, fields: [RowField]) {
@@ -289,7 +288,7 @@ private struct RunCollector: EventScanReducer {
             }
             minute = own
         } else if builder.count >= SegmentWork.minuteRows || builder.size >= SegmentWork.minuteBytes {
-            // The minute has too many: none of it is taken, and what came before it is.
+            // The minute is too large: only the minutes before it are taken.
             builder = builder.before(minute: own)
             links.removeAll { $0.minute == Int(own - Timestamp(minute: own).day * Int64(SegmentHead.minutesInDay)) }
             end = own
@@ -308,12 +307,12 @@ private struct RunJoiner: RowReducer {
     let fields: [RowField]
     var writer: SegmentChunkWriter
     private var slots: [EventRows?] = []
-    /// Of the present actor.
+    /// The rows of the current actor.
     private var held: [(rows: EventRows, range: Range<Int>)] = []
     private var heldRows = 0
     private var isUser = false
 
-    /// Rows of one actor that are put in order at a time. One with more on a day has them in order piece by piece.
+    /// Rows of one actor sorted at a time. More rows per day are sorted in pieces of this size.
     private static let orderedRows = 500_000
 
     init(fields: [RowField], chunkRows: Int) {
@@ -334,7 +333,7 @@ private struct RunJoiner: RowReducer {
 
     mutating func add(slot: Int, _ range: Range<Int>) {
         guard let rows = slots[slot] else { return }
-        // Rows without an actor have no order that anyone relies on, and may be very many.
+        // The order of rows without an actor does not matter, and there may be very many.
         guard isUser else { return write(rows, range) }
         held.append((rows, range))
         heldRows += range.count
@@ -349,7 +348,7 @@ private struct RunJoiner: RowReducer {
             heldRows = 0
         }
         if held.count == 1 { return write(held[0].rows, held[0].range) }
-        // Equal times lie in one minute, and so in one run, where ids have put them in order.
+        // Equal times lie in one minute, so in one run, which is sorted by id.
         var order: [(time: UInt32, piece: Int, row: Int)] = []
         for (piece, (rows, range)) in held.enumerated() {
             for row in range { order.append((rows.times[row], piece, row)) }
@@ -360,7 +359,7 @@ private struct RunJoiner: RowReducer {
 
     private mutating func write(_ rows: EventRows, _ range: Range<Int>) {
         guard !range.isEmpty else { return }
-        // The actor whose rows these are.
+        // The actor of these rows.
         let actor = rows.starts.partitioningIndex { $0 > Int32(range.lowerBound) } - 1
         writer.add(rows, actor, range)
     }

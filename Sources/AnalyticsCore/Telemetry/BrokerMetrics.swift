@@ -1,6 +1,6 @@
 internal import Metrics
 
-/// The operations of the broker's ports that are timed.
+/// The timed operations of the broker's ports.
 public enum BrokerOperation: String, PortOperation {
     case publish
     case depths
@@ -11,7 +11,7 @@ public enum BrokerOperation: String, PortOperation {
     package static let errors = MetricCatalogue.metrics.brokerErrors
 }
 
-/// What each adapter of the broker measures: the time of its operations, and what the broker confirmed.
+/// Metrics of a broker adapter: the duration of its operations, and confirmed messages.
 package struct BrokerMetrics: Sendable {
     package let timers = OperationTimers<BrokerOperation>()
     private let published = Dictionary(
@@ -24,7 +24,7 @@ package struct BrokerMetrics: Sendable {
         QueueMetrics.prepare()
     }
 
-    /// Times a publish and counts what was confirmed. One with an unconfirmed message is a failure.
+    /// Times a publish and counts confirmed messages. A publish with an unconfirmed message counts as failed.
     package func publish(to queue: QueueName, _ body: () async -> [PublishOutcome]) async -> [PublishOutcome] {
         let outcomes = await timers.time(.publish, body)
         let confirmed = outcomes.count { $0 == .confirmed }

@@ -5,7 +5,7 @@ enum CacheMetrics {
     static let miss = MetricCatalogue.metrics.cacheRequests.make("miss")
     static let error = MetricCatalogue.metrics.cacheRequests.make("error")
 
-    /// Makes each exist, at 0: a share of hits has to be 0 before the first hit, and not missing.
+    /// Registers each counter at 0: before the first hit, the hit ratio must be 0 and not missing.
     static func prepare() {
         _ = (hit, miss, error)
     }

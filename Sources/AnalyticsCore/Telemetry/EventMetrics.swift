@@ -1,7 +1,7 @@
 internal import CoreMetrics
 internal import Metrics
 
-/// The counters an event passes. Names and meaning: ``MetricCatalogue``.
+/// The counters of events, along their path. Names and meaning: ``MetricCatalogue``.
 enum EventMetrics {
     static let accepted = MetricCatalogue.metrics.eventsAccepted.make()
     static let unconfirmed = MetricCatalogue.metrics.eventsUnconfirmed.make()
@@ -25,12 +25,12 @@ enum EventMetrics {
         deadLettered[reason]?.increment(by: count)
     }
 
-    /// Makes every counter of ingest exist, at 0: an increase from nothing to one is otherwise seen by no rate.
+    /// Registers all counters of ingest at 0: otherwise a rate does not see the first increment.
     static func prepareDoor() {
         _ = (accepted, unconfirmed, rejected)
     }
 
-    /// The same for the processor's.
+    /// Registers all counters of the processor at 0.
     static func prepareProcessor() {
         _ = (stored, duplicate, conflicting, redelivered, erased, deadLettered)
     }

@@ -1,61 +1,61 @@
-/// Every metric of the service: its name, its labels, what it means, and, for distributions, its bounds. `docs/metrics.md` lists the same.
+/// All metrics of the service: name, labels, meaning and, for histograms, bounds. `docs/metrics.md` contains the same list.
 public struct MetricCatalogue: Sendable {
     package static let metrics = MetricCatalogue()
 
-    /// Series that a metric may have. Stored events by project and type have the most.
+    /// Maximum series per metric. Stored events by project and type have the most.
     public static let maximumSeries = StoredEventLabels.maximumSeries
 
-    /// In the order in which they stand here.
+    /// In the order of declaration.
     public static let all = Mirror(reflecting: metrics).children.compactMap { ($0.value as? any DescribedMetric)?.description }
 
     package let httpRequests = CounterMetric(
         "http_requests_total", "HTTP requests answered, by method, route and status.", labels: "method", "route", "status")
     package let httpRequestDuration = HistogramMetric(
-        "http_request_duration_seconds", Self.latency, "Time from a request's head to its answer, by route and status.", labels: "route",
+        "http_request_duration_seconds", Self.latency, "Time from a request's head to its response, by route and status.", labels: "route",
         "status")
     package let httpRequestsInFlight = GaugeMetric("http_requests_in_flight", "HTTP requests being answered.")
     package let httpBytesInFlight = GaugeMetric(
-        "http_bytes_in_flight", "Bytes that bodies with their answers (request), and other answers (answer), hold in memory.",
+        "http_bytes_in_flight", "Bytes of memory held by request bodies with their responses (request), and by other responses (answer).",
         labels: "kind")
     package let httpIdleConnectionsClosed = CounterMetric(
-        "http_idle_connections_closed_total", "Idle connections closed since there were nearly as many as there may be.")
+        "http_idle_connections_closed_total", "Idle connections closed because the number of connections was near its limit.")
 
-    package let exportsRunning = GaugeMetric("analytics_exports_running", "Exports being answered.")
+    package let exportsRunning = GaugeMetric("analytics_exports_running", "Exports in progress.")
     package let exportedEvents = CounterMetric("analytics_exported_events_total", "Events written to exports.")
-    package let liveReaders = GaugeMetric("http_live_readers", "Clients that listen to live events.")
+    package let liveReaders = GaugeMetric("http_live_readers", "Clients that receive live events.")
     package let liveReadersDropped = CounterMetric(
-        "http_live_readers_dropped_total", "Clients that took live events too slowly and were cut off.")
+        "http_live_readers_dropped_total", "Clients disconnected because they read live events too slowly.")
 
-    package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed to hold.")
+    package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed.")
     package let eventsRejected = CounterMetric(
         "analytics_events_rejected_total", "Events rejected at ingest, by reason.", labels: "reason")
     package let eventsUnconfirmed = CounterMetric(
-        "analytics_events_unconfirmed_total", "Events that the broker did not confirm; their senders were told to send them again.")
+        "analytics_events_unconfirmed_total", "Events that the broker did not confirm; the clients were told to send them again.")
     package let eventsStored = CounterMetric("analytics_events_stored_total", "Events stored.")
     package let eventsStoredByType = CounterMetric(
         "analytics_events_stored_by_type_total",
-        "Events stored, by project and type. A project's types beyond the first 50, and projects beyond the first 100, are other.",
+        "Events stored, by project and type. A project's types beyond the first 50, and projects beyond the first 100, count as other.",
         labels: "project", "type")
     package let eventsDuplicate = CounterMetric(
-        "analytics_events_duplicate_total", "Events whose id was stored already with the same content, under another request.")
+        "analytics_events_duplicate_total", "Events whose id was already stored with the same content, by another request.")
     package let eventsConflicting = CounterMetric(
-        "analytics_events_conflicting_total", "Events whose id was stored already with other content; they are in the dead letters.")
+        "analytics_events_conflicting_total", "Events whose id was already stored with other content; they are dead-lettered.")
     package let eventsRedelivered = CounterMetric(
         "analytics_events_redelivered_total", "Events that the broker delivered again after they were stored.")
     package let eventsErased = CounterMetric(
-        "analytics_events_erased_total", "Events that came after they were erased; they are not stored.")
+        "analytics_events_erased_total", "Events that arrived after their erasure; they are not stored.")
     package let eventsDeadLettered = CounterMetric(
-        "analytics_events_dead_lettered_total", "Events, or deliveries, that processing gave up on, by reason.", labels: "reason")
+        "analytics_events_dead_lettered_total", "Events and deliveries dead-lettered, by reason.", labels: "reason")
     package let eventProcessingDuration = HistogramMetric(
-        "analytics_event_processing_duration_seconds", Self.delay, "Time from an event's receipt to its being stored and marked.")
+        "analytics_event_processing_duration_seconds", Self.delay, "Time from an event's receipt until it is stored and marked.")
     package let eventLag = GaugeMetric(
         "analytics_event_lag_seconds", "Age of the oldest event that this processor holds and has not stored.")
     package let pipelineUnsettled = GaugeMetric(
         "analytics_pipeline_unsettled_events",
-        "Events accepted 15 to 75 minutes ago that are neither stored, duplicate, dead-lettered nor erased, of all projects.")
+        "Events of all projects accepted 15 to 75 minutes ago that are neither stored, duplicate, dead-lettered nor erased.")
     package let pipelineUncounted = GaugeMetric(
         "analytics_pipeline_uncounted_events",
-        "Events received 15 to 75 minutes ago and settled that no process has counted as accepted, of all projects.")
+        "Events of all projects received 15 to 75 minutes ago and settled, but not counted as accepted by any process.")
 
     package let queueMessages = GaugeMetric(
         "analytics_queue_messages", "Messages in the queues: ready, unacked (held by this process), dead (dead letters).", labels: "state")
@@ -65,7 +65,7 @@ public struct MetricCatalogue: Sendable {
     package let queueAcknowledged = CounterMetric("analytics_queue_acknowledged_total", "Messages acknowledged to the broker.")
 
     package let cacheRequests = CounterMetric(
-        "analytics_cache_requests_total", "Look-ups of counts in the cache: hit, miss, or error when it did not answer.", labels: "result")
+        "analytics_cache_requests_total", "Look-ups of counts in the cache: hit, miss, or error if it did not answer.", labels: "result")
 
     package let storeOperationDuration = HistogramMetric(
         "analytics_store_operation_duration_seconds", Self.latency, "Time of the store's operations.", labels: "operation")
@@ -77,36 +77,36 @@ public struct MetricCatalogue: Sendable {
         "analytics_broker_errors_total", "Operations of the broker that failed, wholly or for some messages.", labels: "operation")
 
     package let rollupDirtyBuckets = GaugeMetric(
-        "analytics_rollup_dirty_buckets", "Marked buckets that the last pass of the roller found, by tier.", labels: "tier")
+        "analytics_rollup_dirty_buckets", "Dirty buckets that the roller's last pass found, by tier.", labels: "tier")
     package let rollupLag = GaugeMetric(
-        "analytics_rollup_lag_seconds", "How long the marked bucket that waits longest has waited since it was last rolled, in seconds.")
+        "analytics_rollup_lag_seconds", "Age of the oldest dirty bucket since it was last rolled, in seconds.")
     package let rollupRolled = CounterMetric("analytics_rollup_rolled_total", "Buckets rolled, by tier.", labels: "tier")
     package let rollupUnreadable = CounterMetric(
         "analytics_rollup_unreadable_total", "Rollups whose bytes are damaged, by tier; counts were read from the finer tier instead.",
         labels: "tier")
-    package let segmentRows = CounterMetric("analytics_segment_rows_total", "Events written to segments, once for each time.")
+    package let segmentRows = CounterMetric("analytics_segment_rows_total", "Events written to segments; each write counts.")
     package let segmentUnreadable = CounterMetric(
         "analytics_segment_unreadable_total", "Segments whose bytes are damaged; events were read instead.")
     package let segmentsDeleted = CounterMetric(
-        "analytics_segment_deletions_total", "Times that segments were deleted with their expired events.")
+        "analytics_segment_deletions_total", "Deletions of segments with their expired events.")
     package let rollupExpired = CounterMetric(
-        "analytics_rollup_expired_total", "Marked minutes below the watermark, which keep the count that they have.")
+        "analytics_rollup_expired_total", "Dirty minutes below the watermark, which keep their count.")
 
     package let retentionDeletedEvents = CounterMetric("analytics_retention_deleted_events_total", "Events deleted below a watermark.")
 
     package let erasureDeletedEvents = CounterMetric("analytics_erasure_deleted_events_total", "Events deleted by erasures.")
-    package let erasuresOpen = GaugeMetric("analytics_erasures_open", "Erasures that are not done yet, as this process has last seen them.")
+    package let erasuresOpen = GaugeMetric("analytics_erasures_open", "Erasures that are not done, as last read by this process.")
 
-    package let flushEvents = HistogramMetric("analytics_flush_events", Self.sizes, "Events written by a flush.")
+    package let flushEvents = HistogramMetric("analytics_flush_events", Self.sizes, "Events per flush.")
     package let flushDuration = HistogramMetric(
         "analytics_flush_duration_seconds", Self.latency, "Time of a flush, from insert to acknowledgement.")
 
     package let dependencyUp = GaugeMetric(
-        "analytics_dependency_up", "1 when the store, the broker or the cache answers.", labels: "dependency")
+        "analytics_dependency_up", "1 if the store, the broker or the cache answers.", labels: "dependency")
 
-    /// From half a millisecond to ten seconds: an answer to an event takes a few milliseconds, a count some tens.
+    /// From half a millisecond to ten seconds: a response to an event takes a few milliseconds, a count some tens.
     private static let latency: [Double] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-    /// From receipt to stored: tens of milliseconds when all is well, hours after an outage.
+    /// From receipt to stored: normally tens of milliseconds, hours after an outage.
     private static let delay: [Double] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600]
     private static let sizes: [Double] = [1, 5, 10, 50, 100, 250, 500, 1_000, 2_000, 4_000]
 }

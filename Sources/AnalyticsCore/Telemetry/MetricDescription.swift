@@ -1,18 +1,18 @@
 package import CoreMetrics
 
-/// What a metric is. Instruments are made from it, so its name and its labels are written once.
+/// The description of a metric. Instruments are made from it, so its name and labels are written once.
 public struct MetricDescription: Sendable {
     public enum Kind: Sendable {
         case counter
         case gauge
-        /// With the upper bounds of its buckets, ascending, in the unit of its name.
+        /// Upper bounds of its buckets, ascending, in the unit of its name.
         case histogram([Double])
     }
 
     public var name: String
     public var help: String
     public var kind: Kind
-    /// In the order in which an instrument's values for them are given.
+    /// Instruments take their label values in this order.
     public var labels: [String]
 
     fileprivate func dimensions(_ values: [String]) -> [(String, String)] {
@@ -21,7 +21,7 @@ public struct MetricDescription: Sendable {
     }
 }
 
-/// What ``MetricCatalogue/all`` finds in the catalogue.
+/// A metric that ``MetricCatalogue/all`` lists.
 protocol DescribedMetric {
     var description: MetricDescription { get }
 }
@@ -49,7 +49,7 @@ package struct GaugeMetric: Sendable, DescribedMetric {
         Gauge(label: description.name, dimensions: description.dimensions(values))
     }
 
-    /// For a value that goes up and down by steps.
+    /// For a value that goes up and down in steps.
     package func makeMeter(_ values: String..., factory: any MetricsFactory = MetricsSystem.factory) -> Meter {
         Meter(label: description.name, dimensions: description.dimensions(values), factory: factory)
     }

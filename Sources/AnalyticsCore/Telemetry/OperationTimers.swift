@@ -1,14 +1,14 @@
 internal import CoreMetrics
 internal import Metrics
 
-/// The operations of one port, under the names that metrics give them.
+/// The operations of one port, by their names in metrics.
 package protocol PortOperation: RawRepresentable<String>, CaseIterable, Hashable, Sendable {
     static var durations: HistogramMetric { get }
     static var errors: CounterMetric { get }
 }
 
-/// Times the operations of an adapter and counts those that fail. Each adapter has one, in the one place that all its operations pass.
-/// The metrics exist from the start, at 0.
+/// Times the operations of an adapter and counts failures. Each adapter has one instance, used by all of its operations. The metrics exist
+/// from the start, at 0.
 package struct OperationTimers<Operation: PortOperation>: Sendable {
     private let timers: [Operation: (timer: Metrics.Timer, errors: Counter)]
 
@@ -19,7 +19,7 @@ package struct OperationTimers<Operation: PortOperation>: Sendable {
             })
     }
 
-    /// Runs `body`. One that its caller has cancelled is timed, and is no failure.
+    /// Runs `body`. An operation that its caller has cancelled is timed but does not count as failed.
     package func time<R, E: Error>(_ operation: Operation, _ body: () async throws(E) -> R) async throws(E) -> R {
         let start = ContinuousClock.now
         defer { timers[operation]?.timer.recordNanoseconds((ContinuousClock.now - start).nanoseconds) }

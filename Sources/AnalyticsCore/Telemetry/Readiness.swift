@@ -1,7 +1,7 @@
-/// Whether something that the service needs can be used.
+/// Whether a dependency can be used.
 public enum Health: Sendable, Equatable {
     case up
-    /// With what stands against it.
+    /// With the reason.
     case down(String)
 
     public var fault: String? {
@@ -9,13 +9,13 @@ public enum Health: Sendable, Equatable {
     }
 }
 
-/// Whether the service can do its work, dependency by dependency.
+/// Whether the service can work, by dependency.
 public struct Readiness: Sendable, Equatable {
     public struct Dependency: Sendable, Equatable {
         /// A short stable name: `broker`, `store`, `cache`.
         public var name: String
         public var health: Health
-        /// Whether the service is not ready without it. It does without the cache.
+        /// Whether the service is not ready without it. The cache is not required.
         public var isRequired: Bool
 
         public init(name: String, health: Health = .up, isRequired: Bool = true) {
@@ -34,13 +34,13 @@ public struct Readiness: Sendable, Equatable {
     public var isReady: Bool { dependencies.allSatisfy { $0.health == .up || !$0.isRequired } }
 }
 
-/// What the service needs.
+/// The dependencies of the service.
 public struct Dependencies: Sendable {
     private let store: any StoreLifecycle
     private let broker: any Broker
     private let cache: any CountCache
 
-    /// How long one is waited for.
+    /// Timeout of the store's check.
     private static let timeout: Duration = .seconds(2)
 
     public init(store: any StoreLifecycle, broker: any Broker, cache: any CountCache) {
@@ -49,7 +49,7 @@ public struct Dependencies: Sendable {
         self.cache = cache
     }
 
-    /// Asks all at the same time. An API that takes events in is of use without the store: then `needsStore` is false.
+    /// Checks all concurrently. An API that only ingests works without the store: then `needsStore` is false.
     public func check(needsStore: Bool = true) async -> Readiness {
         async let broker = health { () throws(BrokerError) in
             try await self.broker.checkHealth()

@@ -4,8 +4,8 @@ internal import Metrics
 public import ServiceLifecycle
 internal import Synchronization
 
-/// Reads what is no event but a state (queue sizes, dependencies) into gauges, every few seconds. Logs when a dependency goes down, with the
-/// reason, and when it is up again.
+/// Reads states (queue sizes, dependencies) into gauges every few seconds. Logs when a dependency goes down, with the reason, and when it
+/// is up again.
 public struct StateReporter: Service {
     private let broker: any Broker
     private let dependencies: Dependencies
@@ -28,11 +28,11 @@ public struct StateReporter: Service {
     private func report() async {
         let depths = try? await broker.depths()
         for (state, count) in [("ready", depths?.ready), ("unacked", depths?.unacknowledged), ("dead", depths?.dead)] {
-            // Not the last known number, which would look as if all were well.
+            // Not the last known number: it would hide that the read fails.
             MetricCatalogue.metrics.queueMessages.make(state).record(count.map(Double.init) ?? .nan)
         }
         let readiness = await dependencies.check()
-        // What is cancelled at a shutdown is not down.
+        // A check that a shutdown has cancelled does not mean that the dependency is down.
         guard !Task.isCancelled else { return }
         for dependency in readiness.dependencies {
             MetricCatalogue.metrics.dependencyUp.make(dependency.name).record(dependency.health == .up ? 1 : 0)
@@ -41,7 +41,7 @@ public struct StateReporter: Service {
     }
 }
 
-/// One line per change. The only place that says why a dependency is down: answers do not.
+/// One line per change. The only place that reports why a dependency is down: responses do not.
 final class DependencyLog: Sendable {
     private let logger: Logger
     private let down = Mutex<Set<String>>([])

@@ -1,7 +1,7 @@
 internal import Metrics
 internal import Synchronization
 
-/// Counts stored events by project and type. Handles stay: making one is a look-up in the metrics backend.
+/// Counts stored events by project and type. Handles are kept: creating one is a look-up in the metrics backend.
 final class StoredEventCounters: Sendable {
     private struct State {
         var labels = StoredEventLabels()
@@ -15,7 +15,7 @@ final class StoredEventCounters: Sendable {
         self.make = make
     }
 
-    /// Of one flush.
+    /// Adds the counts of one flush.
     func add(_ counts: [StoredEventLabels.Kind: Int]) {
         state.withLock { state in
             for (kind, count) in counts {
@@ -28,21 +28,21 @@ final class StoredEventCounters: Sendable {
     }
 }
 
-/// Says which series an event adds to: that of its project and type while there is room, else that of what is left, `other`. The first ones of a
-/// process have a series of their own.
+/// Decides the series of an event: its project and type, up to the limits, otherwise `other`. The first ones in a process get their own
+/// series.
 struct StoredEventLabels {
     struct Kind: Hashable, Sendable {
-        /// ASCII, as every project's name.
+        /// ASCII, as all project names.
         var project: String
         var type: BytewiseString
     }
 
     static let maximumProjects = 100
-    /// Of one project.
+    /// Per project.
     static let maximumTypes = 50
-    /// Every type of every project, and what is left of each project and of all.
+    /// Every type of every project, and `other` for each project and overall.
     static let maximumSeries = maximumProjects * (maximumTypes + 1) + 1
-    /// A project and a type may be called so as well; they are counted together with what is left.
+    /// A project or type with this name is counted in the same series.
     static let rest = "other"
 
     private var types: [String: Set<BytewiseString>] = [:]

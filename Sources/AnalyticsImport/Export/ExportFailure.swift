@@ -1,4 +1,4 @@
-/// Ends an export with one line.
+/// Ends an export with a message of one line.
 public struct ExportFailure: Error, CustomStringConvertible, Equatable {
     public var description: String
 

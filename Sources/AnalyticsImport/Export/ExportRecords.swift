@@ -2,13 +2,13 @@ internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import Foundation
 
-/// How a service writes an export.
+/// The format of an export.
 public enum ExportFormat: String, Sendable, CaseIterable {
     case ndjson
     case csv
 }
 
-/// Cuts the text of an export, as its bytes come in, into lines, and tells what each one is. A state machine without I/O.
+/// Splits the text of an export into lines as its bytes arrive, and classifies each line. A state machine without I/O.
 struct ExportRecords {
     enum Record: Equatable {
         /// With its line break.
@@ -25,13 +25,13 @@ struct ExportRecords {
     private var csv = CSVState.fieldStart
     private var begun: [UInt8] = []
 
-    /// - Parameter isResumed: Whether it is the rest of an export, which has no header.
+    /// - Parameter isResumed: Whether this continues an export; the rest has no header.
     init(_ format: ExportFormat, isResumed: Bool) {
         self.format = format
         hasHeader = format == .csv && !isResumed
     }
 
-    /// Calls `receive` for each line that these bytes complete. What is not complete counts for nothing.
+    /// Calls `receive` for each line that these bytes complete. An incomplete line is not passed on.
     mutating func cut(_ chunk: [UInt8], _ receive: (Record) throws -> Void) throws {
         var start = 0
         for index in chunk.indices {
@@ -46,7 +46,7 @@ struct ExportRecords {
         }
         begun.append(contentsOf: chunk[start...])
         guard begun.count <= RecordCutter.maximumBytes else {
-            throw ExportFailure("the service sends a line of more than \(RecordCutter.maximumBytes >> 20) MiB, which is no event")
+            throw ExportFailure("the service sends a line of more than \(RecordCutter.maximumBytes >> 20) MiB, which is not an event")
         }
     }
 
@@ -74,7 +74,7 @@ struct ExportRecords {
 
     private static let marks = ["progress", "end", "error"].map { Array("{\"\($0)\":".utf8) }
 
-    /// What a line says that is no event.
+    /// A line that is not an event.
     private struct Mark: Decodable {
         struct Progress: Decodable {
             var cursor: String
@@ -100,11 +100,11 @@ struct ExportRecords {
         throw ExportFailure("the service sends a line that this version does not know: \(String(decoding: line, as: UTF8.self).clipped)")
     }
 
-    /// Where an export goes on behind this event.
+    /// The place from which an export continues after this event.
     static func place(behind event: [UInt8], _ format: ExportFormat) throws(ExportFailure) -> ExportPlace {
         switch format {
         case .ndjson:
-            // Foundation drops what may begin an id, such as U+FEFF.
+            // Not Foundation's decoder: it drops some characters at the start of an id, such as U+FEFF.
             var parser = JSONParser()
             let text = PaddedBytes(event)
             let place = try? parser.withMembers(of: text, at: text.all, maximumDepth: 64) { members -> ExportPlace? in
@@ -115,10 +115,10 @@ struct ExportRecords {
         case .csv:
             let cells = CSVState.cells(of: event, separator: UInt8(ascii: ","))
             if cells.count > 4 {
-                // One that a spreadsheet could take for a formula has an apostrophe of the service's in front.
+                // The service puts an apostrophe before a cell that a spreadsheet could take for a formula.
                 return .event(timestamp: cells[4], id: cells[1].starts(withUTF8: "'") ? cells[1].trimmingUTF8(first: 1) : cells[1])
             }
         }
-        throw ExportFailure("the service sends a line that is no event: \(String(decoding: event, as: UTF8.self).clipped)")
+        throw ExportFailure("the service sends a line that is not an event: \(String(decoding: event, as: UTF8.self).clipped)")
     }
 }

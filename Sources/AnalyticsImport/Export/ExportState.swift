@@ -1,6 +1,6 @@
 public import Foundation
 
-/// Behind what an export goes on.
+/// The place after which an export continues.
 enum ExportPlace: Codable, Equatable {
     case beginning
     case event(timestamp: String, id: String)
@@ -15,15 +15,15 @@ enum ExportPlace: Codable, Equatable {
     }
 }
 
-/// What an export has written, kept in a file beside it, so that one that is started again goes on there.
+/// The progress of an export, stored in a file beside it, so that a restarted export continues there.
 struct ExportState: Codable, Equatable {
-    /// Raised when a reader of an older one would go wrong.
+    /// Raised if an older version would misread the file.
     static let version = 1
 
     var version = Self.version
-    /// What is exported, from where and how: one that differs in it does not go on.
+    /// What is exported, from where and in which format. An export with a different request does not continue this one.
     var request: String
-    /// Of the part file. What stands behind them is cut off.
+    /// Length of the part file. Bytes after it are truncated.
     var bytes = 0
     var events = 0
     var place = ExportPlace.beginning
@@ -36,10 +36,10 @@ struct ExportState: Codable, Equatable {
         struct Format: Decodable {
             var version: Int
         }
-        let unreadable = ExportFailure("\(file) is not the state of an export: --restart begins anew and writes over it")
+        let unreadable = ExportFailure("\(file) is not the state of an export: --restart starts again and overwrites it")
         guard let format = try? JSONDecoder().decode(Format.self, from: data) else { throw unreadable }
         guard format.version <= Self.version else {
-            throw ExportFailure("\(file) was written by a newer version: go on with that one, or begin anew with --restart")
+            throw ExportFailure("\(file) was written by a newer version: use that version, or start again with --restart")
         }
         guard let state = try? JSONDecoder().decode(ExportState.self, from: data) else { throw unreadable }
         guard state.request.utf8.elementsEqual(request.utf8) else {
@@ -56,16 +56,16 @@ struct ExportState: Codable, Equatable {
     }
 }
 
-/// Where an export is written.
+/// The file of an export.
 public protocol ExportFile: Sendable {
-    /// Names the state in messages.
+    /// The name of the state in messages.
     var stateName: String { get }
     /// `nil` if there is none.
     func state() async throws -> Data?
-    /// Cuts the part file to this length, or makes it.
+    /// Truncates the part file to this length, or creates it.
     func begin(keeping bytes: Int) async throws
-    /// Writes behind what is there, durably, and only then the state.
+    /// Appends the bytes durably, then writes the state.
     func append(_ bytes: [UInt8], state: Data) async throws
-    /// Gives the file its name, and deletes the state.
+    /// Renames the part file to its final name, and deletes the state.
     func finish() async throws
 }

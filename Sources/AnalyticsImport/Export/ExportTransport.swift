@@ -5,19 +5,19 @@ internal import GzipCodec
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Asks a service's `/api/v1/events/export`.
+/// Calls a service's `/api/v1/events/export`.
 public protocol ExportTransport: Sendable {
-    /// Calls `receive` with the text as it comes. Throws an ``ExportFailure`` where asking again is of no use; anything else, and an answer that
-    /// ends too soon, may pass.
+    /// Calls `receive` with the text as it arrives. Throws an ``ExportFailure`` if a retry does not help. Other errors, and a response
+    /// that ends too soon, may be temporary.
     func get(_ parameters: [(name: String, value: String)], _ receive: ([UInt8]) async throws -> Void) async throws
 }
 
-/// The service does not answer the question now.
+/// The service cannot answer now; a retry may help.
 struct ExportRefusal: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Over HTTP, compressed.
+/// An export over HTTP, with compression.
 public struct HTTPExportTransport: ExportTransport {
     private let url: String
 
@@ -30,7 +30,8 @@ public struct HTTPExportTransport: ExportTransport {
         let query = parameters.map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }.joined(separator: "&")
         var request = HTTPClientRequest(url: url + "/api/v1/events/export?" + query)
         request.headers.add(name: "accept-encoding", value: "gzip")
-        // The shared client decompresses by itself, to a limit. The whole answer has no limit; a connection on which nothing comes for 90 s is given up.
+        // The shared client decompresses by itself, up to a limit. A whole export has no limit; a connection without data for 90 s is
+        // closed.
         let client = HTTPClient(
             eventLoopGroupProvider: .singleton,
             configuration: HTTPClient.Configuration(timeout: HTTPClient.Configuration.Timeout(connect: .seconds(10), read: .seconds(90))))

@@ -2,17 +2,17 @@ internal import AnalyticsCore
 internal import Foundation
 internal import GzipCodec
 
-/// Brings all that is selected into a file, over as many requests as it takes, and in as many runs. Each event is in it once.
+/// Exports all selected events into a file, over several requests and runs if necessary. Each event is in the file once.
 public struct FileExport: Sendable {
     public struct Options: Sendable {
         /// The service's address.
         public var url: String
-        /// The filters, as the route has them.
+        /// The filters, with the route's parameter names.
         public var filters: [(name: String, value: String)]
         public var format: ExportFormat
-        /// Whether the file is gzip: a member for each piece that was written, so that it can be cut between any two.
+        /// Whether the file is gzip. Each written piece is a gzip member, so that the file can be truncated between two.
         public var compresses: Bool
-        /// Whether an earlier state is to be passed over.
+        /// Whether to ignore an earlier state.
         public var restarts: Bool
 
         public init(
@@ -28,11 +28,11 @@ public struct FileExport: Sendable {
     }
 
     public struct Tally: Sendable, Equatable {
-        /// In the file.
+        /// Events in the file.
         public var events = 0
-        /// Which earlier runs have brought.
+        /// Events of earlier runs.
         public var before = 0
-        /// When the last request was: what was stored before the first one is in the file.
+        /// Time of the last request. Everything stored before the first request is in the file.
         public var asOf = ""
     }
 
@@ -45,9 +45,9 @@ public struct FileExport: Sendable {
     private let pause: @Sendable (Duration) async throws -> Void
 
     /// - Parameters:
-    ///   - line: Tells what happens, for people.
-    ///   - pieceBytes: Of text that are written at a time.
-    ///   - attempts: That bring nothing, before the export ends; `pause` waits between two.
+    ///   - line: Reports progress as a line of text.
+    ///   - pieceBytes: Bytes of text per write.
+    ///   - attempts: Attempts without progress before the export ends; `pause` waits between two.
     public init(
         _ options: Options, transport: any ExportTransport, file: any ExportFile, line: @escaping @Sendable (String) -> Void,
         pieceBytes: Int = 4 << 20, attempts: Int = 12,
@@ -62,12 +62,13 @@ public struct FileExport: Sendable {
         self.pause = pause
     }
 
-    /// Throws an ``ExportFailure`` where the service refuses, or brings nothing for long. What was brought stays, and the next run goes on behind it.
+    /// Throws an ``ExportFailure`` if the service refuses, or sends nothing for too long. Written events stay, and the next run continues
+    /// after them.
     public func run() async throws -> Tally {
         var state = try await earlier()
         var tally = Tally(before: state.events)
         try await file.begin(keeping: state.bytes)
-        // Before anything is asked for, so that it is known that it can be written.
+        // Before the first request, to check that the state can be written.
         try await file.append([], state: try state.encoded())
         var backoff = Backoff(first: .milliseconds(200))
         while true {
@@ -81,8 +82,8 @@ public struct FileExport: Sendable {
             guard case .cut(let reason) = ending else { continue }
             if isFurther { backoff.reset() }
             let delay = backoff.next()
-            guard backoff.failures < attempts else { throw ExportFailure("the service does not go on: \(reason)") }
-            line("Cut behind \(state.events) events, going on (\(reason))")
+            guard backoff.failures < attempts else { throw ExportFailure("the service does not continue: \(reason)") }
+            line("Interrupted after \(state.events) events, continuing (\(reason))")
             try await pause(delay)
         }
     }
@@ -99,7 +100,7 @@ public struct FileExport: Sendable {
                 .joined(separator: " "))
         guard !options.restarts, let data = try await file.state() else { return state }
         let earlier = try ExportState.decode(data, from: file.stateName, of: state.request)
-        if earlier.events > 0 { line("Going on behind \(earlier.events) events that were brought before") }
+        if earlier.events > 0 { line("Continuing after \(earlier.events) events of earlier runs") }
         return earlier
     }
 
@@ -110,12 +111,12 @@ public struct FileExport: Sendable {
         return components.string ?? options.url
     }
 
-    /// Asks once for what is left, and writes what comes of it in whole lines. Says whether anything came.
+    /// Makes one request for the rest, and writes its response in whole lines. Returns whether there was any progress.
     private func receive(_ state: inout ExportState) async throws -> (Ending, isFurther: Bool) {
         var receiver = Receiver(state, options)
         let parameters = options.filters + [("format", options.format.rawValue)] + state.place.parameters
         let begun = state
-        var reason = "the answer ends too soon"
+        var reason = "the response ends too soon"
         do {
             try await transport.get(parameters) { bytes in
                 try receiver.receive(bytes)
@@ -150,7 +151,7 @@ public struct FileExport: Sendable {
         }
     }
 
-    /// Takes one answer in. Pure.
+    /// Receives one response. Pure.
     private struct Receiver {
         private let options: Options
         private var records: ExportRecords
@@ -159,7 +160,7 @@ public struct FileExport: Sendable {
         private(set) var ending: Ending?
         private var last: [UInt8]?
         private var cursor: String?
-        /// Of this answer.
+        /// Events of this response.
         private var events = 0
         private var written: Int
 
@@ -167,22 +168,22 @@ public struct FileExport: Sendable {
             self.state = state
             self.options = options
             written = state.events
-            // A header that was written before its first event is in the part that is kept.
+            // Until the first event is written, each response begins with the header.
             records = ExportRecords(options.format, isResumed: state.place != .beginning)
         }
 
         mutating func receive(_ bytes: [UInt8]) throws {
-            guard ending == nil else { throw ExportFailure("the service sends something behind the end of an export") }
+            guard ending == nil else { throw ExportFailure("the service sends data after the end of an export") }
             var new: [ExportRecords.Record] = []
             try records.cut(bytes) { new.append($0) }
             for record in new { try receive(record) }
         }
 
         private mutating func receive(_ record: ExportRecords.Record) throws {
-            guard ending == nil else { throw ExportFailure("the service sends something behind the end of an export") }
+            guard ending == nil else { throw ExportFailure("the service sends data after the end of an export") }
             switch record {
             case .header(let line):
-                // Sent again with the first event, where none has come before.
+                // The part file has the header already if an earlier response ended before its first event.
                 if state.bytes == 0 { text += line }
             case .event(let line):
                 text += line
@@ -192,14 +193,14 @@ public struct FileExport: Sendable {
             case .progress(let cursor): self.cursor = cursor
             case .end(let count, let asOf):
                 guard count == events else {
-                    throw ExportFailure("the service has sent \(count) events, and \(events) came: begin anew with --restart")
+                    throw ExportFailure("the service has sent \(count) events, and \(events) came: start again with --restart")
                 }
                 ending = .whole(asOf: asOf)
             case .error(let reason): ending = .cut(reason)
             }
         }
 
-        /// What is to be written, once ``state`` is what it makes of it.
+        /// The bytes to write now. Updates ``state`` to the state after the write.
         mutating func take() throws -> [UInt8]? {
             guard !text.isEmpty || cursor != nil else { return nil }
             let piece = options.compresses && !text.isEmpty ? try Gzip.compress(text) : text

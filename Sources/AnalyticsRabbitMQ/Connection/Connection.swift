@@ -2,11 +2,11 @@ import AnalyticsCore
 import CRabbitMQ
 import Glibc
 
-/// One connection with one channel, for the one thread that made it.
+/// One connection with one channel, used only by the thread that created it.
 ///
-/// librabbitmq makes the connection, logs in and declares, each within a time limit; those calls block. Afterwards the socket is
-/// polled, read and written here, and librabbitmq only takes the bytes apart (`amqp_handle_input`): its own way of waiting sends
-/// heartbeats only inside of its calls, and its writes have no limit (``FrameWriter``).
+/// librabbitmq connects, logs in and declares; those calls block, each within a time limit. Afterwards the socket is polled, read and
+/// written here, and librabbitmq only decodes the bytes (`amqp_handle_input`): its own wait sends heartbeats only
+/// inside its calls, and its writes have no time limit (``FrameWriter``).
 final class Connection {
     private let frames: FrameDecoder
     private let descriptor: Int32
@@ -43,7 +43,7 @@ final class Connection {
 
     var state: amqp_connection_state_t { frames.state }
 
-    /// The largest frame that the broker takes.
+    /// The largest frame that the broker accepts.
     var frameSize: Int { Int(amqp_get_frame_max(state)) }
 
     func check(_ reply: amqp_rpc_reply_t, _ action: String) throws(BrokerError) {
@@ -51,7 +51,7 @@ final class Connection {
         case AMQP_RESPONSE_NORMAL: return
         case AMQP_RESPONSE_SERVER_EXCEPTION:
             let reason = reply.reply.closeReason
-            // ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED: nothing that time heals.
+            // ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED: errors that a retry does not fix.
             let code: BrokerError.Code = [403, 406, 530].contains(reason.code) ? .misconfigured : .unavailable
             throw BrokerError(code, "\(action): \(reason.text)")
         default: throw BrokerError(.unavailable, "\(action): \(Self.description(reply.library_error))")
@@ -89,7 +89,7 @@ extension Connection {
         try check(analytics_bind(state, FrameWriter.channel, queue, exchange, key), "binding the queue \(queue)")
     }
 
-    /// For tests, which leave nothing behind.
+    /// For tests, which clean up.
     func deleteQueue(_ name: String) throws(BrokerError) {
         try check(analytics_delete_queue(state, FrameWriter.channel, name), "deleting the queue \(name)")
     }
@@ -111,23 +111,23 @@ extension Connection {
 // MARK: - Once set up
 
 extension Connection {
-    /// Gives what librabbitmq has read ahead during the calls above. To be called once, before ``wait(for:until:)``.
+    /// Passes on frames that librabbitmq has read ahead during the calls above. Call it once, before ``wait(for:until:)``.
     func readAhead(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
         try frames.decodeReadAhead(handle)
     }
 
-    /// Waits until the socket can be read (or written, when there is output), `wakeUp` can be read, or a heartbeat or `deadline` is due.
+    /// Waits until the socket is readable (or writable, if there is output), `wakeUp` is readable, or a heartbeat or `deadline` is due.
     func wait(for wakeUp: Int32, until deadline: Instant?) {
         let due = [deadline, liveness.due(canSend: output.isEmpty)].compactMap(\.self).min()
         var descriptors = [
             pollfd(fd: descriptor, events: Int16(output.isEmpty ? POLLIN : POLLIN | POLLOUT), revents: 0),
             pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
         ]
-        // An interrupted wait is as good as a spurious one.
+        // An interrupted wait is treated like a spurious wake-up.
         _ = poll(&descriptors, 2, due.map { PollTimeout.milliseconds(until: $0, from: .now) } ?? -1)
     }
 
-    /// Reads what is there, at most one buffer of it, and hands on the frames that it completes.
+    /// Reads available bytes, at most one buffer, and passes on the frames that they complete.
     func read(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
         let count = recv(descriptor, inbound.baseAddress, inbound.count, 0)
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
@@ -138,7 +138,7 @@ extension Connection {
         try frames.decode(UnsafeMutableRawBufferPointer(rebasing: inbound[..<count]), handle)
     }
 
-    /// Writes as much as the socket takes at once.
+    /// Writes as much as the socket accepts at once.
     func flush() throws(BrokerError) {
         while !output.isEmpty {
             let sent = output.withPending { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
@@ -149,11 +149,11 @@ extension Connection {
         }
     }
 
-    /// Sends a heartbeat when one is due, and throws when the broker has been silent for too long.
+    /// Sends a heartbeat if one is due. Throws if the broker has been silent for too long.
     func keepAlive(now: Instant) throws(BrokerError) {
         switch liveness.action(now: now) {
         case .none: return
-        // Something is on its way already when the socket is full.
+        // If the socket is full, other bytes are already being sent.
         case .beat: if output.isEmpty { output.heartbeat() }
         case .giveUp: throw BrokerError(.unavailable, "the broker has been silent for two heartbeats")
         }
@@ -172,7 +172,7 @@ extension timeval {
 }
 
 enum PollTimeout {
-    /// Rounded up, so that what is due then is due when the wait is over; at most an hour.
+    /// Rounded up, so that the deadline has passed when the wait ends; at most one hour.
     static func milliseconds(until deadline: Instant, from now: Instant) -> Int32 {
         guard deadline > now else { return 0 }
         return Int32(min((deadline - now).milliseconds, 3_600_000) + 1)

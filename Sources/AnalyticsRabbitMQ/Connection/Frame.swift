@@ -2,11 +2,11 @@ import AnalyticsCore
 import CRabbitMQ
 import Glibc
 
-/// What the broker may send once a connection is set up, as Swift values.
+/// The frames that the broker may send on an established connection, as Swift values.
 enum Frame {
     case acknowledged(UInt64, multiple: Bool)
     case refused(UInt64, multiple: Bool)
-    /// A content follows, and after it the acknowledgement of the same message.
+    /// A content follows, then the acknowledgement of the same message.
     case returned(String)
     /// A content follows.
     case deliver(UInt64)
@@ -16,7 +16,7 @@ enum Frame {
     case blocked(String)
     case unblocked
     case queueDeclared(messages: Int, consumers: Int)
-    /// The broker ended the consumer: its queue is gone.
+    /// The broker ended the consumer because its queue was deleted.
     case consumerCancelled
     case channelClosed(String)
     case connectionClosed(String)
@@ -26,14 +26,14 @@ enum Frame {
 
 struct ContentHeader: Equatable {
     var bodySize: Int
-    /// What ``FrameWriter`` wrote as message-id.
+    /// The message-id that ``FrameWriter`` wrote.
     var sequence: UInt64?
-    /// x-delivery-count, which quorum queues set on what they deliver again.
+    /// x-delivery-count, which quorum queues set on redeliveries.
     var deliveryCount: Int
 }
 
 extension Frame {
-    /// Throws for a header of another class than basic: librabbitmq has then decoded another type.
+    /// Throws for a header of a class other than basic, for which librabbitmq decodes another type.
     init(_ frame: amqp_frame_t) throws(BrokerError) {
         switch Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD: self.init(frame.payload.method)
@@ -90,12 +90,12 @@ extension ContentHeader {
 }
 
 extension amqp_method_t {
-    /// The identifier says what `decoded` points to.
+    /// Reads `decoded`, whose type the method id determines.
     func `as`<Method>(_ type: Method.Type) -> Method {
         decoded.assumingMemoryBound(to: type).pointee
     }
 
-    /// Of connection.close and channel.close, which have the same fields.
+    /// For connection.close and channel.close, which have the same fields.
     var closeReason: (code: Int, text: String) {
         if Int(id) == analytics_connection_close {
             let close = self.as(amqp_connection_close_t.self)

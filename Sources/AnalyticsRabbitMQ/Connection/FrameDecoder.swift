@@ -2,15 +2,15 @@ import AnalyticsCore
 import CRabbitMQ
 import Glibc
 
-/// Takes apart what a broker sends, and refuses what no broker should send. Owns librabbitmq's connection; for one thread.
+/// Decodes and validates what a broker sends. Owns librabbitmq's connection; for one thread.
 ///
-/// librabbitmq checks that a frame is whole and its fields lie inside of it. What the frames say is checked here: a broker, or who pretends
-/// to be one, must not end the process. After an error the connection is of no use any more.
+/// librabbitmq checks that a frame is whole and that its fields lie inside it. This type checks the frames' contents: neither
+/// a broker nor an impostor may crash the process. After an error the connection is unusable.
 final class FrameDecoder {
     let state: amqp_connection_state_t
     private var content = ContentOrder()
 
-    /// `nil` when there is no memory.
+    /// `nil` if memory is exhausted.
     init?() {
         guard let state = amqp_new_connection() else { return nil }
         self.state = state
@@ -20,7 +20,7 @@ final class FrameDecoder {
         amqp_destroy_connection(state)
     }
 
-    /// Hands on the frames that these bytes complete.
+    /// Passes on the frames that these bytes complete.
     func decode(
         _ bytes: UnsafeMutableRawBufferPointer, _ handle: (Frame) throws(BrokerError) -> Void
     ) throws(BrokerError) {
@@ -31,7 +31,7 @@ final class FrameDecoder {
             guard used > 0 else { throw BrokerError(.unavailable, "reading: \(String(cString: amqp_error_string2(used)))") }
             rest = UnsafeMutableRawBufferPointer(rebasing: rest[Int(used)...])
             guard frame.frame_type != 0 else {
-                // Between two frames that means a frame of a type that librabbitmq passes over; it would keep its bytes.
+                // Between two frames this means a frame type that librabbitmq skips; it would keep the frame's bytes.
                 guard amqp_release_buffers_ok(state) == 0 else { throw Self.refused("a frame of an unknown type") }
                 continue
             }
@@ -40,7 +40,7 @@ final class FrameDecoder {
         }
     }
 
-    /// Hands on what librabbitmq has read ahead while the connection was set up.
+    /// Passes on what librabbitmq has read ahead during the connection's setup.
     func decodeReadAhead(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
         while true {
             var frame = amqp_frame_t()
@@ -55,7 +55,7 @@ final class FrameDecoder {
     }
 
     private func pass(_ frame: amqp_frame_t, to handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
-        // librabbitmq keeps a buffer for every channel that it hears of.
+        // librabbitmq keeps a buffer for every channel in a frame.
         guard frame.channel <= FrameWriter.channel else { throw Self.refused("a frame on channel \(frame.channel), which is not open") }
         let decoded = try Frame(frame)
         try content.check(decoded)
@@ -67,17 +67,17 @@ final class FrameDecoder {
     }
 }
 
-/// Checks that contents come as AMQP has them: a method that announces one, its header, and bodies of the size that the header says
+/// Checks that contents follow AMQP's order: a method that announces one, its header, then bodies of the size in the header
 /// (AMQP 0-9-1, 4.2.6).
 struct ContentOrder {
     private enum Expected {
         case method
         case header
-        /// So many bytes.
+        /// This number of bytes.
         case body(Int)
     }
 
-    /// More than RabbitMQ takes in, which is at most 512 MiB (https://www.rabbitmq.com/docs/configure, max_message_size).
+    /// More than RabbitMQ accepts, at most 512 MiB (https://www.rabbitmq.com/docs/configure, max_message_size).
     static let maximumBody = 1 << 30
 
     private var expected = Expected.method
@@ -87,13 +87,13 @@ struct ContentOrder {
         case (.method, .deliver), (.method, .returned): expected = .header
         case (.header, .header(let header)):
             guard header.bodySize <= Self.maximumBody else {
-                throw FrameDecoder.refused("a message of \(header.bodySize) bytes; at most \(Self.maximumBody) can be")
+                throw FrameDecoder.refused("a message of \(header.bodySize) bytes; the limit is \(Self.maximumBody)")
             }
             expected = header.bodySize == 0 ? .method : .body(header.bodySize)
         case (.body(let left), .body(let bytes)):
             guard bytes.count <= left else { throw FrameDecoder.refused("more of a message than its header says") }
             expected = bytes.count == left ? .method : .body(left - bytes.count)
-        case (_, .header), (_, .body): throw FrameDecoder.refused("a part of a message that nothing has announced")
+        case (_, .header), (_, .body): throw FrameDecoder.refused("a part of a message without its announcement")
         case (.header, .deliver), (.header, .returned), (.body, .deliver), (.body, .returned):
             throw FrameDecoder.refused("a message in the middle of another")
         default: break

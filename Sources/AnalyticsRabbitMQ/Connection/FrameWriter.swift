@@ -1,12 +1,12 @@
 import AnalyticsCore
 
-/// Encodes what a connection sends once it is set up, and holds it until the socket takes it.
+/// Encodes the frames that an established connection sends, and buffers them until the socket accepts them.
 ///
-/// librabbitmq's own `amqp_basic_publish` makes three system calls a message and waits without limit when the socket is full, which
-/// is what an alarm on the broker does to it. So the adapter writes these few frames itself, many at once, and never waits.
+/// librabbitmq's `amqp_basic_publish` makes three system calls per message. On a full socket, which an alarm on the broker causes, it
+/// waits without limit. So the adapter writes these few frames itself, many at once, and never waits.
 /// Layout: https://www.rabbitmq.com/amqp-0-9-1-protocol (2.3.5 frame details; 4.2 grammar).
 struct FrameWriter {
-    /// Of the one channel that a connection uses.
+    /// The only channel of a connection.
     static let channel: UInt16 = 1
 
     private var bytes: [UInt8] = []
@@ -15,12 +15,12 @@ struct FrameWriter {
     var count: Int { bytes.count - taken }
     var isEmpty: Bool { count == 0 }
 
-    /// What is to be sent.
+    /// The bytes that are not sent yet.
     func withPending<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[taken...])) }
     }
 
-    /// Takes off what has been sent.
+    /// Removes sent bytes.
     mutating func drop(_ count: Int) {
         taken += count
         if taken == bytes.count {
@@ -34,7 +34,7 @@ struct FrameWriter {
 }
 
 extension FrameWriter {
-    /// basic.publish, mandatory, of a persistent message. `sequence` goes along as message-id, for a return names it by nothing else.
+    /// basic.publish, mandatory, of a persistent message. `sequence` becomes the message-id, because a return has no other identification.
     mutating func publish(_ message: OutgoingMessage, sequence: UInt64, exchange: String, routingKey: String, frameSize: Int) {
         method(classID: 60, methodID: 40) { writer in
             writer.append(UInt16(0))
@@ -86,7 +86,7 @@ extension FrameWriter {
         }
     }
 
-    /// basic.reject, without another delivery: the queue's dead-letter exchange gets the message as it is.
+    /// basic.reject without requeue: the message goes unchanged to the queue's dead-letter exchange.
     mutating func reject(_ tag: UInt64) {
         method(classID: 60, methodID: 90) { writer in
             writer.append(tag)
@@ -94,7 +94,7 @@ extension FrameWriter {
         }
     }
 
-    /// queue.declare, passive: asks for the number of messages and creates nothing.
+    /// queue.declare, passive: reads the number of messages and creates nothing.
     mutating func inspect(queue: String) {
         method(classID: 50, methodID: 10) { writer in
             writer.append(UInt16(0))
@@ -141,7 +141,7 @@ extension FrameWriter {
         withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
     }
 
-    /// At most 255 bytes, which ``RabbitMQBroker`` sees to.
+    /// At most 255 bytes, which ``RabbitMQBroker`` ensures.
     private mutating func append(shortText: String) {
         append(UInt8(clamping: shortText.utf8.count))
         bytes.append(contentsOf: shortText.utf8.prefix(255))

@@ -2,37 +2,37 @@ import AnalyticsCore
 import Foundation
 import Logging
 
-/// What a link is for: decides, without doing any I/O of its own. Lives on the link's thread.
+/// The purpose of a link: decides what to send, does no I/O of its own. Runs on the link's thread.
 protocol LinkRole: SendableMetatype {
     associatedtype Command: Sendable
 
-    /// Whether nothing is expected of the broker any more, so that the link may end.
+    /// Whether no reply of the broker is expected any more, so that the link may end.
     var isDrained: Bool { get }
     /// Sets up what the role needs on a new connection. Blocks.
     mutating func prepare(_ connection: Connection) throws(BrokerError)
     mutating func accept(_ command: Command, now: Instant)
-    /// Throwing gives the connection up.
+    /// Throwing closes the connection.
     mutating func receive(_ frame: Frame, now: Instant) throws(BrokerError)
-    /// Writes what is to be sent now. Throwing gives the connection up.
+    /// Writes what is to be sent now. Throwing closes the connection.
     mutating func advance(now: Instant, output: inout FrameWriter) throws(BrokerError) -> LinkDemand
-    /// There is no connection (any more). `isRetrying`: another attempt follows at once.
+    /// There is no connection, or it was lost. `isRetrying`: the next attempt follows at once.
     mutating func disconnected(_ error: BrokerError, isRetrying: Bool)
     /// The link has ended.
     mutating func finish()
 }
 
 struct LinkDemand {
-    /// Has more to write when there is room.
+    /// Has more to write when the output has room.
     var hasMore = false
-    /// When to be asked again at the latest.
+    /// When to call `advance` again at the latest.
     var deadline: Instant?
 }
 
-/// A thread that keeps one connection open for a role: connects, and connects again with backoff; serves heartbeats, commands and
-/// frames as they come, and sleeps otherwise. Ends after ``stop()``.
+/// A thread that keeps one connection open for a role. It connects, reconnects with backoff, and handles heartbeats, commands and
+/// frames as they arrive; otherwise it sleeps. Ends after ``stop()``.
 final class Link<Role: LinkRole>: Sendable {
-    /// librabbitmq 0.11 decodes tables in tables by recursion without a limit, and a publisher's headers come to every consumer. A frame of
-    /// 128 KiB holds 26,000 levels, which take 4 MiB.
+    /// librabbitmq 0.11 decodes nested tables by unlimited recursion, and every consumer receives the publisher's headers. A frame of
+    /// 128 KiB holds 26,000 levels, which take 4 MiB of stack.
     static var stackSize: Int { 16 << 20 }
 
     private let mailbox: Mailbox<Role.Command>
@@ -58,13 +58,13 @@ final class Link<Role: LinkRole>: Sendable {
         thread.start()
     }
 
-    /// False when the link has been stopped.
+    /// Returns false if the link has been stopped.
     func post(_ command: Role.Command) -> Bool { mailbox.post(command) }
 
-    /// Begins to drain and close. Takes no further commands.
+    /// Begins to drain and close. Accepts no further commands.
     func stop() { mailbox.close() }
 
-    /// Returns when a stopped link's thread is done.
+    /// Returns when the thread of a stopped link has ended.
     func finished() async { await mailbox.finished() }
 
     private func run(_ role: consuming Role) {
@@ -82,7 +82,7 @@ final class Link<Role: LinkRole>: Sendable {
                 try serve(connection, &role)
                 break
             } catch {
-                // One that is owned by others is for whoever consumes to tell.
+                // The consumer's caller reports a queue that belongs to another owner.
                 logger.log(
                     level: hasFailed || error.code == .owned ? .debug : .warning, "No connection to RabbitMQ",
                     metadata: ["error": "\(error)"])
@@ -97,7 +97,7 @@ final class Link<Role: LinkRole>: Sendable {
         mailbox.finish()
     }
 
-    /// Returns when the link was stopped and the broker has said goodbye, or has not in time.
+    /// Returns when the link was stopped and the broker has confirmed the close, or the time for that is over.
     private func serve(_ connection: Connection, _ role: inout Role) throws(BrokerError) {
         try connection.readAhead { frame throws(BrokerError) in try role.receive(frame, now: .now) }
         var stopping: Instant?
@@ -125,7 +125,7 @@ final class Link<Role: LinkRole>: Sendable {
         }
     }
 
-    /// Lets the role write until it is content or the socket is full. Returns when it wants to be asked again.
+    /// Lets the role write until it has nothing more or the socket is full. Returns the role's deadline.
     private func write(_ connection: Connection, _ role: inout Role, _ now: Instant) throws(BrokerError) -> Instant? {
         var demand: LinkDemand
         repeat {
@@ -135,7 +135,7 @@ final class Link<Role: LinkRole>: Sendable {
         return demand.deadline
     }
 
-    /// Goes on taking commands, so that a role without a connection can refuse them at once.
+    /// Keeps taking commands, so that a role without a connection can refuse them at once.
     private func pause(until deadline: Instant, _ role: inout Role) {
         while deadline > .now, !mailbox.take(into: &role) {
             var descriptor = pollfd(fd: mailbox.wakeUp, events: Int16(POLLIN), revents: 0)
@@ -145,7 +145,7 @@ final class Link<Role: LinkRole>: Sendable {
 }
 
 extension Mailbox {
-    /// Gives a role what has come; returns whether the mailbox was closed.
+    /// Passes new commands to a role. Returns whether the mailbox was closed.
     fileprivate func take<Role: LinkRole>(into role: inout Role) -> Bool where Role.Command == Command {
         let (commands, isClosed) = take()
         for command in commands { role.accept(command, now: .now) }

@@ -21,8 +21,8 @@ struct Liveness {
     mutating func sent(now: Instant) { lastSent = now }
     mutating func received(now: Instant) { lastReceived = now }
 
-    /// When ``action(now:)`` has something to say next. While the socket is full (an alarm on the broker) no beat can be sent, and none is
-    /// due: waiting for one would be waiting in circles.
+    /// When ``action(now:)`` has to be called next. While the socket is full (an alarm on the broker) no heartbeat can be sent, so none is
+    /// due; otherwise the wait would be a busy loop.
     func due(canSend: Bool) -> Instant? {
         guard heartbeat > .zero else { return nil }
         let silence = lastReceived + heartbeat * 2

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Takes commands to a link's thread, and wakes it out of its wait on the socket: the pipe is one more thing that it polls.
+/// Passes commands to a link's thread. A pipe, which the thread polls together with the socket, wakes it.
 final class Mailbox<Command: Sendable>: Sendable {
     private struct State {
         var commands: [Command] = []
@@ -12,7 +12,7 @@ final class Mailbox<Command: Sendable>: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Readable when there is something to take.
+    /// Readable if there is something to take.
     let wakeUp: Int32
     private let signal: Int32
 
@@ -32,7 +32,7 @@ final class Mailbox<Command: Sendable>: Sendable {
         _ = Glibc.close(signal)
     }
 
-    /// False once it is closed: nobody will look at it any more.
+    /// Returns false if the mailbox is closed: nothing reads it any more.
     func post(_ command: Command) -> Bool {
         state.withLock { state in
             guard !state.isClosed else { return false }
@@ -42,7 +42,7 @@ final class Mailbox<Command: Sendable>: Sendable {
         }
     }
 
-    /// Takes no further commands, and tells the thread to come to an end.
+    /// Accepts no further commands, and tells the thread to end.
     func close() {
         state.withLock { state in
             state.isClosed = true
@@ -50,7 +50,7 @@ final class Mailbox<Command: Sendable>: Sendable {
         }
     }
 
-    /// What has come since the last time, and whether it was closed.
+    /// The commands since the last call, and whether the mailbox was closed.
     func take() -> (commands: [Command], isClosed: Bool) {
         state.withLock { state in
             if state.isSignalled {
@@ -63,7 +63,7 @@ final class Mailbox<Command: Sendable>: Sendable {
         }
     }
 
-    /// The thread says that it is done.
+    /// The thread reports that it has ended.
     func finish() {
         let waiters = state.withLock { state in
             state.isFinished = true

@@ -1,14 +1,14 @@
 import AnalyticsCore
 
-/// Decides how long to wait before the next attempt to connect: not at all after a connection that had held, else with ``Backoff``.
+/// Decides the delay before the next attempt to connect: none after a connection that was stable, otherwise ``Backoff``.
 struct ReconnectDelay {
-    /// A connection that broke sooner than this counts as a failed attempt: it would otherwise be reopened in a tight loop.
+    /// A connection that broke sooner counts as a failed attempt. Otherwise it would be reopened in a tight loop.
     private static let provenAfter = Duration.seconds(2)
 
     private var backoff = Backoff(first: .milliseconds(200), cap: .seconds(5))
     private var hasFailed = false
 
-    /// `lifetime`: how long the connection had held, `nil` when there was none.
+    /// `lifetime`: how long the connection was open; `nil` if there was none.
     mutating func next(afterLifetime lifetime: Duration?, using random: inout some RandomNumberGenerator) -> Duration {
         if let lifetime, lifetime >= Self.provenAfter {
             backoff.reset()

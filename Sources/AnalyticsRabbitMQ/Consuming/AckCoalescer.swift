@@ -1,21 +1,21 @@
-/// Turns single acknowledgements into as few as the broker needs: one `multiple` for a prefix of the outstanding deliveries that is
-/// complete, and single ones for what lies beyond a gap.
+/// Combines acknowledgements into as few frames as possible: one `multiple` for the completed prefix of the outstanding
+/// deliveries, and single ones after a gap.
 ///
-/// For one channel: delivery tags count from 1 and come in order (https://www.rabbitmq.com/docs/confirms#consumer-acks-delivery-tags).
-/// The tag of a `multiple` has to be one that is still outstanding, or the broker closes the channel.
+/// For one channel: delivery tags count from 1 and arrive in order (https://www.rabbitmq.com/docs/confirms#consumer-acks-delivery-tags).
+/// The tag of a `multiple` must still be outstanding, or the broker closes the channel.
 struct AckCoalescer {
     struct Acknowledgement: Equatable {
         var tag: UInt64
         var multiple: Bool
     }
 
-    /// Delivered and not done.
+    /// Delivered and not acknowledged.
     private var held = RangeSet<UInt64>()
-    /// Done, and the broker has not been told.
+    /// Acknowledged, but not sent to the broker yet.
     private var done: [UInt64] = []
     private var next: UInt64 = 1
 
-    /// Deliveries of which the broker has not been told that they are done.
+    /// Deliveries whose acknowledgement the broker has not been sent yet.
     private(set) var outstanding = 0
 
     mutating func delivered() {
@@ -24,19 +24,19 @@ struct AckCoalescer {
         outstanding += 1
     }
 
-    /// A delivery that is rejected, which is told apart from this: before the next ``flush()``, whose `multiple` may cover it.
+    /// A rejected delivery. Its reject is sent separately, before the next ``flush()``, whose `multiple` may cover its tag.
     mutating func rejected() {
         next += 1
     }
 
-    /// Passes over what was not delivered or is done already.
+    /// Ignores tags that were not delivered or are acknowledged already.
     mutating func acknowledge(_ tag: UInt64) {
         guard held.contains(tag) else { return }
         held.remove(contentsOf: tag..<tag + 1)
         done.append(tag)
     }
 
-    /// What to tell the broker now.
+    /// The acknowledgements to send now.
     mutating func flush() -> [Acknowledgement] {
         guard !done.isEmpty else { return [] }
         outstanding -= done.count

@@ -2,46 +2,46 @@ import AnalyticsCore
 import Logging
 import Synchronization
 
-/// What a consumer's thread shows to others.
+/// The consumer's state that other threads may read.
 final class ConsumerGauge: Sendable {
     let outstanding = Atomic(0)
 }
 
-/// Consumes the events queue: a session for each connection, from the moment at which one is asked for.
+/// Consumes the events queue, with one session per connection, each begun on request.
 ///
-/// What waits to be taken is bounded in number by the prefetch, to which the broker is held, and in bytes by
+/// Deliveries that wait to be taken are limited in number by the prefetch, which the broker must observe, and in bytes by
 /// ``LinkSettings/consumedBytes``.
 struct ConsumerRole: LinkRole {
     enum Command: Sendable {
-        /// The session before, if any, is over, and another is wanted.
+        /// The previous session, if any, has ended, and another is wanted.
         case consume
         case acknowledge([DeliveryHandle])
     }
 
-    /// Far more than a message of ours: one event has at most 8 MiB (MAX_EVENT_BYTES). A larger one is never kept; it is sent on to the
-    /// dead letters.
+    /// Far more than a message of this service: one event has at most 8 MiB (MAX_EVENT_BYTES). The body of a larger message is dropped;
+    /// the message goes to the dead letters.
     static let largestBody = 64 << 20
 
     private let topology: TopologyDeclaration
-    /// `nil` where nobody else can be there, in tests.
+    /// `nil` in tests, in which no other process can claim the queue.
     private var claim: QueueClaim?
     private let prefetch: UInt16
     private let settings: LinkSettings
     private let consumer: QueueConsumer
     private let gauge: ConsumerGauge
     private let logger: Logger
-    /// One for each session, across all consumers of the process.
+    /// One epoch per session, unique across all consumers of the process.
     private let makeEpoch: () -> UInt64
     private var isWanted = false
     private var session: DeliverySession?
-    /// Of the session.
+    /// The prefetch of the session.
     private var limit: UInt16
-    /// Of the next one, after too many bytes.
+    /// The prefetch of the next session, after a session with too many bytes.
     private var nextLimit: UInt16?
     private var acks = AckCoalescer()
     private var check = ConsumerWatchdog()
     private var incoming: IncomingMessage?
-    /// Tags of messages that were too large, to be rejected.
+    /// Tags of messages that were too large; they are rejected.
     private var refused: [UInt64] = []
 
     init(
@@ -59,7 +59,7 @@ struct ConsumerRole: LinkRole {
         limit = prefetch
     }
 
-    /// Acknowledgements have no answer; those written before the goodbye are read before it.
+    /// Acknowledgements have no reply. The broker reads those written before the close, before it confirms the close.
     var isDrained: Bool { true }
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {
@@ -109,7 +109,7 @@ struct ConsumerRole: LinkRole {
         guard acks.outstanding <= limit else { throw BrokerError(.unavailable, "the broker delivers more than the prefetch") }
         let handle = DeliveryHandle(epoch: session.epoch, tag: incoming.tag)
         let bytes = session.deliver(Delivery(handle: handle, body: incoming.body, redeliveries: header.deliveryCount))
-        // A single one is taken however large it is: it could never be delivered otherwise.
+        // A single message is accepted at any size; otherwise it could never be delivered.
         guard bytes <= settings.consumedBytes || bytes == incoming.body.count else {
             nextLimit = UInt16(clamping: max(1, acks.outstanding / 2))
             throw BrokerError(.unavailable, "\(acks.outstanding) deliveries hold too many bytes; consuming fewer at a time")

@@ -1,10 +1,10 @@
 import AnalyticsCore
 
-/// Notices a consumer that the queue does not know any more.
+/// Detects a consumer that the queue no longer knows.
 ///
-/// The broker may lose a consumer without telling it, see ``TopologyDeclaration``; it would wait for ever. So the queue is looked at
-/// from time to time: no consumers at all, or messages that wait while there is room for them and twice in a row none has come, end
-/// the connection.
+/// The broker may lose a consumer without a notice, see ``TopologyDeclaration``; it would wait forever. So the queue is inspected
+/// periodically. The connection is closed if the queue has no consumers, or if two checks in a row find messages that wait although
+/// the prefetch has room and none was delivered.
 struct ConsumerWatchdog {
     private(set) var due: Instant?
     private var hasDelivered = false
@@ -12,7 +12,7 @@ struct ConsumerWatchdog {
 
     mutating func delivered() { hasDelivered = true }
 
-    /// Whether to look now.
+    /// Whether to check now.
     mutating func isDue(now: Instant, every interval: Duration) -> Bool {
         guard let due, now < due else {
             defer { due = now + interval }
@@ -21,11 +21,11 @@ struct ConsumerWatchdog {
         return false
     }
 
-    /// What a look has shown; `hasRoom` when the prefetch would allow another delivery.
+    /// The result of a check; `hasRoom` if the prefetch allows another delivery.
     mutating func seen(ready: Int, consumers: Int, hasRoom: Bool) throws(BrokerError) {
         let isStalled = ready > 0 && hasRoom && !hasDelivered
         if consumers == 0 || isStalled && isSuspect {
-            throw BrokerError(.unavailable, "the queue does not know its consumer any more")
+            throw BrokerError(.unavailable, "the queue no longer knows its consumer")
         }
         isSuspect = isStalled
         hasDelivered = false

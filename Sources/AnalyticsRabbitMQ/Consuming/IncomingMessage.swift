@@ -1,9 +1,9 @@
-/// A delivery whose content has not come completely.
+/// A delivery whose content is not complete yet.
 struct IncomingMessage {
     let tag: UInt64
     private(set) var header: ContentHeader?
     private(set) var body: [UInt8] = []
-    /// Whether ``body`` is filled, or its bytes are dropped as they come.
+    /// Whether ``body`` is filled; otherwise its bytes are dropped as they arrive.
     private(set) var keepsBody = true
     private var received = 0
 
@@ -16,7 +16,7 @@ struct IncomingMessage {
     mutating func begin(_ header: ContentHeader, keepsBody: Bool) {
         self.header = header
         self.keepsBody = keepsBody
-        // No large reservation on the word of a header.
+        // No large reservation based on the header alone.
         if keepsBody { body.reserveCapacity(min(header.bodySize, 128 << 10)) }
     }
 

@@ -3,11 +3,11 @@ import CRabbitMQ
 import Foundation
 import Logging
 
-/// The store that a queue's events go to.
+/// The store that receives a queue's events.
 public struct QueueOwner: Sendable, Equatable {
-    /// Tells the store from all others: at most 64 bytes, no NUL.
+    /// Identifies the store: at most 64 bytes, no NUL.
     public var store: String
-    /// Whether several processes may have the store: a database, and not a file.
+    /// Whether several processes may share the store: true for a database, false for a file.
     public var isShared: Bool
 
     public init(store: String, isShared: Bool) {
@@ -16,28 +16,29 @@ public struct QueueOwner: Sendable, Equatable {
     }
 }
 
-/// Keeps a queue's events in one store: whoever consumes has claimed the queue for its store on this very connection.
+/// Keeps a queue's events in one store: each consumer claims the queue for its store on its own connection.
 ///
-/// The claim is a durable exchange that carries the store's id as an argument, and on it a binding to a queue that is exclusive to the
-/// connection. The broker refuses to declare the exchange with another id, and to delete it while there is a binding; the binding goes with
-/// the connection. A store that may not be shared has a queue of one name, so that a second process with a copy of it is refused too.
+/// The claim is a durable exchange with the store's id as an argument, and a binding from it to a queue that is exclusive to the
+/// connection. The broker refuses to declare the exchange with another id, and to delete it while it has a binding. The binding ends with
+/// the connection. For a store that may not be shared the exclusive queue has a fixed name, so that a second process with a copy of the
+/// store is refused too.
 ///
-/// A queue changes its store only when it is empty and nobody consumes from it. See docs/decisions/fencing.md.
+/// A queue changes its store only when it is empty and has no consumers. See docs/decisions/fencing.md.
 struct QueueClaim {
     let owner: QueueOwner
-    /// How long the broker may take to see that an earlier connection is gone.
+    /// How long the broker may take to detect that an earlier connection is gone.
     let releaseTimeout: Duration
     let logger: Logger
     private var lockedSince: Instant?
 
     init(owner: QueueOwner, settings: LinkSettings, logger: Logger) {
         self.owner = owner
-        // It checks once a heartbeat, and two without a byte are too many.
+        // The broker checks once per heartbeat, and closes after two heartbeats of silence.
         releaseTimeout = settings.heartbeat * 4
         self.logger = logger
     }
 
-    /// Throws ``BrokerError/Code/owned`` when the queue is another's, and that is final.
+    /// Throws ``BrokerError/Code/owned`` if the queue belongs to another store; a retry does not help.
     mutating func make(of names: Topology, on connection: Connection, now: Instant) throws(BrokerError) {
         let identity = "\(names.owner).\(owner.store)"
         let presence = owner.isShared ? "\(identity).\(UUID())" : identity
@@ -45,7 +46,7 @@ struct QueueClaim {
         lockedSince = nil
         if try !connection.declareOwner(names.owner, identity) { try takeOver(names, identity, on: connection) }
         try connection.bind(presence, to: names.owner, key: "")
-        // The exchange may have become another store's before the binding. From the binding on it stays what it is.
+        // Another store may have replaced the exchange before the binding. After the binding it cannot change.
         guard try connection.declareOwner(names.owner, identity) else { throw Self.isRunning(names) }
     }
 
@@ -81,34 +82,34 @@ struct QueueClaim {
     }
 }
 
-// Each gives false where the broker refuses for the one reason that is asked about.
+// Each returns false if the broker refuses for the one documented reason.
 extension Connection {
-    /// False when another connection has a queue of this name.
+    /// Returns false if another connection has a queue of this name.
     func declareExclusiveQueue(_ name: String) throws(BrokerError) -> Bool {
         let reply = analytics_declare_exclusive_queue(state, FrameWriter.channel, name)
         return try check(reply, "declaring the queue \(name)", unless: AMQP_RESOURCE_LOCKED)
     }
 
-    /// Declares what is not there. False when it is there with another identity.
+    /// Declares the exchange if it is missing. Returns false if it exists with another identity.
     fileprivate func declareOwner(_ name: String, _ identity: String) throws(BrokerError) -> Bool {
         let reply = analytics_declare_owner(state, FrameWriter.channel, name, identity)
         return try check(reply, "declaring the exchange \(name)", unless: AMQP_PRECONDITION_FAILED)
     }
 
-    /// False when something is bound to it.
+    /// Returns false if the exchange has a binding.
     fileprivate func deleteUnusedExchange(_ name: String) throws(BrokerError) -> Bool {
         let reply = analytics_delete_unused_exchange(state, FrameWriter.channel, name)
         return try check(reply, "deleting the exchange \(name)", unless: AMQP_PRECONDITION_FAILED)
     }
 
-    /// Messages that wait, and consumers, which may hold more.
+    /// Ready messages, and consumers, which may hold further messages.
     func inspect(_ name: String) throws(BrokerError) -> (messages: Int, consumers: Int) {
         var (messages, consumers): (UInt32, UInt32) = (0, 0)
         try check(analytics_inspect(state, FrameWriter.channel, name, &messages, &consumers), "inspecting the queue \(name)")
         return (Int(messages), Int(consumers))
     }
 
-    /// A refusal closes the channel: it is opened anew.
+    /// A refusal closes the channel, so it is opened again.
     private func check(_ reply: amqp_rpc_reply_t, _ action: String, unless code: Int32) throws(BrokerError) -> Bool {
         let isRefused =
             reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && Int(reply.reply.id) == analytics_channel_close

@@ -2,16 +2,16 @@ import AnalyticsCore
 
 typealias DeadLetterEraserRole = DeadLetterRole<DeadLetterErasing>
 
-/// Looks at every dead letter, and acknowledges those that are to be deleted. All letters are taken, so that all of them go back together and keep
+/// Reads every dead letter, and acknowledges those to delete. All letters are taken, so that they return together and keep
 /// their order: at most ``window``.
 struct DeadLetterErasing: DeadLetterPass {
     struct Outcome: Sendable {
         var erasure = DeadLetterErasure()
-        /// Letters in the queue when it began.
+        /// Letters in the queue at the beginning.
         var waiting = 0
     }
 
-    /// What a prefetch can say.
+    /// The maximum of a prefetch.
     static let window = UInt16.max
 
     private let isErased: @Sendable (DeadLetter) -> Bool?
@@ -30,7 +30,7 @@ struct DeadLetterErasing: DeadLetterPass {
         outcome = Outcome(waiting: waiting)
         (seen, erased) = (0, [])
         guard waiting <= Int(Self.window) else {
-            throw BrokerError(.unavailable, "\(waiting) dead letters are more than the \(Self.window) that can be looked through")
+            throw BrokerError(.unavailable, "\(waiting) dead letters are more than the \(Self.window) that one pass can read")
         }
     }
 

@@ -6,7 +6,7 @@ typealias DeadLetterReaderRole = DeadLetterRole<DeadLetterReading>
 struct DeadLetterReading: DeadLetterPass {
     struct Outcome: Sendable {
         var page: DeadLetterPageBuilder
-        /// Letters in the queue when it began.
+        /// Letters in the queue at the beginning.
         var waiting = 0
     }
 

@@ -1,33 +1,33 @@
 import AnalyticsCore
 
-/// What is done with dead letters while they are delivered once.
+/// What to do with the dead letters in one pass, in which each is delivered once.
 protocol DeadLetterPass {
     associatedtype Outcome
 
-    /// How many are taken, the same in all processes and versions.
+    /// The number of letters taken, the same in all processes and versions.
     static var window: UInt16 { get }
 
     var outcome: Outcome { get }
-    /// Whether it has all that it wants.
+    /// Whether the pass needs no more letters.
     var isComplete: Bool { get }
 
-    /// With so many letters in the queue.
+    /// `waiting`: the number of letters in the queue.
     mutating func begin(waiting: Int) throws(BrokerError)
     func room(for size: Int) -> DeadLetterPageBuilder.Room
     mutating func take(_ letter: IncomingMessage, size: Int)
-    /// Letters that are to be deleted, each once.
+    /// Letters to delete, each returned once.
     mutating func acknowledgements() -> [UInt64]
 }
 
-/// Goes once through the dead letters, on a connection of its own that ends with it.
+/// One pass through the dead letters, on its own connection that ends with it.
 ///
-/// AMQP shows a message only by delivering it. What a connection has not acknowledged goes back when the connection ends; a quorum queue
-/// then delivers it in its old order before what was never delivered, but behind what other connections have given back earlier
-/// (rabbit_fifo, `returns`; https://github.com/rabbitmq/rabbitmq-server/issues/6804). So each pass of a kind takes the same
-/// ``DeadLetterPass/window``, however little it wants: a shorter one would move the letters that it took behind the rest of a longer one. For the
-/// same reason one is at work at a time, and nothing is nacked: a quorum queue without a delivery limit moves that to its end.
+/// AMQP shows a message only by delivering it. Unacknowledged messages return to the queue when the connection ends. A quorum queue then
+/// delivers them in their old order, before messages that were never delivered but after messages that other connections have returned
+/// earlier (rabbit_fifo, `returns`; https://github.com/rabbitmq/rabbitmq-server/issues/6804). So all passes of a kind take the same
+/// ``DeadLetterPass/window``, even if they need less: a shorter pass would move its letters after the rest of a longer one. For the same
+/// reason only one pass runs at a time, and nothing is nacked: a quorum queue without a delivery limit moves nacked messages to its end.
 ///
-/// Each pass raises the letters' delivery counts. The queue has no delivery limit (``Topology``): none is dropped for it.
+/// Each pass raises the letters' delivery counts. The queue has no delivery limit (``Topology``), so none is dropped.
 struct DeadLetterRole<Pass: DeadLetterPass>: LinkRole {
     typealias Command = Never
     typealias Outcome = Pass.Outcome
@@ -37,13 +37,13 @@ struct DeadLetterRole<Pass: DeadLetterPass>: LinkRole {
     private var pass: Pass
     private var reply: ((Result<Outcome, BrokerError>) -> Void)?
     private var isConsuming = false
-    /// Another one is at work, and there is time left to try again.
+    /// Another pass is running, and there is time left to try again.
     private var isQueued = false
     private var incoming: IncomingMessage?
 
     static var window: UInt16 { Pass.window }
 
-    /// `reply` is called once, at `deadline` or a moment later at the latest.
+    /// `reply` is called once, at `deadline` or shortly after it at the latest.
     init(topology: TopologyDeclaration, deadline: Instant, pass: Pass, reply: @escaping (Result<Outcome, BrokerError>) -> Void) {
         self.topology = topology
         self.deadline = deadline
@@ -51,7 +51,8 @@ struct DeadLetterRole<Pass: DeadLetterPass>: LinkRole {
         self.reply = reply
     }
 
-    /// What was delivered goes back by itself. Acknowledgements have no answer; those written before the goodbye are read before it.
+    /// Deliveries return to the queue automatically. Acknowledgements have no reply. The broker reads those written before the close,
+    /// before it confirms the close.
     var isDrained: Bool { true }
 
     mutating func prepare(_ connection: Connection) throws(BrokerError) {

@@ -1,7 +1,7 @@
 import AnalyticsCore
 import DequeModule
 
-/// Asks for the numbers of waiting messages. On a connection of its own: a blocked broker does not read from one that publishes.
+/// Reads the numbers of waiting messages. It needs its own connection: a blocked broker does not read from a publishing one.
 struct InspectorRole: LinkRole {
     struct Counts: Sendable {
         var ready: Int
@@ -23,7 +23,7 @@ struct InspectorRole: LinkRole {
     private var state = State.connecting
     private var unasked: Deque<Command> = []
     private var asked: Deque<Command> = []
-    /// The first answer of the pair that each question gets.
+    /// The first of the two replies to each command.
     private var ready: Int?
 
     init(topology: TopologyDeclaration) {
@@ -58,7 +58,7 @@ struct InspectorRole: LinkRole {
             asked.append(command)
         }
         if let first = asked.first, first.deadline <= now {
-            throw BrokerError(.unavailable, "the broker has not told its depths in time")
+            throw BrokerError(.unavailable, "the broker has not reported its queue depths in time")
         }
         return LinkDemand(deadline: asked.first?.deadline)
     }

@@ -1,11 +1,11 @@
 import AnalyticsCore
 import DequeModule
 
-/// Matches the broker's words to what was published on one connection: acks and nacks, of one or `multiple`, and returns, which come
-/// before their ack (https://www.rabbitmq.com/docs/confirms, https://www.rabbitmq.com/docs/publishers#unroutable).
+/// Matches the broker's confirms to the messages published on one connection: acks and nacks, single or `multiple`, and returns, which
+/// precede their ack (https://www.rabbitmq.com/docs/confirms, https://www.rabbitmq.com/docs/publishers#unroutable).
 ///
-/// Sequence numbers begin at 1 on each connection, so ``reset(_:)`` at its end is what keeps two connections apart. A message whose
-/// publisher has been told something already stays until the broker's word comes: it is on its way, and takes up the window.
+/// Sequence numbers begin at 1 on each connection, so ``reset(_:)`` must be called at its end. A message whose publisher already has an
+/// outcome stays until the broker confirms or refuses it: it is in flight and takes up the window.
 struct ConfirmTracker<Token> {
     struct Settlement {
         var token: Token
@@ -19,28 +19,28 @@ struct ConfirmTracker<Token> {
         var sentAt: Instant
         var deadline: Instant
         var returned: String?
-        /// Whether the broker's word has come.
+        /// Whether the broker has confirmed or refused it.
         var isSettled = false
     }
 
-    /// The first of these is never settled.
+    /// The first entry is never settled.
     private var entries: Deque<Entry> = []
     /// The sequence number of the first entry.
     private var first: UInt64 = 1
-    /// Up to here, publishers have been told something.
+    /// Publishers have an outcome for all messages up to this one.
     private var toldThrough: UInt64 = 0
-    /// Published, and without the broker's word.
+    /// Published, and neither confirmed nor refused by the broker.
     private(set) var messagesInFlight = 0
     private(set) var bytesInFlight = 0
-    /// Those of ``messagesInFlight`` that others may be joined to.
+    /// Those of ``messagesInFlight`` that are joinable.
     private(set) var joinableInFlight = 0
 
     private var next: UInt64 { first + UInt64(entries.count) }
 
-    /// Whether nobody waits for the broker's word.
+    /// Whether no publisher waits for the broker.
     var isEverybodyTold: Bool { entries.isEmpty || toldThrough + 1 >= next }
 
-    /// When the oldest message without the broker's word was written.
+    /// When the oldest unsettled message was written.
     var oldest: Instant? { entries.first?.sentAt }
 
     /// When ``expire(now:)`` has something to do next.
@@ -48,7 +48,7 @@ struct ConfirmTracker<Token> {
         isEverybodyTold ? nil : entries[index(of: max(first, toldThrough + 1))].deadline
     }
 
-    /// Call with deadlines that do not go back. Returns the message's sequence number.
+    /// Deadlines must not decrease from call to call. Returns the message's sequence number.
     mutating func published(
         _ token: Token, bytes: Int, isJoinable: Bool = false, now: Instant, deadline: Instant
     ) -> UInt64 {
@@ -59,7 +59,7 @@ struct ConfirmTracker<Token> {
         return next - 1
     }
 
-    /// The broker could not route it. Its ack is still to come, and will settle it.
+    /// The broker could not route the message. The ack that follows settles it.
     mutating func returned(_ sequence: UInt64, reason: String) {
         guard sequence >= first, sequence < next else { return }
         entries[index(of: sequence)].returned = reason
@@ -75,17 +75,17 @@ struct ConfirmTracker<Token> {
         settle(sequence, multiple: multiple) { _ in .unconfirmed("the broker refused it") }
     }
 
-    /// Tells the publishers of messages whose deadline has passed.
+    /// Settles messages whose deadline has passed, for their publishers.
     mutating func expire(now: Instant) -> [Settlement] {
         tell("the broker has not confirmed it in time") { $0.deadline <= now }
     }
 
-    /// Tells all publishers that are still waiting.
+    /// Settles all messages whose publishers still wait.
     mutating func giveUp(_ reason: String) -> [Settlement] {
         tell(reason) { _ in true }
     }
 
-    /// The connection is gone: tells all publishers, and begins again.
+    /// The connection is lost: settles all messages and starts again.
     mutating func reset(_ reason: String) -> [Settlement] {
         defer { self = ConfirmTracker() }
         return giveUp(reason)

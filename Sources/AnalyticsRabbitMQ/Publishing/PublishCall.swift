@@ -1,15 +1,15 @@
 import AnalyticsCore
 
-/// What one caller of `publish` hands to the publisher's thread.
+/// One call of `publish`, as passed to the publisher's thread.
 struct PublishCall: Sendable {
     var messages: [OutgoingMessage]
     var queue: QueueName
-    /// When the caller gets an answer at the latest.
+    /// When the caller gets a reply at the latest.
     var deadline: Instant
     var reply: @Sendable ([PublishOutcome]) -> Void
 }
 
-/// A call on the publisher's thread: hands out its messages one by one, gathers their outcomes and answers once.
+/// A call on the publisher's thread: yields its messages in order, collects their outcomes and replies once.
 final class PendingCall {
     let queue: QueueName
     let deadline: Instant
@@ -28,7 +28,7 @@ final class PendingCall {
         unsettled = call.messages.count
     }
 
-    /// The next message to be sent, and its index; `nil` when all have been.
+    /// The next message to send, and its index; `nil` if all are sent.
     var next: (index: Int, message: OutgoingMessage)? {
         nextIndex < messages.count ? (nextIndex, messages[nextIndex]) : nil
     }
@@ -41,7 +41,7 @@ final class PendingCall {
         if unsettled == 0 { reply(outcomes) }
     }
 
-    /// Settles what has not been sent; it never will be.
+    /// Settles the messages that have not been sent; they will not be sent.
     func refuseRest(_ reason: String) {
         while nextIndex < messages.count {
             nextIndex += 1

@@ -3,15 +3,15 @@ import DequeModule
 
 /// Publishes with confirms: calls wait in order for room in the window of unconfirmed messages.
 ///
-/// Without a connection, while the broker is blocked, and at the deadline of a call, what waits is refused with the reason; during an
-/// attempt to connect that follows at once on a start or a loss, it waits.
+/// Waiting calls are refused with a reason if there is no connection, while the broker is blocked, and at their deadline. During
+/// an attempt to connect that follows at once on a start or a lost connection, they wait.
 ///
-/// Small requests share messages where the broker is busy (``JoinedMessage``): with ``LinkSettings/joinableWindow`` of them on their way, those
-/// that come wait, and the next to go takes along what waits behind it. So with nothing on its way none waits.
+/// Small requests share messages while the broker is busy (``JoinedMessage``): if ``LinkSettings/joinableWindow`` of them are in flight,
+/// new ones wait, and the next message takes those waiting behind it. If nothing is in flight, nothing waits.
 struct PublisherRole: LinkRole {
     enum Command: Sendable {
         case publish(PublishCall)
-        /// Answered with what stands against a publish.
+        /// Replies with the error that a publish would get.
         case checkHealth(@Sendable (BrokerError?) -> Void)
     }
 
@@ -21,7 +21,7 @@ struct PublisherRole: LinkRole {
         case down(BrokerError)
     }
 
-    /// The calls that wait for a message, each with the place of its own in it; several where messages were joined.
+    /// The calls that wait for a message, each with the index of its own message; several if messages were joined.
     private struct Token {
         var parts: [(call: PendingCall, index: Int)]
     }
@@ -34,11 +34,12 @@ struct PublisherRole: LinkRole {
     private var healthChecks: [(BrokerError?) -> Void] = []
     private var tracker = ConfirmTracker<Token>()
     private var blocked: (since: Instant, reason: String)?
-    /// The broker has read nothing while it was blocked, so what it owed then is late since its end only.
+    /// The broker reads nothing while it is blocked, so the confirm timeout counts from the end of the block.
     private var unblockedAt: Instant?
-    /// Of the return whose content has not come yet.
+    /// The reason of a return whose content has not arrived yet.
     private var returnReason: String?
-    /// Something was returned: the queue or its binding is gone. They are declared again on a new connection, once this one is owed nothing.
+    /// A message was returned: the queue or its binding is missing. Both are declared again on a new connection, as soon as nothing is in
+    /// flight.
     private var isUnroutable = false
 
     init(topology: TopologyDeclaration, settings: LinkSettings) {
@@ -78,7 +79,7 @@ struct PublisherRole: LinkRole {
         case .returned(let reason): returnReason = reason
         case .header(let header):
             guard let reason = returnReason else { return }
-            // Its ack is still to come, and would confirm it.
+            // The ack still follows and would confirm the message.
             guard let sequence = header.sequence else { throw FrameDecoder.refused("back a message without its number") }
             tracker.returned(sequence, reason: reason)
             returnReason = nil
@@ -114,7 +115,7 @@ struct PublisherRole: LinkRole {
         return LinkDemand(hasMore: hasMore, deadline: [tracker.deadline, suspect, waiting.first?.deadline].compactMap(\.self).min())
     }
 
-    /// Sends what the window allows. Returns whether it was the output buffer that stood against more.
+    /// Sends what the window allows. Returns whether the output buffer was the limit.
     private mutating func send(now: Instant, output: inout FrameWriter) -> Bool {
         while let call = waiting.first {
             guard let (index, message) = call.next else {
@@ -124,7 +125,7 @@ struct PublisherRole: LinkRole {
             let hasRoom =
                 tracker.messagesInFlight < settings.windowMessages
                 && tracker.bytesInFlight + message.body.count <= settings.windowBytes
-            // One message may always go, be it as large as it is.
+            // With nothing in flight, a message of any size may be sent.
             guard hasRoom || tracker.messagesInFlight == 0 else { return false }
             guard !message.isJoinable || tracker.joinableInFlight < settings.joinableWindow else { return false }
             guard output.count < settings.outputBytes else { return true }
@@ -139,7 +140,7 @@ struct PublisherRole: LinkRole {
         return false
     }
 
-    /// Takes along what waits behind the first call, in its order, as far as it can be joined.
+    /// Joins the calls that wait behind the first one, in order, as long as they are joinable.
     private mutating func join(_ message: OutgoingMessage, of first: PendingCall, _ token: inout Token) -> OutgoingMessage {
         var joined = JoinedMessage(message)
         while first.next == nil, waiting.count > 1 {

@@ -1,16 +1,16 @@
-/// JSON for the hot path: a C face over simdjson, which parses and validates at gigabytes a second.
+/// JSON for the hot path: a C interface to simdjson, which parses and validates gigabytes per second.
 ///
 /// Four layers:
 ///
-/// - A *scanner* cuts an array or object into its raw elements or members without parsing them, so that one event that is
-///   broken (bad UTF-8, a number out of range, too deep) does not take the rest of its batch with it.
-/// - A *parser* validates one object whole and gives its top-level members; nested values come as normalised JSON text
-///   (no white space, keys in their order, every number in its shortest form that reads back the same), so that what a
-///   client sent never has to become Swift values on its way.
-/// - A *matcher* tells whether conditions on paths hold for a stored text.
-/// - A *reader* gives the scalars that stand at paths of a stored text.
+/// - A *scanner* splits an array or object into its raw elements or members without parsing them, so that one invalid event
+///   (bad UTF-8, a number out of range, too deep) does not invalidate the rest of its batch.
+/// - A *parser* validates one whole object and returns its top-level members; nested values are returned as normalised JSON text
+///   (no white space, keys in their order, every number in its shortest form that reads back the same), so that a client's
+///   nested data never becomes Swift values.
+/// - A *matcher* checks whether conditions on paths hold for a stored text.
+/// - A *reader* returns the scalars at paths of a stored text.
 ///
-/// Every buffer handed in must have `CJSON_PADDING` readable bytes behind its end.
+/// Every input buffer must have `CJSON_PADDING` readable bytes after its end.
 #pragma once
 
 #include <stdbool.h>
@@ -21,25 +21,25 @@
 extern "C" {
 #endif
 
-/// Readable bytes that must follow every buffer (simdjson reads whole registers).
+/// Readable bytes required after every buffer (simdjson reads whole registers).
 #define CJSON_PADDING 64
 
-/// Bytes that belong to somebody else. `bytes` is NULL when there is nothing.
+/// Borrowed bytes. `bytes` is NULL if there are none.
 typedef struct {
   const char *bytes;
   size_t length;
 } cjson_view;
 
-/// Why a text was not accepted. The numbers are stable: Swift maps them to an event's reason.
+/// Why a text was refused. The numbers are stable: Swift maps them to an event's reason.
 typedef enum : int32_t {
   CJSON_OK = 0,
-  CJSON_END = 1,                 // scanner: the container is at its end
+  CJSON_END = 1,                 // scanner: end of the container
   CJSON_SYNTAX = 2,              // not JSON
   CJSON_UTF8 = 3,                // not UTF-8
   CJSON_DEPTH = 4,               // nested deeper than allowed
   CJSON_DUPLICATE_KEY = 5,       // the same key twice in one object, at any depth
   CJSON_NUL_IN_KEY = 6,          // U+0000 in a key: BSON keys are C strings
-  CJSON_NUMBER = 7,              // a number that is malformed, or that neither int64 nor a finite double can hold
+  CJSON_NUMBER = 7,              // a malformed number, or one that fits neither int64 nor a finite double
   CJSON_NOT_OBJECT = 8,          // valid JSON, but not an object
   CJSON_MEMORY = 9,
 } cjson_status;
@@ -65,23 +65,23 @@ typedef struct {
 
 // --- Scanner ----------------------------------------------------------------------------------------------------------
 
-/// Cuts a JSON array or object into raw slices. It follows strings, escapes and brackets only.
+/// Splits a JSON array or object into raw slices. It parses only strings, escapes and brackets.
 typedef struct {
   const char *next;
   const char *end;
-  char close;                    // ']' or '}'; 0 once at the end or failed (each further call then answers the same)
+  char close;                    // ']' or '}'; 0 at the end or after a failure (each further call then returns the same)
   bool first;
 } cjson_scanner;
 
-/// Starts on an array ('[') or an object ('{'), white space before it allowed.
-/// Returns CJSON_OK, or CJSON_SYNTAX when `open` is not the first byte.
+/// Starts on an array ('[') or an object ('{'); white space before it is allowed.
+/// Returns CJSON_OK, or CJSON_SYNTAX if `open` is not the first byte.
 cjson_status cjson_scan_begin(cjson_scanner *scanner, const char *text, size_t length, char open);
 
-/// The next element of an array, raw, white space trimmed. CJSON_END after the last (then only white space may follow the
-/// bracket: anything else, a missing comma or an unclosed bracket is CJSON_SYNTAX, with `scanner->next` at the place).
+/// The next element of an array, raw, white space trimmed. CJSON_END after the last element. After the closing bracket only white
+/// space may follow: anything else, a missing comma or an unclosed bracket is CJSON_SYNTAX, with `scanner->next` at its position.
 cjson_status cjson_scan_element(cjson_scanner *scanner, cjson_view *element);
 
-/// The next member of an object: the key raw between its quotes (escapes not resolved), the value raw.
+/// The next member of an object: the raw key between its quotes (escapes not resolved) and the raw value.
 cjson_status cjson_scan_member(cjson_scanner *scanner, cjson_view *key, cjson_view *value);
 
 // --- Parser -----------------------------------------------------------------------------------------------------------
@@ -94,22 +94,22 @@ void cjson_parser_free(cjson_parser *parser);
 
 /// Parses one object and validates all of it: syntax, UTF-8, depth, duplicate keys, NUL in keys, numbers.
 /// `max_depth` counts containers: `{}` is 1, `{"a":[]}` is 2.
-/// On CJSON_OK `*members` and `*count` are set; the views hold until the next parse or free.
-/// On an error `*where` is the top-level key in whose value it was found, when that is known (else bytes is NULL).
+/// On CJSON_OK `*members` and `*count` are set; the views are valid until the next parse or free.
+/// On an error `*where` is the top-level key of the value with the error, if known (otherwise its bytes are NULL).
 cjson_status cjson_parse_object(cjson_parser *parser, const char *text, size_t length, uint32_t max_depth,
                                 const cjson_member **members, size_t *count, cjson_view *where);
 
 // --- Matcher ----------------------------------------------------------------------------------------------------------
 
-/// Conditions on the values of a text. Each has a path of keys and values of which one must be found there: at the end of
-/// the path, where an array stands for its elements, on the way too, but not one inside another. Strings and keys are
-/// compared by their bytes, numbers by what they are worth. Not thread-safe.
+/// Conditions on the values of a text. Each has a path of keys and a list of values; one of the values must be at the end of
+/// the path. An array stands for its elements, along the path and at its end; a nested array does not. Strings and keys are
+/// compared by their bytes, numbers by their exact value. Not thread-safe.
 typedef struct cjson_matcher cjson_matcher;
 
 cjson_matcher *cjson_matcher_new(void);
 void cjson_matcher_free(cjson_matcher *matcher);
 
-/// Begins a condition; the others add to the one begun last. CJSON_OK or CJSON_MEMORY.
+/// Begins a condition; the other functions add to the latest one. CJSON_OK or CJSON_MEMORY.
 cjson_status cjson_matcher_add_condition(cjson_matcher *matcher);
 cjson_status cjson_matcher_add_key(cjson_matcher *matcher, const char *bytes, size_t length);
 cjson_status cjson_matcher_add_string(cjson_matcher *matcher, const char *bytes, size_t length);
@@ -118,16 +118,16 @@ cjson_status cjson_matcher_add_double(cjson_matcher *matcher, double value);
 void cjson_matcher_add_boolean(cjson_matcher *matcher, bool value);
 void cjson_matcher_add_null(cjson_matcher *matcher);
 
-/// Sets `*matches` to whether all conditions hold for a text of any kind. On an error it is false.
+/// Sets `*matches` to whether all conditions hold for a JSON text of any type. On an error it is false.
 cjson_status cjson_matcher_match(cjson_matcher *matcher, const char *text, size_t length, bool *matches);
 
 // --- Reader -----------------------------------------------------------------------------------------------------------
 
-/// Paths of keys, which lead to values as a matcher's do. Not thread-safe.
+/// Paths of keys, with the same meaning as a matcher's. Not thread-safe.
 typedef struct cjson_reader cjson_reader;
 
 typedef struct {
-  uint32_t path;                 // its place among the paths
+  uint32_t path;                 // index in the list of paths
   cjson_kind kind;               // never an array or an object
   bool boolean;
   int64_t integer;
@@ -138,25 +138,25 @@ typedef struct {
 cjson_reader *cjson_reader_new(void);
 void cjson_reader_free(cjson_reader *reader);
 
-/// Begins a path; keys are added to the one begun last. CJSON_OK or CJSON_MEMORY.
+/// Begins a path; keys are added to the latest one. CJSON_OK or CJSON_MEMORY.
 cjson_status cjson_reader_add_path(cjson_reader *reader);
 cjson_status cjson_reader_add_key(cjson_reader *reader, const char *bytes, size_t length);
 
-/// Gives the scalars at the paths of a text of any kind: path by path, those of a path in the order of the text. They hold until the next
+/// Returns the scalars at the paths of a JSON text of any type, path by path, each in the order of the text. They are valid until the next
 /// call. On an error there are none.
 cjson_status cjson_reader_read(cjson_reader *reader, const char *text, size_t length, const cjson_value **values, size_t *count);
 
 // --- Writing ----------------------------------------------------------------------------------------------------------
 
-/// Writes `length` bytes of UTF-8 as a JSON string with its quotes into `out`, which must have room for
-/// 6 × length + 2 bytes. Returns the bytes written. Escapes ", \ and U+0000–U+001F only.
+/// Writes `length` bytes of UTF-8 as a JSON string with quotes to `out`, which must have room for
+/// 6 × length + 2 bytes. Returns the number of bytes written. Escapes only ", \ and U+0000–U+001F.
 size_t cjson_write_string(const char *bytes, size_t length, char *out);
 
-/// Room that `cjson_write_double` needs.
+/// The room that `cjson_write_double` needs.
 #define CJSON_DOUBLE_SIZE 32
 
-/// Writes a finite number in the shortest form that reads back the same, with ".0" behind it where it would otherwise
-/// read back as an integer. Returns the bytes written, none for NaN and infinities: JSON has no word for them.
+/// Writes a finite number in the shortest form that reads back the same, followed by ".0" if it would otherwise
+/// read back as an integer. Returns the number of bytes written, 0 for NaN and infinities: JSON has none.
 size_t cjson_write_double(double number, char *out);
 
 #ifdef __cplusplus

@@ -3,12 +3,12 @@ internal import ArgumentParser
 internal import Logging
 
 enum CommandSettings {
-    /// Throws a ``SettingsError``, whose one line is what the command then ends with.
+    /// Throws a ``SettingsError``, which becomes the command's one line of output.
     static func read() async throws -> Settings {
         try Settings(await .standard())
     }
 
-    /// Runs a command on the store alone.
+    /// Runs a command that needs only the store.
     static func withStore(_ body: (any Store, Settings, Logger) async throws -> Void) async throws {
         let settings = try await read()
         let logger = Telemetry.logger(settings.logging)
@@ -24,7 +24,7 @@ enum CommandSettings {
         await shutdown()
     }
 
-    /// Runs a command on the broker alone.
+    /// Runs a command that needs only the broker.
     static func withBroker(_ body: (any Broker) async throws -> Void) async throws {
         let settings = try await read()
         let (broker, shutdown) = try Backends.openBrokerOnly(settings, logger: Telemetry.logger(settings.logging))
@@ -38,7 +38,7 @@ enum CommandSettings {
     }
 }
 
-/// Ends a command with one line.
+/// A failure that is printed as one line.
 struct CommandFailure: Error, CustomStringConvertible {
     var description: String
 

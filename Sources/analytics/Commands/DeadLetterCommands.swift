@@ -5,7 +5,7 @@ internal import ArgumentParser
 struct DeadLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dead-letters",
-        abstract: "Look at the events and deliveries that could not be stored.",
+        abstract: "Show the events and deliveries that could not be stored.",
         subcommands: [ListDeadLetters.self],
         defaultSubcommand: ListDeadLetters.self)
 }
@@ -13,17 +13,17 @@ struct DeadLetters: AsyncParsableCommand {
 struct ListDeadLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "List the dead letters, the oldest first, and leave them where they are.",
+        abstract: "List the dead letters, the oldest first, without removing them.",
         discussion: """
-            Shows reason, time, project, request, event ids and size; what the events say, client addresses and user agents are left out. \
-            With RabbitMQ it may run beside a service at work, and shows the oldest \(DeadLetterLimit.maximumLetters) at the most; each \
-            reading raises the letters' delivery counts. An embedded queue is read while its service is stopped.
+            Shows reason, time, project, request, event ids and size, but no event data, client addresses or user agents. \
+            With RabbitMQ it may run while a service runs, and shows at most the oldest \(DeadLetterLimit.maximumLetters); each \
+            listing raises the delivery counts of the letters. An embedded queue can be read only while its service is stopped.
             """)
 
     @Option(help: "Letters to list, 1 to \(DeadLetterLimit.maximumLetters).")
     var limit = 100
 
-    @Option(help: "Go on behind the position that the list before has ended with (embedded queue only).")
+    @Option(help: "Continue after the position at the end of the previous list (embedded queue only).")
     var after: String?
 
     @Flag(help: "Print one JSON document.")
@@ -45,7 +45,7 @@ struct ListDeadLetters: AsyncParsableCommand {
 
 /// A page of dead letters as the command prints it.
 enum DeadLetterList {
-    /// `{"letters":[{"at","reason","project","request","eventIds","attempts","error","bytes"}],"hasMore":…,"next":…}`; a letter that cannot be read
+    /// `{"letters":[{"at","reason","project","request","eventIds","attempts","error","bytes"}],"hasMore":…,"next":…}`; an unreadable letter
     /// has `unreadable` and `bytes` only.
     static func json(_ page: DeadLetterPage) -> String {
         var writer = JSONWriter()
@@ -80,10 +80,10 @@ enum DeadLetterList {
         writer.endObject()
     }
 
-    /// One line per letter, and one that says whether there are more.
+    /// One line per letter, and a last line that says whether there are more.
     static func text(_ page: DeadLetterPage) -> String {
         let lines = page.letters.map { line(DeadLetterSummary($0)) }
-        let more = page.next.map { "More behind these: --after \($0.text)" } ?? "More behind these."
+        let more = page.next.map { "There are more: --after \($0.text)" } ?? "There are more."
         let end = page.letters.isEmpty ? "No dead letters." : page.hasMore ? more : "No more."
         return (lines + [end]).joined(separator: "\n")
     }

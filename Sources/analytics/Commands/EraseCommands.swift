@@ -6,10 +6,10 @@ internal import Foundation
 
 struct Erase: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Delete events for good, and see how far that is done.",
+        abstract: "Delete events permanently, and show the progress.",
         discussion: """
-            An erasure concerns the events that were received until it is requested. A running processor carries it out; it is done about \
-            an hour later, when nothing shows the events any more. Events that come again meanwhile, or later, are not stored.
+            An erasure covers the events received until it is requested. A running processor carries it out. It is done about \
+            an hour later, when no part of the service shows the events any more. Events that are sent again are not stored.
             """,
         subcommands: [
             RequestErasure.self, ShowErasures.self, EraseAgain.self, ExportErasures.self, ImportErasures.self,
@@ -20,12 +20,12 @@ struct Erase: AsyncParsableCommand {
 struct RequestErasure: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "request",
-        abstract: "Request that events are deleted. Several conditions must all hold.",
+        abstract: "Request the deletion of events. An event must match all conditions.",
         discussion: """
-            A user's events are those with the user id, and those without one whose anonymous id belongs to the user.
+            The events of a user are those with the user id, and those without a user id whose anonymous id belongs to the user.
             """)
 
-    @Option(help: "A user id. May be given several times, as all of these.")
+    @Option(help: "A user id. This and the next four options may be repeated.")
     var user: [String] = []
 
     @Option(help: "An anonymous id.")
@@ -40,10 +40,10 @@ struct RequestErasure: AsyncParsableCommand {
     @Option(help: "A property and its value, such as email=ann@example.com for data.email.")
     var data: [String] = []
 
-    @Option(help: "The first moment, such as 2026-03-01T00:00:00Z.")
+    @Option(help: "The start of the range, such as 2026-03-01T00:00:00Z.")
     var from: String?
 
-    @Option(help: "The first moment that is not erased.")
+    @Option(help: "The end of the range, exclusive.")
     var to: String?
 
     @Option(help: "The project.")
@@ -73,7 +73,7 @@ struct RequestErasure: AsyncParsableCommand {
             throw ValidationError("a condition has at most \(Erasures.maximumValues) values, none of them empty")
         }
         guard lists.contains(where: { !$0.isEmpty }) || from != nil || to != nil else {
-            throw ValidationError("name what is to be erased: --user, --anonymous, --type, --source, --data, --from or --to")
+            throw ValidationError("nothing to erase is named: use --user, --anonymous, --type, --source, --data, --from or --to")
         }
         if let from = selection.from, let to = selection.to, from >= to { throw ValidationError("--to must be later than --from") }
         return selection
@@ -96,9 +96,9 @@ struct RequestErasure: AsyncParsableCommand {
 }
 
 struct ShowErasures: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "status", abstract: "Show how far erasures are done, the newest first.")
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "Show the progress of erasures, the newest first.")
 
-    @Argument(help: "The id of one.")
+    @Argument(help: "The id of an erasure; by default all are shown.")
     var id: String?
 
     @Option(help: "The project.")
@@ -118,7 +118,7 @@ struct ShowErasures: AsyncParsableCommand {
 
 struct EraseAgain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "again", abstract: "Run an erasure once more, after older events were restored.")
+        commandName: "again", abstract: "Run an erasure again, after a restore of older events.")
 
     @Argument(help: "The erasure's id.")
     var id: String
@@ -137,8 +137,8 @@ struct EraseAgain: AsyncParsableCommand {
 struct ExportErasures: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Print the tombstones of all projects, a line each, to be kept beside backups.",
-        discussion: "They hold digests, and no ids.")
+        abstract: "Print the tombstones of all projects, one per line, to keep with backups.",
+        discussion: "They have digests instead of ids.")
 
     func run() async throws {
         try await CommandSettings.withStore { store, _, _ in
@@ -154,7 +154,7 @@ struct ExportErasures: AsyncParsableCommand {
 
 struct ImportErasures: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Put exported tombstones back, after a backup was restored, and run each once more.")
+        commandName: "import", abstract: "Restore exported tombstones after the restore of a backup, and run each erasure again.")
 
     @Argument(help: "The file that `analytics erase export` was written to.")
     var file: String
@@ -164,7 +164,7 @@ struct ImportErasures: AsyncParsableCommand {
         var exported: [ExportedErasure] = []
         for (number, line) in text.splitUTF8("\n").enumerated() {
             guard let erasure = ExportedErasure(String(line)) else {
-                throw CommandFailure("\(file): line \(number + 1) is no exported erasure; nothing was imported")
+                throw CommandFailure("\(file): line \(number + 1) is not an exported erasure; nothing was imported")
             }
             exported.append(erasure)
         }
@@ -173,8 +173,8 @@ struct ImportErasures: AsyncParsableCommand {
             for erasure in exported {
                 if try await erasures.restore(erasure).state == .failed { failed += 1 }
             }
-            print("\(exported.count - failed) erasures are put back and run once more: analytics erase status")
-            if failed > 0 { print("\(failed) have failed here, and are not run: request them anew, as their failures say") }
+            print("\(exported.count - failed) erasures are restored and run again: analytics erase status")
+            if failed > 0 { print("\(failed) have failed here and do not run: request them again, as their failures say") }
         }
     }
 }
@@ -187,7 +187,7 @@ extension Erase {
             } catch ErasureError.tooMany {
                 throw CommandFailure("the project has as many erasures as it may have: name several users in one")
             } catch ErasureError.failed {
-                throw CommandFailure("the erasure has failed, and what it was asked for is not kept: request it anew, as its failure says")
+                throw CommandFailure("the erasure has failed, and its conditions are not kept: request it again, as its failure says")
             } catch ErasureError.tooLarge {
                 throw CommandFailure("the tombstones of the project would take more than 16 MiB: erase by type, source or time")
             }

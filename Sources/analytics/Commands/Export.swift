@@ -6,13 +6,13 @@ internal import NIOPosix
 
 struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Bring events of a running service into a file.",
+        abstract: "Write events of a running service to a file.",
         usage: "analytics export <file> [<name>=<value> ...] [--format ndjson|csv] [--gzip] [--url <url>] [--restart]",
         discussion: """
             Filters are those of GET /api/v1/events: type, source, userId, anonymousId, correlationId, data.<path>, from and to. The newest events come \
-            first. Until all have come the file is FILE.part, and FILE.export tells how far it is. Whatever is cut, the connection, the service or \
-            this command, the export goes on behind the last whole line: this command by itself for some time, and again when it is started with \
-            the same arguments. So each event is in the file once, and a file with its own name is whole.
+            first. Until the export is complete, the file is named FILE.part, and FILE.export has its position. If the connection, the service or this \
+            command is interrupted, the export continues after the last complete line: for some time by itself, later when it is started again with \
+            the same arguments. Each event is in the file once, and a file with its final name is complete.
 
               analytics export march.ndjson.gz from=2026-03-01T00:00:00Z to=2026-04-01T00:00:00Z
               analytics export orders.csv type=order data.plan=pro
@@ -29,7 +29,7 @@ struct Export: AsyncParsableCommand {
         case csv
     }
 
-    @Option(help: "ndjson or csv; by default what the file's name says.")
+    @Option(help: "ndjson or csv; by default from the file's name.")
     var format: Format?
 
     @Flag(help: "Compress the file; by default if its name ends with .gz.")
@@ -38,12 +38,12 @@ struct Export: AsyncParsableCommand {
     @Option(help: "The service's address; by default this machine at PORT.")
     var url: String?
 
-    @Flag(help: "Begin anew, whatever was brought before.")
+    @Flag(help: "Discard earlier progress and start from the beginning.")
     var restart = false
 
     func validate() throws {
         for filter in filters where !filter.containsUTF8("=") {
-            throw ValidationError("'\(filter)' is no filter: write NAME=VALUE, such as type=order")
+            throw ValidationError("'\(filter)' is not a filter: write NAME=VALUE, such as type=order")
         }
     }
 
@@ -51,7 +51,7 @@ struct Export: AsyncParsableCommand {
         let settings = try await CommandSettings.read()
         let output = ExportOutput(path: file)
         guard restart || !FileManager.default.fileExists(atPath: file) else {
-            throw CommandFailure("\(file) is there already, and whole: --restart writes over it")
+            throw CommandFailure("\(file) exists already and is complete: --restart overwrites it")
         }
         let pairs = filters.compactMap { $0.cutUTF8(atFirst: "=") }.map { (name: String($0.before), value: String($0.after)) }
         let start = ContinuousClock.now
@@ -64,7 +64,7 @@ struct Export: AsyncParsableCommand {
         ).run()
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         print(
-            "\(tally.events) events in \(file)" + (tally.before > 0 ? ", \(tally.before) of them brought before" : "")
+            "\(tally.events) events in \(file)" + (tally.before > 0 ? ", \(tally.before) of them from earlier runs" : "")
                 + ", in \(String(format: "%.1f", seconds)) s")
     }
 
@@ -76,7 +76,7 @@ struct Export: AsyncParsableCommand {
     }
 }
 
-/// A file that is being brought, and its state. Files block: not on the pool that everything else runs on.
+/// The file of an export, and its state. File access blocks, so it runs on a thread pool of its own.
 private struct ExportOutput: ExportFile {
     let path: String
 
@@ -96,7 +96,7 @@ private struct ExportOutput: ExportFile {
                 throw CommandFailure("\(part) is shorter than \(stateName) says: --restart begins anew")
             }
             if !FileManager.default.fileExists(atPath: part) { try Data().write(to: URL(fileURLWithPath: part)) }
-            // Held until the process ends, however it does.
+            // The lock is held until the process ends.
             let lock = open(part, O_RDWR | O_CLOEXEC)
             guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw CommandFailure("another export writes \(part)") }
             let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: part))
@@ -112,7 +112,7 @@ private struct ExportOutput: ExportFile {
             try handle.seekToEnd()
             try handle.write(contentsOf: Data(bytes))
             try handle.synchronize()
-            // Always the same name: a process that is killed here leaves one file at the most.
+            // Always the same name, so a process that is killed here leaves at most one file.
             try state.write(to: URL(fileURLWithPath: stateName + ".new"))
             guard rename(stateName + ".new", stateName) == 0 else { throw CommandFailure(String(cString: strerror(errno))) }
         }

@@ -5,10 +5,10 @@ internal import NIOHTTP1
 
 struct Health: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Ask a running service whether it is ready; ends with 1 when it is not.",
-        discussion: "For container health checks: the image holds no curl.")
+        abstract: "Check whether a running service is ready; exits with 1 if not.",
+        discussion: "For container health checks: the image has no curl.")
 
-    @Option(help: "The service's address; by default this machine at OPERATIONS_PORT, or PORT where that is not set.")
+    @Option(help: "The service's address; by default this machine at OPERATIONS_PORT, or at PORT if that is not set.")
     var url: String?
 
     func run() async throws {
@@ -21,7 +21,7 @@ struct Health: AsyncParsableCommand {
         } catch let error as ExitCode {
             throw error
         } catch {
-            throw CommandFailure("\(base) does not answer: \(error)")
+            throw CommandFailure("no response from \(base): \(error)")
         }
     }
 }

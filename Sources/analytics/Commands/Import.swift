@@ -9,19 +9,19 @@ struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send a file of events to a running service.",
         discussion: """
-            Reads NDJSON (an event a line) or CSV (a row an event, see --map), and sends batches to /api/v1/events/batch, several at a time.
+            Reads NDJSON (one event per line) or CSV (one event per row, see --map), and sends batches to /api/v1/events/batch, several at a time.
 
-            Progress is kept beside the file. Started again with the same file and options, an import goes on where it ended: in the middle, or \
-            behind what has been added since. A file that has changed before that place is not sent; --restart sends all of it again.
+            Progress is kept next to the file. Started again with the same file and options, an import continues where it ended, also \
+            with lines added since. A file that has changed before that position is not sent; --restart sends all of it again.
 
-            Events without an id get one made of the import's name, their line and its bytes, so nothing is stored twice, however often and \
-            in whatever batches it is sent.
+            Events without an id get one from the import's name, their line number and their bytes. So each is stored once, no matter how \
+            often and in which batches it is sent.
 
-            A mapping is field=template: {column}, {column:.14} (its first 14 characters), {column:02} (filled with zeros to 2), {#} (the \
+            A mapping is field=template, with {column}, {column:.14} (its first 14 characters), {column:02} (padded with zeros to 2), {#} (the \
             row's number), and text:
               analytics import flights.csv --map type='{carrier}' --map source='{origin}' --map id='flight-{#}' \
             --map timestamp='{time_hour:.14}{minute:02}:00Z'
-            Every column is kept in data, numbers as numbers.
+            All columns are kept in data, numbers as numbers.
             """)
 
     enum InputFormat: String, ExpressibleByArgument, CaseIterable {
@@ -35,37 +35,37 @@ struct Import: AsyncParsableCommand {
     @Option(help: "The service's address; by default this machine at PORT.")
     var url: String?
 
-    @Option(help: "ndjson or csv; by default what the file's name says.")
+    @Option(help: "ndjson or csv; by default from the file's name.")
     var format: InputFormat?
 
-    @Option(name: .customLong("map"), help: "CSV: how a field is made of columns, field=template; may be repeated.")
+    @Option(name: .customLong("map"), help: "CSV: makes a field from columns, field=template; may be repeated.")
     var mappings: [String] = []
 
     @Option(name: .customLong("null"), help: "CSV: a cell with this text is null; may be repeated. Default: NA and the empty cell.")
     var nulls: [String] = ["", "NA"]
 
-    @Option(help: "CSV: what separates columns.")
+    @Option(help: "CSV: the separator of columns.")
     var separator = ","
 
-    @Option(name: .customLong("batch"), help: "Events in a request.")
+    @Option(name: .customLong("batch"), help: "Events per request.")
     var batchSize = 1_000
 
-    @Option(name: .customLong("in-flight"), help: "Requests under way at a time.")
+    @Option(name: .customLong("in-flight"), help: "Concurrent requests.")
     var inFlight = 8
 
     @Flag(inversion: .prefixedNo, help: "Compress the requests.")
     var gzip = true
 
-    @Flag(inversion: .prefixedNo, help: "Wait until the events are stored. Without it, duplicates are not told from accepted events.")
+    @Flag(inversion: .prefixedNo, help: "Wait until the events are stored. Without it, duplicates count as accepted events.")
     var wait = true
 
-    @Option(help: "What the ids are made from; by default the file's name and a hash of its first line. Standard input needs one.")
+    @Option(help: "The basis of the ids; by default the file's name and a hash of its first line. Required for standard input.")
     var name: String?
 
-    @Option(help: "Where progress is kept; by default FILE.import, and nowhere for standard input.")
+    @Option(help: "The file for the progress; by default FILE.import, and none for standard input.")
     var state: String?
 
-    @Flag(help: "Send all of it, whatever was sent before.")
+    @Flag(help: "Send all of it again.")
     var restart = false
 
     func validate() throws {
@@ -112,7 +112,7 @@ struct Import: AsyncParsableCommand {
     }
 }
 
-/// What an import reads and writes on this machine. Files and pipes block: not on the pool that everything else runs on.
+/// The local files of an import. Files and pipes block, so they run on a thread pool of their own.
 private enum ImportFiles {
     static func source(of handle: FileHandle) -> @Sendable () async throws -> [UInt8] {
         { try await NIOThreadPool.singleton.runIfActive { [UInt8](try handle.read(upToCount: 1 << 18) ?? Data()) } }
@@ -125,7 +125,7 @@ private enum ImportFiles {
             }
         } write: { data in
             try await NIOThreadPool.singleton.runIfActive {
-                // Always the same name: a process that is killed here leaves one file at the most.
+                // Always the same name, so a process that is killed here leaves at most one file.
                 try data.write(to: URL(fileURLWithPath: path + ".new"))
                 guard rename(path + ".new", path) == 0 else { throw CommandFailure(String(cString: strerror(errno))) }
             }
@@ -138,7 +138,7 @@ private enum ImportFiles {
         return ImportConsole(totalBytes: totalBytes) { line in
             write((isTerminal ? "\r" : "") + line + "\n")
         } progress: { text in
-            // A terminal's line is written over; a log gets a line every hundred batches.
+            // A terminal line is overwritten; a log gets one line per hundred batches.
             if isTerminal {
                 write("\r\(text)   ")
             } else if batches.add(1, ordering: .relaxed).newValue % 100 == 0 {

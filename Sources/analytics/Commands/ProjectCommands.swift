@@ -5,7 +5,7 @@ public import ArgumentParser
 
 struct Projects: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show projects, or change one.",
+        abstract: "Show or change projects.",
         subcommands: [ListProjects.self, SetProject.self],
         defaultSubcommand: ListProjects.self)
 }
@@ -30,7 +30,7 @@ struct ListProjects: AsyncParsableCommand {
             + (record.hasVisitorIds ? ", visitor ids on" : "")
     }
 
-    /// `{"projects":[{"id","timeZone","retentionDays","properties","visitorIds"}]}`; a retention of null is not set yet.
+    /// `{"projects":[{"id","timeZone","retentionDays","properties","visitorIds"}]}`; `retentionDays` is null if not set.
     static func json(_ records: [ProjectRecord]) -> String {
         var writer = JSONWriter()
         writer.beginObject()
@@ -61,9 +61,9 @@ struct SetProject: AsyncParsableCommand {
         commandName: "set",
         abstract: "Change a project.",
         discussion: """
-            The time zone is that of questions which name none: where their days, weeks and months begin. The properties are those that \
-            segments have columns for, so that questions about them need not read events. Visitor ids are made for events that come with neither a \
-            userId nor an anonymousId, from address and user agent under a secret that changes every UTC day. No stored event changes.
+            The time zone applies to questions that name none: it decides where their days, weeks and months begin. The properties get \
+            columns in segments, so that questions about them need not read events. Visitor ids are made for events with neither a \
+            userId nor an anonymousId, from address and user agent, with a secret that changes every UTC day. Stored events do not change.
             """)
 
     @Option(help: "The project.")
@@ -72,7 +72,7 @@ struct SetProject: AsyncParsableCommand {
     @Option(help: "A zone of the IANA database, such as Europe/Berlin.")
     var timeZone: ZoneName?
 
-    @Option(help: "Paths joined by commas, such as data.plan,data.amount; all that there are to be. An empty text for none.")
+    @Option(help: "Paths joined by commas, such as data.plan,data.amount. They replace all earlier ones; an empty text removes all.")
     var properties: PropertyList?
 
     enum Switch: String, CaseIterable, ExpressibleByArgument {
@@ -80,12 +80,12 @@ struct SetProject: AsyncParsableCommand {
         case off
     }
 
-    @Option(help: "Whether events without a user get a visitor id. It takes up to 15 seconds to count.")
+    @Option(help: "Whether events without a user get a visitor id. Takes effect within 15 seconds.")
     var visitorIds: Switch?
 
     func validate() throws {
         if timeZone == nil, properties == nil, visitorIds == nil {
-            throw ValidationError("name what is to be set: --time-zone, --properties or --visitor-ids")
+            throw ValidationError("nothing to set is named: use --time-zone, --properties or --visitor-ids")
         }
         if let timeZone, ZoneDatabase.system.rules(of: timeZone) == nil {
             throw ValidationError("this machine's time zone data does not know \(timeZone); it has names such as Europe/Berlin and UTC")

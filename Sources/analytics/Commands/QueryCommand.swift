@@ -5,15 +5,15 @@ internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Asks a running service. The questions and their parameters are those of the API, so nothing is defined here a second time.
+/// Sends a question to a running service. Questions and parameters are those of the API and are not defined here again.
 struct Query: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Ask a running service what happened.",
+        abstract: "Ask a running service a question.",
         usage: """
             analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>]
             """,
         discussion: """
-            QUESTION is the last part of a route under /api/v1/analytics, `counts`, `pipeline`, or `user`, whose id is a parameter; parameters are those of the route (/docs lists them). \
+            QUESTION is the last part of a route under /api/v1/analytics, `counts`, `pipeline`, or `user`, whose id is a parameter. Parameters are those of the route (see /docs). \
             Examples:
 
               analytics query timeseries interval=hour tz=Europe/Berlin
@@ -46,9 +46,9 @@ struct Query: AsyncParsableCommand {
         case counts
         case pipeline
 
-        /// Whether it is about the events of bots, too, always.
+        /// Whether its answer always includes events of bots.
         var hasBots: Bool { self == .counts || self == .pipeline }
-        /// Whether it is sent as a JSON object, and not as parameters.
+        /// Whether it is sent as a JSON object instead of parameters.
         var hasBody: Bool { self == .funnels || self == .retention || self == .people }
     }
 
@@ -58,7 +58,7 @@ struct Query: AsyncParsableCommand {
         case csv
     }
 
-    @Argument(help: "What to ask.")
+    @Argument(help: "The question.")
     var question: Question
 
     @Argument(help: "Parameters of the question, as NAME=VALUE. A name may be repeated.")
@@ -69,25 +69,25 @@ struct Query: AsyncParsableCommand {
         case include
     }
 
-    @Option(help: "Whether events of known bots count; without it they do not, except in `counts` and `pipeline`, which always have them.")
+    @Option(help: "Whether events of known bots count. By default they do not; in `counts` and `pipeline` they always do.")
     var bots: Bots?
-    @Option(help: "Of funnels, retention and people: the question as a JSON object, or @ and the name of a file with it.")
+    @Option(help: "For funnels, retention and people: the question as a JSON object, or @ and the name of a file that has it.")
     var body: String?
 
     @Option(help: "How to print the answer.")
     var format = Format.table
 
-    @Option(help: "Where the service is; by default on this machine, on PORT.")
+    @Option(help: "The service's address; by default this machine at PORT.")
     var url: String?
 
     func validate() throws {
         for parameter in parameters where !parameter.containsUTF8("=") {
-            throw ValidationError("'\(parameter)' is no parameter: write NAME=VALUE, such as interval=hour")
+            throw ValidationError("'\(parameter)' is not a parameter: write NAME=VALUE, such as interval=hour")
         }
         guard parameters.count(where: { $0.starts(withUTF8: "id=") }) == (question == .user ? 1 : 0) else {
-            throw ValidationError(question == .user ? "user takes one id=ID" : "'id' is a parameter of user alone")
+            throw ValidationError(question == .user ? "user takes one id=ID" : "only user has the parameter 'id'")
         }
-        if bots == .exclude, question.hasBots { throw ValidationError("'\(question.rawValue)' always has the events of bots") }
+        if bots == .exclude, question.hasBots { throw ValidationError("'\(question.rawValue)' always includes events of bots") }
         guard question.hasBody == (body != nil), body == nil || (parameters.isEmpty && bots == nil) else {
             throw ValidationError(
                 question.hasBody
@@ -118,7 +118,7 @@ struct Query: AsyncParsableCommand {
         print(format == .json ? String(decoding: body, as: UTF8.self) : try AnswerTable(body).text(format))
     }
 
-    /// Of the question, with its query.
+    /// The path of the question, with its query.
     var path: String {
         let ids = parameters.filter { $0.starts(withUTF8: "id=") }.map { Self.encoded($0.trimmingUTF8(first: 3)) }
         let others = parameters.filter { question != .user || !$0.starts(withUTF8: "id=") }
@@ -173,10 +173,10 @@ struct AnswerTable {
         self.rows = rows
     }
 
-    /// Of whichever question: by what is in the answer.
+    /// Chooses the table by the members of the answer.
     init(_ answer: Data) throws {
         guard let object = try JSONSerialization.jsonObject(with: answer) as? [String: Any] else {
-            throw CommandFailure("the service's answer is no JSON object")
+            throw CommandFailure("the service's answer is not a JSON object")
         }
         if let steps = object["steps"] as? [[String: Any]], steps.first?["nodes"] != nil {
             self.init(paths: steps)
@@ -229,7 +229,7 @@ struct AnswerTable {
                 add(earlier, " (compared)")
             }
             columns.insert(("bucket", buckets), at: 0)
-            // A range may have a bucket more than the one it is compared with.
+            // The compared range may have a different number of buckets.
             let count = columns.map(\.1.count).max() ?? 0
             self.init(
                 columns: columns.map(\.0),
@@ -249,7 +249,7 @@ struct AnswerTable {
         }
     }
 
-    /// A row for each step, of all users and then of each group.
+    /// One row per step, first for all users, then for each group.
     private init(funnel answer: [String: Any], _ steps: [[String: Any]]) {
         var groups: [(name: String, steps: [[String: Any]])] = [("(all)", steps)]
         for group in answer["groups"] as? [[String: Any]] ?? [] {
@@ -264,7 +264,7 @@ struct AnswerTable {
             })
     }
 
-    /// A row for each edge, and for each key at which paths begin.
+    /// One row per edge, and one per key at which paths begin.
     private init(paths steps: [[String: Any]]) {
         func rows(_ step: [String: Any], _ list: [[String: Any]], _ others: Any?, _ ends: ([String: Any]) -> [String]) -> [[String]] {
             let number = Self.text(step["step"])
@@ -282,7 +282,7 @@ struct AnswerTable {
             })
     }
 
-    /// A row for each minute, and one of all; rejections of all reasons together.
+    /// One row per minute, and one for the total. Rejections of all reasons are added up.
     private init(pipeline answer: [String: Any], _ minutes: [[String: Any]]) {
         let members = ["accepted", "stored", "duplicates", "deadLettered", "erased", "inFlight", "redelivered", "uncounted", "unconfirmed"]
         let total = (answer["total"] as? [String: Any] ?? [:]).merging(["minute": "(total)"]) { $1 }
@@ -318,7 +318,7 @@ struct AnswerTable {
         }.joined(separator: "\r\n")
     }
 
-    /// Columns side by side; what would steer a terminal is escaped.
+    /// Aligned columns, with control characters escaped.
     private var aligned: String {
         let cells = ([columns] + rows).map { $0.map { TerminalText.printable($0) } }
         let widths = columns.indices.map { column in cells.map { $0[column].unicodeScalars.count }.max() ?? 0 }

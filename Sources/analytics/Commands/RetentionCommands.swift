@@ -6,8 +6,8 @@ struct Retention: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show or change how long events are kept.",
         discussion: """
-            The retention of a project is in the store; RETENTION_DAYS is only what a new project begins with. Processors delete events that \
-            are 7 days older than the retention. Their counts stay.
+            The retention of a project is in the store; RETENTION_DAYS applies only to new projects. Processors delete events that \
+            are 7 days older than the retention. Their counts remain.
             """,
         subcommands: [ShowRetention.self, SetRetention.self],
         defaultSubcommand: ShowRetention.self)
@@ -20,7 +20,7 @@ struct ShowRetention: AsyncParsableCommand {
         try await CommandSettings.withStore { store, settings, _ in
             let records = try await store.projectRecords().sorted { $0.project < $1.project }
             for record in records { print(Self.line(record)) }
-            if records.isEmpty { print("No project yet. A new one begins with \(Self.days(settings.retentionDays ?? 0)).") }
+            if records.isEmpty { print("No project yet. A new one gets \(Self.days(settings.retentionDays ?? 0)).") }
         }
     }
 
@@ -40,9 +40,9 @@ struct SetRetention: AsyncParsableCommand {
         commandName: "set",
         abstract: "Change a project's retention.",
         discussion: """
-            A running service uses it within a minute; no restart is needed. Less than before: older events are rejected from then on, and \
-            those that are 7 days older are deleted; this cannot be undone. More than before: events before the project's watermark are \
-            gone and are not accepted again.
+            A running service uses it within a minute; no restart is needed. A shorter retention rejects older events from then on and \
+            deletes those that are 7 days older; this cannot be undone. A longer retention does not bring deleted events back: events before \
+            the project's watermark are not accepted again.
             """)
 
     @Argument(help: "Days that events are kept, 0 for ever.")

@@ -3,11 +3,11 @@ internal import ArgumentParser
 
 struct Reconcile: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare every rollup, and every segment, with the events that it stands for.",
+        abstract: "Compare every rollup and every segment with its events.",
         discussion: """
-            Prints each difference and ends with 1 if there is one. Buckets that are marked, and so not counted yet, are told and not \
-            compared: run it again once the service is at rest. Minutes below a project's watermark are told as expired: their events are \
-            deleted. The ranges to be counted again are named at the end. May run beside a service at work.
+            Prints each difference, and exits with 1 if there is one. Marked buckets, which are not counted yet, are listed but not \
+            compared: run it again when the service is idle. Minutes before a project's watermark are listed as expired: their events are \
+            deleted. The last lines name the ranges to count again. May run while a service runs.
             """)
 
     func run() async throws {
@@ -33,7 +33,7 @@ struct Reconcile: AsyncParsableCommand {
 }
 
 extension Reconcile {
-    /// Of a segment.
+    /// The line of a segment.
     private static func line(_ minute: BucketKey) -> String {
         let start = Timestamp(minute: minute.index)
         return "segment \(start.rfc3339) project \(minute.project): not what the events say; make it anew: analytics rebuild-rollups "
@@ -43,19 +43,19 @@ extension Reconcile {
 
 struct RebuildRollups: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make all rollups, and the segments of their days, anew from the events.",
+        abstract: "Rebuild all rollups, and the segments of their days, from the events.",
         discussion: """
-            Answers stay right meanwhile: what is not done yet is read from the events. Minutes below a project's watermark, whose \
-            events are deleted, stay as they are. May run beside a service at work.
+            Answers stay correct meanwhile: what is not rebuilt yet is read from the events. Minutes before a project's watermark, whose \
+            events are deleted, do not change. May run while a service runs.
             """)
 
-    @Option(help: "This project alone.")
+    @Option(help: "Only this project.")
     var project: ProjectID?
 
-    @Option(help: "From the day of this moment on (RFC 3339, UTC days).", transform: Self.moment)
+    @Option(help: "From the day of this time (RFC 3339, UTC days).", transform: Self.moment)
     var from: Timestamp?
 
-    @Option(help: "Up to the day of this moment.", transform: Self.moment)
+    @Option(help: "Up to the day of this time.", transform: Self.moment)
     var to: Timestamp?
 
     private static func moment(_ text: String) throws -> Timestamp {
@@ -68,7 +68,7 @@ struct RebuildRollups: AsyncParsableCommand {
     func run() async throws {
         let start = from ?? Range.always.lowerBound
         let end = to ?? Range.always.upperBound
-        guard start < end else { throw ValidationError("--from must lie before --to") }
+        guard start < end else { throw ValidationError("--from must be earlier than --to") }
         try await CommandSettings.withStore { store, _, logger in
             let rebuild = Rebuild(store: store, roller: Roller(store: store, clock: .system, logger: logger))
             let minutes = try await rebuild.run(project: project, range: start..<end)

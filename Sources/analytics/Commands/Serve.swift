@@ -9,7 +9,7 @@ internal import ServiceLifecycle
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run the service: the API, the processor, or both.",
-        discussion: "As many processes of each role as wanted: nothing in the API has state, and processors share the queue.")
+        discussion: "Any number of processes per role may run: the API has no state, and processors share the queue.")
 
     enum Role: String, ExpressibleByArgument, CaseIterable {
         case all
@@ -17,7 +17,7 @@ struct Serve: AsyncParsableCommand {
         case processor
     }
 
-    @Option(help: "What this process does: \(Role.allCases.map(\.rawValue).joined(separator: ", ")).")
+    @Option(help: "The role of this process: \(Role.allCases.map(\.rawValue).joined(separator: ", ")).")
     var role = Role.all
 
     func run() async throws {
@@ -28,8 +28,8 @@ struct Serve: AsyncParsableCommand {
         }
         let logger = Telemetry.logger(settings.logging)
         let metrics = Telemetry.metrics(isEnabled: settings.server.isMetricsEnabled)
-        // A peer that goes away in the middle of a write is an error of that write, and no reason to die: hiredis and librabbitmq write
-        // without MSG_NOSIGNAL.
+        // A peer that closes the connection during a write causes an error of that write, not the end of the process: hiredis and
+        // librabbitmq write without MSG_NOSIGNAL.
         signal(SIGPIPE, SIG_IGN)
         let descriptors = DescriptorLimit.raise()
 

@@ -1,6 +1,6 @@
 enum TerminalText {
-    /// What came from elsewhere must not steer a terminal or end a line: controls and format characters are escaped, and what is beyond `limit`
-    /// characters is left out.
+    /// Escapes control and format characters of foreign text, which could control the terminal or end a line. Cuts it to `limit`
+    /// characters.
     static func printable(_ text: String, limit: Int = 500) -> String {
         text.unicodeScalars.prefix(limit).reduce(into: "") { result, scalar in
             switch scalar.properties.generalCategory {

@@ -5,22 +5,22 @@ internal import Foundation
 
 struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Count an answer with a proof again, from the events, and say whether it still holds.",
+        abstract: "Compute an answer with a proof again, from the events, and show whether it still holds.",
         discussion: """
-            FILE is an answer that was asked for with `explain=proof`, all of it. Rollups, segments and caches are not read. Minutes that were \
-            marked since are named, with what their journals say. May run beside a service at work.
+            FILE is the whole answer to a question with `explain=proof`. Rollups, segments and caches are not read. Minutes that were \
+            marked since are listed with the causes in their journals. May run while a service runs.
 
-            Ends with 0 if the answer holds, 1 if it has changed, 2 if the text is no proof of this store (damaged, changed, or of another \
-            store), 3 if it cannot be told (the store is unavailable, or events of the range are deleted).
+            Exits with 0 if the answer holds, 1 if it has changed, 2 if the text is not a proof of this store (damaged, changed, or of another \
+            store), 3 if the result is unknown (the store is unavailable, or events of the range are deleted).
             """)
 
     @Argument(help: "The file; - for standard input.")
     var file = "-"
 
-    @Option(help: "Seconds that the count may take.")
+    @Option(help: "Seconds that the computation may take.")
     var timeout = 3_600
 
-    /// Bytes of an answer.
+    /// Bytes per answer.
     private static let limit = 256 << 20
 
     func run() async throws {
@@ -63,7 +63,7 @@ struct Verify: AsyncParsableCommand {
     }
 }
 
-/// A verdict, for people.
+/// A verdict as lines of text.
 struct VerdictLines {
     let lines: [String]
 
@@ -74,7 +74,7 @@ struct VerdictLines {
                 + (verdict.holds ? "; counted again from the events, the answer is the same" : "")
         ]
         if !verdict.holds {
-            // Not every answer has one.
+            // Not every answer has a total.
             let (then, now) = (verdict.totals.then ?? "none", verdict.totals.now ?? "none")
             lines.append(
                 verdict.totals == (nil, nil)
@@ -85,7 +85,7 @@ struct VerdictLines {
         lines += comparison.minutes.map(Self.line)
         if comparison.unlisted > 0 { lines.append("\(comparison.unlisted) more minutes were marked since") }
         if comparison.haveEarlierChanged { lines.append("days that the proof does not list one by one have changed") }
-        if verdict.haveIdentitiesChanged { lines.append("it is known of other ids than before that they are one user") }
+        if verdict.haveIdentitiesChanged { lines.append("identities have changed: other ids than before are known to be one user") }
         if let watermark = verdict.watermark, proof.ranges.contains(where: { $0.lowerBound < watermark }) {
             lines.append("events before \(watermark.rfc3339) are deleted: their minutes are as their rollups say")
         }

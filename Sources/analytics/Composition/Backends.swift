@@ -6,23 +6,23 @@ internal import AnalyticsRedis
 internal import Logging
 internal import ServiceLifecycle
 
-/// The three ports with the adapters that the settings choose: a backend whose address is set is used, else its embedded twin.
+/// The three ports with the adapters that the settings choose: the backend if its address is set, otherwise its embedded twin.
 ///
-/// As a service of the group they are its first: the group ends services in reverse, so everything that uses them has ended before.
+/// They are the first service of the group. The group ends services in reverse order, so every user of them has ended before.
 struct Backends: ServiceLifecycle.Service {
     var store: any Store
-    /// The same store for those who ask, over connections of their own: no question keeps events from being written, and one whose asker
-    /// has gone is stopped. `nil` in a process that answers none.
+    /// The same store for questions, over its own connections: no question blocks the writing of events, and a question stops when its
+    /// caller is gone. `nil` in a process without questions.
     var questions: (any QuestionStore)?
     var broker: any Broker
     var cache: any CountCache
-    /// Makes the events queue this store's, as far as other processes can consume from it. To be called before consuming, when the store
-    /// is prepared.
+    /// Binds the events queue to this store, if other processes can consume from it. Call it after the store is prepared and before
+    /// consuming.
     var claimQueue: @Sendable () async throws(StoreError) -> Void
-    /// Closes what is open, in an order that loses nothing: consumers before stores.
+    /// Closes all adapters in an order that loses nothing: consumers before stores.
     var shutdown: @Sendable () async -> Void
 
-    /// The line that the log begins with.
+    /// Shown in the first line of the log.
     var summary: String
 
     func run() async throws {
@@ -55,13 +55,13 @@ struct Backends: ServiceLifecycle.Service {
             summary: "broker \(broker.name), store \(store.name), cache \(cache.name)")
     }
 
-    /// The store alone, for commands that need nothing else.
+    /// Only the store, for commands.
     static func openStoreOnly(_ settings: Settings, logger: Logger) throws -> (store: any Store, shutdown: @Sendable () async -> Void) {
         let store = try openStore(settings, ReadPoint(), logger: logger)
         return (store.value, store.shutdown)
     }
 
-    /// The broker alone, for commands. An embedded queue that a service has open is refused.
+    /// Only the broker, for commands. Throws for an embedded queue that a service has open.
     static func openBrokerOnly(_ settings: Settings, logger: Logger) throws -> (broker: any Broker, shutdown: @Sendable () async -> Void) {
         let broker = try openBroker(settings, logger: logger)
         return (broker.value, broker.shutdown)

@@ -1,12 +1,12 @@
 internal import Foundation
 internal import Glibc
 
-/// The folder of the embedded backends. What is in it names people: it is for the user who runs the service alone.
+/// The folder of the embedded backends. It has personal data, so only the user of the service may read it.
 enum DataDirectory {
     private static let sticky: mode_t = 0o1000
 
-    /// Makes it where it is not there, and takes the rights of others from it. Left as they are: a folder of another user, and one that all
-    /// share (with the sticky bit, as `/tmp`).
+    /// Creates the folder if it is missing, and removes the permissions of other users. Does not change a folder of another user, or a
+    /// shared one (with the sticky bit, as `/tmp`).
     static func prepare(_ path: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// Keeps a folder for one process that serves. The lock is on the folder itself: there is no file to be left behind or to be deleted by
-/// mistake, and the kernel lets go of it with the process, whatever ends that (flock(2)).
+/// Locks a folder for one serving process. The lock is on the folder itself: there is no lock file to leave behind or to delete by mistake,
+/// and the kernel releases it when the process ends (flock(2)).
 final class DataDirectoryLock: Sendable {
     private let descriptor: Int32
 
-    /// The folder has to be there. Throws a ``SettingsError`` when another process has it.
+    /// The folder must exist. Throws a ``SettingsError`` if another process has the lock.
     init(_ directory: String) throws {
         let folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0, flock(folder, LOCK_EX | LOCK_NB) == 0 else {

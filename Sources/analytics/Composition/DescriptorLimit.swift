@@ -1,9 +1,9 @@
 internal import Foundation
 
-/// How many files and connections this process may have open, and what follows for connections.
+/// The limit of open files and connections of this process, and the connection limit that follows from it.
 enum DescriptorLimit {
-    /// Raises it as far as it may be raised without rights (setrlimit(2)): shells and systemd give 1,024 to programs that use select(2), which this one
-    /// does not. Returns what it is then.
+    /// Raises the soft limit to the hard limit (setrlimit(2)) and returns it. Shells and systemd set 1,024 for programs that use select(2);
+    /// this one does not.
     static func raise() -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
@@ -18,8 +18,8 @@ enum DescriptorLimit {
 
     static let mostConnections = 4_096
 
-    /// Connections of the API, so that with them there are descriptors for all else: backends and their files, event loops (three each), gRPC's and the
-    /// operations' 64 connections each.
+    /// The connection limit of the API. It leaves descriptors for everything else: backends and their files, event loops (three each), and
+    /// 64 connections each for gRPC and operations.
     static func connections(of descriptors: Int, processors: Int = ProcessInfo.processInfo.processorCount) -> Int {
         min(mostConnections, max(descriptors - 256 - 4 * processors, descriptors / 2))
     }

@@ -1,7 +1,7 @@
 internal import Logging
 
-/// Keeps each event on one line, whatever clients, drivers and brokers have said: messages and metadata go on as ``TerminalText`` of at most
-/// `limit` characters a value.
+/// Keeps each log event on one line, including text of clients, drivers and brokers: messages and metadata are written as ``TerminalText``
+/// of at most `limit` characters per value.
 struct OneLineLogHandler<Base: LogHandler>: LogHandler {
     static var limit: Int { 2_000 }
 
@@ -30,7 +30,7 @@ struct OneLineLogHandler<Base: LogHandler>: LogHandler {
         var event = event
         event.message = "\(Self.printable(event.message.description))"
         var metadata = event.metadata ?? [:]
-        // The handler would write it as it is.
+        // The base handler would write the error unescaped.
         if let error = event.error { metadata["error"] = "\(error)" }
         event.error = nil
         event.metadata = metadata.isEmpty ? nil : Self.printable(metadata)

@@ -1,9 +1,9 @@
 internal import AnalyticsCore
 internal import Logging
 
-/// Says at the start that a project's stored retention is not what `RETENTION_DAYS` says: the stored one is used.
+/// Warns at the start if a project's stored retention, which is used, differs from `RETENTION_DAYS`.
 enum RetentionNotice {
-    /// Projects that the line names.
+    /// Projects listed in the warning.
     private static let limit = 5
 
     static func log(_ settings: Settings, _ store: any ProjectStore, _ logger: Logger) async throws(StoreError) {

@@ -6,15 +6,15 @@ internal import Logging
 internal import ServiceLifecycle
 internal import UnixSignals
 
-/// Puts the parts of a role together and runs them until a signal ends them.
+/// Assembles the services of a role and runs them until a signal arrives.
 struct ServiceAssembly: Sendable {
     var settings: Settings
     var backends: Backends
-    /// Renders /metrics; `nil` when it is switched off.
+    /// Renders /metrics; `nil` if metrics are off.
     var metrics: (@Sendable () -> [UInt8])?
-    /// `GEOIP_DATABASE`, where it is set.
+    /// The database of `GEOIP_DATABASE`, if set.
     var countries: (any CountryDatabase)?
-    /// That this process may have open.
+    /// Descriptors that this process may have open.
     var descriptors: Int
     var logger: Logger
 
@@ -41,7 +41,7 @@ struct ServiceAssembly: Sendable {
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies, logger: logger))
         services += api(role, horizons, visitors, ledger)
-        // Ended in reverse: the API first, so that nothing more is accepted while the processor drains. Also when one of them fails.
+        // Ended in reverse order, also after a failure: first the API, so that no more events are accepted while the processor drains.
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -82,7 +82,7 @@ struct ServiceAssembly: Sendable {
         _ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier, _ ledger: PipelineLedger
     ) -> [any Service] {
         let dependencies = dependencies
-        // An API that takes events in is of use without the store.
+        // An API that ingests events is useful without the store.
         let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
         let gate = QueryGate(limits: settings.queries)
         let questions = backends.questions.map { (store: $0, engine: QueryEngine(store: $0, cache: backends.cache, gate: gate)) }
@@ -105,7 +105,7 @@ struct ServiceAssembly: Sendable {
         let connections = DescriptorLimit.connections(of: descriptors)
         if connections < DescriptorLimit.mostConnections {
             logger.warning(
-                "Fewer connections than usual, for want of descriptors (RLIMIT_NOFILE)",
+                "Connection limit lowered by RLIMIT_NOFILE",
                 metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
         }
         let apiSettings = APISettings(
@@ -123,7 +123,7 @@ struct ServiceAssembly: Sendable {
             (operations.host, operations.port, operations.maximumConnections) = (host, port, 64)
             started.append(makeApplication(services: services, part: .operations, settings: operations, logger: logger))
         }
-        // A processor serves nothing but these.
+        // A processor serves only operations.
         if settings.server.operations == nil || questions != nil {
             let part: APIPart = settings.server.operations == nil ? .all : .events
             started.append(makeApplication(services: services, part: part, settings: apiSettings, memory: memory, logger: logger))
@@ -150,7 +150,7 @@ struct ServiceAssembly: Sendable {
         }
     }
 
-    /// A store that is unavailable at the start is waited for: containers start in any order. One that is set up wrongly ends the start.
+    /// Waits for a store that is unavailable at the start: containers start in any order. A wrong configuration ends the start.
     private func prepareStore(attempts: Int, claimsQueue: Bool) async throws {
         var backoff = Backoff(first: .milliseconds(100), cap: .seconds(1))
         while true {

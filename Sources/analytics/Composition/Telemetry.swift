@@ -4,7 +4,7 @@ internal import Logging
 internal import Metrics
 internal import PrometheusExposition
 
-/// Logging and metrics, which are set up once a process, before anything else.
+/// Sets up logging and metrics, once per process, before anything else.
 enum Telemetry {
     static func logger(_ settings: LoggingSettings) -> Logger {
         LoggingSystem.bootstrap { label in
@@ -16,7 +16,7 @@ enum Telemetry {
         return Logger(label: "analytics")
     }
 
-    /// What renders /metrics; `nil`, and nothing is counted, when it is switched off.
+    /// Renders /metrics; `nil` if metrics are off, and nothing is counted then.
     static func metrics(isEnabled: Bool) -> (@Sendable () -> [UInt8])? {
         guard isEnabled else { return nil }
         let registry = PrometheusRegistry(

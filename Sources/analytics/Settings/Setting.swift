@@ -1,25 +1,25 @@
 internal import AnalyticsCore
 
-/// One thing that can be set: under which name, what is allowed, and what holds where it is not set.
+/// A setting: its name, its allowed values, and its default.
 ///
-/// ``SettingCatalogue`` lists all; a test compares them with `.env.example`, `docs/configuration.md` and `docker-compose.yml`.
+/// ``SettingCatalogue`` lists all settings. A test compares them with `.env.example`, `docs/configuration.md` and `docker-compose.yml`.
 struct Setting<Value: Sendable>: SettingDescription {
     let name: String
     let documentedDefault: String?
     let isSecret: Bool
     let allowed: String
-    /// What holds where it is not set.
+    /// The default value.
     let standard: Value
-    /// `nil` for a text that is not allowed. Where the value is an optional itself, a plain `nil` in a closure is a value: be explicit.
+    /// `nil` for text that is not allowed. If the value itself is an optional, a plain `nil` in a closure is a value: be explicit.
     let parse: @Sendable (String) -> Value?
 }
 
-/// What is to be said about a setting.
+/// The documentation of a setting.
 protocol SettingDescription: Sendable {
     var name: String { get }
-    /// As an operator would write it; `nil` where nothing is set by default.
+    /// As an operator would write it; `nil` if there is no default.
     var documentedDefault: String? { get }
-    /// What is allowed, for the error that a wrong value ends with.
+    /// The allowed values, for the error about a wrong value.
     var allowed: String { get }
 }
 
@@ -42,7 +42,7 @@ extension Setting<Int> {
 }
 
 extension Setting<Int?> {
-    /// Where the service has to know whether it is set.
+    /// For settings that differ between "not set" and any value.
     static func optionalInteger(_ name: String, documented: String? = nil, in range: ClosedRange<Int>) -> Self {
         Self(name, nil, documented: documented, allowed: integerRange(range)) { text in
             guard let value = Int(text), range.contains(value) else { return Int??.none }
@@ -78,7 +78,7 @@ extension Setting<String?> {
         Self(name, nil, documented: documented, isSecret: isSecret, allowed: "any text") { $0 }
     }
 
-    /// An address, which may hold a password.
+    /// An address, which may contain a password.
     static func address(_ name: String, schemes: [String], allowed: String) -> Self {
         Self(name, nil, documented: nil, isSecret: true, allowed: allowed) { text in
             guard schemes.contains(where: { text.starts(withUTF8: "\($0)://") }) else { return String??.none }

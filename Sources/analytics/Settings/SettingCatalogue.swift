@@ -2,10 +2,10 @@ internal import AnalyticsCore
 internal import HTTPTypes
 internal import Logging
 
-/// Every setting. What each is for: .env.example.
+/// All settings. Their meaning: .env.example.
 enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
-    /// While no key is configured, all who reach the port can send, read and erase: so it is loopback unless it is set.
+    /// Without keys, everyone who reaches the port can send, read and erase events, so the default is loopback.
     static let host = Setting.text("HOST", default: "127.0.0.1")
     static let allowedHosts = Setting<[String]>(
         "ALLOWED_HOSTS", [], documented: nil, allowed: "host names without ports, separated by commas"

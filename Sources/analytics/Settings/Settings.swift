@@ -1,17 +1,17 @@
 internal import AnalyticsCore
 internal import Logging
 
-/// Everything that can be set, in groups by what it is for. Names, meaning and defaults: .env.example.
+/// The values of all settings, grouped by purpose. Names, meaning and defaults: .env.example.
 struct Settings: Sendable {
     var server: ServerSettings
     var backends: BackendSettings
     var events: EventLimits
-    /// `RETENTION_DAYS`, where it is set: what a project that has no retention in the store gets.
+    /// `RETENTION_DAYS`, if set: for projects without a retention in the store.
     var retentionDays: Int?
     var processor: Processor.Settings
     var queries: QueryGate.Limits
     var logging: LoggingSettings
-    /// Whether IP addresses are kept whole.
+    /// Whether whole IP addresses are stored.
     var keepClientAddress: Bool
 
     init(_ reader: SettingsReader) throws {
@@ -38,9 +38,9 @@ struct ServerSettings: Sendable {
     var host: String
     var port: Int
     var allowedHosts: [String]
-    /// Of gRPC, where it is served.
+    /// The port of gRPC; `nil` if it is not served.
     var grpcPort: Int?
-    /// Where health and metrics are served, where they have a listener of their own.
+    /// The listener of health and metrics, if they have their own.
     var operations: (host: String, port: Int)?
     var maximumBodyBytes: Int
     var isMetricsEnabled: Bool
@@ -80,7 +80,7 @@ struct BackendSettings: Sendable {
         var password: String?
     }
 
-    /// Where the embedded backends keep their files.
+    /// The folder of the embedded backends' files.
     var dataDirectory: String
     var mongoURI: String?
     var rabbitURL: String?
@@ -99,7 +99,7 @@ struct BackendSettings: Sendable {
 
 struct LoggingSettings: Sendable {
     var level: Logger.Level
-    /// What this deployment is called in the logs.
+    /// The name of this deployment in the logs.
     var environment: String
 
     init(_ reader: SettingsReader) throws {

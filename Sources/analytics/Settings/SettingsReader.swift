@@ -2,7 +2,7 @@ internal import AnalyticsCore
 internal import Configuration
 internal import SystemPackage
 
-/// A setting that cannot be used; its description is the one line that the start ends with.
+/// An invalid setting. The description is the one line that the start ends with.
 struct SettingsError: Error, CustomStringConvertible {
     var description: String
 
@@ -15,7 +15,7 @@ struct SettingsError: Error, CustomStringConvertible {
     }
 }
 
-/// Reads the settings of ``SettingCatalogue``. What is empty counts as not set, as in a compose file's `${NAME:-}`.
+/// Reads the settings of ``SettingCatalogue``. An empty value counts as not set, as in a compose file's `${NAME:-}`.
 struct SettingsReader {
     private let reader: ConfigReader
 
@@ -23,7 +23,7 @@ struct SettingsReader {
         self.reader = reader
     }
 
-    /// From the environment, and from `.env` what the environment does not say.
+    /// Reads the environment first, then `.env`.
     static func standard() async throws -> SettingsReader {
         SettingsReader(
             ConfigReader(providers: [
@@ -33,7 +33,7 @@ struct SettingsReader {
     }
 
     func value<Value>(_ setting: Setting<Value>) throws -> Value {
-        // The provider writes a key's components in capitals, joined by "_": taking the name apart gives it back.
+        // The provider joins the components of a key with "_" in capitals, so splitting the name gives the key.
         let key = ConfigKey(setting.name.lowercasedASCII().splitUTF8("_").map(String.init))
         guard let text = reader.string(forKey: key, isSecret: setting.isSecret), !text.isEmpty else { return setting.standard }
         guard let value = setting.parse(text) else {
@@ -42,7 +42,7 @@ struct SettingsReader {
         return value
     }
 
-    /// What stands between the scheme and the `@` of an address does not belong in a log.
+    /// Replaces the part between the scheme and the `@` of an address, which must not be logged.
     private static func withoutSecrets(_ address: String) -> String {
         guard let at = address.utf8.lastIndex(of: UInt8(ascii: "@")) else { return address }
         let start = address.utf8.firstRange(of: "://".utf8)?.upperBound ?? address.startIndex

@@ -1,9 +1,10 @@
 internal import AnalyticsJSON
 
-/// What one message on the queue holds, or a section of one (``JoinedMessage``): some events of one request.
+/// The content of one queue message, or of one section of it (``JoinedMessage``): events of one request.
 ///
 /// JSON, so that an operator can read a dead letter: `{"v":1,"project":…,"request":…,"receivedAt":…,"address":…,"userAgent":…,
-/// "country":…,"waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader takes any `v` up to its own. ``EnvelopeDecoder`` reads it.
+/// "country":…,"waits":1,"events":[{"n":0,"id":…,…}]}`, times in milliseconds. A reader accepts every `v` up to its own. Read by
+/// ``EnvelopeDecoder``.
 struct EventEnvelope: Equatable {
     var origin: RequestOrigin
     /// The request that waits for a ``DeliveryReport``.
@@ -11,13 +12,13 @@ struct EventEnvelope: Equatable {
     var events: [Event]
 }
 
-/// Fills messages with events up to a number and a size.
+/// Packs events into messages, limited by number and size.
 struct EnvelopeEncoder {
-    /// A message holds no more events than this, and is closed once it has this many bytes (an event may be larger by itself). Small
-    /// enough that a prefetch of hundreds of messages fits the memory, large enough that the broker's cost a message does not count.
+    /// Maximum events per message. A message is also closed at ``targetBytes``; a single event may be larger. Small enough that a prefetch
+    /// of hundreds of messages fits into memory, large enough that the broker's cost per message is negligible.
     static let maximumEvents = 100
     static let targetBytes = 48 * 1024
-    /// A request with no more bytes than this may share a message with others.
+    /// A request of at most this many bytes may share a message with others.
     static let joinableBytes = 8 * 1024
 
     private let request: String
@@ -85,7 +86,7 @@ struct EnvelopeEncoder {
 }
 
 extension EnvelopeEncoder {
-    /// One event as an envelope of its own: what a dead letter holds, and what a replay publishes.
+    /// One event as an envelope: the content of a dead letter, and the message of a replay.
     static func single(_ event: Event, origin: RequestOrigin) -> [UInt8] {
         let (request, index) = event.ingestIDParts
         var encoder = EnvelopeEncoder(request: request, origin: origin)

@@ -1,20 +1,20 @@
 internal import AnalyticsJSON
 
-/// Reads a message back. Not thread-safe: one a task.
+/// Decodes a message. Not thread-safe: one decoder per task.
 ///
-/// Whoever may publish to the queue can write a message, so it is checked here, once, against what ingest can have written: times are those
-/// of RFC 3339, texts have ingest's lengths, positions and numbers are bounded. What computes with an event later relies on that.
+/// Any publisher to the queue can write a message, so it is checked here against what ingest can produce: times are within RFC 3339, texts
+/// have ingest's lengths, positions and numbers are bounded. Later code relies on these checks.
 final class EnvelopeDecoder {
-    /// Ten times what a message holds today.
+    /// Ten times the number that ``EnvelopeEncoder`` writes.
     static let maximumEvents = 10 * EnvelopeEncoder.maximumEvents
     /// An event's position in its request. MAX_BATCH_EVENTS is at most 100,000.
     static let positions: ClosedRange<Int64> = 0...999_999
 
     private var parser = JSONParser()
 
-    /// The sections of a message; one that nothing was joined to is one.
+    /// The sections of a message. A message that is not joined has one section.
     ///
-    /// Throws one line for the dead letters when the body is not a message that this version reads.
+    /// Throws a one-line reason for the dead letter if this version cannot read the message.
     func sections(of body: [UInt8]) throws(EnvelopeError) -> [EventEnvelope] {
         let text = PaddedBytes(body)
         guard var places = try joined(text) else { return [try section(text, at: text.all)] }
@@ -31,14 +31,14 @@ final class EnvelopeDecoder {
         return sections
     }
 
-    /// A message that nothing was joined to. Throws as ``sections(of:)`` does.
+    /// Decodes a message that is not joined. Throws as ``sections(of:)`` does.
     func decode(_ body: [UInt8]) throws(EnvelopeError) -> EventEnvelope {
         let text = PaddedBytes(body)
         return try section(text, at: text.all)
     }
 
-    /// The sections of a joined message, which begins with its version and has nothing else; `nil` for any other. ``EnvelopeSalvage`` tells them
-    /// apart in the same way.
+    /// The sections of a joined message: an object with its version first and then only `sections`. `nil` for any other message.
+    /// ``EnvelopeSalvage`` uses the same test.
     private func joined(_ text: PaddedBytes) throws(EnvelopeError) -> JSONElements? {
         guard var members = JSONRawMembers(text, at: text.all), let version = try? members.next(), text.equals("v", at: version.key),
             text.equals("2", at: version.value)
@@ -61,16 +61,16 @@ final class EnvelopeDecoder {
             events: try read(text, at: events, header))
     }
 
-    /// The place of `events`, and all other members as an object of their own: small, and validated whole.
+    /// The range of `events`, and the other members as an object of their own, which is small and validated as a whole.
     private func parts(of text: PaddedBytes, at place: Range<Int>) throws(EnvelopeError) -> (EnvelopeHeader, events: Range<Int>?) {
         guard var members = JSONRawMembers(text, at: place) else { throw EnvelopeError("not a JSON object") }
         var events: Range<Int>?
         var others: [UInt8] = []
         while let (key, value) = try valid("the message", { () throws(JSONFault) in try members.next() }) {
-            // As ``EnvelopeSalvage`` reads it, which has to find whatever is found here.
+            // ``EnvelopeSalvage`` must find the same events.
             guard events == nil else { throw EnvelopeError("a member follows 'events'") }
             guard !text[key].contains(UInt8(ascii: "\\")) else { throw EnvelopeError("the name of a member is escaped") }
-            // At once: of a newer message nothing else need be as this version has it.
+            // Checked first: other members of a newer version may have another form.
             if text.equals("v", at: key) { try EnvelopeVersion.check(Int64(text.string(at: value))) }
             if text.equals("events", at: key) {
                 events = value
@@ -94,12 +94,12 @@ final class EnvelopeDecoder {
     }
 
     private func read(_ text: PaddedBytes, at place: Range<Int>, _ header: EnvelopeHeader) throws(EnvelopeError) -> [Event] {
-        guard var elements = JSONElements(text, at: place) else { throw EnvelopeError("'events' is no array") }
+        guard var elements = JSONElements(text, at: place) else { throw EnvelopeError("'events' is not an array") }
         var events: [Event] = []
         while let element = try valid("'events'", { () throws(JSONFault) in try elements.next() }) {
             guard events.count < Self.maximumEvents else { throw EnvelopeError("more than \(Self.maximumEvents) events") }
             let count = events.count
-            // One level more than ingest allows: the data of a CloudEvent in binary mode has all levels to itself.
+            // One level more than ingest allows: the data of a CloudEvent in binary mode may itself have the maximum depth.
             let event = try parser.withMembers(of: text, at: element, maximumDepth: EventLimits.maximumDepth + 1) {
                 (members) throws(EnvelopeError) in
                 do throws(EnvelopeError) { return try Event(members, header) } catch {
@@ -119,7 +119,7 @@ final class EnvelopeDecoder {
     }
 }
 
-/// What the events of a message have in common.
+/// The shared fields of a message's events.
 private struct EnvelopeHeader {
     let project: ProjectID
     let request: String
@@ -127,7 +127,7 @@ private struct EnvelopeHeader {
     let origin: RequestOrigin
     let reportRequested: Bool
 
-    /// Members that this version does not know are passed over. The parser has refused an object with a key twice.
+    /// Ignores unknown members. The parser has refused duplicate keys.
     init(_ members: borrowing JSONMembers) throws(EnvelopeError) {
         let version = members.integer("v")
         try EnvelopeVersion.check(version)
@@ -149,7 +149,7 @@ private struct EnvelopeHeader {
             } else if member.hasKey("userAgent") {
                 origin.userAgent = try member.text()
             } else if member.hasKey("country") {
-                guard let country = Country(try member.text()) else { throw EnvelopeError("'country' is no code of a country") }
+                guard let country = Country(try member.text()) else { throw EnvelopeError("'country' is not a country code") }
                 origin.country = country
             } else if member.hasKey("waits") {
                 reportRequested = try member.number(in: 0...1) == 1
@@ -167,7 +167,7 @@ private struct EnvelopeHeader {
 }
 
 extension Event {
-    /// Members that this version does not know are passed over.
+    /// Ignores unknown members.
     fileprivate init(_ members: borrowing JSONMembers, _ header: EnvelopeHeader) throws(EnvelopeError) {
         self.init(
             project: header.project, id: "", type: "", source: "", timestamp: header.receivedAt, receivedAt: header.receivedAt, ingestID: ""
@@ -192,7 +192,7 @@ extension Event {
             } else if member.hasKey("correlationId") {
                 correlationId = try member.text(limit: FieldRules.textLength)
             } else if member.hasKey("metadata") {
-                guard member.isObject else { throw EnvelopeError("'metadata' is no object") }
+                guard member.isObject else { throw EnvelopeError("'metadata' is not an object") }
                 metadata = member.json
             } else if member.hasKey("userId") {
                 userId = try member.text(limit: FieldRules.textLength)
@@ -214,39 +214,39 @@ extension Event {
 
 extension JSONMember {
     fileprivate func text() throws(EnvelopeError) -> String {
-        guard let text = string else { throw EnvelopeError("'\(key)' is no string") }
+        guard let text = string else { throw EnvelopeError("'\(key)' is not a string") }
         return text
     }
 
-    /// A text as ingest takes it.
+    /// A text with ingest's length and without control characters.
     fileprivate func text(limit: Int) throws(EnvelopeError) -> String {
         let text = try text()
         guard FieldRules.hasLength(text, limit: limit) else { throw EnvelopeError("'\(key)' does not have 1 to \(limit) characters") }
-        guard !FieldRules.hasControls(text) else { throw EnvelopeError("'\(key)' holds control characters") }
+        guard !FieldRules.hasControls(text) else { throw EnvelopeError("'\(key)' contains control characters") }
         return text
     }
 
     fileprivate func project() throws(EnvelopeError) -> ProjectID {
-        guard let project = ProjectID(try text()) else { throw EnvelopeError("'\(key)' is no name of a project") }
+        guard let project = ProjectID(try text()) else { throw EnvelopeError("'\(key)' is not a project name") }
         return project
     }
 
     fileprivate func time() throws(EnvelopeError) -> Timestamp {
         guard let time = integer.map(Timestamp.init(milliseconds:)), time.isValid else {
-            throw EnvelopeError("'\(key)' is no time between the years 1 and 9999 in milliseconds")
+            throw EnvelopeError("'\(key)' is not a time in milliseconds between the years 1 and 9999")
         }
         return time
     }
 
     fileprivate func number(in range: ClosedRange<Int64>) throws(EnvelopeError) -> Int64 {
         guard let integer, range.contains(integer) else {
-            throw EnvelopeError("'\(key)' is no integer from \(range.lowerBound) to \(range.upperBound)")
+            throw EnvelopeError("'\(key)' is not an integer from \(range.lowerBound) to \(range.upperBound)")
         }
         return integer
     }
 }
 
-/// Why a message is not read: one line.
+/// Why a message cannot be decoded: one line.
 struct EnvelopeError: Error, Equatable {
     var message: String
 

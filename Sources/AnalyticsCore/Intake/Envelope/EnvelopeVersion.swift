@@ -1,13 +1,13 @@
-/// The version of a message on the queue, its member `v`. Processors are deployed before APIs, so a reader meets older messages.
+/// The version of a queue message, its member `v`. Processors are deployed before APIs, so a reader meets older messages.
 enum EnvelopeVersion {
     /// Events of one request (``EnvelopeEncoder``).
     static let single: Int64 = 1
-    /// Several of these (``JoinedMessage``).
+    /// Several messages of version ``single`` (``JoinedMessage``).
     static let joined: Int64 = 2
-    /// Every version from 1 to this is read.
+    /// All versions from 1 to this are read.
     static let newest = joined
 
-    /// Throws one line for the dead letter of a message that this program cannot read: one of a newer version, or of none.
+    /// Throws a one-line reason for the dead letter if the version is missing or newer.
     static func check(_ version: Int64?) throws(EnvelopeError) {
         guard let version, version >= 1 else { throw EnvelopeError("no version") }
         guard version <= newest else {

@@ -1,14 +1,14 @@
-/// Messages of several requests that go onto the queue as one, each a section of it:
-/// `{"v":2,"sections":[{"v":1,…},{"v":1,…}]}`. One alone stays as it is.
+/// Small messages of several requests, joined into one; each is a section of it: `{"v":2,"sections":[{"v":1,…},{"v":1,…}]}`. A single
+/// message is not changed.
 ///
-/// A message costs the broker and both ends as much as a hundred events in it, so requests of one event each, sent at the same time, share one.
-/// ``EnvelopeDecoder`` reads it.
+/// A message costs the broker and both ends as much as a hundred events in it. Concurrent requests with one event each therefore share a
+/// message. Read by ``EnvelopeDecoder``.
 public struct JoinedMessage {
     private static let prefix = Array(#"{"v":\#(EnvelopeVersion.joined),"sections":["#.utf8)
     private static let suffix = Array("]}".utf8)
 
     private let first: OutgoingMessage
-    /// The sections, once there are two.
+    /// The sections; empty until there are two.
     private var body: [UInt8] = []
     private var events: Int
 
@@ -17,8 +17,8 @@ public struct JoinedMessage {
         events = first.events
     }
 
-    /// Returns false, and takes nothing, where one of them is not to be joined, or the whole would be larger than a message of one request
-    /// may be (``EnvelopeEncoder``).
+    /// Returns false and adds nothing if one of them is not joinable, or if the result would exceed the limits of a message
+    /// (``EnvelopeEncoder``).
     public mutating func add(_ message: OutgoingMessage) -> Bool {
         let start = body.isEmpty ? Self.prefix.count + first.body.count : body.count
         guard first.isJoinable, message.isJoinable, events + message.events <= EnvelopeEncoder.maximumEvents,

@@ -1,22 +1,22 @@
 public import AnalyticsJSON
 
-/// A format in which clients send events: where the items of a body are, and what events each of them makes. Pure.
+/// An ingest format: it splits a body into items and drafts the events of each item. Pure.
 ///
-/// A value is made for one request: what a format needs of the query and the headers, it is made with. It never names a project;
-/// authentication decides that. `docs/decisions/intake-formats.md` tells how to add one.
+/// A value is made per request, with what the format needs from query and headers. It never names a project: authentication decides that.
+/// To add a format, see `docs/decisions/intake-formats.md`.
 public protocol IntakeFormat: Sendable {
-    /// What the body says once for all of its items, beside the time at which it was sent.
+    /// What the body states once for all of its items, apart from the time of sending.
     associatedtype Shared: Sendable = Void
 
-    /// Step 1: finds the items of a body without parsing them, so that one broken item does not take the others with it.
+    /// Step 1: finds the items of a body without parsing them, so that a malformed item does not affect the others.
     ///
-    /// Throws when the body is not this format at all; then nothing of it is taken.
-    /// - Parameter limit: The most items that a request may have. ``IntakeItems`` keeps to it.
+    /// Throws if the body is not in this format; then no event is accepted.
+    /// - Parameter limit: Maximum number of items per request. ``IntakeItems`` enforces it.
     func split(_ body: PaddedBytes, limit: Int, parser: inout JSONParser) throws(IngestError) -> IntakeBatch<Shared>
 
-    /// Step 2: appends the events that an item makes: one, several or none. Defaults, such as a source, are filled in here.
+    /// Step 2: appends the events of an item: none, one or several. Defaults, such as a source, are filled in here.
     ///
-    /// Throws when the item makes no event; what it has appended is dropped. A rejection may name the item's id.
+    /// Throws if the item makes no event; its appended drafts are then dropped. A rejection may name the item's id.
     func draft(
         _ item: Range<Int>, of batch: IntakeBatch<Shared>, parser: inout JSONParser, into drafts: inout [EventDraft]
     ) throws(Rejection)
@@ -24,13 +24,13 @@ public protocol IntakeFormat: Sendable {
 
 /// A body, split into its items.
 public struct IntakeBatch<Shared: Sendable>: Sendable {
-    /// What the items are places in: the body, or what the body was unwrapped to.
+    /// The text that ``items`` index: the body, or the unwrapped body.
     public var text: PaddedBytes
-    /// Where each item stands, in order. An item may have as many bytes as an event.
+    /// The range of each item, in order. An item is at most as large as an event.
     public var items: [Range<Int>]
-    /// When the sender sent it, by the sender's clock: corrects the times of its events.
+    /// The time of sending by the sender's clock; it corrects the events' timestamps.
     public var sentAt: Timestamp?
-    /// The id of the only item, where it stands outside of the item's text. An item that is too large to be read is refused under it.
+    /// The id of the only item, if it is not part of the item's text. The rejection of an oversized item names it.
     public var id: String?
     public var shared: Shared
 
@@ -49,7 +49,7 @@ extension IntakeBatch where Shared == Void {
     }
 }
 
-/// Collects the places of a body's items, up to the limit of a request.
+/// Collects the ranges of a body's items, up to the limit per request.
 public struct IntakeItems {
     public private(set) var places: [Range<Int>] = []
     private let limit: Int
@@ -77,7 +77,7 @@ extension IngestError {
         Self(.tooManyEvents, "A request holds at most \(limit) events; send the rest in another.")
     }
 
-    /// Runs a step of a cursor over a body.
+    /// Runs a step of a cursor over a body, and converts its error.
     static func cutting<T>(_ next: () throws(JSONFault) -> T) throws(Self) -> T {
         do throws(JSONFault) {
             return try next()
@@ -89,7 +89,7 @@ extension IngestError {
 }
 
 extension JSONParser {
-    /// Reads an item that is an object. A rejection names the object's id, where it has a valid one.
+    /// Reads an item that is an object. A rejection names the object's id if that is valid.
     mutating func draft(
         _ item: Range<Int>, of text: PaddedBytes, id: StaticString = "id",
         _ read: (borrowing JSONMembers) throws(Rejection) -> EventDraft

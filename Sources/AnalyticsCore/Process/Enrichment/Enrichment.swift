@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// One step of enrichment: reads the event and what came with it, and adds to the context. Pure.
+/// One step of enrichment: reads the event and its request's data, and adds to the context. Pure.
 public struct Enrichment: Sendable {
     public var name: String
     public var apply: @Sendable (EnrichmentInput, inout EventContext) -> Void
@@ -14,20 +14,19 @@ public struct Enrichment: Sendable {
 public struct EnrichmentInput: Sendable {
     public var event: Event
     public var processedAt: Timestamp
-    /// What the event's data says about its page and client; the request's origin where it says nothing.
+    /// Page and client from the event's data; otherwise from the request's origin.
     public var hints: ClientHints
 }
 
-/// What clients write into `data` (or else into `metadata`) about the page and the browser that an event comes from, under the names
-/// that the common SDKs use.
+/// Page and browser of an event, as clients write them into `data` or `metadata`, under the names of the common SDKs.
 public struct ClientHints: Sendable, Equatable {
     public var url: String?
     public var referrer: String?
     public var userAgent: String?
     public var ip: String?
-    /// Of the request's address, where the event says nothing of one.
+    /// Country of the request's address, if the event names no address.
     public var country: Country?
-    /// Whether the address is the request's.
+    /// Whether the address is that of the request.
     private(set) var isOfRequest = false
 
     init(_ event: Event, origin: RequestOrigin, parser: inout JSONParser) {
@@ -59,9 +58,10 @@ public struct ClientHints: Sendable, Equatable {
     }
 }
 
-/// The steps in the order in which they run.
+/// The steps in execution order.
 public enum Enrichments {
-    /// - Parameter countries: For addresses that events name. That of a request is known where its whole address is, at the API.
+    /// - Parameter countries: For addresses that events name. The country of the request's address is looked up by the API, which knows the
+    ///   whole address.
     public static func standard(keepClientAddress: Bool, countries: (any CountryDatabase)? = nil) -> [Enrichment] {
         [times, page, referrer, userAgent, country(countries), clientAddress(keep: keepClientAddress)]
     }

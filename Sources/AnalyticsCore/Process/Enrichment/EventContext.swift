@@ -1,10 +1,10 @@
 internal import AnalyticsJSON
 
-/// What enrichment finds out about an event; stored under `context`, never over a client's field.
+/// The result of enrichment, stored under `context`. It never replaces a client's field.
 public struct EventContext: Sendable, Equatable {
     /// Milliseconds from receipt to processing.
     public var processingLag: Int64?
-    /// Milliseconds by which `timestamp` was moved to make up for the sender's clock.
+    /// Milliseconds by which `timestamp` was corrected for the client's clock.
     public var clockCorrection: Int64?
     public var page: Page?
     public var referrerDomain: String?
@@ -12,16 +12,16 @@ public struct EventContext: Sendable, Equatable {
     public var operatingSystem: NamedVersion?
     /// `desktop`, `mobile`, `tablet`, `tv` or `bot`.
     public var device: String?
-    /// Whether the user agent is a known bot's. Questions leave these events out unless they are asked for.
+    /// Whether the user agent is a known bot's. Questions exclude these events unless asked to include them.
     public var isBot = false
     public var country: Country?
-    /// Truncated unless the service is set to keep it whole.
+    /// Truncated unless the service is configured to keep it whole.
     public var ip: String?
 
     public struct Page: Sendable, Equatable {
         public var host: String
         public var path: String
-        /// `source`, `medium`, `campaign`, `term`, `content`, as far as the URL carries them, in this order.
+        /// `source`, `medium`, `campaign`, `term`, `content` in this order, if the URL has them.
         public var campaign: [(parameter: String, value: String)]
 
         public static func == (a: Page, b: Page) -> Bool {
@@ -41,7 +41,7 @@ public struct EventContext: Sendable, Equatable {
 
     public init() {}
 
-    /// As a JSON object; `nil` when there is nothing in it.
+    /// As a JSON object; `nil` if empty.
     var json: JSONText? {
         var writer = JSONWriter()
         writer.beginObject()

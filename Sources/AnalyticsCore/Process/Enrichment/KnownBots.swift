@@ -1,9 +1,9 @@
-/// User agents of programs that read pages by themselves: crawlers, link previews, monitors, browsers without a window.
+/// User agents of automatic clients: crawlers, link previews, monitors, headless browsers.
 ///
-/// HTTP libraries (curl, python-requests, okhttp, …) are none: platform services send their events with them. The words and names are facts
-/// from two public lists; docs/decisions/bots.md says which, and how the rule was measured.
+/// HTTP libraries (curl, python-requests, okhttp, …) are not included: servers send their events with them. The words and names are facts
+/// from two public lists; for sources and measurements see docs/decisions/bots.md.
 enum KnownBots {
-    /// Whether an ASCII text in lower case is one of theirs.
+    /// Whether a lower-case ASCII text is a known bot's.
     static func wrote(_ text: [UInt8]) -> Bool {
         let isMozilla = text.starts(with: "mozilla/".utf8)
         return text.withUnsafeBufferPointer { text in
@@ -22,7 +22,7 @@ enum KnownBots {
         return true
     }
 
-    /// "bot" or "bots" at the end of a word, but not that of a maker of phones.
+    /// "bot" or "bots" at the end of a word, except in "cubot", a phone brand.
     private static func isWord(_ text: UnsafeBufferPointer<UInt8>, at start: Int) -> Bool {
         var end = start + word.count
         if end < text.count, text[end] == UInt8(ascii: "s") { end += 1 }
@@ -31,21 +31,21 @@ enum KnownBots {
     }
 
     private static let word = Array("bot".utf8)
-    /// What calls itself a browser and says where to complain.
+    /// A URL in a user agent that begins with "Mozilla/": browsers have none.
     private static let address = Array("+http".utf8)
 
-    /// By their first byte.
+    /// By first byte.
     private static let names: [[[UInt8]]] = {
         let texts = [
             "crawl", "spider", "slurp", "headless",
-            // Of search engines and their tools.
+            // Search engines and their tools.
             "apis-google", "feedfetcher", "google favicon", "google web preview", "google-inspectiontool", "google-read-aloud",
             "google-safety",
             "google-site-verification", "googleother", "mediapartners-google", "archive.org", "heritrix", "ia_archiver", "nutch",
-            // Of previews, and of those who read for a person who is not there.
+            // Link previews, and agents that read on behalf of a person.
             "anthropic-ai", "bingpreview", "chatgpt-user", "claude-user", "cohere-ai", "embedly", "facebookcatalog", "facebookexternalhit",
             "iframely", "meta-external", "microsoftpreview", "perplexity-user", "skypeuripreview", "whatsapp/", "yahoo link preview",
-            // Of those who watch, measure and copy sites.
+            // Monitors, auditors and copiers of sites.
             "censys", "chrome-lighthouse", "httrack", "link checker", "linkcheck", "pagespeed", "phantomjs", "pingdom", "ptst/", "scrapy",
             "site24x7", "statuscake", "synthetic", "uptime", "w3c_validator", "zgrab",
         ]

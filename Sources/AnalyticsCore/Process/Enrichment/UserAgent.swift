@@ -1,5 +1,5 @@
-/// Reads the large families out of a User-Agent header: enough for "which browsers, which systems, how many phones". What it does not
-/// know stays `nil`; it guesses nothing. No Swift package does this (docs/decisions/own-code.md).
+/// Reads the common families from a User-Agent header: browser, system and device. Unknown parts are `nil`; it does not guess. No Swift
+/// package does this (docs/decisions/own-code.md).
 struct UserAgent: Equatable {
     var browser: EventContext.NamedVersion?
     var operatingSystem: EventContext.NamedVersion?
@@ -7,7 +7,7 @@ struct UserAgent: Equatable {
     var isBot = false
 
     init(_ text: String) {
-        // Longer ones are no browser's, and looking through them costs.
+        // Browsers send shorter ones, and searching longer ones is slow.
         let text = Array(text.utf8.prefix(512))
         if KnownBots.wrote(text.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }) {
             (isBot, device) = (true, "bot")
@@ -17,7 +17,7 @@ struct UserAgent: Equatable {
             Self.browsers.lazy.compactMap { name, token in
                 text.version(after: token).map { EventContext.NamedVersion(name, $0) }
             }.first
-        // Others write these tokens, too: rv:115 is Gecko's, and any app has a version.
+        // Other agents have these tokens too: rv:115 is Gecko's, and any app may have a version.
         if browser?.name == "Safari", !text.holds("Safari/") { browser = nil }
         if browser == nil, text.holds("Trident/") {
             browser = text.version(after: "rv:").map { EventContext.NamedVersion("Internet Explorer", $0) }
@@ -26,7 +26,7 @@ struct UserAgent: Equatable {
         device = Self.device(text, system: operatingSystem?.name, isBrowser: browser != nil)
     }
 
-    /// In this order: most browsers also claim to be those further down.
+    /// Ordered: most browsers also have the tokens of those further down.
     private static let browsers: [(name: String, token: StaticString)] = [
         ("Edge", "Edg/"), ("Edge", "EdgA/"), ("Edge", "EdgiOS/"), ("Opera", "OPR/"), ("Samsung Internet", "SamsungBrowser/"),
         ("Vivaldi", "Vivaldi/"), ("Firefox", "FxiOS/"), ("Firefox", "Firefox/"), ("Chrome", "CriOS/"), ("Chrome", "Chrome/"),
@@ -51,7 +51,7 @@ struct UserAgent: Equatable {
         if text.holds("SmartTV") || text.holds("AppleTV") { return "tv" }
         switch system {
         case "iOS": return text.holds("iPad") ? "tablet" : "mobile"
-        // Browsers on phones say "Mobile", those on tablets do not; others say nothing of either.
+        // Browsers on phones have "Mobile", those on tablets do not. Other clients have neither.
         case "Android": return text.holds("Mobile") ? "mobile" : isBrowser ? "tablet" : nil
         case nil: return nil
         default: return "desktop"
@@ -62,7 +62,7 @@ struct UserAgent: Equatable {
 extension [UInt8] {
     fileprivate func holds(_ needle: StaticString) -> Bool { end(of: needle) != nil }
 
-    /// Behind the first place where an ASCII text stands.
+    /// The index after the first occurrence of an ASCII text.
     private func end(of needle: StaticString) -> Int? {
         let count = needle.utf8CodeUnitCount
         return withUnsafeBufferPointer { bytes in
@@ -77,7 +77,7 @@ extension [UInt8] {
         }
     }
 
-    /// The digits, dots and underscores behind `token`, underscores as dots; `nil` when the token is not there or no digit follows.
+    /// The digits, dots and underscores after `token`, underscores as dots; `nil` if there is no token or no digit after it.
     fileprivate func version(after token: StaticString) -> String? {
         guard let end = end(of: token) else { return nil }
         let digits = self[end...].prefix { (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x5F }

@@ -9,7 +9,7 @@ struct WebAddress: Equatable {
     /// The first value of each name, percent-decoded.
     var query: [BytewiseString: String]
 
-    /// `nil` when it is no absolute URL with a host.
+    /// `nil` if it is not an absolute URL with a host.
     init?(_ text: String) {
         guard text.utf8.count <= 8_192, var components = URLComponents(string: text), components.scheme != nil, let host = components.host,
             !host.isEmpty
@@ -17,7 +17,7 @@ struct WebAddress: Equatable {
         self.host = host.lowercased()  // text: a host may have letters beyond ASCII
         path = components.path.isEmpty ? "/" : components.path
         query = [:]
-        // A form's space is a plus sign, which URLComponents leaves alone; one that is meant is written %2B.
+        // Forms encode a space as "+", which URLComponents does not decode. A literal plus sign is written %2B.
         components.percentEncodedQuery = components.percentEncodedQuery.map {
             $0.splitUTF8("+", omittingEmptySubsequences: false).joined(separator: "%20")
         }

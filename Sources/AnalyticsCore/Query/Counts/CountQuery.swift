@@ -1,4 +1,4 @@
-/// How many events there are, by type or by source.
+/// A question for the number of events, by type or by source.
 @dynamicMemberLookup
 public struct CountQuery: Sendable, Equatable {
     public enum Grouping: String, Sendable, CaseIterable {
@@ -8,7 +8,7 @@ public struct CountQuery: Sendable, Equatable {
 
     public var selection: Selection
     public var grouping: Grouping
-    /// How many groups the answer names, within ``limits``.
+    /// Maximum number of groups that the answer names, within ``limits``.
     public var limit: Int
 
     public static let limits = 1...10_000
@@ -37,8 +37,8 @@ extension CountQuery: Question {
 }
 
 extension QueryEngine {
-    /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` where the range cuts a minute whose events may be
-    /// deleted, and a ``QueryTooLargeError`` where the answer takes more than one may.
+    /// The counts, and whether they came from the cache. Throws an ``ExpiredRangeError`` if the range cuts a minute whose events may
+    /// have been deleted, and a ``QueryTooLargeError`` if the answer exceeds the limits.
     public func counts(_ query: CountQuery, for asker: Asker = .staying) async throws -> (counts: Counts, cached: Bool) {
         let (counts, isCached) = try await answer(to: query, for: asker)
         return (counts, isCached)

@@ -1,4 +1,4 @@
-/// Adds counts up under a query's filters and grouping.
+/// Adds up counts by a query's filters and grouping.
 struct CountTally: GroupReducer {
     private let query: CountQuery
     private var groups: SelectedGroups
@@ -7,10 +7,10 @@ struct CountTally: GroupReducer {
     private var sums: [Int64] = []
     private var bytes = 0
     private var failure: (any Error)?
-    /// Where the strings of the table before are summed, by ``TableTexts/version``.
+    /// The places in ``sums`` of the last table's strings, by ``TableTexts/version``.
     private var known: (version: Int, places: [Int?]) = (0, [])
 
-    /// Bytes of names and sums that one answer may hold while it is added up.
+    /// Maximum bytes of names and sums while an answer is added up.
     static let byteLimit = 64 << 20
 
     init(_ query: CountQuery) {
@@ -20,8 +20,7 @@ struct CountTally: GroupReducer {
 
     var emptied: CountTally { CountTally(query) }
 
-    /// Throws a ``QueryTooLargeError`` when there were more groups than may be held, and a ``StoreError`` when they add up to more than 64
-    /// bits hold.
+    /// Throws a ``QueryTooLargeError`` for too many groups, and a ``StoreError`` if the sum exceeds 64 bits.
     func answer() throws -> Counts {
         try check()
         let groups = zip(names, sums).lazy.filter { $1 != 0 }.map { (name: $0, count: $1) }
@@ -91,5 +90,5 @@ struct CountTally: GroupReducer {
     }
 
     private static let overflow = StoreError(
-        .misconfigured, operation: "counts", "stored counts add up to more than 64 bits hold: some of them are damaged")
+        .misconfigured, operation: "counts", "the sum of the stored counts exceeds 64 bits: some of them are damaged")
 }

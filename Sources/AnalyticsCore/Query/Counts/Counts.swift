@@ -1,15 +1,15 @@
 /// The largest groups of an answer, and the sum of the others.
 public struct Counts: Sendable, Equatable {
-    /// Of all groups.
+    /// The sum over all groups.
     public let total: Int64
-    /// Largest first, ties by the bytes of their names: the same events always give the same.
+    /// Largest first; equal counts by the bytes of their names. The same events always give the same order.
     public let groups: [(name: String, count: Int64)]
-    /// What the groups count that are not named. A group may be called "other" as well; this is none.
+    /// The count of all groups that are not named. A group may itself be called "other"; this is separate.
     public let other: Int64
 
     static let none = Counts(total: 0, groups: [], other: 0)
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { groups.reduce(0) { $0 + 56 + $1.name.utf8.count } }
 
     private init(total: Int64, groups: [(name: String, count: Int64)], other: Int64) {
@@ -18,8 +18,7 @@ public struct Counts: Sendable, Equatable {
         self.other = other
     }
 
-    /// Of `counts`, which name each group once, the `limit` largest by name. `nil` when they add up to more than 64 bits hold: some of them
-    /// are no counts.
+    /// Keeps the `limit` largest of `counts`, which name each group once. `nil` if the sum exceeds 64 bits: some of the counts are invalid.
     init?(exact counts: some Sequence<(name: BytewiseString, count: Int64)>, limit: Int = .max, other: Int64 = 0) {
         let sorted = counts.sorted { $0.count != $1.count ? $0.count > $1.count : $0.name < $1.name }
         var total = other

@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// Counts as the cache keeps them: `{"v":2,"other":count,"counts":{"name":count,…}}`.
+/// Cache format: `{"v":2,"other":count,"counts":{"name":count,…}}`.
 enum CountsCodec: AnswerCodec {
     static let format: Int64 = 2
 
@@ -32,7 +32,7 @@ enum CountsCodec: AnswerCodec {
         } fault: { _ in
             .damaged
         }
-        // The parser refuses an object with a key twice.
+        // The parser refuses duplicate keys.
         let counts = try parser.withMembers(of: groups, at: groups.all, maximumDepth: 1) { (members) throws(AnswerFault) in
             var counts: [(name: BytewiseString, count: Int64)] = []
             try members.each { (member) throws(AnswerFault) in

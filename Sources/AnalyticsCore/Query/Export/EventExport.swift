@@ -1,15 +1,16 @@
 internal import ServiceLifecycle
 
-/// Reads all that is selected, however much it is, slice by slice as the caller takes it, in the order of a listing. Each slice passes the gate of
-/// questions and has a time of its own; the whole has none.
+/// Reads all selected events, of any number, in slices as the caller takes them, in the order of a listing. Each slice passes the
+/// gate of questions and has its own timeout; the export as a whole has none.
 public struct EventExport: Sendable {
     public struct Limits: Sendable {
-        /// Events, and about the bytes of them, in a slice.
+        /// Maximum number of events in a slice, and their approximate bytes.
         public var events = 2_000
         public var bytes = EventExport.sliceBytes
-        /// That a slice may take in the store, and half of what a question may at the most. One that takes longer is read in shorter ranges.
+        /// Maximum time that a slice may take in the store; at most half a question's timeout. If a slice takes longer, the next
+        /// ones cover shorter ranges.
         public var sliceTime = Duration.seconds(5)
-        /// For which a store that is unavailable, or a full gate, is waited for.
+        /// The time to wait for an unavailable store, or for a full gate.
         public var outage = Duration.seconds(30)
 
         public init() {}
@@ -32,13 +33,13 @@ public struct EventExport: Sendable {
         self.plan = plan
     }
 
-    /// Behind what was read; `nil` at the beginning.
+    /// The position after the events read; `nil` at the start.
     public var cursor: EventCursor? { plan.position.map { EventCursor(position: $0) } }
 
     /// The next slice, which may be empty; `nil` at the end.
     ///
-    /// Throws a ``QueryLimitError`` or ``StoreError`` where the store does not answer: of the first slice at once, later once it has not for some
-    /// time. What comes next is still the same slice.
+    /// Throws a ``QueryLimitError`` or ``StoreError`` if the store does not answer: at once for the first slice, for later slices
+    /// after ``Limits/outage``. After an error, the next call reads the same slice.
     public mutating func next(for asker: Asker) async throws -> [StoredEvent]? {
         guard !plan.isAtEnd else { return nil }
         let deadline = elapsed.now() + limits.outage
@@ -60,7 +61,7 @@ public struct EventExport: Sendable {
     }
 
     private static func passes(_ error: any Error) -> Bool {
-        // Whoever ends does not wait for the store.
+        // A cancelled export or a process that shuts down does not wait for the store.
         if Task.isCancelled || Task.isShuttingDownGracefully { return false }
         return (error as? StoreError)?.code == .unavailable || error is QueryLimitError
     }
@@ -77,7 +78,7 @@ public struct EventExport: Sendable {
         return events
     }
 
-    /// `nil` when it takes longer.
+    /// `nil` if it takes longer than ``sliceTime``.
     private func slice(for asker: Asker) async throws -> [StoredEvent]? {
         try await asker.whileWaiting { [store, gate, limits, plan, sliceTime] in
             try await gate {
@@ -96,7 +97,7 @@ public struct EventExport: Sendable {
 }
 
 extension EventReader {
-    /// - Parameter now: When the export begins.
+    /// - Parameter now: The start of the export.
     public func export(
         _ selection: Selection, after position: EventPosition?, now: Timestamp, limits: EventExport.Limits = .init(),
         elapsed: ElapsedClock = .system

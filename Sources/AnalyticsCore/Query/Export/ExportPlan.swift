@@ -1,15 +1,16 @@
-/// Which part of a selection an export reads next: a page of a range, which is made shorter where the store does not read it in time. Pure.
+/// Chooses the part of a selection that an export reads next: a page of a range, which gets shorter if the store does not read it in
+/// time. Pure.
 struct ExportPlan {
     private let selection: Selection
-    /// Behind which the rest lies, in the order of a listing.
+    /// The rest comes after this position, in the order of a listing.
     private(set) var position: EventPosition?
     private(set) var isAtEnd = false
-    /// Milliseconds that a slice may cover; `nil` before one was too much.
+    /// Maximum milliseconds that a slice covers; `nil` until one took too long.
     private var longest: Int64?
-    /// No event is newer: ingest takes none that is further ahead (`MAX_FUTURE_SKEW`).
+    /// No event is newer: ingest refuses events further ahead (`MAX_FUTURE_SKEW`).
     private let newest: Timestamp
 
-    /// What is tried first where all that there is was too much.
+    /// The first length tried when the whole range took too long.
     private static let firstLength: Int64 = 32 * 86_400_000
 
     init(_ selection: Selection, after position: EventPosition?, now: Timestamp) {
@@ -18,7 +19,7 @@ struct ExportPlan {
         newest = now + .seconds(366 * 86_400)
     }
 
-    /// To be listed behind ``position``.
+    /// The selection to list after ``position``.
     var slice: Selection {
         guard let longest, cut(longest) > start else { return selection }
         var slice = selection
@@ -28,7 +29,7 @@ struct ExportPlan {
 
     private var start: Timestamp { max(selection.from ?? .earliest, .earliest) }
 
-    /// The first moment behind what is left, as far as anything can be there.
+    /// The end of the range that can still hold events.
     private var end: Timestamp {
         let end = position.map { $0.id.isEmpty ? $0.timestamp : $0.timestamp + .milliseconds(1) } ?? newest
         return min(end, selection.to ?? end, newest)
@@ -36,7 +37,7 @@ struct ExportPlan {
 
     private func cut(_ length: Int64) -> Timestamp { end - .milliseconds(length) }
 
-    /// The slice has given events up to `last`: as many as a page takes (`isFull`), or all that there are in it. It took this part of its time.
+    /// The slice returned events up to `last`: a full page (`isFull`), or all of its events. It took this part of its time limit.
     mutating func gave(upTo last: EventPosition?, isFull: Bool, in part: Double) {
         let whole = longest.flatMap { cut($0) > start ? EventPosition(timestamp: cut($0), id: "") : nil }
         isAtEnd = whole == nil && !isFull
@@ -45,7 +46,7 @@ struct ExportPlan {
         longest = length.multipliedReportingOverflow(by: 2).overflow ? nil : length * 2
     }
 
-    /// The slice was not read in its time. False when it cannot be made any shorter.
+    /// The slice was not read in time. False if it cannot be made shorter.
     mutating func tookTooLong() -> Bool {
         let length = min(longest ?? .max, (end - start).milliseconds)
         guard length > 1 else { return false }

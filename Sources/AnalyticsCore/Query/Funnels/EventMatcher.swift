@@ -1,8 +1,8 @@
 internal import AnalyticsJSON
 
-/// What an event must have: a step of a funnel, what excludes from one, or one of the two events of retention.
+/// The conditions of an event: a step or an exclusion of a funnel, or one of the two events of retention.
 public struct EventPattern: Sendable, Equatable {
-    /// Any of these; all when empty.
+    /// Any of these; all if empty.
     public var types: [String]
     public var sources: [String]
     public var data: [DataCondition]
@@ -13,7 +13,7 @@ public struct EventPattern: Sendable, Equatable {
         self.data = data
     }
 
-    /// No two patterns have the same parts.
+    /// Different patterns have different parts.
     var keyParts: [String] {
         func list(_ values: [String]) -> [String] {
             [String(values.count)] + values.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
@@ -22,7 +22,7 @@ public struct EventPattern: Sendable, Equatable {
             + data.flatMap { [String($0.path.count)] + $0.path + list($0.values) }
     }
 
-    /// Of each field the keys of which an event must have one.
+    /// Per field, the keys of which an event must have one.
     fileprivate var conditions: [(field: RowField, keys: Set<GroupKey>)] {
         var conditions: [(field: RowField, keys: Set<GroupKey>)] = []
         for (field, values) in [(RowField.type, types), (.source, sources)] where !values.isEmpty {
@@ -36,9 +36,9 @@ public struct EventPattern: Sendable, Equatable {
     }
 }
 
-/// Says of rows which patterns they have, a bit for each.
+/// Tells which patterns each row matches, one bit per pattern.
 struct EventMatcher: Sendable {
-    /// What the columns that it reads hold.
+    /// The fields of the columns that it reads.
     let fields: [RowField]
     private let patterns: [[(column: Int, keys: Set<GroupKey>)]]
 
@@ -74,7 +74,7 @@ struct EventMatcher: Sendable {
     }
 }
 
-/// Which patterns the rows of a chunk have.
+/// The patterns that the rows of a chunk match.
 struct RowMasks: Sendable {
     private let first: RowColumn
     private let firstMasks: [UInt32]

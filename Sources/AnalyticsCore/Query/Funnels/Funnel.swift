@@ -1,9 +1,8 @@
-/// How many users go through some steps, and how long that takes them.
+/// How many users complete the steps of a funnel, and how long the steps take.
 public struct Funnel: Sendable, Equatable {
     public struct Step: Sendable, Equatable {
-        /// Who reach it.
         public var users: Int64 = 0
-        /// Of the time from the step before; `nil` for the first step, and of no user.
+        /// Of the time since the previous step; `nil` for the first step, and if no user reaches it.
         public var medianSeconds: Double?
         public var p90Seconds: Double?
     }
@@ -14,22 +13,22 @@ public struct Funnel: Sendable, Equatable {
     }
 
     public var steps: [Step]
-    /// Most users of the first step first; empty where the question does not group.
+    /// In descending order of users in the first step; empty if the question does not group.
     public var groups: [Group]
-    /// The users with a key that is not listed; `nil` where there are none.
+    /// Users with a key that is not listed; `nil` if there are none.
     public var other: [Step]?
 
-    /// The part of the users of the first step.
+    /// The share of the first step's users.
     public static func shareOfFirst(_ steps: [Step], _ step: Int) -> Double? { share(steps, of: step, by: 0) }
 
-    /// The part of the users of the step before.
+    /// The share of the previous step's users.
     public static func shareOfPrevious(_ steps: [Step], _ step: Int) -> Double? { share(steps, of: step, by: max(0, step - 1)) }
 
     private static func share(_ steps: [Step], of step: Int, by other: Int) -> Double? {
         steps[other].users == 0 ? nil : Double(steps[step].users) / Double(steps[other].users)
     }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { 128 + (groups.count + 2) * steps.count * 48 + groups.reduce(0) { $0 + $1.key.size } }
 }
 
@@ -40,10 +39,10 @@ public struct FunnelQuery: Sendable {
         case any
     }
 
-    /// What ends a way between two steps.
+    /// An event that ends a path between two steps.
     public struct Exclusion: Sendable, Equatable {
         public var pattern: EventPattern
-        /// The numbers of steps, from 1, between which it does.
+        /// The steps between which it does, numbered from 1.
         public var between: ClosedRange<Int>
 
         public init(_ pattern: EventPattern, between: ClosedRange<Int>) {
@@ -58,7 +57,7 @@ public struct FunnelQuery: Sendable {
     public var windowSeconds: Int
     public var exclusions: [Exclusion]
     public var dimension: Dimension?
-    /// How many groups are listed.
+    /// Maximum number of groups listed.
     public var limit: Int
 
     public static let stepCounts = 2...10
@@ -101,7 +100,7 @@ extension FunnelQuery: RowQuestion {
         return dimension != nil || (answer.groups.isEmpty && answer.other == nil)
     }
 
-    /// A way goes on after the range.
+    /// A path may continue after the range.
     func reading(over range: Range<Timestamp>) -> Reading {
         Reading(from: range.lowerBound, to: range.upperBound + .seconds(windowSeconds))
     }
@@ -110,7 +109,7 @@ extension FunnelQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// The ways that begin in the range, as old as they may be.
+    /// The funnel of paths that begin in the range. The answer may be as old as `age` allows.
     public func funnel(_ query: FunnelQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Funnel> {
         try await recent(query.selection, [FunnelQuery.name] + query.keyParts, age, for: asker, size: \.size) {
             try await answer(to: query)
@@ -118,7 +117,7 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, how many steps and groups there are, the steps, each group, and the other one, if there is one.
+/// Cache format: the format number, the counts of steps and groups, the steps, each group, and the group of all others if present.
 enum FunnelCodec: AnswerCodec {
     static let format: Int64 = 1
 
@@ -169,7 +168,7 @@ extension TableCursor {
         var steps: [Funnel.Step] = []
         for index in 0..<count {
             let users = try self.count()
-            // Whoever reaches a step has reached those before.
+            // A user who reaches a step has reached all steps before it.
             guard users <= steps.last?.users ?? users else { throw .damaged }
             let isTimed = index > 0 && users > 0
             steps.append(Funnel.Step(users: users, medianSeconds: try seconds(isTimed), p90Seconds: try seconds(isTimed)))

@@ -1,10 +1,10 @@
-/// Counts users by the steps of a funnel that they reach, and keeps how long each step took them.
+/// Counts users by the steps of a funnel that they reach, and keeps the duration of each step.
 struct FunnelTally: RowReducer {
     private final class Slot: Sendable {
         let begin: Int64
         let times: [UInt32]
         let masks: RowMasks
-        /// What is grouped by, and the combination of keys of each of its entries.
+        /// The column to group by, and the combination of keys of each of its entries.
         let marked: RowColumn?
         let marks: [Int32]
 
@@ -19,24 +19,24 @@ struct FunnelTally: RowReducer {
 
     private let query: FunnelQuery
     private let matcher: EventMatcher
-    /// Behind the bits of the steps a bit for each exclusion: behind how many steps it ends a way.
+    /// The exclusions follow the steps in a mask, one bit each. For each exclusion: after which numbers of steps it ends a path.
     private let exclusions: [UInt16]
     private let stepBits: UInt32
     private var walk: FunnelWalk
     private var slots: [Slot?] = []
     private var keys = KeyCombinations()
     private var events: [FunnelEvent] = []
-    /// Events of a user were left out.
+    /// Whether events of a user were left out.
     private var isCut = false
     private var isUser = false
     /// By step.
     private var users: [Int64]
-    /// By step, and in the order of the users: milliseconds from the step before, and the combination of keys.
+    /// By step, in the order of the users: milliseconds since the previous step, and the combination of keys.
     private var lengths: [[Int64]]
     private var owners: [[Int32]]
     private var bytes = 0
 
-    /// Bytes of times and keys, and of one user's events.
+    /// Maximum bytes of times and keys, and of one user's events.
     static let byteLimit = 96 << 20
 
     init(_ query: FunnelQuery, _ range: Range<Timestamp>) {
@@ -83,7 +83,7 @@ struct FunnelTally: RowReducer {
         }
         for row in rows {
             let mask = slot.masks[row]
-            // What is no step lies between steps all the same.
+            // In strict order, an event that matches no step still separates steps.
             guard mask != 0 || query.order == .strict else { continue }
             var excluded: UInt16 = 0
             if mask > stepBits {
@@ -99,14 +99,14 @@ struct FunnelTally: RowReducer {
     mutating func end() {
         guard !events.isEmpty else { return }
         var own = events
-        // Not two owners: it would be copied.
+        // A second reference would copy the array.
         events = []
         if walk.walk(&own) { count(own[walk.entry]) }
         own.removeAll(keepingCapacity: true)
         events = own
     }
 
-    /// - Parameter entry: The events of the moment at which the user enters.
+    /// - Parameter entry: The events at the moment at which the user enters.
     private mutating func count(_ entry: ArraySlice<FunnelEvent>) {
         let times = walk.times
         for step in times.indices {
@@ -123,14 +123,14 @@ struct FunnelTally: RowReducer {
         bytes += times.count * 4
     }
 
-    /// What an event takes at the most while a user's way is looked for: itself, its moment, and its place in the lists of exclusions.
+    /// Maximum bytes per event while a user's path is searched: the event, its moment, and its place in the lists of exclusions.
     private var eventBytes: Int {
         let lists = query.order == .any && !query.exclusions.isEmpty ? query.steps.count - 1 : 0
         return MemoryLayout<FunnelEvent>.stride + 32 + lists * 8
     }
 
     private var isTooLarge: Bool {
-        // Once more of the times while they are sorted.
+        // Sorting takes the times a second time.
         bytes * 2 + keys.bytes > Self.byteLimit || events.count * eventBytes > Self.byteLimit
     }
 
@@ -138,7 +138,7 @@ struct FunnelTally: RowReducer {
         if isCut || isTooLarge { throw QueryTooLargeError(.tooManyKeys) }
     }
 
-    /// As far as they are counted.
+    /// Counted so far.
     func users(reaching step: Int) -> Int64 { users[step - 1] }
 
     // MARK: The answer
@@ -156,7 +156,7 @@ struct FunnelTally: RowReducer {
         return Funnel(steps: steps, groups: groups, other: other[0].users == 0 ? nil : other)
     }
 
-    /// The keys with most users of the first step.
+    /// The keys with the most users in the first step.
     private func listed() -> [Int32] {
         var counts = [Int64](repeating: 0, count: keys.keys.count)
         for combination in owners[0] {
@@ -167,7 +167,7 @@ struct FunnelTally: RowReducer {
             .prefix(query.limit).map { Int32($0) }
     }
 
-    /// Of the users whose keys are wanted.
+    /// The steps of the users whose keys match.
     private func steps(_ isWanted: ([Int32]) -> Bool) -> [Funnel.Step] {
         let wanted = keys.combinations.map(isWanted)
         return query.steps.indices.map { step in

@@ -1,46 +1,47 @@
 internal import Algorithms
 
-/// An event of a user as far as a funnel depends on it.
+/// The parts of a user's event that a funnel needs.
 struct FunnelEvent: Sendable {
     /// Milliseconds since 1970.
     var time: Int64
-    /// A bit for each step that it is, the first the lowest.
+    /// One bit for each step that the event matches; the first step is the lowest bit.
     var steps: UInt16
-    /// Bit k: it ends a way that has reached k steps.
+    /// Bit k: the event ends a path that has reached k steps.
     var exclusions: UInt16
-    /// What the question wants to know of it.
+    /// A value that the question defines.
     var mark: Int32
 }
 
-/// Finds the way through a funnel that counts for a user: docs/queries.md says which. Pure; takes time in proportion to the events.
+/// Finds the path through a funnel that counts for a user, as defined in docs/queries.md. Pure. Takes time proportional to the number
+/// of events.
 struct FunnelWalk: Sendable {
-    /// Events of one moment.
+    /// The events of one moment.
     private struct Moment {
         var time: Int64
-        /// The place of the first event, and that behind the last.
+        /// The places of its events.
         var events: Range<Int>
-        /// Of all of them.
+        /// The union over its events.
         var steps: UInt16
         var exclusions: UInt16
     }
 
     let steps: Int
-    /// Milliseconds of a whole way at the most.
+    /// Maximum milliseconds of a whole path.
     let window: Int64
     let order: FunnelQuery.Order
-    /// Of entries.
+    /// The range in which a path may begin.
     let range: Range<Int64>
 
-    /// Of the present user.
+    /// The moments of the current user.
     private var moments: [Moment] = []
-    /// By how many steps are reached: the latest entry of such a way, or the moment at which such a way reaches the most.
+    /// By number of steps reached: the latest entry of a path with that many, or the moment at which such a path reaches the most steps.
     private var levels: [Int64]
     private var nextLevels: [Int64]
     private var serving: ServingEvents
-    /// Moments of exclusions by how many steps are reached, from the last on.
+    /// Moments of exclusions by number of steps reached, in descending order.
     private var excluded: [[Int64]]
 
-    /// The events at the entry, and the moment of each step that is reached.
+    /// The events at the entry, and the moment of each step reached.
     private(set) var entry: Range<Int> = 0..<0
     private(set) var times: [Int64] = []
 
@@ -55,9 +56,9 @@ struct FunnelWalk: Sendable {
         excluded = Array(repeating: [], count: steps)
     }
 
-    /// Whether there is a way; then ``entry`` and ``times`` say which.
+    /// Whether there is a path; if so, ``entry`` and ``times`` describe it.
     ///
-    /// - Parameter events: All that matter of a user: with ``FunnelQuery/Order/strict`` all that there are. Sorted afterwards.
+    /// - Parameter events: The relevant events of a user; all of them for ``FunnelQuery/Order/strict``. Sorted on return.
     mutating func walk(_ events: inout [FunnelEvent]) -> Bool {
         times.removeAll(keepingCapacity: true)
         guard order == .any || events.contains(where: { $0.steps & 1 != 0 }) else { return false }
@@ -84,7 +85,7 @@ struct FunnelWalk: Sendable {
         }
     }
 
-    /// How many steps from one on the events of a moment can serve.
+    /// How many consecutive steps, from `step` on, the events of a moment can serve.
     private func advance(_ step: Int, _ moment: Moment, _ events: [FunnelEvent]) -> Int {
         guard moment.steps & 1 << UInt16(step) != 0 else { return 0 }
         if moment.events.count == 1 || step + 1 == steps || moment.steps & 1 << UInt16(step + 1) == 0 { return 1 }
@@ -106,7 +107,7 @@ struct FunnelWalk: Sendable {
         }
     }
 
-    /// Of ways that have reached as many steps, the one that was entered last has most time left; all else is the same.
+    /// Of paths that have reached the same number of steps, only the latest entry matters: it has the most time left.
     private mutating func mostSteps(_ events: [FunnelEvent]) -> Int {
         for level in levels.indices { levels[level] = .min }
         var most = 0
@@ -129,7 +130,7 @@ struct FunnelWalk: Sendable {
         return most
     }
 
-    /// From the last moment on: when a way that has reached some steps reaches the most.
+    /// Goes from the last moment to the first, and keeps when a path that has reached a number of steps reaches the most.
     private mutating func earliestEntry(reaching most: Int, _ events: [FunnelEvent]) -> Int? {
         for level in levels.indices { levels[level] = .max }
         var found: Int?
@@ -158,7 +159,7 @@ struct FunnelWalk: Sendable {
         var way: [Int64] = []
         for place in moments.indices where times.count < steps && range.contains(moments[place].time) {
             let first = moments[place]
-            // What is not taken of the first moment comes before.
+            // Events of the first moment that are not taken come before the entry.
             for taken in stride(from: advance(0, first, events), to: 0, by: -1) {
                 way.removeAll(keepingCapacity: true)
                 way += repeatElement(first.time, count: taken)
@@ -166,7 +167,7 @@ struct FunnelWalk: Sendable {
                     guard moment.time - first.time <= window else { break }
                     let count = advance(way.count, moment, events)
                     way += repeatElement(moment.time, count: count)
-                    // What is left of a moment lies between, unless it is the last.
+                    // Remaining events of a moment lie between steps, unless the moment is the last.
                     guard count == moment.events.count else { break }
                 }
                 if way.count > times.count {
@@ -188,7 +189,7 @@ struct FunnelWalk: Sendable {
             guard moment.steps != 0, range.contains(moment.time) else { continue }
             let way = serving.events.prefix { $0.time - moment.time <= window }
             let count = way.indices.dropFirst().first { isExcluded(way[$0 - 1].time, way[$0].time, after: $0) } ?? way.count
-            // From the last entry to the first: of those with as many steps the first stays.
+            // Entries are visited from last to first, so the earliest of equal length stays.
             guard count >= times.count else { continue }
             times.removeAll(keepingCapacity: true)
             times += way.prefix(count).lazy.map(\.time)
@@ -199,7 +200,7 @@ struct FunnelWalk: Sendable {
     /// Whether an exclusion lies strictly between two moments.
     private func isExcluded(_ before: Int64, _ after: Int64, after step: Int) -> Bool {
         let moments = excluded[step]
-        // They fall.
+        // In descending order.
         let place = moments.partitioningIndex { $0 <= before }
         return place > 0 && moments[place - 1] < after
     }

@@ -1,10 +1,10 @@
-/// Which steps the events of a moment can serve, each event one: augmenting paths in a bipartite graph.
+/// Which steps the events of a moment can serve, one step per event: augmenting paths in a bipartite graph.
 struct StepMatching {
     private var events: [UInt16] = []
-    /// Of each event the step that it serves; -1 for none.
+    /// Per event the step that it serves; -1 for none.
     private var served: [Int] = []
 
-    /// - Parameter events: A bit for each step that an event is. Of equal ones no more than there are steps can matter.
+    /// - Parameter events: One bit for each step that an event matches. Of equal events, only as many as there are steps can matter.
     init(_ events: some Sequence<UInt16>, steps: Int) {
         var counts: [UInt16: Int] = [:]
         for event in events where event != 0 {
@@ -16,7 +16,7 @@ struct StepMatching {
         served = Array(repeating: -1, count: self.events.count)
     }
 
-    /// Finds an event for one more step, without taking one from those that are served. False where there is none.
+    /// Finds an event for one more step; every served step stays served. False if there is none.
     mutating func serve(_ step: Int) -> Bool {
         var isTried = Array(repeating: false, count: events.count)
         return serve(step, &isTried)
@@ -34,11 +34,11 @@ struct StepMatching {
     }
 }
 
-/// The first events, in the order of time, that each add to how many different steps can be served. Events are added from the last to the first.
+/// The earliest events, in order of time, each of which raises the number of steps that can be served. Events are added from last to first.
 struct ServingEvents {
     private(set) var events: [FunnelEvent] = []
     private let steps: Int
-    /// Of each step the place of the event that serves it.
+    /// Per step, the place of the event that serves it.
     private var servers: [Int]
 
     init(steps: Int) {
@@ -48,7 +48,7 @@ struct ServingEvents {
 
     mutating func removeAll() { events.removeAll(keepingCapacity: true) }
 
-    /// What an earlier event leaves of the others is what they add behind it. (Sets of events that can be served are a matroid.)
+    /// A later event stays if it still adds a step after the earlier one. (Sets of events that can be served are a matroid.)
     mutating func prepend(_ event: FunnelEvent) {
         func isOneStep(_ event: FunnelEvent) -> Bool { event.steps.nonzeroBitCount == 1 }
         if isOneStep(event), events.allSatisfy(isOneStep) {

@@ -1,14 +1,14 @@
-/// How many users of each bucket are new, came back, or did not.
+/// The number of new, returning, resurrecting and dormant users in each bucket.
 public struct Lifecycle: Sendable, Equatable {
-    /// What a user is in a bucket.
+    /// The state of a user in a bucket.
     public enum State: String, Sendable, CaseIterable {
-        /// The first of all stored events lies in it.
+        /// The user's first stored event is in the bucket.
         case new
-        /// Was there in the bucket before.
+        /// Has events in the bucket, and in the previous one.
         case returning
-        /// Was there earlier, and not in the bucket before.
+        /// Has events in the bucket and before, but none in the previous bucket.
         case resurrecting
-        /// Was there in the bucket before, and is not in this one.
+        /// Has events in the previous bucket, but none in this one.
         case dormant
 
         var index: Int {
@@ -21,22 +21,22 @@ public struct Lifecycle: Sendable, Equatable {
         }
     }
 
-    /// By state, in the order of the cases, and bucket.
+    /// By state, in the order of the cases, then by bucket.
     public var users: [[Int64]]
 
     public func users(_ state: State) -> [Int64] { users[state.index] }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { 128 + users.reduce(0) { $0 + $1.count * 8 } }
 }
 
 public struct LifecycleQuery: Sendable {
-    /// Its range is that of ``starts``.
+    /// The range is the range of ``starts``.
     public let selection: Selection
-    /// The start of the bucket before the first one, those of the buckets, rising, and the end of the last.
+    /// In ascending order: the start of the bucket before the first one, the starts of the buckets, and the end of the last.
     public let starts: [Timestamp]
 
-    /// - Precondition: `starts` are three or more.
+    /// - Precondition: `starts` has three or more elements.
     public init(_ selection: Selection, starts: [Timestamp]) {
         var selection = selection
         (selection.from, selection.to) = (starts.first, starts.last)
@@ -56,14 +56,14 @@ extension LifecycleQuery: RowQuestion {
 
     func accepts(_ answer: Lifecycle) -> Bool { answer.users.allSatisfy { $0.count == buckets } }
 
-    /// Who is new is decided by all that is stored.
+    /// All stored events decide which users are new.
     func reading(over range: Range<Timestamp>) -> Reading { Reading(from: nil, to: starts.last) }
 
     func reducer(over range: Range<Timestamp>) -> LifecycleTally { LifecycleTally(self) }
 }
 
 extension QueryEngine {
-    /// The users of each bucket by state, as old as they may be.
+    /// The users of each bucket by state. The answer may be as old as `age` allows.
     public func lifecycle(_ query: LifecycleQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Lifecycle> {
         try await recent(query.selection, [LifecycleQuery.name] + query.keyParts, age, for: asker, size: \.size) {
             try await answer(to: query)
@@ -71,7 +71,7 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, how many buckets there are, then of each state its users by bucket.
+/// Cache format: the format number, the count of buckets, then for each state its users by bucket.
 enum LifecycleCodec: AnswerCodec {
     static let format: Int64 = 1
 
@@ -93,7 +93,7 @@ enum LifecycleCodec: AnswerCodec {
                     try (0..<buckets).map { (_) throws(GroupTable.Unreadable) in try cursor.count() }
                 })
             for bucket in 1..<max(1, buckets) {
-                // Who was there in the bucket before has come back, or has not.
+                // Every user of the previous bucket is returning or dormant.
                 let before = Lifecycle.State.allCases.dropLast().reduce(Int64(0)) { $0 &+ answer.users[$1.index][bucket - 1] }
                 guard answer.users(.returning)[bucket] &+ answer.users(.dormant)[bucket] == before else { throw .damaged }
             }

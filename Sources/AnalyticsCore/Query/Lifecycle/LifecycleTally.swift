@@ -1,12 +1,13 @@
 /// Counts users by bucket and state.
 struct LifecycleTally: RowReducer {
-    /// Where buckets begin: 0 is before all, 1 the bucket before the first, then come those of the answer, and what is behind them.
+    /// The starts of the buckets: 0 is everything earlier, 1 the bucket before the first, then those of the answer, and the last is
+    /// everything later.
     private let starts: [Timestamp]
     private let buckets: Range<Int>
     private var slots: [BucketRows?] = []
     private var days: [Int64: DayBuckets] = [:]
     private var isUser = false
-    /// Of the present user: where there are events, and the first of these.
+    /// Of the current user: the buckets with events, and the first of them.
     private var isThere: [Bool]
     private var touched: [Int] = []
     private var earliest = Int.max
@@ -58,10 +59,10 @@ struct LifecycleTally: RowReducer {
         earliest = .max
     }
 
-    /// What it holds does not grow.
+    /// Its memory is fixed.
     func check() throws {}
 
-    /// As far as they are counted.
+    /// Counted so far.
     func users(_ state: Lifecycle.State, in bucket: Int) -> Int64 { users[state.index][bucket] }
 
     func answer() throws -> Lifecycle { Lifecycle(users: users) }

@@ -1,8 +1,8 @@
 internal import AnalyticsJSON
 
-/// Values and keys of answers, as the cache keeps them.
+/// The cache format of values and keys.
 extension TableWriter {
-    /// 0 for none, 1 and eight bytes for a double, else an integer and 2 more.
+    /// 0 for none; 1 and eight bytes for a double; else the integer plus 2.
     mutating func value(_ value: MetricValue) {
         switch value {
         case .none: number(0)
@@ -23,7 +23,7 @@ extension TableWriter {
         }
     }
 
-    /// The kind, then what it holds.
+    /// The kind, then the value.
     mutating func scalar(_ scalar: JSONScalar) {
         switch scalar {
         case .null: number(0)
@@ -42,7 +42,7 @@ extension TableWriter {
 }
 
 extension TableCursor {
-    /// Reads all of a cached answer, whose first number is its format.
+    /// Reads a whole cached answer, whose first number is its format.
     static func answer<Answer>(
         in bytes: [UInt8], format: Int64, _ read: (inout TableCursor) throws(GroupTable.Unreadable) -> Answer
     ) throws(AnswerFault) -> Answer {
@@ -72,7 +72,7 @@ extension TableCursor {
 
     mutating func key() throws(GroupTable.Unreadable) -> GroupKey {
         let scalar = try scalar()
-        // JSON has no such number, and no key equals it.
+        // JSON has no NaN, and NaN equals no key.
         if case .double(let value) = scalar, value.isNaN { throw .damaged }
         return GroupKey(scalar)
     }

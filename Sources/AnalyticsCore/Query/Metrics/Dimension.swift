@@ -1,6 +1,6 @@
 internal import AnalyticsJSON
 
-/// What events are grouped by.
+/// The field that events are grouped by.
 public enum Dimension: Sendable, Equatable {
     case type
     case source
@@ -21,7 +21,7 @@ public enum Dimension: Sendable, Equatable {
         }
     }
 
-    /// As ``init(_:)`` reads it.
+    /// The text that ``init(_:)`` parses.
     public var text: String {
         switch self {
         case .type: "type"
@@ -32,7 +32,7 @@ public enum Dimension: Sendable, Equatable {
         }
     }
 
-    /// What rollups know.
+    /// The grouping in rollups, if they have one.
     var rolledUp: CountQuery.Grouping? {
         switch self {
         case .type: .type
@@ -42,19 +42,19 @@ public enum Dimension: Sendable, Equatable {
     }
 }
 
-/// A dimension and a metric on rows: which columns they read, and what these give.
+/// A dimension and a metric over rows: the columns that they read, and their values.
 struct EventMeasurement: Sendable {
     let dimension: Dimension?
     let metric: Metric
 
-    /// The dimension's column is the first, that of the measure the last.
+    /// The dimension's column is first, the measure's last.
     var fields: [RowField] { [dimension?.field, measured.map(RowField.property)].compactMap(\.self) }
 
     var measured: PropertyPath? {
         if case .measure(_, let path) = metric { path } else { nil }
     }
 
-    /// The keys of an event with these values, each once; never empty.
+    /// The distinct keys of an event with these values; never empty.
     static func keys(_ values: [JSONScalar]) -> [GroupKey] {
         let keys = values.lazy.filter { $0 != .null }.map { GroupKey($0) }
         switch values.count {
@@ -86,7 +86,7 @@ extension Dimension {
 }
 
 extension RowEntries {
-    /// The scalars of each entry, made into something else.
+    /// Transforms the scalars of each entry.
     func map<Value>(
         _ transform: ([JSONScalar]) throws(GroupTable.Unreadable) -> Value
     ) throws(GroupTable.Unreadable) -> [Value] {

@@ -1,7 +1,7 @@
-/// A sum of doubles that is rounded once: whatever the order of the numbers, it is the double next to their exact sum.
+/// A sum of doubles that is rounded once: in any order of the numbers, it is the double nearest to their exact sum.
 struct ExactSum: Sendable {
     private var partials = PartialSums()
-    /// Of numbers so large that adding them might overflow, scaled down.
+    /// Numbers so large that their sum might overflow, scaled down.
     private var large = PartialSums()
 
     private static let largest = Double(sign: .plus, exponent: 900, significand: 1)
@@ -16,23 +16,23 @@ struct ExactSum: Sendable {
         for value in other.large.values { large.add(value) }
     }
 
-    /// Infinite when it is beyond what a double holds.
+    /// Infinite if it exceeds the range of a double.
     var value: Double { scaled.map { $0 / Self.scale } ?? partials.rounded }
 
-    /// The sum divided by how many numbers there are.
+    /// The sum divided by the count of numbers.
     func mean(of count: Int64) -> Double {
         let value = value
         guard let scaled, !value.isFinite else { return value / Double(count) }
         return scaled / Double(count) / Self.scale
     }
 
-    /// The sum, scaled down; `nil` where no large number is in it.
+    /// The sum, scaled down; `nil` if it has no large number.
     private var scaled: Double? {
         guard large.values.contains(where: { $0 != 0 }) else { return nil }
         var sum = large
         for value in partials.values where value != 0 {
             let scaled = value * Self.scale
-            // What is too small to be scaled still decides to which side a sum half way between two doubles is rounded.
+            // A value too small to scale still decides the rounding of a sum halfway between two doubles.
             sum.add(scaled == 0 ? Double(signOf: value, magnitudeOf: .leastNonzeroMagnitude) : scaled)
         }
         return sum.rounded
@@ -41,7 +41,7 @@ struct ExactSum: Sendable {
 
 /// J. Shewchuk, "Adaptive Precision Floating-Point Arithmetic", 1997: partial sums that do not overlap, as Python's `math.fsum` keeps them.
 private struct PartialSums: Sendable {
-    /// Rising in size; their exact sum is the sum of all that was added.
+    /// In ascending magnitude; their exact sum is the sum of all added values.
     private(set) var values: [Double] = []
 
     mutating func add(_ value: Double) {
@@ -72,7 +72,7 @@ private struct PartialSums: Sendable {
             high = sum
             if low != 0 { break }
         }
-        // Half way between two doubles: what is left decides, not the even one.
+        // Halfway between two doubles: the remaining partials decide, not round-half-to-even.
         if let partial = rest.last, (low < 0 && partial < 0) || (low > 0 && partial > 0) {
             let doubled = low * 2
             let sum = high + doubled

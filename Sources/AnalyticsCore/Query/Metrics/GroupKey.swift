@@ -1,6 +1,6 @@
 public import AnalyticsJSON
 
-/// What groups of an answer are told apart by: a text, a number, a boolean or null. Texts are compared by their bytes, numbers by their value.
+/// The key of a group in an answer: a text, a number, a boolean or null. Texts compare by bytes, numbers by value.
 public enum GroupKey: Sendable, Hashable, Comparable {
     case null
     case boolean(Bool)
@@ -9,14 +9,14 @@ public enum GroupKey: Sendable, Hashable, Comparable {
 
     public enum Number: Sendable, Hashable, Comparable {
         case integer(Int64)
-        /// One that no integer equals.
+        /// A value that equals no integer.
         case double(Double)
 
         public static func < (a: Self, b: Self) -> Bool {
             switch (a, b) {
             case (.integer(let a), .integer(let b)): a < b
             case (.double(let a), .double(let b)): a < b
-            // A double that no integer of 64 bits equals is beyond all of these, or has a fraction and is less than 2⁵³.
+            // A double that equals no 64-bit integer is outside their range, or has a fraction and is below 2⁵³.
             case (.integer(let a), .double(let b)): b >= 0x1p63 || (b >= -0x1p63 && Double(a) < b)
             case (.double(let a), .integer(let b)): a < -0x1p63 || (a < 0x1p63 && a < Double(b))
             }
@@ -37,7 +37,7 @@ public enum GroupKey: Sendable, Hashable, Comparable {
         }
     }
 
-    /// In the order of the cases, false before true, numbers by value, texts by bytes.
+    /// In the order of the cases; false before true, numbers by value, texts by bytes.
     public static func < (a: Self, b: Self) -> Bool {
         switch (a, b) {
         case (.boolean(let a), .boolean(let b)): !a && b
@@ -56,7 +56,7 @@ public enum GroupKey: Sendable, Hashable, Comparable {
         }
     }
 
-    /// As the cache's keys have it: no two keys have the same.
+    /// The key's part in cache keys. Different keys have different parts.
     var keyPart: String {
         switch self {
         case .null: "0"

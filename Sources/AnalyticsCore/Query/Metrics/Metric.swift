@@ -1,8 +1,8 @@
-/// What a question computes of events: docs/queries.md defines each.
+/// The value that a question computes from events, as defined in docs/queries.md.
 public enum Metric: Sendable, Equatable {
     case events
     case users
-    /// Those that start.
+    /// Sessions that start in the range.
     case sessions
     case measure(Measure, PropertyPath)
 
@@ -34,10 +34,10 @@ public enum Metric: Sendable, Equatable {
         }
     }
 
-    /// Whether it needs to be known who did what.
+    /// Whether the metric needs the actors of events.
     public var isAboutUsers: Bool { self == .users || self == .sessions }
 
-    /// As ``init(_:)`` reads it.
+    /// The text that ``init(_:)`` parses.
     public var text: String {
         switch self {
         case .events: "events"
@@ -48,13 +48,13 @@ public enum Metric: Sendable, Equatable {
     }
 }
 
-/// A metric's value; no number where it is undefined, as the largest of no values.
+/// The value of a metric; ``none`` if it is undefined, such as the maximum of no values.
 public enum MetricValue: Sendable, Equatable {
     case none
     case integer(Int64)
     case double(Double)
 
-    /// For shares and the order of groups; nothing is the smallest.
+    /// For shares and the order of groups; ``none`` is the smallest.
     var number: Double {
         switch self {
         case .none: -.infinity

@@ -1,4 +1,4 @@
-/// Computes a measure of the numbers of events.
+/// Computes a measure over the numbers of events.
 struct MetricAccumulator: Sendable {
     private enum State {
         case sum(ExactSum, count: Int64)
@@ -18,11 +18,11 @@ struct MetricAccumulator: Sendable {
         }
     }
 
-    /// Returns about how many bytes more it takes.
+    /// Returns the approximate number of bytes added.
     mutating func add(_ number: Double) -> Int {
         switch state {
         case .sum(var sum, let count):
-            // Not two owners of the sums, or of the values: they would be copied.
+            // A second reference to the sums or values would copy them.
             state = .extreme(nil)
             sum.add(number)
             state = .sum(sum, count: count + 1)
@@ -38,10 +38,10 @@ struct MetricAccumulator: Sendable {
         }
     }
 
-    /// About the bytes that it takes.
+    /// Approximate bytes in memory.
     var size: Int { if case .values(let values) = state { values.count * 8 + 64 } else { 64 } }
 
-    /// As if what was added to the other had been added here.
+    /// Adds everything that was added to the other.
     mutating func merge(_ other: MetricAccumulator) {
         switch (state, other.state) {
         case (.sum(var a, let count), .sum(let b, let more)):

@@ -1,9 +1,9 @@
 internal import AnalyticsJSON
 
-/// The numbers that a measure is of, for each row.
+/// The numbers of each row, for a measure.
 struct RowNumbers: Sendable {
     private let column: RowColumn
-    /// For each entry of the column its only number; what it says where there are none or several is in ``several``.
+    /// Per entry of the column, its only number. If an entry has none or several, see ``several``.
     private let only: [Double]
     private let counts: [UInt8]
     private let several: [[Double]]
@@ -25,7 +25,7 @@ struct RowNumbers: Sendable {
 
     func has(_ row: Int) -> Bool { counts[column.code(of: row)] > 0 }
 
-    /// Returns about how many bytes more the accumulator takes.
+    /// Returns the approximate bytes added to the accumulator.
     func add(_ row: Int, to accumulator: inout MetricAccumulator) -> Int {
         let code = column.code(of: row)
         if counts[code] == 1 { return accumulator.add(only[code]) }

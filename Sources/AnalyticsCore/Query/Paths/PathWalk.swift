@@ -1,27 +1,27 @@
-/// Finds the path of a session or of a user: docs/queries.md says which. Pure.
+/// Finds the path of a session or of a user, as defined in docs/queries.md. Pure.
 struct PathWalk: Sendable {
-    /// Steps beside the first.
+    /// Steps in addition to the first.
     let steps: Int
     let isBackward: Bool
-    /// Milliseconds between the first event and the last at the most.
+    /// Maximum milliseconds between the first event and the last.
     let window: Int64
 
-    /// As events have it in their mark: the number of a key, and whether a path may begin there. Null is number 0.
+    /// The mark of an event: the number of its key, and whether a path may begin there. Null is number 0.
     static func mark(key: Int32, isOrigin: Bool) -> Int32 { key << 1 | (isOrigin ? 1 : 0) }
 
-    /// The numbers of the keys of a path; empty where none begins.
+    /// The numbers of the keys of a path; empty if there is none.
     ///
     /// - Parameters:
-    ///   - events: In the order of time.
-    ///   - range: Where a path may begin.
-    ///   - keys: By their numbers.
+    ///   - events: In order of time.
+    ///   - range: The range in which a path may begin.
+    ///   - keys: The keys by number.
     func path(of events: UnsafeBufferPointer<SessionCutter.Event>, beginningIn range: Range<Int64>, _ keys: [GroupKey]) -> [Int32] {
         let isOrigin = { (event: SessionCutter.Event) in event.mark & 1 != 0 && range.contains(event.time) }
         guard let origin = isBackward ? events.lastIndex(where: isOrigin) : events.firstIndex(where: isOrigin) else { return [] }
         let begin = events[origin].time
         let step = isBackward ? -1 : 1
         var place = origin
-        // To the near side of its moment.
+        // Go to the first event of this moment, in the walk's direction.
         while events.indices.contains(place - step), events[place - step].time == begin { place -= step }
         let precedes: (Int32, Int32) -> Bool = { [isBackward] a, b in isBackward ? keys[Int(b)] < keys[Int(a)] : keys[Int(a)] < keys[Int(b)]
         }
@@ -32,7 +32,7 @@ struct PathWalk: Sendable {
             var origins: [Int32] = []
             while events.indices.contains(place), events[place].time == time {
                 let (key, isOrigin) = (events[place].mark >> 1, events[place].mark & 1 != 0)
-                // What has no key is no step.
+                // An event without a key is not a step.
                 if key != 0 { moment.append(key) }
                 if isOrigin { origins.append(key) }
                 place += step

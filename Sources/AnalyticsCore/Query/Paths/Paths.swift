@@ -1,8 +1,8 @@
-/// What users do after, or before, something.
+/// The events of users after, or before, an event.
 public struct Paths: Sendable, Equatable {
     public struct Count: Sendable, Equatable {
         public var paths: Int64 = 0
-        /// Different ones.
+        /// Distinct users.
         public var users: Int64 = 0
     }
 
@@ -11,7 +11,7 @@ public struct Paths: Sendable, Equatable {
         public var count: Count
     }
 
-    /// From what is earlier to what is later.
+    /// From the earlier key to the later one.
     public struct Edge: Sendable, Equatable {
         public var from: GroupKey
         public var to: GroupKey
@@ -19,22 +19,22 @@ public struct Paths: Sendable, Equatable {
     }
 
     public struct Step: Sendable, Equatable {
-        /// The paths that have this step.
+        /// Paths with this step.
         public var count = Count()
-        /// Most paths first.
+        /// In descending order of paths.
         public var nodes: [Node] = []
         /// Paths with a key that is not listed.
         public var otherNodes: Int64 = 0
-        /// Between this step and the one before; most paths first.
+        /// Between this step and the previous one, in descending order of paths.
         public var edges: [Edge] = []
         /// Paths with an edge that is not listed.
         public var otherEdges: Int64 = 0
     }
 
-    /// From where the paths begin.
+    /// In order from where the paths begin.
     public var steps: [Step]
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int {
         steps.reduce(64) { size, step in
             size + 128 + step.nodes.reduce(0) { $0 + $1.key.size + 24 } + step.edges.reduce(0) { $0 + $1.from.size + $1.to.size + 24 }
@@ -43,23 +43,23 @@ public struct Paths: Sendable, Equatable {
 }
 
 public struct PathsQuery: Sendable {
-    /// What belongs to one path.
+    /// The events that can belong to one path.
     public enum Scope: Sendable, Equatable {
-        /// A session, of which a pause without a session id is at most so many minutes.
+        /// A session. Without a session id, a pause is at most this many minutes.
         case session(gapMinutes: Int)
-        /// What a user does within so many seconds.
+        /// A user's events within this many seconds.
         case window(seconds: Int)
     }
 
     public var selection: Selection
-    /// The types of the events at which paths begin: any of them.
+    /// The event types at which paths begin: any of them.
     public var origins: [String]
-    /// Whether paths go back from there.
+    /// Whether paths go backward in time.
     public var isBackward: Bool
-    /// How many steps are told beside the first event.
+    /// The number of steps in addition to the first event.
     public var steps: Int
     public var dimension: Dimension
-    /// How many nodes and edges of each step are listed.
+    /// Maximum number of nodes and edges listed per step.
     public var limit: Int
     public var scope: Scope
 
@@ -109,7 +109,7 @@ extension PathsQuery: RowQuestion {
         answer.steps.count == steps + 1 && answer.steps.allSatisfy { $0.nodes.count <= limit && $0.edges.count <= limit }
     }
 
-    /// Sessions are read as for ``SessionsQuery``; within a window a path goes beyond the range.
+    /// Sessions are read as for ``SessionsQuery``. With a window, a path may extend beyond the range.
     func reading(over range: Range<Timestamp>) -> Reading {
         switch scope {
         case .session:
@@ -126,7 +126,7 @@ extension PathsQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// The paths of the range, as old as they may be.
+    /// The paths of the range. The answer may be as old as `age` allows.
     public func paths(_ query: PathsQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Paths> {
         try await recent(query.selection, [PathsQuery.name] + query.keyParts, age, for: asker, size: \.size) {
             try await answer(to: query)
@@ -134,8 +134,8 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, how many steps there are, and of each its count, nodes and edges with their numbers before them, and
-/// behind them the paths of the others.
+/// Cache format: the format number and the count of steps. Per step: its count, then the nodes and the edges, each with their number
+/// first and the paths of the others last.
 enum PathsCodec: AnswerCodec {
     static let format: Int64 = 1
 
@@ -167,7 +167,7 @@ enum PathsCodec: AnswerCodec {
             var steps: [Paths.Step] = []
             for _ in 0..<(try cursor.length()) {
                 let step = try cursor.step()
-                // Each path has a node at each of its steps, and an edge to each but the first.
+                // Each path has a node at each of its steps, and an edge to each step except the first.
                 let (nodes, edges) = (step.nodes.map(\.count), step.edges.map(\.count))
                 guard step.count.paths == sum(nodes, step.otherNodes),
                     sum(edges, step.otherEdges) == (steps.isEmpty ? 0 : step.count.paths),

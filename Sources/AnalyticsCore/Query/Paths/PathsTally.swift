@@ -1,11 +1,11 @@
-/// Counts paths by the keys of their steps, and by the pairs of these that follow each other.
+/// Counts paths by the keys of their steps, and by pairs of consecutive keys.
 struct PathsTally: RowReducer {
     private struct Node: Hashable {
         var step: Int32
         var key: Int32
     }
 
-    /// From the key of the step before to that of the step.
+    /// From the key of the previous step to the key of this step.
     private struct Edge: Hashable {
         var step: Int32
         var before: Int32
@@ -14,7 +14,7 @@ struct PathsTally: RowReducer {
 
     private struct Tally {
         var count = Paths.Count()
-        /// The last actor that was counted.
+        /// The last actor counted.
         var actor: Int32 = 0
 
         mutating func add(_ actor: Int32) {
@@ -38,7 +38,7 @@ struct PathsTally: RowReducer {
     private var edges: [Edge: Tally] = [:]
     private var keyBytes = 0
 
-    /// Bytes of keys, nodes and edges, and of one user's events.
+    /// Maximum bytes of keys, nodes and edges, and of one user's events.
     static let byteLimit = 96 << 20
 
     init(_ query: PathsQuery, _ range: Range<Timestamp>) {
@@ -63,7 +63,7 @@ struct PathsTally: RowReducer {
         var marks: [Int32] = []
         marks.reserveCapacity(marked.entries.count)
         for index in 0..<marked.entries.count {
-            // Of several the smallest.
+            // The smallest if there are several.
             let key = EventMeasurement.keys(try marked.entries.scalars(index)).min() ?? .null
             marks.append(PathWalk.mark(key: number(of: key), isOrigin: false))
         }
@@ -91,7 +91,7 @@ struct PathsTally: RowReducer {
     mutating func add(slot: Int, _ rows: Range<Int>) { events.add(slot: slot, rows) }
 
     mutating func end() {
-        // Not two owners: it would be copied.
+        // A second reference would copy the events.
         var own = events
         events = SessionEvents(byteLimit: 0)
         if let gap {
@@ -133,7 +133,7 @@ struct PathsTally: RowReducer {
         return answer
     }
 
-    /// Users whose path has a step, a key there, or an edge to it, as far as they are counted. A pair is in the order of time.
+    /// Users, counted so far, whose path has a step, a key at it, or an edge to it. An edge is in order of time.
     func users(at step: Int, key: GroupKey? = nil, edge: (from: GroupKey, to: GroupKey)? = nil) -> Int64 {
         if let (from, to) = edge {
             guard let before = keyNumbers[query.isBackward ? to : from], let key = keyNumbers[query.isBackward ? from : to] else {
@@ -147,7 +147,7 @@ struct PathsTally: RowReducer {
 }
 
 extension Paths.Step {
-    /// To the largest nodes and edges.
+    /// Keeps the largest nodes and edges.
     fileprivate mutating func cut(_ limit: Int) {
         nodes.sort { $0.count.paths != $1.count.paths ? $0.count.paths > $1.count.paths : $0.key < $1.key }
         edges.sort { a, b in

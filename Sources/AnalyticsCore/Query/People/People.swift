@@ -1,4 +1,4 @@
-/// The users behind a number of an answer, a page of them.
+/// A page of the users that a number in an answer counts.
 public struct People: Sendable, Equatable {
     public struct Person: Sendable, Equatable {
         public enum Kind: Sendable, CaseIterable {
@@ -9,23 +9,23 @@ public struct People: Sendable, Equatable {
 
         public var kind: Kind
         public var id: String
-        /// Of the selected events in the range; `nil` where there are none.
+        /// Of the selected events in the range; `nil` if there are none.
         public var first: Timestamp?
         public var last: Timestamp?
         public var events: Int64
     }
 
-    /// All that there are.
+    /// All users, on this page or not.
     public var total: Int64
     /// In the order of their keys.
     public var people: [Person]
-    /// Whether there are others behind them.
+    /// Whether more users follow.
     public var hasMore: Bool
 
-    /// Where the next page begins; `nil` behind the last.
+    /// The cursor of the next page; `nil` after the last.
     public var next: PeopleCursor? { hasMore ? people.last.map { PeopleCursor(key: $0.key) } : nil }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { people.reduce(64) { $0 + $1.id.utf8.count + 96 } }
 }
 
@@ -51,7 +51,7 @@ extension People.Person {
     }
 }
 
-/// A place in a list of people, as callers carry it: opaque text that is safe in a URL.
+/// A position in a list of users as callers send it: opaque text that is safe in a URL.
 public struct PeopleCursor: Sendable, Equatable {
     let key: ActorKey
 
@@ -59,7 +59,7 @@ public struct PeopleCursor: Sendable, Equatable {
         self.key = key
     }
 
-    /// `nil` when it is not a text that ``text`` gave.
+    /// `nil` unless the text comes from ``text``.
     public init?(_ text: String) {
         let digits = Array(text.utf8)
         guard digits.count == 33, digits[0] == UInt8(ascii: "1"), digits.allSatisfy(Self.isDigit),
@@ -82,20 +82,20 @@ public struct PeopleCursor: Sendable, Equatable {
     }
 }
 
-/// A question whose numbers are numbers of users, which can be named.
+/// A question whose answer counts users, who can be listed.
 protocol PeopleQuestion: RowQuestion where Reducer: PeopleReducer {}
 
-/// Says how many users are behind a number of its answer, as far as it has counted.
+/// Tells how many users a number of its answer counts so far.
 protocol PeopleReducer: RowReducer {
-    /// Names a number of the answer.
+    /// Identifies a number of the answer.
     associatedtype Cell: PeopleCell
 
-    /// It rises by the user whose rows have ended, if that is one of those.
+    /// Rises by one after the rows of each user that the number counts.
     func users(behind cell: Cell) -> Int64
 }
 
 protocol PeopleCell: Sendable {
-    /// No two cells of a question have the same.
+    /// Different cells of a question have different parts.
     var keyParts: [String] { get }
 }
 
@@ -104,7 +104,7 @@ struct PeopleQuery<Base: PeopleQuestion>: RowQuestion {
 
     let base: Base
     let cell: Base.Reducer.Cell
-    /// Of which events of each user are told.
+    /// The range of the events described for each user.
     let range: Range<Timestamp>
     let page: PeoplePage
 
@@ -130,9 +130,9 @@ struct PeopleQuery<Base: PeopleQuestion>: RowQuestion {
     }
 }
 
-/// Which of the users are given.
+/// Which users a page lists.
 public struct PeoplePage: Sendable {
-    /// Those behind this place; from the beginning when `nil`.
+    /// Users after this position; from the start if `nil`.
     public var after: PeopleCursor?
     public var limit: Int
 
@@ -155,8 +155,8 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, how many there are in all, whether there are others behind, and each of the page with the number of these
-/// before them: kind, id, events, and if there are some the first and the last.
+/// Cache format: the format number, the total, whether more follow, and the count of users on the page. Per user: kind, id and
+/// events, and if there are events, the first and last times.
 enum PeopleCodec: AnswerCodec {
     static let format: Int64 = 1
 

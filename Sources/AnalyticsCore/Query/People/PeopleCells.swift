@@ -1,8 +1,8 @@
-/// Who is behind a step of a funnel.
+/// The users at a step of a funnel.
 public struct FunnelCell: PeopleCell {
     /// From 1.
     public var step: Int
-    /// Whether those are meant who reach the step before it, and not it.
+    /// Whether the cell is the users who reach the previous step, but not this one.
     public var isDropped: Bool
 
     public init(step: Int, isDropped: Bool) {
@@ -21,12 +21,12 @@ extension FunnelTally: PeopleReducer {
     }
 }
 
-/// Who is behind a cohort, or a number of it.
+/// The users of a cohort, or of one of its periods.
 public struct RetentionCell: PeopleCell {
     public var cohort: Int
-    /// `nil`: all of the cohort.
+    /// `nil`: the whole cohort.
     public var period: Int?
-    /// Whether those are meant who did not come back.
+    /// Whether the cell is the users who did not come back.
     public var isDropped: Bool
 
     public init(cohort: Int, period: Int?, isDropped: Bool) {
@@ -48,7 +48,7 @@ extension RetentionTally: PeopleReducer {
     }
 }
 
-/// Who is in a state in a bucket.
+/// The users in a state in a bucket.
 public struct LifecycleCell: PeopleCell {
     public var bucket: Int
     public var state: Lifecycle.State
@@ -67,11 +67,11 @@ extension LifecycleTally: PeopleReducer {
     func users(behind cell: LifecycleCell) -> Int64 { users(cell.state, in: cell.bucket) }
 }
 
-/// Who was there in a number of buckets.
+/// The users with events in a number of buckets.
 public struct StickinessCell: PeopleCell {
     /// From 1.
     public var count: Int
-    /// Whether more of them will do.
+    /// Whether more buckets count too.
     public var isAtLeast: Bool
 
     public init(count: Int, isAtLeast: Bool) {
@@ -88,16 +88,16 @@ extension StickinessTally: PeopleReducer {
     func users(behind cell: StickinessCell) -> Int64 { cell.isAtLeast ? users(inAtLeast: cell.count) : users(in: cell.count) }
 }
 
-/// Whose paths have a step.
+/// The users whose paths have a step, a node or an edge.
 public struct PathsCell: PeopleCell {
     public enum What: Sendable {
         case step
         case node(GroupKey)
-        /// In the order of time.
+        /// In order of time.
         case edge(from: GroupKey, to: GroupKey)
     }
 
-    /// From 0, where paths begin.
+    /// From 0, the start of the paths.
     public var step: Int
     public var what: What
 
@@ -127,9 +127,9 @@ extension PathsTally: PeopleReducer {
     }
 }
 
-/// Who was there in a bucket.
+/// The users with events in a bucket.
 public struct UniquesCell: PeopleCell {
-    /// `nil`: in the whole range.
+    /// `nil`: the whole range.
     public var bucket: Int?
 
     public init(bucket: Int?) {
@@ -146,9 +146,9 @@ extension RowTimeseriesTally: PeopleReducer {
 }
 
 extension QueryEngine {
-    /// Throws what the question throws.
+    /// Throws the errors of the question.
     ///
-    /// - Parameter range: Of which events of each user are told.
+    /// - Parameter range: The range of the events described for each user.
     public func people(
         behind cell: FunnelCell, of query: FunnelQuery, in range: Range<Timestamp>, _ page: PeoplePage, _ age: AnswerAge, for asker: Asker
     ) async throws -> Answered<People> {
@@ -182,7 +182,7 @@ extension QueryEngine {
         try await people(PeopleQuery(base: query, cell: cell, range: range, page: page), age, for: asker)
     }
 
-    /// - Precondition: The metric is users, and nothing is grouped by.
+    /// - Precondition: The metric is users, and there is no dimension.
     public func people(
         behind cell: UniquesCell, of query: TimeseriesQuery, in range: Range<Timestamp>, _ page: PeoplePage, _ age: AnswerAge,
         for asker: Asker

@@ -1,6 +1,6 @@
 internal import Algorithms
 
-/// Picks the users by whom a number of another question's answer rises, and keeps a page of them.
+/// Finds the users that a number of another question's answer counts, and keeps a page of them.
 struct PeopleTally<Base: PeopleReducer>: RowReducer {
     private var base: Base
     private let cell: Base.Cell
@@ -11,14 +11,14 @@ struct PeopleTally<Base: PeopleReducer>: RowReducer {
 
     private var isUser = false
     private var before: Int64 = 0
-    /// Of the present user: rows that it has, and what is told of its events.
+    /// Of the current user: some of its rows, and a summary of its events.
     private var rows: (rows: EventRows, actor: Int)?
     private var first = Int64.max
     private var last = Int64.min
     private var events: Int64 = 0
 
     private var total: Int64 = 0
-    /// The page and one more, in the order of the keys.
+    /// The page and one more user, in the order of the keys.
     private var people: [(key: ActorKey, person: People.Person)] = []
     private var isDamaged = false
 
@@ -90,7 +90,7 @@ struct PeopleTally<Base: PeopleReducer>: RowReducer {
         if people.count > page.limit + 1 { people.removeLast() }
     }
 
-    /// Rows that are under the key of a user may have the name of an anonymous id that belongs to it.
+    /// Rows under the key of a user may have the name of an anonymous id that belongs to it.
     private func name(_ key: ActorKey, _ rows: EventRows, _ actor: Int) throws(GroupTable.Unreadable) -> ActorName {
         if let user = identities.joined[key] { return ActorName(.user, user.text) }
         guard let name = try rows.names?.name(actor), name.key == key else { throw .damaged }

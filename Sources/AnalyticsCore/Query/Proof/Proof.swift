@@ -1,11 +1,11 @@
 internal import Foundation
 
-/// What an answer stands on, so that it can be counted again later (docs/decisions/proof.md).
+/// The versions and ranges of an answer, so that it can be counted again later (docs/decisions/proof.md).
 public struct Proof: Sendable, Equatable {
     /// Days with events that a proof does not list one by one.
     public struct EarlierDays: Sendable, Equatable {
         public var count = 0
-        /// Of their versions; wraps.
+        /// The sum of their versions; wraps.
         public var sum: Int64 = 0
 
         mutating func add(_ version: Int64) {
@@ -15,34 +15,34 @@ public struct Proof: Sendable, Equatable {
     }
 
     public var project: ProjectID
-    /// Route and query, with what the request left open filled in; the parameters in the order of their names.
+    /// Route and query, with defaults filled in and parameters sorted by name.
     public var question: String
     /// The moment of the question.
     public var asOf: Timestamp
     /// SHA-256 of the answer.
     public var answer: String
     public var watermark: Timestamp?
-    /// Of the map of users that the answer was counted with; `nil` where users do not matter.
+    /// The digest of the identities that the answer was counted with; `nil` if it does not depend on them.
     public var identities: Int64?
     /// Release of the time zone data.
     public var zones: String?
-    /// What was counted over; more than one where ranges are compared.
+    /// The ranges that were counted; several if the question compares ranges.
     public var ranges: [Range<Timestamp>]
-    /// Days with events, rising; the newest ones where there are too many.
+    /// Days with events, in ascending order; only the newest if there are too many.
     public var days: [ProofDay]
     public var earlier = EarlierDays()
 
-    /// Bytes of a proof's text.
+    /// Maximum bytes of a proof's text.
     public static let byteLimit = 256 << 10
-    /// Bytes of a question that can be proved.
+    /// Maximum bytes of a question in a proof.
     public static let questionLimit = 16 << 10
 }
 
-/// A day's version, and those of its minutes.
+/// The version of a day, and the versions of its minutes.
 public struct ProofDay: Sendable, Equatable {
     public var day: Int64
     public var version: Int64
-    /// One for each minute, 0 where it has no events; `nil` where a proof would be too large with them.
+    /// One version per minute, 0 without events; `nil` if the proof would be too large.
     public var minutes: [Int64]?
 
     public init(day: Int64, version: Int64, minutes: [Int64]? = nil) {
@@ -51,12 +51,11 @@ public struct ProofDay: Sendable, Equatable {
         self.minutes = minutes
     }
 
-    /// One without events.
     static func empty(_ day: Int64) -> ProofDay {
         ProofDay(day: day, version: 0, minutes: Array(repeating: 0, count: SegmentHead.minutesInDay))
     }
 
-    /// Each version, of zeros the number of them behind the first.
+    /// Each version; a run of zeros is one zero and the number of zeros that follow it.
     static func encoded(_ minutes: [Int64]) -> [UInt8] {
         var writer = TableWriter()
         var rest = minutes[...]
@@ -70,7 +69,7 @@ public struct ProofDay: Sendable, Equatable {
         return writer.bytes
     }
 
-    /// `nil` unless the bytes are a whole day.
+    /// `nil` unless the bytes hold a whole day.
     static func minutes(encoded bytes: [UInt8]) -> [Int64]? {
         try? bytes.withUnsafeBufferPointer { (buffer) throws(GroupTable.Unreadable) in
             var cursor = TableCursor(buffer)
@@ -93,7 +92,7 @@ public struct ProofDay: Sendable, Equatable {
 }
 
 extension Proof {
-    /// Of an answer that was computed with this record.
+    /// The proof of an answer that was computed with this record.
     public init(
         of question: String, project: ProjectID, asOf: Timestamp, answer: String, watermark: Timestamp?, zones: String?,
         _ record: ReadingRecord

@@ -1,25 +1,25 @@
-/// What has changed under an answer since it was given, by the versions of minutes and their journals.
+/// The changes of the stored events since an answer was given, from versions and journals of minutes.
 public struct ProofComparison: Sendable, Equatable {
-    /// A minute that was marked since.
+    /// A minute that has been marked since.
     public struct Minute: Sendable, Equatable {
         public var minute: Int64
-        /// The version that the proof holds, 0 where the minute had no events; `nil` where it holds none.
+        /// The version in the proof, 0 if the minute had no events; `nil` if the proof has none.
         public var from: Int64?
         public var to: Int64
         public var causes: BucketCauses
-        /// Events more, as far as journals tell. Of a minute that is new all of its events.
+        /// The number of events gained, if journals tell it. For a new minute, all of its events.
         public var difference: Int64?
-        /// When it was last counted for such a cause.
+        /// The last count after such a change.
         public var until: Timestamp?
     }
 
-    /// The days that are of other versions now.
+    /// The days whose versions have changed.
     public var days: [Int64] = []
-    /// Those of them whose minutes have changed; the first ``limit``.
+    /// The changed minutes of these days, up to ``limit``.
     public var minutes: [Minute] = []
-    /// Minutes beyond the limit.
+    /// The number of changed minutes beyond the limit.
     public var unlisted = 0
-    /// Days that the proof does not list one by one have changed.
+    /// Whether days have changed that the proof does not list one by one.
     public var haveEarlierChanged = false
 
     public static let limit = 1_000
@@ -28,7 +28,7 @@ public struct ProofComparison: Sendable, Equatable {
 
     /// Reads versions, and the journals of changed days.
     ///
-    /// - Parameter recount: Knows the ranges that are counted now: where a question has no bounds, there are more events than before.
+    /// - Parameter recount: Has the ranges that are counted now: an open range may have grown.
     public init(_ proof: Proof, _ recount: ReadingRecord, in store: any RollupStore) async throws {
         let ranges = proof.ranges + recount.state.ranges
         let known = Dictionary(proof.days.map { ($0.day, $0) }) { first, _ in first }
@@ -61,7 +61,7 @@ public struct ProofComparison: Sendable, Equatable {
 }
 
 extension ProofComparison.Minute {
-    /// `nil` for a minute that has not changed, as far as is known.
+    /// `nil` for a minute without a known change.
     init?(_ history: BucketHistory, since version: Int64?, asOf: Timestamp) {
         let changes: [BucketChange]
         if let version {
@@ -71,7 +71,7 @@ extension ProofComparison.Minute {
             changes = history.changes.filter { $0.until >= asOf }
             guard !changes.isEmpty || !history.causes.isEmpty else { return nil }
         }
-        // Marks that are not counted yet, and the first one, stand beside the journal.
+        // Marks that are not counted yet, and the first mark, are not in the journal.
         var causes = changes.reduce(BucketCauses()) { $0.union($1.causes) }
         if version == 0 { causes.formUnion(history.created) }
         if history.version != history.done { causes.formUnion(history.causes) }

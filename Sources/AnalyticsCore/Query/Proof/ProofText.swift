@@ -2,23 +2,23 @@ internal import AnalyticsJSON
 internal import Crypto
 internal import Foundation
 
-/// Why a text proves nothing.
+/// Why a text is not a valid proof.
 public enum ProofFault: Error, Equatable, Sendable {
-    /// No JSON object with a proof in it, or one that no service can have written.
+    /// Not a JSON object with a proof, or one that no service can have written.
     case unreadable
     /// Written by a later version.
     case unknownFormat
-    /// Not sealed with this store's key: it was changed, or comes from another store.
+    /// Not sealed with this store's key: the text was changed, or comes from another store.
     case forged
-    /// The proof is of another answer than the one it stands in.
+    /// The proof belongs to another answer.
     case otherAnswer
 }
 
-/// An object's members, as bytes that do not depend on white space.
+/// The members of an object, as bytes that do not depend on white space.
 enum CanonicalJSON {
     private static let depth = 12
 
-    /// Gives each member but one to `update`, in their order, and returns that one.
+    /// Calls `update` with each member except `name`, in order, and returns that member.
     static func members(
         of text: [UInt8], but name: StaticString, _ update: (_ key: String, _ value: String) -> Void
     ) -> (isObject: Bool, left: String?) {
@@ -44,13 +44,13 @@ enum CanonicalJSON {
 
 extension Proof {
     static let format: Int64 = 1
-    /// Bytes of the key that proofs are sealed with.
+    /// Bytes of the key that seals proofs.
     public static let keyBytes = 32
 
     /// A new key, for a store that has none yet.
     public static func newKey() -> [UInt8] { SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) } }
 
-    /// SHA-256 of an answer's members without `proof`, and the text of that member. `nil` for what is no JSON object.
+    /// SHA-256 of an answer's members without `proof`, and the text of that member. `nil` if the text is not a JSON object.
     public static func digest(ofAnswer text: [UInt8]) -> (digest: String, proof: [UInt8]?)? {
         var hash = SHA256()
         let (isObject, proof) = CanonicalJSON.members(of: text, but: "proof") { key, value in
@@ -60,7 +60,7 @@ extension Proof {
         return isObject ? (CanonicalJSON.hexadecimal(hash.finalize()), proof.map { Array($0.utf8) }) : nil
     }
 
-    /// HMAC-SHA256 over all members but `seal`, and what stands there.
+    /// HMAC-SHA256 over all members except `seal`, and the text of that member.
     private static func seal(of text: [UInt8], key: [UInt8]) -> (seal: HMAC<SHA256>.MAC, found: String?)? {
         var bytes: [UInt8] = []
         let (isObject, found) = CanonicalJSON.members(of: text, but: "seal") { name, value in
@@ -126,14 +126,14 @@ extension Proof {
 
     // MARK: Reading
 
-    /// What the member `proof` says. It may come from anybody: the seal is checked before anything else is believed.
+    /// Parses the member `proof`. The text is untrusted: the seal is checked first.
     public init(text: [UInt8], key: [UInt8]) throws(ProofFault) {
         guard text.count <= Self.byteLimit, let (seal, found) = Self.seal(of: text, key: key) else { throw .unreadable }
         guard let found, Self.isSame(found, seal) else { throw .forged }
         try self.init(unchecked: text)
     }
 
-    /// Of a text whose seal holds.
+    /// Parses a text whose seal has been checked.
     init(unchecked text: [UInt8]) throws(ProofFault) {
         var parser = JSONParser()
         let padded = PaddedBytes(text)
@@ -145,9 +145,9 @@ extension Proof {
         }
     }
 
-    /// In a time that does not tell how much of it is right.
+    /// Compares in constant time.
     private static func isSame(_ found: String, _ seal: HMAC<SHA256>.MAC) -> Bool {
-        // As JSON writes it.
+        // With the quotes of a JSON string.
         let expected = Array("\"\(CanonicalJSON.hexadecimal(seal))\"".utf8)
         let found = Array(found.utf8)
         guard found.count == expected.count else { return false }
@@ -234,14 +234,14 @@ extension Proof.EarlierDays {
 }
 
 extension String {
-    /// Of a JSON string that needs no escapes.
+    /// The content of a JSON string without escapes.
     fileprivate var trimmingQuotes: String {
         utf8.count >= 2 ? String(decoding: utf8.dropFirst().dropLast(), as: UTF8.self) : self
     }
 }
 
 extension JSONWriter {
-    /// What was read from where. For people: nothing is decided by it.
+    /// The record of what was read. For readers only: nothing depends on it.
     fileprivate mutating func reading(_ state: ReadingRecord.State) {
         beginObject()
         key("counts")

@@ -2,18 +2,18 @@ internal import Algorithms
 internal import Crypto
 internal import Synchronization
 
-/// What an answer is read from. A reader that has one writes down each bucket, segment and range of events that it takes.
+/// Records what an answer is read from: each bucket, segment and range of events.
 ///
-/// Versions are noted before anything is read, as for the cache: the answer holds at least what they stand for.
+/// Versions are recorded before the data is read, as for the cache: the answer holds at least every event of these versions.
 public final class ReadingRecord: Sendable {
     /// How a bucket was read.
     enum Way: String, Sendable {
         case rollup
-        /// It was marked, or did not tell its groups: what is finer was read.
+        /// The bucket was marked, or its table did not have the groups: finer buckets were read.
         case finer
         /// Counted from its events.
         case events
-        /// A marked minute that was counted for an earlier question, at the same version.
+        /// A marked minute, counted for an earlier question at the same version.
         case cache
     }
 
@@ -27,28 +27,28 @@ public final class ReadingRecord: Sendable {
         /// The ranges of the questions.
         var ranges: [Range<Timestamp>] = []
         var days: [Int64: ProofDay] = [:]
-        /// Days beyond those in ``days``: ranges may share them.
+        /// Days that are not in ``days``. A set, since ranges may overlap.
         var earlierDays: Set<Int64> = []
         var earlier = Proof.EarlierDays()
         var minuteBytes = 0
         var identities: Int64?
         var entries: [Entry] = []
-        /// By tier and way, or kind.
+        /// Entries by tier and way, or by kind.
         var counts: [String: Int] = [:]
-        /// Of the entries that are not kept.
+        /// The digest of the entries beyond the limit.
         var rest = SHA256()
         var restCount = 0
     }
 
     private let mutex = Mutex(State())
 
-    /// Entries that a proof lists.
+    /// Maximum number of entries that a proof lists.
     static let entryLimit = 600
-    /// Days that a proof lists, the newest.
+    /// Maximum number of days that a proof lists; the newest are kept.
     static let dayLimit = 400
-    /// Bytes of minutes' versions in a proof: of some 80 days where each minute has events.
+    /// Maximum bytes of minute versions in a proof: about 80 days with events in each minute.
     static let minuteBytes = 120 << 10
-    /// Days whose minutes' versions are read at a time.
+    /// Days per read of minute versions.
     private static let daysAtATime = 8
 
     public init() {}
@@ -57,7 +57,8 @@ public final class ReadingRecord: Sendable {
 
     // MARK: Versions
 
-    /// Notes the versions of what a range touches. Of a question that reads several times over the same days the first ones count.
+    /// Records the versions of the days and minutes that a range touches. If a question reads a day several times, the first version
+    /// counts.
     func begin(_ range: Range<Timestamp>, of project: ProjectID, in store: any RollupStore) async throws {
         guard !state.ranges.contains(range) else { return }
         let versions = try await store.versions(.day, project: project, in: [range.days])
@@ -86,7 +87,7 @@ public final class ReadingRecord: Sendable {
 
     func add(identities digest: Int64) { mutex.withLock { $0.identities = digest } }
 
-    // MARK: What is read
+    // MARK: Entries
 
     func add(_ rollup: Rollup, _ tier: RollupTier, _ way: Way) {
         add(.bucket(tier, index: rollup.key.index, version: rollup.version, done: rollup.done, way), as: "\(tier.rawValue).\(way.rawValue)")

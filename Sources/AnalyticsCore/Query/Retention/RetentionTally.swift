@@ -1,6 +1,6 @@
 internal import Algorithms
 
-/// Counts users by the periods in which they did the first and the returning event.
+/// Counts users by the periods of their first and returning events.
 struct RetentionTally: RowReducer {
     private struct Slot {
         let rows: BucketRows
@@ -10,18 +10,18 @@ struct RetentionTally: RowReducer {
     private let query: RetentionQuery
     private let range: Range<Int64>
     private let matcher: EventMatcher
-    /// Where buckets begin: 0 is before all cohorts, then come theirs and those of later periods, and last what is behind all periods.
+    /// The starts of the buckets: 0 is everything before the cohorts, then the cohorts, the later periods, and last everything after them.
     private let starts: [Timestamp]
     private var slots: [Slot?] = []
     private var days: [Int64: DayBuckets] = [:]
     private var isUser = false
 
-    /// Of the present user: the buckets with a first event in the range, those with a returning one, and the last of these.
+    /// Of the current user: the buckets with a first event in the range, those with a returning event, and the last of the latter.
     private var firsts: [Bool]
     private var returns: [Bool]
     private var touched: [Int] = []
     private var lastReturn = 0
-    /// When the first of all first events was.
+    /// The time of the earliest first event.
     private var earliest = Int64.max
 
     private var sizes: [Int64]
@@ -85,7 +85,7 @@ struct RetentionTally: RowReducer {
         if query.firstEver {
             if range.contains(earliest) { count(starts.partitioningIndex { $0.milliseconds > earliest } - 2) }
         } else {
-            // A bucket may have been touched twice, as a first and as a returning one.
+            // A bucket may be listed twice, for a first and a returning event.
             for bucket in touched where firsts[bucket] {
                 firsts[bucket] = false
                 count(bucket - 1)
@@ -114,10 +114,10 @@ struct RetentionTally: RowReducer {
         }
     }
 
-    /// What it holds does not grow.
+    /// Its memory is fixed.
     func check() throws {}
 
-    /// As far as they are counted.
+    /// Counted so far.
     func size(of cohort: Int) -> Int64 { sizes[cohort] }
     func users(of cohort: Int, in period: Int) -> Int64 { values[cohort * query.periods + period] }
 

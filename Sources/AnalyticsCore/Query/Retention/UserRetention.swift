@@ -1,14 +1,14 @@
-/// How many users of each period came back in the periods after it.
+/// The number of users of each period who came back in later periods.
 public struct UserRetention: Sendable, Equatable {
     public struct Cohort: Sendable, Equatable {
         public var size: Int64
-        /// By period, from the cohort's own.
+        /// By period, starting with the cohort's own.
         public var values: [Int64]
     }
 
     public var cohorts: [Cohort]
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { cohorts.reduce(64) { $0 + 48 + $1.values.count * 8 } }
 }
 
@@ -21,20 +21,20 @@ public struct RetentionQuery: Sendable {
 
     public var selection: Selection
     public var first: EventPattern
-    /// Whether only the first of all stored events counts as one.
+    /// Whether only the first of all stored events counts as a first event.
     public var firstEver: Bool
     public var returning: EventPattern
     public var mode: Mode
-    /// How many periods a cohort has.
+    /// The number of periods per cohort.
     public let periods: Int
-    /// The starts of the cohorts, rising, then those of the periods behind the last one, and the end of the last of these.
+    /// In ascending order: the starts of the cohorts, the starts of the periods after them, and the end of the last period.
     public let starts: [Timestamp]
 
     public static let periodCounts = 1...100
     public static let defaultPeriods = 8
     public static let cohortLimit = 500
 
-    /// - Precondition: The selection has a range, and `starts` are its buckets and `periods` more.
+    /// - Precondition: The selection has a range, and `starts` has its buckets and `periods` more.
     public init(
         _ selection: Selection, first: EventPattern, firstEver: Bool, returning: EventPattern, mode: Mode, periods: Int, starts: [Timestamp]
     ) {
@@ -72,7 +72,7 @@ extension RetentionQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// The cohorts of the range, as old as they may be.
+    /// The cohorts of the range. The answer may be as old as `age` allows.
     public func retention(_ query: RetentionQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<UserRetention> {
         try await recent(query.selection, [RetentionQuery.name] + query.keyParts, age, for: asker, size: \.size) {
             try await answer(to: query)
@@ -80,7 +80,7 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, how many cohorts and periods there are, then each cohort: its size, and its values.
+/// Cache format: the format number, the counts of cohorts and periods, then the size and the values of each cohort.
 enum RetentionCodec: AnswerCodec {
     static let format: Int64 = 1
 

@@ -1,33 +1,33 @@
 public import AnalyticsJSON
 
-/// What properties events have: paths under `data`, with the kinds of value that stand there.
+/// The properties of events: paths under `data`, and the kinds of their values.
 public struct EventSchema: Sendable, Equatable {
-    /// How many events were looked at.
+    /// The number of events in the sample.
     public private(set) var events = 0
-    /// By path, in the order of their bytes.
+    /// Sorted by the bytes of the path.
     public var properties: [Property] { found.values.sorted { BytewiseString($0.path) < BytewiseString($1.path) } }
     /// Whether there were more paths than ``pathLimit``.
     public private(set) var isCut = false
 
     private var found: [BytewiseString: Property] = [:]
 
-    /// Paths that an answer has at the most.
+    /// Maximum number of paths in an answer.
     public static let pathLimit = 500
-    /// Events that may be looked at.
+    /// The sizes that a sample may have, in events.
     public static let samples = 1...10_000
     public static let defaultSample = 1_000
     private static let exampleLimit = 5
-    /// Bytes of a text that is still an example.
+    /// Maximum bytes of a text used as an example.
     private static let exampleBytes = 100
 
     public struct Property: Sendable, Equatable {
-        /// As questions name it, such as `data.cart.total`.
+        /// The name in questions, such as `data.cart.total`.
         public var path: String
-        /// Events that have it.
+        /// The number of events that have the property.
         public var events = 0
-        /// Events in which it has a value of this kind; an array stands for its elements, too.
+        /// The number of events with a value of this kind. An array counts as an array and as its elements.
         public var kinds: [Kind: Int] = [:]
-        /// Different values, the newest first.
+        /// Distinct values, newest first.
         public var examples: [JSONScalar] = []
         public var first: Timestamp
         public var last: Timestamp
@@ -39,7 +39,7 @@ public struct EventSchema: Sendable, Equatable {
 
     init() {}
 
-    /// Adds events, the newest first.
+    /// Adds events, newest first.
     mutating func add(_ events: [StoredEvent]) throws(JSONFault) {
         var parser = JSONParser()
         for stored in events { try add(stored.event, &parser) }
@@ -66,7 +66,7 @@ public struct EventSchema: Sendable, Equatable {
             if !isRoot, !note(path, .object, nil, time, &seen) { return }
             while let (key, value) = try members.next() {
                 let name = try Self.string(text, key.lowerBound - 1..<key.upperBound + 1, &parser)
-                // What no question can name is left out.
+                // Paths that no question can name are left out.
                 guard let path = try? PropertyPath("\(path).\(name)"), !name.utf8.contains(UInt8(ascii: ".")) else { continue }
                 try walk(text, value, path.text, time, &parser, &seen)
             }
@@ -83,7 +83,7 @@ public struct EventSchema: Sendable, Equatable {
         }
     }
 
-    /// False when there is no room for another path.
+    /// False if the limit of paths is reached.
     private mutating func note(
         _ path: String, _ kind: Kind, _ example: JSONScalar?, _ time: Timestamp, _ seen: inout [BytewiseString: Set<Kind>]
     ) -> Bool {
@@ -127,7 +127,7 @@ extension EventSchema.Kind {
 }
 
 extension EventReader {
-    /// The properties of the newest selected events. Throws as ``page(_:after:limit:for:holding:)`` does.
+    /// The properties of the newest selected events. Throws the errors of ``page(_:after:limit:for:holding:)``.
     public func schema(_ selection: Selection, sample: Int, for asker: Asker = .staying) async throws -> EventSchema {
         var schema = EventSchema()
         var cursor: EventCursor?
@@ -143,7 +143,7 @@ extension EventReader {
         return schema
     }
 
-    /// When the first and the last selected event happened; `nil` when there is none.
+    /// The timestamps of the first and the last selected event; `nil` if there is none.
     public func span(_ selection: Selection, for asker: Asker = .staying) async throws -> ClosedRange<Timestamp>? {
         guard let last = try await page(selection, after: nil, limit: 1, for: asker).events.first?.event.timestamp else { return nil }
         let first = try await oldest(selection, for: asker) ?? last

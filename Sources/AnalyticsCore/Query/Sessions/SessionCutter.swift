@@ -1,27 +1,27 @@
-/// Cuts the events of one user into sessions: docs/queries.md says what one is. Pure.
+/// Divides the events of one user into sessions, as defined in docs/queries.md. Pure.
 enum SessionCutter {
-    /// An event as far as sessions depend on it.
+    /// The parts of an event that sessions need.
     struct Event: Sendable {
         /// Milliseconds since 1970.
         var time: Int64
-        /// Stands for the session id; 0 where there is none.
+        /// The hash of the session id; 0 without one.
         var session: UInt64
-        /// What the question wants to know of it.
+        /// A value that the question defines.
         var mark: Int32
     }
 
-    /// Milliseconds of the pause that ends a session of a client's, and for which a session is measured.
+    /// Milliseconds of the pause that ends a session with a session id, and the longest length that is measured.
     static let longest: Int64 = 86_400_000
     static let gaps = 1...1_440
     static let defaultGap = 30
 
-    /// Gives the events of each session that starts in a range, as they are measured, in the order of time.
+    /// Calls `body` with the measured events of each session that starts in a range, in order of time.
     ///
     /// - Parameters:
-    ///   - events: Of one user, in any order. Sorted afterwards.
-    ///   - gap: Milliseconds of the longest pause without a session id.
+    ///   - events: The events of one user, in any order. Sorted on return.
+    ///   - gap: The longest pause without a session id, in milliseconds.
     static func cut(_ events: inout [Event], gap: Int64, starting range: Range<Int64>, _ body: (UnsafeBufferPointer<Event>) -> Void) {
-        // Those of a session stand together.
+        // The events of a session are adjacent.
         func precedes(_ a: Event, _ b: Event) -> Bool { a.session != b.session ? a.session < b.session : a.time < b.time }
         var isSorted = true
         for index in events.indices.dropFirst() where precedes(events[index], events[index - 1]) {
@@ -46,12 +46,12 @@ enum SessionCutter {
     }
 }
 
-/// Rows as a question about sessions needs them.
+/// Rows for a question about sessions.
 final class SessionSlot: Sendable {
     private let begin: Int64
     private let times: [UInt32]
     private let sessionIds: RowColumn
-    /// Of each entry of the column of session ids; 0 for that without one.
+    /// Per entry of the session id column; 0 for the entry without an id.
     private let sessions: [UInt64]
     private let marked: RowColumn
     private let marks: [Int32]
@@ -59,9 +59,9 @@ final class SessionSlot: Sendable {
 
     /// - Parameters:
     ///   - sessionIds: The column of session ids.
-    ///   - marked: Another column.
-    ///   - marks: What the question wants to know, for each entry of that column.
-    ///   - flags: Bits that are added to these.
+    ///   - marked: The column that `marks` refers to.
+    ///   - marks: The question's value for each entry of `marked`.
+    ///   - flags: Bits that are added to the marks.
     init(_ rows: EventRows, sessionIds: RowColumn, marked: RowColumn, marks: [Int32], flags: RowMasks? = nil) {
         begin = rows.day * RollupTier.day.milliseconds
         times = rows.times
@@ -72,7 +72,7 @@ final class SessionSlot: Sendable {
         sessions = (0..<sessionIds.entries.count).map { index in
             let entry = sessionIds.entries[index]
             guard !entry.isEmpty else { return 0 }
-            // Seeded anew in every process: nobody can choose ids that collide.
+            // Hasher has a random seed per process: a client cannot choose ids that collide.
             var hasher = Hasher()
             entry.withUnsafeBytes { hasher.combine(bytes: $0) }
             return UInt64(bitPattern: Int64(hasher.finalize())) | 1
@@ -89,16 +89,16 @@ final class SessionSlot: Sendable {
     }
 }
 
-/// The events of one user, of which sessions are made.
+/// The events of one user, to be divided into sessions.
 struct SessionEvents: Sendable {
     private let limit: Int
     private var slots: [SessionSlot?] = []
     private var events: [SessionCutter.Event] = []
-    /// Whether the user has more of them than are held; it stays so.
+    /// Whether a user had more events than the limit; never reset.
     private(set) var areTooMany = false
     var isUser = false
 
-    /// - Parameter byteLimit: Of one user's events.
+    /// - Parameter byteLimit: The most bytes of one user's events.
     init(byteLimit: Int) {
         limit = byteLimit / MemoryLayout<SessionCutter.Event>.stride
     }
@@ -114,17 +114,17 @@ struct SessionEvents: Sendable {
         areTooMany = events.count > limit
     }
 
-    /// Gives the sessions, as ``SessionCutter/cut(_:gap:starting:_:)`` does, and lets the events go.
+    /// Calls `body` with each session, as in ``SessionCutter/cut(_:gap:starting:_:)``, then removes the events.
     mutating func cut(gap: Int64, starting range: Range<Int64>, _ body: (UnsafeBufferPointer<SessionCutter.Event>) -> Void) {
         guard !events.isEmpty else { return }
         SessionCutter.cut(&events, gap: gap, starting: range, body)
         events.removeAll(keepingCapacity: true)
     }
 
-    /// Gives each of them, in any order.
+    /// Calls `body` with each event, in any order.
     func each(_ body: (SessionCutter.Event) -> Void) { events.forEach(body) }
 
-    /// Gives all of them in the order of time, and lets them go.
+    /// Calls `body` with all events in order of time, then removes them.
     mutating func sorted(_ body: (UnsafeBufferPointer<SessionCutter.Event>) -> Void) {
         guard !events.isEmpty else { return }
         if zip(events, events.dropFirst()).contains(where: { $0.time > $1.time }) { events.sort { $0.time < $1.time } }

@@ -1,6 +1,6 @@
 internal import Algorithms
 
-/// Sessions by bucket, by the keys of their start.
+/// Sessions by bucket, grouped by the keys of their first events.
 struct SessionTimeseries: RowQuestion {
     typealias Codec = TimeseriesCodec
 
@@ -13,7 +13,7 @@ struct SessionTimeseries: RowQuestion {
 
     func accepts(_ answer: Timeseries) -> Bool { query.accepts(answer) }
 
-    /// Where a session starts is decided by what came before.
+    /// Earlier events decide where a session starts.
     func reading(over range: Range<Timestamp>) -> Reading {
         Reading(from: range.lowerBound - .milliseconds(SessionCutter.longest), to: range.upperBound)
     }
@@ -26,7 +26,7 @@ struct SessionTimeseriesTally: RowReducer {
     private let range: Range<Int64>
     private var keys = KeyCombinations()
     private var events = SessionEvents(byteLimit: Self.byteLimit)
-    /// Of each bucket.
+    /// By bucket.
     private var totals: [Int64]
     private var counts: [Place: Int64] = [:]
     private var bytes = 0
@@ -36,7 +36,7 @@ struct SessionTimeseriesTally: RowReducer {
         var bucket: Int32
     }
 
-    /// Bytes of keys and counts, and of one user's events.
+    /// Maximum bytes of keys and counts, and of one user's events.
     static let byteLimit = 64 << 20
 
     init(_ query: TimeseriesQuery, _ range: Range<Timestamp>) {
@@ -66,7 +66,7 @@ struct SessionTimeseriesTally: RowReducer {
     mutating func add(slot: Int, _ rows: Range<Int>) { events.add(slot: slot, rows) }
 
     mutating func end() {
-        // Not two owners: it would be copied.
+        // A second reference would copy the events.
         var own = events
         events = SessionEvents(byteLimit: 0)
         own.cut(gap: Int64(SessionCutter.defaultGap) * 60_000, starting: range) { count($0) }
@@ -105,7 +105,7 @@ struct SessionTimeseriesTally: RowReducer {
         }
         let named = query.keys ?? largest(sums)
         let places = Dictionary(zip(named, named.indices), uniquingKeysWith: { first, _ in first })
-        // The named groups, and the others behind them.
+        // The named groups, then the group of all others.
         let groups = keys.combinations.map { combination in
             Set(combination.map { places[keys.keys[Int($0)]] ?? named.count })
         }
@@ -130,12 +130,12 @@ struct SessionTimeseriesTally: RowReducer {
     }
 }
 
-/// The keys that events have, and which of them they have together, by numbers.
+/// The keys of events and the combinations in which they occur, by number.
 struct KeyCombinations: Sendable {
     private(set) var keys: [GroupKey] = []
-    /// Numbers of keys, rising, each once.
+    /// Numbers of distinct keys, in ascending order.
     private(set) var combinations: [[Int32]] = []
-    /// About the bytes that it takes.
+    /// Approximate bytes in memory.
     private(set) var bytes = 0
     private var numbers: [GroupKey: Int32] = [:]
     private var combinationNumbers: [[Int32]: Int32] = [:]
@@ -151,7 +151,8 @@ struct KeyCombinations: Sendable {
 
     mutating func combination(of keys: [GroupKey]) -> Int32 { combination(keys.map { number(of: $0) }.sorted()) }
 
-    /// Of events that are taken as one: null is a key only of what has no other. All at once: each combination on the way would be kept.
+    /// The combination of several events together: null is included only if there is no other key. It is computed at once, since each
+    /// intermediate combination would be kept.
     mutating func union(_ marks: Set<Int32>) -> Int32 {
         if marks.count == 1, let mark = marks.first { return mark }
         let all = Set(marks.flatMap { combinations[Int($0)] })

@@ -1,14 +1,14 @@
-/// How often users come, how long they stay, and where they come in and leave.
+/// The number and length of sessions, and their entry and exit pages.
 public struct Sessions: Sendable, Equatable {
-    /// Of some sessions.
+    /// The figures of a set of sessions.
     public struct Figures: Sendable, Equatable {
         public var sessions: Int64 = 0
-        /// Different ones.
+        /// Distinct users.
         public var users: Int64 = 0
         public var events: Int64 = 0
         /// Sessions of one event.
         public var bounces: Int64 = 0
-        /// Of the lengths; `nil` of no session.
+        /// Of the lengths; `nil` without sessions.
         public var medianSeconds: Double?
         public var p90Seconds: Double?
 
@@ -23,27 +23,27 @@ public struct Sessions: Sendable, Equatable {
 
     public var total: Figures
     public var buckets: [Figures]
-    /// The pages of most sessions, the largest first.
+    /// The pages with the most sessions, in descending order.
     public var entryPages: [Page]
     public var exitPages: [Page]
 
-    /// The part of all sessions.
+    /// The share of all sessions.
     public func share(of page: Page) -> Double? { total.sessions == 0 ? nil : Double(page.sessions) / Double(total.sessions) }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { 256 + buckets.count * 80 + (entryPages + exitPages).reduce(0) { $0 + $1.page.size + 16 } }
 }
 
-/// What is asked about sessions.
+/// A question about sessions.
 public struct SessionsQuery: Sendable {
     public var selection: Selection
-    /// Minutes of the longest pause without a session id, within ``gaps``.
+    /// The longest pause without a session id, in minutes, within ``gaps``.
     public var gapMinutes: Int
-    /// Where an event has its page.
+    /// The property that holds the page of an event.
     public var page: PropertyPath
-    /// How many pages the answer lists, within ``limits``.
+    /// Maximum number of pages that the answer lists, within ``limits``.
     public var limit: Int
-    /// The starts of the buckets, rising; the range begins at the first or inside of its bucket.
+    /// The starts of the buckets, in ascending order; the range begins at the first start or within its bucket.
     public let starts: [Timestamp]
 
     public static let gaps = SessionCutter.gaps
@@ -51,7 +51,7 @@ public struct SessionsQuery: Sendable {
     public static let defaultLimit = 10
     public static let defaultPage = "context.page.path"
 
-    /// - Precondition: The selection has a range, and `starts` are its buckets.
+    /// - Precondition: The selection has a range, and `starts` has its buckets.
     public init(
         _ selection: Selection, gapMinutes: Int? = nil, page: PropertyPath, limit: Int = Self.defaultLimit, starts: [Timestamp]
     ) {
@@ -76,7 +76,7 @@ extension SessionsQuery: RowQuestion {
         answer.buckets.count == starts.count && answer.entryPages.count <= limit && answer.exitPages.count <= limit
     }
 
-    /// Where a session starts is decided by what came before, and it is measured to its end.
+    /// Earlier events decide where a session starts, and a session is measured to its end.
     func reading(over range: Range<Timestamp>) -> Reading {
         let longest = Duration.milliseconds(SessionCutter.longest)
         return Reading(from: range.lowerBound - longest, to: range.upperBound + longest)
@@ -86,7 +86,7 @@ extension SessionsQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// The sessions that start in the range, as old as they may be.
+    /// The sessions that start in the range. The answer may be as old as `age` allows.
     public func sessions(_ query: SessionsQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Sessions> {
         try await recent(query.selection, [SessionsQuery.name] + query.keyParts, age, for: asker, size: \.size) {
             try await answer(to: query)
@@ -94,8 +94,8 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, the figures of all, of how many buckets and of each, then the entry and the exit pages with their number before
-/// them.
+/// Cache format: the format number, the figures of all sessions, the count of buckets and the figures of each, then the entry pages
+/// and the exit pages, each with their number first.
 enum SessionsCodec: AnswerCodec {
     static let format: Int64 = 1
 

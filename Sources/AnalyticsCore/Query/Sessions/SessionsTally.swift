@@ -12,14 +12,14 @@ struct SessionsTally: RowReducer {
     private var exits: [Int64] = []
     private var events = SessionEvents(byteLimit: Self.byteLimit)
     private var actor: Int32 = 0
-    /// Of each bucket, and of all behind them: figures, and the last actor that was counted.
+    /// Per bucket, and last for all together: the figures, and the last actor counted.
     private var figures: [Sessions.Figures]
     private var seen: [Int32]
-    /// Of each session its bucket above 32 bits, and its length in milliseconds.
+    /// Per session: its bucket in the high 32 bits, and its length in milliseconds.
     private var lengths: [UInt64] = []
     private var pageBytes = 0
 
-    /// Bytes of pages and lengths, and of one user's events.
+    /// Maximum bytes of pages and lengths, and of one user's events.
     static let byteLimit = 96 << 20
 
     init(_ query: SessionsQuery, _ range: Range<Timestamp>) {
@@ -41,7 +41,7 @@ struct SessionsTally: RowReducer {
         events.load(SessionSlot(rows, sessionIds: rows.columns[0], marked: column, marks: marks), slot: slot)
     }
 
-    /// The number of the smallest key; -1 where there is none.
+    /// The number of the smallest key; -1 if there is none.
     private mutating func page(_ values: [JSONScalar]) -> Int32 {
         guard let key = EventMeasurement.keys(values).min(), key != .null else { return -1 }
         if let number = pageNumbers[key] { return number }
@@ -62,7 +62,7 @@ struct SessionsTally: RowReducer {
     mutating func add(slot: Int, _ rows: Range<Int>) { events.add(slot: slot, rows) }
 
     mutating func end() {
-        // Not two owners: it would be copied.
+        // A second reference would copy the events.
         var own = events
         events = SessionEvents(byteLimit: 0)
         own.cut(gap: Int64(query.gapMinutes) * 60_000, starting: range) { measure($0) }
@@ -89,7 +89,7 @@ struct SessionsTally: RowReducer {
         figures[place].users += 1
     }
 
-    /// Of the events of a moment, at which the sequence has the first page.
+    /// The smallest page among the events at `time`, the time of the sequence's first page.
     private func smallestPage(_ events: some Sequence<SessionCutter.Event>, at time: Int64, _ first: Int32) -> Int {
         var smallest = first
         for event in events where event.time == time && event.mark >= 0 && event.mark != smallest {
@@ -131,7 +131,7 @@ struct SessionsTally: RowReducer {
 }
 
 extension Sessions.Figures {
-    /// - Parameter lengths: Milliseconds, rising.
+    /// - Parameter lengths: Milliseconds, in ascending order.
     fileprivate mutating func measure(_ lengths: [UInt32]) {
         medianSeconds = Quantile.seconds(0.5, of: lengths)
         p90Seconds = Quantile.seconds(0.9, of: lengths)

@@ -1,11 +1,11 @@
-/// On how many buckets of a range users were there.
+/// The number of users by the number of buckets in which they have events.
 public struct Stickiness: Sendable, Equatable {
-    /// Those who were there in one bucket, in two, and so on.
+    /// Users with events in exactly one bucket, in two, and so on.
     public var exactly: [Int64]
 
     public var users: Int64 { exactly.reduce(0, +) }
 
-    /// Those who were there in one bucket or more, in two or more, and so on.
+    /// Users with events in one bucket or more, in two or more, and so on.
     public var atLeast: [Int64] {
         var (sum, sums): (Int64, [Int64]) = (0, [])
         for users in exactly.reversed() {
@@ -15,16 +15,16 @@ public struct Stickiness: Sendable, Equatable {
         return sums.reversed()
     }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { 64 + exactly.count * 16 }
 }
 
 public struct StickinessQuery: Sendable {
     public var selection: Selection
-    /// The starts of the buckets, rising; the range begins at the first or inside of its bucket.
+    /// The starts of the buckets, in ascending order; the range begins at the first start or within its bucket.
     public let starts: [Timestamp]
 
-    /// - Precondition: The selection has a range, and `starts` are its buckets.
+    /// - Precondition: The selection has a range, and `starts` has its buckets.
     public init(_ selection: Selection, starts: [Timestamp]) {
         self.selection = selection
         self.starts = starts
@@ -44,7 +44,7 @@ extension StickinessQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// Users by the buckets in which they were there, as old as they may be.
+    /// Users by the number of buckets with events. The answer may be as old as `age` allows.
     public func stickiness(_ query: StickinessQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Stickiness> {
         try await recent(query.selection, [StickinessQuery.name] + query.keyParts, age, for: asker, size: \.size) {
             try await answer(to: query)
@@ -52,7 +52,7 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, and the users with their number before them.
+/// Cache format: the format number, the count of numbers, and the numbers of users.
 enum StickinessCodec: AnswerCodec {
     static let format: Int64 = 1
 

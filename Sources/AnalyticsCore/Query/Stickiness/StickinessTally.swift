@@ -4,12 +4,12 @@ struct StickinessTally: RowReducer {
     private var slots: [BucketRows?] = []
     private var days: [Int64: DayBuckets] = [:]
     private var isUser = false
-    /// Of each bucket the last actor that was seen there.
+    /// Per bucket, the last actor counted.
     private var seen: [Int32]
     private var actor: Int32 = 0
-    /// Of the present user.
+    /// The number of buckets of the current user.
     private var count = 0
-    /// Users by the least number of buckets.
+    /// Users by the minimum number of buckets.
     private var atLeast: [Int64]
 
     init(_ query: StickinessQuery) {
@@ -50,12 +50,12 @@ struct StickinessTally: RowReducer {
         count = 0
     }
 
-    /// What it holds does not grow.
+    /// Its memory is fixed.
     func check() throws {}
 
     func answer() throws -> Stickiness { Stickiness(exactly: atLeast.indices.map { users(in: $0 + 1) }) }
 
-    /// Those who were there in a number of buckets or more, as far as they are counted.
+    /// Users, counted so far, with events in at least this many buckets.
     func users(inAtLeast count: Int) -> Int64 { atLeast[count - 1] }
 
     func users(in count: Int) -> Int64 { atLeast[count - 1] - (count < atLeast.count ? atLeast[count] : 0) }

@@ -1,5 +1,5 @@
-/// Keeps what whole days add to series, for as long as nothing in them changes: a series of hours over a month then reads the days that have
-/// changed, and not 720 hours.
+/// Keeps the sums of whole days for time series while the days do not change. A series of hours over a month then reads the changed
+/// days, not 720 hours.
 struct DayTallies: Sendable {
     private struct Key: Hashable {
         /// ``TimeseriesTally/keyOfDays``.
@@ -10,14 +10,14 @@ struct DayTallies: Sendable {
     private let kept = VersionedCache<Key, TimeseriesTally>(byteLimit: Self.byteLimit)
 
     static let byteLimit = 16 << 20
-    /// Bytes of one day.
+    /// Maximum bytes of one day.
     static let dayLimit = 1 << 20
 
     func find(_ question: String, day: Int64, version: Int64) async -> TimeseriesTally? {
         await kept.find(Key(question: question, day: day), version: version)
     }
 
-    /// Whether so many days like this one are worth keeping: those that push each other out are never found again.
+    /// Whether this many days of this size fit: days that push each other out are never found again.
     static func mayKeep(_ tally: TimeseriesTally, days: Int) -> Bool { tally.size <= dayLimit && tally.size * days <= byteLimit / 2 }
 
     func keep(_ tally: TimeseriesTally, _ question: String, day: Int64, version: Int64) async {
@@ -27,16 +27,16 @@ struct DayTallies: Sendable {
 }
 
 extension RollupReader<TimeseriesTally> {
-    /// Days that are read one by one for being kept.
+    /// Maximum number of days that are read one by one to be kept.
     private static var daysToKeep: Int { 100 }
 
-    /// As ``read(_:)``, with whole days that have to be read by hours from those that are kept.
+    /// Like ``read(_:)``, but takes whole days from the kept ones instead of reading their hours.
     mutating func read(_ range: Range<Timestamp>, keeping kept: DayTallies) async throws {
         var parts = RangeDecomposition(range, boundaries: reducer.boundaries)
         let whole = parts.takeDaysOfHours()
         guard !whole.isEmpty else { return try await read(parts) }
         let question = reducer.keyOfDays
-        // Read before anything of the days. A day without a version has no event that was acknowledged.
+        // Read before any data of the days. A day without a version has no acknowledged event.
         let versions = try await store.versions(.day, project: selection.project, in: whole).sorted { $0.key < $1.key }
         var unknown: [(day: Int64, version: Int64)] = []
         for (day, version) in versions {
@@ -55,12 +55,12 @@ extension RollupReader<TimeseriesTally> {
             guard DayTallies.mayKeep(tally, days: versions.count) else { break }
             await kept.keep(tally, question, day: day, version: version)
         }
-        // Those that are not worth it, many at a time.
+        // The other days are read together.
         parts.hours = (parts.hours + coalesce(rest.map(\.day)).scaled(by: RollupTier.day.parts)).sorted { $0.lowerBound < $1.lowerBound }
         try await read(parts)
     }
 
-    /// `nil` where that takes more memory than a question may.
+    /// `nil` if it takes more memory than a question may.
     private func tally(of day: Int64) async throws -> TimeseriesTally? {
         var reader = RollupReader(store, dirtyMinutes, keptDays, selection, reducer.ofDay(day))
         do {

@@ -1,15 +1,15 @@
 internal import AnalyticsJSON
 
-/// Computes a metric by bucket for the groups of a question, for all others together, and for all.
+/// Computes a metric by bucket: for each named group, for all other groups together, and for all events.
 struct RowTimeseriesTally: RowReducer {
-    /// Rows, and what each of them is for the question.
+    /// Rows, and their buckets and groups in the question.
     private final class Slot: Sendable {
-        /// Of each row; empty where all are in ``bucket``.
+        /// Per row; empty if all are in ``bucket``.
         let buckets: [Int32]
         let bucket: Int
-        /// Of each row the group, -1 where it has several; empty without a dimension.
+        /// Per row the group, -1 if it has several; empty without a dimension.
         let groups: [Int32]
-        /// Of each row the entry of the dimension's column, and the groups of each entry.
+        /// Per row the entry of the dimension's column, and the groups of each entry.
         let codes: RowColumn?
         let several: [[Int32]]
         let numbers: RowNumbers?
@@ -32,20 +32,20 @@ struct RowTimeseriesTally: RowReducer {
     private var slots: [Slot?] = []
     private var days: [Int64: DayBuckets] = [:]
 
-    /// Named groups, the others, all: for each a value by bucket, and its total behind them.
+    /// The named groups, the others, and all; each has a value by bucket, then its total.
     private let groupCount: Int
     private let width: Int
     private var counts: [Int64]
-    /// The last actor that was counted in each place.
+    /// The last actor counted in each place.
     private var seen: [Int32]
-    /// The place of each in ``measures``, -1 where it has none.
+    /// The index of each place in ``measures``, -1 for none.
     private var measureNumbers: [Int32]
     private var measures: [MetricAccumulator] = []
     private var actor: Int32 = 0
     private var isUser = false
     private var bytes = 0
 
-    /// Bytes of values that one answer may hold while it is computed.
+    /// Maximum bytes of values while an answer is computed.
     static let byteLimit = 64 << 20
 
     init(_ query: TimeseriesQuery) {
@@ -80,7 +80,7 @@ struct RowTimeseriesTally: RowReducer {
                 var groups: [Int32] = []
                 for key in EventMeasurement.keys(values) {
                     let place = Int32(places[key] ?? all - 1)
-                    // Those that the answer does not name are one group.
+                    // Keys that the answer does not name share one group.
                     if !groups.contains(place) { groups.append(place) }
                 }
                 return groups
@@ -108,12 +108,12 @@ struct RowTimeseriesTally: RowReducer {
         case .measure:
             guard let numbers = slot.numbers else { return }
             each(slot, range) { tally, group, bucket, row in tally.measure(group * tally.width + bucket, numbers, row: row) }
-        // A question of its own: ``SessionTimeseries``.
+        // Handled by ``SessionTimeseries``.
         case .sessions: return
         }
     }
 
-    /// Gives each row once for each of its groups, and once for all.
+    /// Calls `body` with each row, once per group of the row and once for all.
     @inline(__always)
     private mutating func each(
         _ slot: Slot, _ range: Range<Int>, _ body: (inout Self, _ group: Int, _ bucket: Int, _ row: Int) -> Void
@@ -132,7 +132,7 @@ struct RowTimeseriesTally: RowReducer {
         }
     }
 
-    /// Counts the present actor once for the bucket, and once for the whole range.
+    /// Counts the current actor once in the bucket, and once in the whole range.
     @inline(__always)
     private mutating func touch(_ group: Int, _ bucket: Int) {
         let place = group * width + bucket
@@ -159,7 +159,7 @@ struct RowTimeseriesTally: RowReducer {
         if bytes > Self.byteLimit { throw QueryTooLargeError(.tooManyKeys) }
     }
 
-    /// Users in a bucket, or in the whole range, as far as they are counted.
+    /// Users, counted so far, in a bucket or in the whole range.
     func users(in bucket: Int?) -> Int64 { counts[all * width + (bucket ?? width - 1)] }
 
     // MARK: The answer
@@ -182,7 +182,7 @@ struct RowTimeseriesTally: RowReducer {
         return .init(key: key, values: values, total: total.value)
     }
 
-    /// Of the whole range. Users are counted; of all else it is what the buckets come to together.
+    /// The total of the whole range. Users are counted separately; other metrics are combined from the buckets.
     private func total(of group: Int) -> (value: MetricValue, hasValue: Bool) {
         let buckets = group * width..<group * width + width - 1
         switch query.metric {

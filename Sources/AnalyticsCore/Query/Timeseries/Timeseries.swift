@@ -1,22 +1,22 @@
-/// A metric by bucket: of the largest groups, and of the others.
+/// A metric by bucket, for the largest groups and for all others together.
 public struct Timeseries: Sendable, Equatable {
     public struct Series: Sendable, Equatable {
-        /// `nil` where the question does not group, and of the other groups.
+        /// `nil` for a question without groups, and for the other groups.
         public var key: GroupKey?
-        /// One for each bucket.
+        /// One per bucket.
         public var values: [MetricValue]
-        /// Over the whole range, which need not be the sum of the values: a user may be in several buckets.
+        /// The value over the whole range. It may differ from the sum of the values: a user may be in several buckets.
         public var total: MetricValue
     }
 
-    /// Largest total first, ties in the order of the keys.
+    /// Largest total first; equal totals in the order of the keys.
     public var series: [Series]
-    /// The groups that are not named, as if they were one; `nil` when there are none.
+    /// All groups that are not named, as one group; `nil` if there are none.
     public var other: Series?
-    /// Of all events.
+    /// The value over all selected events.
     public var total: MetricValue
 
-    /// Of groups that were chosen a moment earlier.
+    /// Sorts groups that an earlier question chose: the totals may have changed since.
     mutating func sortByTotal() {
         series.sort { a, b in
             if MetricValue.isLarger(a.total, b.total) { return true }
@@ -24,7 +24,7 @@ public struct Timeseries: Sendable, Equatable {
         }
     }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int {
         (series + [other].compactMap(\.self)).reduce(64) { $0 + 64 + ($1.key?.size ?? 0) + $1.values.count * 16 }
     }

@@ -1,4 +1,4 @@
-/// Series as the cache keeps them: the format, how many buckets and how many series there are; each series; the other one, if there is one; the total.
+/// Cache format: the format number, the counts of buckets and series, each series, the series of the others if present, and the total.
 enum TimeseriesCodec: AnswerCodec {
     static let format: Int64 = 1
 

@@ -1,21 +1,21 @@
-/// A metric for each bucket of a range, in all or by the keys of a dimension.
+/// A metric for each bucket of a range, for all events or by the keys of a dimension.
 public struct TimeseriesQuery: Sendable {
     public var selection: Selection
     public var metric: Metric
     public var dimension: Dimension?
-    /// How many groups the answer names, the largest; the rest is one.
+    /// Maximum number of groups that the answer names: the largest. The others are one group.
     public var limit: Int
     /// The groups to name instead, in this order.
     public var keys: [GroupKey]?
-    /// The starts of the buckets, rising; the range begins at the first or inside of its bucket.
+    /// The starts of the buckets, in ascending order; the range begins at the first start or within its bucket.
     public let starts: [Timestamp]
 
     public static let limits = 1...1_000
     public static let defaultLimit = 10
-    /// Values that one answer may have, groups times buckets.
+    /// Maximum number of values in one answer: groups times buckets.
     public static let maximumValues = 500_000
 
-    /// - Precondition: The selection has a range, and `starts` are its buckets.
+    /// - Precondition: The selection has a range, and `starts` has its buckets.
     public init(
         _ selection: Selection, metric: Metric = .events, by dimension: Dimension? = nil, limit: Int = Self.defaultLimit,
         keys: [GroupKey]? = nil, starts: [Timestamp]
@@ -33,7 +33,7 @@ public struct TimeseriesQuery: Sendable {
     }
 }
 
-/// A series that rollups tell.
+/// A series that rollups can answer.
 struct RolledTimeseries: Question {
     typealias Codec = TimeseriesCodec
 
@@ -48,7 +48,7 @@ struct RolledTimeseries: Question {
     func reducer(over range: Range<Timestamp>) -> TimeseriesTally { TimeseriesTally(query) }
 }
 
-/// A series that is computed from rows. Its groups are known.
+/// A series computed from rows. Its groups are known.
 struct RowTimeseries: RowQuestion {
     typealias Codec = TimeseriesCodec
 
@@ -77,14 +77,14 @@ extension TimeseriesQuery {
 }
 
 extension QueryEngine {
-    /// The series, as old as it may be.
+    /// The series. The answer may be as old as `age` allows.
     public func timeseries(_ query: TimeseriesQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Timeseries> {
         try await recent(query.selection, [RowTimeseries.name] + query.keyParts, age, for: asker, size: \.size) {
             try await timeseries(query)
         }
     }
 
-    /// The series, and whether they came from the cache. Throws as ``counts(_:for:)`` does.
+    /// The series, and whether it came from the cache. Throws the errors of ``counts(_:for:)``.
     public func timeseries(_ query: TimeseriesQuery, for asker: Asker = .staying) async throws -> (answer: Timeseries, cached: Bool) {
         if query.isToldByRollups {
             let (answer, isCached) = try await answer(to: RolledTimeseries(query: query), for: asker)
@@ -98,7 +98,7 @@ extension QueryEngine {
         var isCached = true
         let areNamed = query.keys != nil
         if let dimension = query.dimension, query.keys == nil {
-            // Which groups are the largest is a question of its own: their series are then computed in the memory that they take.
+            // A separate question finds the largest groups, so that the series need memory for these groups only.
             let top = try await top(TopQuery(query.selection, by: dimension, metric: query.metric, limit: query.limit), for: asker)
             query.keys = top.answer.items.map(\.key)
             isCached = top.cached

@@ -1,6 +1,6 @@
 internal import Algorithms
 
-/// Adds events up by bucket and group.
+/// Adds up events by bucket and group.
 struct TimeseriesTally: GroupReducer {
     private let query: TimeseriesQuery
     private let grouping: CountQuery.Grouping?
@@ -11,10 +11,10 @@ struct TimeseriesTally: GroupReducer {
     private var bytes = 0
     private var failure: (any Error)?
 
-    /// Bytes of names and sums that one answer may hold while it is added up.
+    /// Maximum bytes of names and sums while an answer is added up.
     static let byteLimit = 64 << 20
 
-    /// Of one group: sums by bucket, in blocks that exist where there is something.
+    /// The sums of one group by bucket, in blocks that are allocated when needed.
     private struct Row {
         static let length = 64
         var blocks: [[Int64]?]
@@ -23,7 +23,7 @@ struct TimeseriesTally: GroupReducer {
             blocks = Array(repeating: nil, count: (buckets + Self.length - 1) / Self.length)
         }
 
-        /// Gives each sum that is not zero, with the number of its bucket.
+        /// Calls `body` with each nonzero sum and the number of its bucket.
         func each(_ body: (_ bucket: Int, _ sum: Int64) -> Void) {
             for (number, block) in blocks.enumerated() {
                 guard let block else { continue }
@@ -44,26 +44,26 @@ struct TimeseriesTally: GroupReducer {
 
     var emptied: TimeseriesTally { TimeseriesTally(query) }
 
-    /// One that adds up a UTC day by quarters of an hour, under the same selection and groups.
+    /// A tally of a UTC day by quarters of an hour, with the same selection and groups.
     func ofDay(_ day: Int64) -> TimeseriesTally {
         let begin = Timestamp(day: day)
         let starts = (0..<96).map { begin + .milliseconds($0 * Int(BucketSpan.quarter)) }
         return TimeseriesTally(TimeseriesQuery(query.selection, by: query.dimension, starts: starts))
     }
 
-    /// Says what ``ofDay(_:)`` depends on, beside the day.
+    /// Identifies everything that ``ofDay(_:)`` depends on, except the day.
     var keyOfDays: String {
         Digest.hexadecimal(of: [query.selection.project.name, query.dimension?.text ?? ""] + query.selection.keyParts)
     }
 
-    /// Without what it knows of the tables that it has read.
+    /// A copy without the strings of the tables that it has read.
     var bare: TimeseriesTally {
         var bare = self
         bare.groups = SelectedGroups(query.selection)
         return bare
     }
 
-    /// About the bytes that it takes in memory, if it is ``bare``.
+    /// Approximate bytes in memory, if it is ``bare``.
     var size: Int { bytes + query.starts.count * 8 + 1_024 }
 
     var boundaries: [Timestamp] { Array(query.starts.dropFirst()) }
@@ -87,7 +87,7 @@ struct TimeseriesTally: GroupReducer {
         }
     }
 
-    /// Adds what ``ofDay(_:)`` has added up.
+    /// Adds the sums of a tally from ``ofDay(_:)``.
     mutating func add(day: TimeseriesTally) {
         let buckets = day.query.starts.map(bucket)
         failure = failure ?? day.failure
@@ -107,7 +107,7 @@ struct TimeseriesTally: GroupReducer {
             found[row[keyPath: column]] &+= row.quarters
         }
         let texts = grouping == .source ? groups.sources : groups.types
-        // All names before the first sum: what is wrong with a table must leave nothing behind.
+        // All names are read before the first sum: a damaged table must add nothing.
         let wanted = found.indices.filter { found[$0] != .zero }
         let places = try wanted.map { (index) throws(GroupTable.Unreadable) in
             place(of: query.dimension == nil ? BytewiseString("") : BytewiseString(try texts.text(index)))
@@ -117,8 +117,8 @@ struct TimeseriesTally: GroupReducer {
         }
     }
 
-    /// The buckets of the question in which a bucket of a tier lies, each with a mask of its quarters. Of a tier without quarters all is in
-    /// the first one.
+    /// The buckets of the question that a bucket of a tier covers, each with a mask of its quarters. In a tier without quarters,
+    /// everything is in the first quarter.
     private func pieces(of bucket: BucketSpan) -> [(quarters: SIMD4<Int64>, number: Int)] {
         let first = self.bucket(of: bucket.start(ofQuarter: 0))
         guard bucket.tier == .hour else { return [(SIMD4(repeating: -1), first)] }
@@ -173,7 +173,7 @@ struct TimeseriesTally: GroupReducer {
 
     private typealias Group = (key: GroupKey?, total: Int64, row: Row?)
 
-    /// Throws as ``CountTally/answer()`` does.
+    /// Throws the errors of ``CountTally/answer()``.
     func answer() throws -> Timeseries {
         try check()
         var groups = try zip(names, rows).map { (key: GroupKey.text($0) as GroupKey?, total: try Self.total(of: $1), row: $1 as Row?) }
@@ -204,7 +204,7 @@ struct TimeseriesTally: GroupReducer {
     private func sum(_ groups: [Group]) -> Timeseries.Series {
         var values = Array(repeating: Int64(0), count: query.starts.count)
         for group in groups {
-            // None overflows: all of them together do not, and none is negative.
+            // No sum overflows: the sum of all does not, and none is negative.
             group.row?.each { values[$0] &+= $1 }
         }
         return .init(key: nil, values: values.map { .integer($0) }, total: .integer(groups.reduce(0) { $0 + $1.total }))
@@ -220,5 +220,5 @@ struct TimeseriesTally: GroupReducer {
     }
 
     private static let overflow = StoreError(
-        .misconfigured, operation: "counts", "stored counts add up to more than 64 bits hold: some of them are damaged")
+        .misconfigured, operation: "counts", "the sum of the stored counts exceeds 64 bits: some of them are damaged")
 }

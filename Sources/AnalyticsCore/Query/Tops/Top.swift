@@ -6,17 +6,17 @@ public struct Top: Sendable, Equatable {
     }
 
     public var items: [Item]
-    /// Over all selected events.
+    /// The value over all selected events.
     public var total: MetricValue
-    /// Over the events with a key that is not among the items.
+    /// The value over the events with a key that is not among the items.
     public var other: MetricValue
 
-    /// The part of the total; `nil` where that is nothing.
+    /// The share of the total; `nil` if the total is zero or undefined.
     public func share(of value: MetricValue) -> Double? {
         let total = total.number
         return total == 0 || !total.isFinite ? nil : value.number / total
     }
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     public var size: Int { items.reduce(64) { $0 + $1.key.size + 16 } }
 }

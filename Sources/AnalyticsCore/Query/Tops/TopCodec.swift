@@ -1,4 +1,5 @@
-/// Tops as the cache keeps them: the format, the number of items, each with its key and value, the total, and what is not listed.
+/// Cache format: the format number, the count of items, the key and value of each, the total, and the value of the keys that are not
+/// listed.
 enum TopCodec: AnswerCodec {
     static let format: Int64 = 1
 

@@ -1,9 +1,9 @@
-/// Which keys of a dimension have the largest metric.
+/// A question for the keys of a dimension with the largest metric.
 public struct TopQuery: Sendable {
     public var selection: Selection
     public var dimension: Dimension
     public var metric: Metric
-    /// How many keys the answer lists, within ``limits``.
+    /// Maximum number of keys that the answer lists, within ``limits``.
     public var limit: Int
 
     public static let limits = 1...1_000
@@ -30,7 +30,7 @@ extension TopQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// The largest keys, as old as they may be.
+    /// The largest keys. The answer may be as old as `age` allows.
     public func top(_ query: TopQuery, _ age: AnswerAge, for asker: Asker) async throws -> Answered<Top> {
         try await recent(query.selection, [TopQuery.name] + query.keyParts, age, for: asker, size: \.size) { try await top(query) }
     }
@@ -54,7 +54,7 @@ extension QueryEngine {
 }
 
 extension Top {
-    /// Of series over one bucket.
+    /// The top of series over one bucket.
     fileprivate init(_ series: Timeseries) {
         self.init(
             items: series.series.compactMap { one in one.key.map { Item(key: $0, value: one.total) } }, total: series.total,

@@ -1,11 +1,11 @@
 /// Computes a metric for each key, and for all keys that the answer does not list.
 ///
-/// An event may have several keys, so events are told apart by all of theirs: what an event adds is then kept once, whichever keys are listed.
-/// In the same way users are told apart by all keys that their events have.
+/// An event may have several keys, so events are grouped by their combination of keys: an event's value is kept once, independent of
+/// which keys are listed. Users are grouped by all keys of their events.
 struct TopTally: RowReducer {
     private final class Slot: Sendable {
         let column: RowColumn
-        /// For each entry of the dimension's column its keys, the only one or -1, and which combination they are.
+        /// Per entry of the dimension's column: its keys, the only key or -1, and the number of the combination.
         let places: [[Int32]]
         let only: [Int32]
         let combinations: [Int32]
@@ -25,13 +25,13 @@ struct TopTally: RowReducer {
     private var slots: [Slot?] = []
     private var numbers: [GroupKey: Int32] = [:]
     private var keys: [GroupKey] = []
-    /// Keys in rising order, by the number that they have together.
+    /// Keys in ascending order, by the number of the combination.
     private var combinations: [[Int32]] = []
     private var combinationNumbers: [[Int32]: Int32] = [:]
-    /// Of each combination: events, or users.
+    /// Events or users per combination.
     private var counts: [Int64] = []
     private var measures: [MetricAccumulator] = []
-    /// The keys of the present actor, and the last actor that each key was counted for.
+    /// The keys of the current actor, and per key the last actor counted.
     private var found: [Int32] = []
     private var seen: [Int32] = []
     private var actor: Int32 = 0
@@ -39,7 +39,7 @@ struct TopTally: RowReducer {
     private var users: Int64 = 0
     private var bytes = 0
 
-    /// Bytes of keys and of what is accumulated that one answer may hold.
+    /// Maximum bytes of keys and accumulated values per answer.
     static let byteLimit = 64 << 20
 
     init(_ query: TopQuery) {
@@ -152,13 +152,13 @@ struct TopTally: RowReducer {
     }
 
     private func measured() throws -> Top {
-        // Values are kept once, and now for each key.
+        // Merging copies the values of a combination to each of its keys.
         let needed = combinations.enumerated().reduce(0) { $0 + $1.element.count * measures[$1.offset].size }
         guard needed <= Self.byteLimit else { throw QueryTooLargeError(.tooManyKeys) }
         var byKey = keys.map { _ in MetricAccumulator(query.metric) }
         var (total, other) = (MetricAccumulator(query.metric), MetricAccumulator(query.metric))
         for (number, combination) in combinations.enumerated() {
-            // This may take a while, and the caller may have gone.
+            // This may take long, and the client may have disconnected.
             if number.isMultiple(of: 256) { try Task.checkCancellation() }
             for place in combination { byKey[Int(place)].merge(measures[number]) }
             total.merge(measures[number])
@@ -173,7 +173,7 @@ struct TopTally: RowReducer {
             items: listed.map { Top.Item(key: keys[$0], value: values[$0]) }, total: total.value, other: other.value)
     }
 
-    /// The keys with the largest values, the largest first.
+    /// The keys with the largest values, in descending order.
     private func listed(_ values: [MetricValue], _ hasValue: (Int) -> Bool) -> ArraySlice<Int> {
         values.indices.filter(hasValue).sorted { a, b in
             if MetricValue.isLarger(values[a], values[b]) { return true }

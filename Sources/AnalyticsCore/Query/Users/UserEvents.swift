@@ -1,18 +1,18 @@
 internal import Algorithms
 
-/// What is read of one user beside the counts of the profile.
+/// Reads a user's anonymous ids and newest events.
 extension EventReader {
-    /// Anonymous ids of one user that are told.
+    /// Maximum number of anonymous ids of a user in an answer.
     public static let anonymousIdLimit = 1_000
-    /// Anonymous ids of one user by which its events are found.
+    /// Maximum number of anonymous ids of a user by which its events are found.
     private static let readIdLimit = 10_000
-    /// Between times of events that are read together.
+    /// Maximum time between events that are read together.
     private static let gap: Duration = .seconds(1)
-    /// Events read at a time where others than the wanted ones may lie between them, and how often.
+    /// Events per read if unwanted events may lie between the wanted ones, and the maximum number of these reads.
     private static let eventsAtATime = 500
     private static let mostPages = 40
 
-    /// The anonymous ids that belong to a user, by their bytes: as many as its events are found by.
+    /// The anonymous ids that belong to a user, sorted by bytes; at most as many as its events are found by.
     public func anonymousIds(
         of user: UserReference, _ engine: QueryEngine, _ project: ProjectID, for asker: Asker
     ) async throws -> [String] {
@@ -22,11 +22,12 @@ extension EventReader {
         return try await engine.belonging(named, to: id, of: project, for: asker)
     }
 
-    /// A user's newest events: its own, and those without a user of its anonymous ids. The profile says when they happened, so nothing else is looked through.
+    /// A user's newest events: its own, and those of its anonymous ids that have no user. The profile has their times, so no other
+    /// range is read.
     ///
-    /// Throws a ``QueryTooLargeError`` where too many events of others, on a device that they share, happened at the same moments.
+    /// Throws a ``QueryTooLargeError`` if too many events of other users of a shared device have the same times.
     ///
-    /// - Parameter hold: Called with the bytes that all of it takes.
+    /// - Parameter hold: Called with the bytes of all events held.
     public func newest(
         _ limit: Int, of user: UserReference, _ anonymousIds: [String], _ selection: Selection, _ profile: UserProfile, for asker: Asker,
         holding hold: @escaping @Sendable (Int) throws -> Void
@@ -72,7 +73,7 @@ extension EventReader {
     }
 }
 
-/// Events that are held, and the bytes of all of them.
+/// Events held, and their bytes.
 private struct FoundEvents {
     private(set) var events: [StoredEvent] = []
     private(set) var bytes = 0
@@ -100,7 +101,7 @@ private struct FoundEvents {
     }
 }
 
-/// The first ids by their bytes, each once.
+/// The first distinct ids, by their bytes.
 private struct AnonymousIds: EventScanReducer {
     private var ids: Set<BytewiseString> = []
     let limit: Int

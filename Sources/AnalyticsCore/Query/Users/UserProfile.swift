@@ -1,4 +1,4 @@
-/// One user, as its events tell. Of nobody where there are none; then the times mean nothing.
+/// A summary of one user's events. Without events, the times mean nothing.
 public struct UserProfile: Sendable, Equatable {
     public struct TypeCount: Sendable, Equatable {
         public var type: String
@@ -8,28 +8,28 @@ public struct UserProfile: Sendable, Equatable {
     public var first: Timestamp
     public var last: Timestamp
     public var events: Int64
-    /// As ``SessionsQuery`` has them, with the usual gap.
+    /// As in ``SessionsQuery``, with the default gap.
     public var sessions: Int64
-    /// The largest first.
+    /// In descending order of events.
     public var types: [TypeCount]
     /// Events of types that are not listed.
     public var otherTypes: Int64
-    /// When the newest events happened, newest first.
+    /// The times of the newest events, newest first.
     var newest: [Timestamp]
 
-    /// Types that are listed.
+    /// Maximum number of types listed.
     static let typeLimit = 100
-    /// Newest events that can be told.
+    /// Maximum number of newest events kept.
     public static let newestLimit = 100
 
-    /// About the bytes that it takes in memory.
+    /// Approximate bytes in memory.
     var size: Int { types.reduce(128 + newest.count * 8) { $0 + $1.type.utf8.count + 32 } }
 }
 
-/// Which user is asked for.
+/// The user in a question.
 public enum UserReference: Sendable, Equatable {
     case userId(String)
-    /// One that belongs to a user stands for that.
+    /// An anonymous id that belongs to a user stands for that user.
     case anonymousId(String)
 
     fileprivate var name: ActorName {
@@ -58,15 +58,15 @@ struct UserProfileQuery: RowQuestion {
 }
 
 extension QueryEngine {
-    /// A user, and whom the reference stands for.
+    /// The profile of a user, and the user that the reference stands for.
     ///
-    /// - Parameter selection: Its range is what is stored.
+    /// - Parameter selection: Without a range: all stored events are read.
     public func user(
         _ reference: UserReference, _ selection: Selection, _ age: AnswerAge, for asker: Asker
     ) async throws -> (user: UserReference, answered: Answered<UserProfile>) {
         let user = try await resolved(reference, of: selection.project, for: asker)
         for _ in 0..<Self.readings {
-            // What was the first event may be deleted meanwhile.
+            // The first event may be deleted in the meantime.
             do { return (user, try await profile(of: user, selection, age, for: asker)) } catch is ExpiredRangeError { continue }
         }
         return (user, try await profile(of: user, selection, age, for: asker))
@@ -89,7 +89,7 @@ extension QueryEngine {
         return .userId(id.text)
     }
 
-    /// Those of some anonymous ids that belong to a user.
+    /// The given anonymous ids that belong to a user.
     public func belonging(_ anonymousIds: [String], to user: String, of project: ProjectID, for asker: Asker) async throws -> [String] {
         let identities = try await identityMap(of: project, for: asker)
         let owner = ActorKey(.user, user)
@@ -97,8 +97,8 @@ extension QueryEngine {
     }
 }
 
-/// As the cache keeps it: the format, how many events there are, the first, the last, the sessions, each type with the number of these before
-/// them, the events of the others, and the times of the newest with their number before them.
+/// Cache format: the format number, the count of events, the first and last times, the sessions, the types with their number first,
+/// the events of other types, and the times of the newest events with their number first.
 enum UserProfileCodec: AnswerCodec {
     static let format: Int64 = 1
 

@@ -1,4 +1,4 @@
-/// Counts the events of one user. What it is given is of no other.
+/// Counts the events of one user. It gets rows of that user only.
 struct UserProfileTally: RowReducer {
     private var events = SessionEvents(byteLimit: Self.byteLimit)
     private var types: [GroupKey] = []
@@ -11,7 +11,7 @@ struct UserProfileTally: RowReducer {
     /// The times of the newest events, and some others.
     private var newest: [Int64] = []
 
-    /// Bytes of types, and of the user's events.
+    /// Maximum bytes of types, and of the user's events.
     static let byteLimit = 96 << 20
 
     var fields: [RowField] { [.sessionId, .type] }
@@ -39,7 +39,7 @@ struct UserProfileTally: RowReducer {
     mutating func add(slot: Int, _ rows: Range<Int>) { events.add(slot: slot, rows) }
 
     mutating func end() {
-        // Not two owners: it would be copied.
+        // A second reference would copy the events.
         var own = events
         events = SessionEvents(byteLimit: 0)
         own.each { event in

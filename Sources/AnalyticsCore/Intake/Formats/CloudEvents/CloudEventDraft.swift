@@ -1,8 +1,9 @@
 internal import AnalyticsJSON
 internal import FoundationEssentials
 
-/// CloudEvents 1.0 as native events: `id`, `source`, `type`, `data` are ours, `time` is `timestamp`, the extension attributes
-/// `correlationid`, `userid`, `anonymousid` and `sessionid` are our optional fields, and every other attribute goes to `metadata` under its name.
+/// CloudEvents 1.0 as native events. `id`, `source`, `type` and `data` keep their names, and `time` becomes `timestamp`. The extension
+/// attributes `correlationid`, `userid`, `anonymousid` and `sessionid` become the optional fields. Other attributes go to `metadata` under
+/// their names.
 extension EventDraft {
     /// Structured mode: an event in the JSON format (CloudEvents JSON Event Format 1.0.2).
     init(cloudEvent members: borrowing JSONMembers) throws(Rejection) {
@@ -76,8 +77,8 @@ extension EventDraft {
     }
 }
 
-/// What goes to `metadata`. The two names that are ours to set are set once: an attribute of that name gives way, since an object with
-/// a key twice is one that nothing behind the queue reads.
+/// The members of `metadata`. `datacontenttype` and `datacontentencoding` are set by the service and replace attributes of the same name:
+/// the decoder behind the queue refuses duplicate keys.
 private struct CloudEventMetadata {
     private var writer = JSONWriter()
     private let reserved: [(name: String, value: String)]
@@ -105,8 +106,8 @@ private struct CloudEventMetadata {
     }
 }
 
-/// How the body of an event in binary mode is kept: JSON stays JSON, other text becomes a string, the rest a base64 string that
-/// `metadata` names as such.
+/// How the body of an event in binary mode is stored: JSON as JSON, other text as a string, anything else as base64, which `metadata`
+/// records.
 private enum DataEncoding {
     case json
     case text

@@ -6,7 +6,7 @@ public enum CloudEventsFormat: IntakeFormat, Equatable {
     case structured
     /// An array of events in the JSON format.
     case batched
-    /// The body is the event's data; the attributes (names without `ce-`, lower case) came as headers.
+    /// The body is the event's data; the attributes came as headers. Names are in lower case, without `ce-`.
     case binary(attributes: [String: String], contentType: String?)
 
     public func split(_ body: PaddedBytes, limit: Int, parser: inout JSONParser) throws(IngestError) -> IntakeBatch<Void> {

@@ -1,13 +1,13 @@
 public import AnalyticsJSON
 
-/// A native event per line; blank lines are passed over.
+/// One native event per line; blank lines are ignored.
 public struct NDJSONFormat: IntakeFormat {
     public init() {}
 
     public func split(_ body: PaddedBytes, limit: Int, parser: inout JSONParser) throws(IngestError) -> IntakeBatch<Void> {
         var items = IntakeItems(limit: limit)
         var rest = body.bytes
-        // One line at a time: a body of blank lines is not to become a list of them.
+        // Line by line, so that a body of blank lines does not become a large array.
         while !rest.isEmpty {
             let line = rest.prefix { $0 != 0x0A }
             rest = rest[line.endIndex...].dropFirst()

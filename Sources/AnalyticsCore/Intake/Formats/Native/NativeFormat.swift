@@ -1,6 +1,6 @@
 public import AnalyticsJSON
 
-/// The service's own JSON.
+/// The service's native JSON.
 public enum NativeFormat: IntakeFormat {
     /// One event.
     case event
@@ -24,7 +24,7 @@ public enum NativeFormat: IntakeFormat {
         drafts.append(try parser.draft(item, of: batch.text) { (members) throws(Rejection) in try EventDraft(native: members) })
     }
 
-    /// Where an array begins. It is not read: its bracket is enough to refuse it.
+    /// The opening bracket of an array. It is enough to refuse the array without reading it.
     private static func bracket(of body: PaddedBytes) -> Range<Int>? {
         guard let start = body.bytes.firstIndex(where: { $0 > 0x20 }), body.bytes[start] == UInt8(ascii: "[") else { return nil }
         return start..<start + 1
@@ -59,7 +59,7 @@ extension EventDraft {
             } else {
                 throw Rejection(
                     field: member.key, code: .unknownField,
-                    message: "'\(member.key)' is no field of an event; put it into 'data' or 'metadata'.")
+                    message: "'\(member.key)' is not a field of an event; put it into 'data' or 'metadata'.")
             }
         }
         try FieldRules.require(type, "type")

@@ -1,8 +1,8 @@
 public import AnalyticsJSON
 
-/// Native events, one text each, whose places are known: a transport that has events apart has written them one behind another.
+/// Native events at known places in one text. A transport with separate events writes them one after another.
 public struct PlacedFormat: IntakeFormat {
-    /// An event's text, and in it the text that the client has sent as JSON, which has to be one value.
+    /// The place of an event, and of the JSON values in it that the client sent. Each of these must be one value.
     public struct Place: Sendable {
         public var event: Range<Int>
         public var values: [Range<Int>]
@@ -30,7 +30,7 @@ public struct PlacedFormat: IntakeFormat {
         _ item: Range<Int>, of batch: IntakeBatch<[Int: Place]>, parser: inout JSONParser, into drafts: inout [EventDraft]
     ) throws(Rejection) {
         for value in batch.shared[item.lowerBound]?.values ?? [] {
-            // Else a comma in it would begin another field.
+            // Otherwise a comma in it would begin another field.
             try parser.withValue(of: batch.text, at: value, maximumDepth: EventLimits.maximumDepth) { (_) throws(Rejection) in
             } fault: {
                 Rejection(fault: $0)

@@ -1,15 +1,15 @@
 public import AnalyticsJSON
 
-/// One event with few fields, as small collectors take it. Unknown fields are rejected, like those of a native event.
+/// One event with few fields, as small collectors send it. Unknown fields are rejected, as in native events.
 public enum SimpleFormat: IntakeFormat {
     /// `{"event_id", "user_id", "event_name", "event_time", "payload"}`; the name is required.
     case record
     /// `{"site_id", "event_type", "path", "user_id", "timestamp"}`; site and type are required.
     case siteEvent
-    /// `{"userId", "anonymousId", "id", "timestamp", "source", "sessionId"}`: says that the two are one; both are required.
+    /// `{"userId", "anonymousId", "id", "timestamp", "source", "sessionId"}`: links the two ids; both are required.
     case identity
 
-    /// The source of records, which name none.
+    /// The source of records, which have no such field.
     static let recordSource = "ingest"
     static let identitySource = "identify"
 
@@ -113,6 +113,6 @@ extension EventDraft {
     }
 
     private static func unknown(_ key: String, known: String) -> Rejection {
-        Rejection(field: key, code: .unknownField, message: "'\(key)' is no field of this route; it knows \(known).")
+        Rejection(field: key, code: .unknownField, message: "'\(key)' is not a field of this route; it accepts \(known).")
     }
 }
