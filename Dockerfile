@@ -1,4 +1,4 @@
-# Two stages: a toolchain with headers that builds one executable, and a slim system with the libraries that it links or loads.
+# Two stages: a toolchain with headers builds the executable; a slim system has the libraries that it links or loads.
 
 FROM swift:6.3-bookworm AS build
 
@@ -10,13 +10,13 @@ RUN apt-get update \
 
 WORKDIR /src
 
-# The manifest names the tests' targets, so their folders have to be there even though no test is built.
+# The manifest names the test targets, so their folders must exist although no test is built.
 COPY Package.* ./
 COPY Sources Sources
 COPY Tests Tests
 
-# With Swift's own libraries linked statically the runtime stage needs no Swift. The cache keeps what was fetched and built from
-# one image build to the next: compiling the dependencies takes minutes, the service alone seconds.
+# Swift's own libraries are linked statically, so the runtime stage needs no Swift. The cache keeps checkouts and build products
+# between image builds: compiling the dependencies takes minutes, the service alone seconds.
 RUN --mount=type=cache,target=/src/.build,sharing=locked \
     swift build -c release --product analytics --static-swift-stdlib \
     && mkdir /out \
@@ -39,7 +39,7 @@ RUN apt-get update \
 
 COPY --from=build /out/ /usr/local/bin/
 
-# Fails the build here, not the first start, when a library is missing. MongoDB's driver and libmaxminddb are loaded only when they are needed.
+# If a library is missing, the build fails here, not the first start. MongoDB's driver and libmaxminddb are loaded on demand.
 RUN analytics --help >/dev/null \
     && ldconfig -p | grep -q 'libmongoc-1\.0\.so\.0' \
     && ldconfig -p | grep -q 'libmaxminddb\.so\.0'
@@ -49,22 +49,22 @@ LABEL org.opencontainers.image.title="analytics" \
       org.opencontainers.image.description="Takes in events, stores each once, counts them" \
       org.opencontainers.image.revision="${REVISION}"
 
-# In a container, loopback would reach nobody; what may reach the port is decided where it is published.
+# Loopback is unreachable from outside a container. Access is restricted where the port is published.
 ENV HOST=0.0.0.0 \
     PORT=4000 \
     DATA_DIR=/data \
     APP_ENV=production
 
-# By number, so that an orchestrator can tell that it is not root.
+# A numeric user, so that an orchestrator can verify that it is not root.
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 4000
 
-# Exits 0 when GET /health/ready answers 200; the image needs no curl for it.
+# Exit status 0 if GET /health/ready answers 200. The image needs no curl for it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["analytics", "health"]
 
-# Stops taking in, flushes what it holds, acknowledges, ends.
+# The service stops accepting, flushes its events, acknowledges them and ends.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["analytics"]
 CMD ["serve"]

@@ -1,4 +1,4 @@
-# Two commands on a fresh Debian 12 with a Swift 6.3 toolchain: `make run` and `make test`. `make` alone lists the rest.
+# Two commands on a fresh Debian 12 with a Swift 6.3 toolchain: `make run` and `make test`. `make` alone lists all targets.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
-deps: ## Install the C libraries that are missing
+deps: ## Install missing C libraries
 	@scripts/install-deps.sh
 
 .PHONY: build
@@ -32,16 +32,16 @@ run-stack: build stack-up ## Build, then serve on the real services that stack-u
 	@set -a; source <(scripts/stack.sh env); set +a; exec $(binary) serve
 
 .PHONY: test
-test: ## Lint, then all tests, with real services of their own
+test: ## Lint, then run all tests, with a separate stack of real services
 	@scripts/test.sh $(TEST_ARGS)
 
 .PHONY: unit
-unit: deps ## The tests that need no services
+unit: deps ## Run the tests that need no services
 	@env -u TEST_MONGODB_URI -u TEST_RABBITMQ_URL -u TEST_REDIS_HOST -u TEST_REDIS_PORT -u TEST_PROMETHEUS_URL \
 		-u TEST_STACK_SCRIPT swift test $(TEST_ARGS)
 
 .PHONY: lint
-lint: ## Check the format and the alert rules
+lint: ## Check the format, the source rules and the alert rules
 	@scripts/lint.sh
 
 .PHONY: format
@@ -53,11 +53,11 @@ stack-up: ## Start MongoDB, RabbitMQ, Redis and Prometheus on loopback
 	@scripts/stack.sh up
 
 .PHONY: stack-down
-stack-down: ## Stop them; the data stays
+stack-down: ## Stop them and keep the data
 	@scripts/stack.sh down
 
 .PHONY: stack-status
-stack-status: ## What runs where
+stack-status: ## Show which services run, and where
 	@scripts/stack.sh status
 
 .PHONY: stack-wipe
@@ -65,16 +65,16 @@ stack-wipe: ## Stop them and remove the data
 	@scripts/stack.sh down --wipe
 
 .PHONY: chaos
-chaos: build ## Ten minutes of kills, stops and cut links on clusters of its own; loses and doubles nothing
+chaos: build ## Kill, stop and disconnect processes for ten minutes, and check that no event is lost or duplicated
 	@scripts/stack.sh install
 	@Tests/Chaos/chaos.py --binary $(binary)
 
 .PHONY: oracle
-oracle: build ## Ask random questions about random logs, and compare every answer with a second implementation
+oracle: build ## Ask random questions about random logs and compare every answer with a second implementation
 	@scripts/oracle.sh $(binary)
 
 .PHONY: fuzz
-fuzz: deps ## A million inputs for the JSON and BSON shims, under sanitizers (wants g++), and for each decoder of what comes over a wire
+fuzz: deps ## Run a million inputs through the JSON and BSON shims, with sanitizers (needs g++), and through each decoder of input
 	@scripts/fuzz-json.sh
 	@scripts/fuzz.sh
 
@@ -83,11 +83,11 @@ demo: build ## Import 336,776 real flights and compare every count with the sour
 	@scripts/demo.sh
 
 .PHONY: bench
-bench: build ## Measure rates and latencies, and questions beside MongoDB's and DuckDB's answers
+bench: build ## Measure rates and latencies, and compare questions with MongoDB and DuckDB
 	@scripts/bench.sh
 
 .PHONY: growth
-growth: build ## Measure how costs grow up to 50 million events, for hours; killed and started again it goes on
+growth: build ## Measure how costs grow up to 50 million events (hours; resumes after a kill)
 	@scripts/bench.sh growth
 
 .PHONY: image
@@ -95,5 +95,5 @@ image: ## Build the container image with docker, buildah or podman
 	@scripts/image.sh $(IMAGE)
 
 .PHONY: clean
-clean: ## Remove what was built (not the stack's data: stack-wipe)
+clean: ## Remove build products (not the data of the stack: stack-wipe)
 	swift package clean

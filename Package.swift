@@ -39,7 +39,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
     ],
     targets: [
-        // C and C++: a module map and a shim each, and one Swift importer each.
+        // C and C++: a module map or a shim for each library, and one Swift importer.
         .target(
             name: "CSimdJSON",
             linkerSettings: [.linkedLibrary("simdjson")]
@@ -142,7 +142,7 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        // Questions and intake once more, over gRPC.
+        // The same questions and the same intake over gRPC.
         .target(
             name: "AnalyticsGRPC",
             dependencies: [
@@ -192,7 +192,7 @@ let package = Package(
             swiftSettings: strict
         ),
 
-        // What several test targets use: a store and a broker in memory, faults, a clock, samples.
+        // Shared by test targets: in-memory store and broker, faults, a clock, samples.
         .target(
             name: "TestSupport",
             dependencies: ["AnalyticsCore", "AnalyticsJSON", .product(name: "Logging", package: "swift-log")],
@@ -224,7 +224,7 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        // One contract suite a port, run on every adapter.
+        // One contract suite per port, run on every adapter.
         .testTarget(
             name: "ContractTests",
             dependencies: [
@@ -255,7 +255,7 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        // What comes over a wire, mutated. A short run is part of every test run; `make fuzz` is a long one.
+        // Mutates the input of every decoder. A short run is part of every test run; `make fuzz` is a long one.
         .testTarget(
             name: "FuzzTests",
             dependencies: [
@@ -277,7 +277,7 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        // What the executable is made of: settings, and what commands print.
+        // Parts of the executable: settings, and the output of commands.
         .testTarget(
             name: "AnalyticsTests",
             dependencies: [
@@ -287,7 +287,7 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        // The built executable against the real services.
+        // The built executable with real services.
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

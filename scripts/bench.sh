@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures a service of its own: requests beside their floor, /health/live, which is the HTTP server and nothing else; readers of live events; counts over long
-# ranges; questions about users and properties beside what MongoDB and DuckDB take. docs/performance.md says what the lines mean.
-# `make demo` measures the whole way to stored and rolled up.
+# Starts a service and measures it: requests, compared with /health/live, which measures the HTTP server alone; readers of live events; counts over long
+# ranges; questions about users and properties, compared with MongoDB and DuckDB. docs/performance.md explains the lines.
+# `make demo` measures the whole path until events are stored and rolled up.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,18 +14,18 @@ usage: scripts/bench.sh [embedded|real...]
        scripts/bench.sh growth [embedded|real]
        scripts/bench.sh reads
 
-With none named, both; growth takes real. Needs `make build`. BENCH_PORT: where the service listens (4200). BENCH_BINARY: the service.
-BENCH_SECONDS: for each kind of request (10). BENCH_SKIP: parts to leave out, of "requests live ranges questions".
+The default is both backends, for growth `real`. Needs `make build`. BENCH_PORT: where the service listens (4200). BENCH_BINARY: the service.
+BENCH_SECONDS: seconds for each kind of request (10). BENCH_SKIP: parts to leave out, of "requests live ranges questions".
 BENCH_EVENTS: events of the long ranges (2000000), and of the questions (5000000).
 BENCH_READERS: clients that listen to live events (1000).
-BENCH_LIVE: seconds of questions while 5,000 events/s come in (300). BENCH_STRICT=1: end with 1 where a bound of a question or of live events is not held.
-BENCH_QUESTIONS: more options of scripts/bench/questions.py.
+BENCH_LIVE: seconds of questions while 5,000 events/s arrive (300). BENCH_STRICT=1: exit status 1 if a figure of a question or of live events is above its bound.
+BENCH_QUESTIONS: more options for scripts/bench/questions.py.
 
-reads asks MongoDB's profiler what each kind of question reads at 5 million events (BENCH_EVENTS), while more come in, and ends with 1 where
-one reads more than its range needs.
+reads measures with MongoDB's profiler what each kind of question reads at 5 million events (BENCH_EVENTS), while more arrive. Its exit status is 1 if
+a question reads more than its range needs.
 
-growth fills a service with 50 million events in ten steps and measures after each (BENCH_GROWTH: options of scripts/bench/growth.py).
-Killed and started again it goes on. It keeps everything in .stack/growth; remove that to begin anew.
+growth fills a service with 50 million events in ten steps and measures after each (BENCH_GROWTH: options for scripts/bench/growth.py).
+It continues after a kill. It keeps everything in .stack/growth; remove that folder to start over.
 
 The load, the service and its backends share this machine's cores.
 USAGE
@@ -39,7 +39,7 @@ duration="${BENCH_SECONDS:-10}"
 forget=(nothing)
 keeps=""
 pid=""
-# What questions.py and growth.py are told of the backends.
+# Options for questions.py and growth.py that describe the backends.
 stores=()
 
 cleanup() {
@@ -95,7 +95,7 @@ requests() {
     stop
 }
 
-# range SHAPE EVENTS: questions over a long range, uncached, while events of the present hour come in; and the memory that all of it took.
+# range SHAPE EVENTS: questions over a long range, uncached, while events of the present hour arrive; and the peak memory.
 range() {
     serve
     python3 scripts/bench/ranges.py --port "$port" --pid "$pid" --shape "$1" --events "$2"
@@ -103,7 +103,7 @@ range() {
     "${forget[@]}"
 }
 
-# The properties that questions are asked about get columns.
+# Gives columns to the properties that questions use.
 set_properties() {
     if "$binary" help projects set | grep -e --properties >/dev/null; then
         DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" projects set --properties data.plan,data.amount >/dev/null
@@ -123,7 +123,7 @@ questions() {
     stop
 }
 
-# Clients that listen, and what each second costs the service for all of them.
+# Measures what readers of live events cost.
 live() {
     local options=(--readers "${BENCH_READERS:-1000}" --seconds "$duration")
     [[ ${BENCH_STRICT:-} == 1 ]] || options+=(--bound 0)
@@ -144,7 +144,7 @@ bench() {
     }
     skips ranges || {
         "${forget[@]}"
-        echo "$1, long ranges, one source asked for, 500 events/s coming in"
+        echo "$1, long ranges, counts of one source, 500 events/s arriving"
         range month "$events"
         range year "$events"
         range wide 300000
@@ -158,18 +158,18 @@ bench() {
     }
 }
 
-# growth BACKENDS: .stack/growth keeps what there is.
+# growth BACKENDS: keeps its data in .stack/growth.
 growth() {
     local old more
     keeps=yes
     work="$PWD/.stack/growth/$1"
     mkdir -p "$work"
     flock -n "$work/lock" true || {
-        # The stack is the other run's.
+        # The stack belongs to the other run.
         trap - EXIT
         die "another run is at work in $work"
     }
-    # What a run that was killed has left behind.
+    # A killed run leaves its service behind.
     old="$(cat "$work/service.pid" 2>/dev/null || true)"
     if [[ -n $old && "$(readlink "/proc/$old/exe")" == "$(realpath "$binary")" ]]; then
         kill "$old"
@@ -183,7 +183,7 @@ growth() {
     set_properties
     "$python" scripts/bench/growth.py --port "$port" --pid "$pid" --work "$work" "${stores[@]}" "${more[@]}"
     stop
-    say "all of it is kept in $work, its lines in growth.csv"
+    say "the data is kept in $work, the lines in growth.csv"
 }
 
 # start_stack OFFSET
@@ -198,11 +198,11 @@ start_stack() {
     stores=(--folder "$STACK_DIR/mongodb" --mongodb "$MONGODB_URI")
 }
 
-# Between two shapes: each begins with empty stores.
+# Called between two shapes: each begins with empty stores.
 nothing() { :; }
 forget_services() {
     scripts/stack.sh down --wipe >/dev/null
-    # A port is free a moment after its server has ended.
+    # A port becomes free a moment after its server has ended.
     for _ in $(seq 60); do
         ! scripts/stack.sh free || break
         sleep 0.5

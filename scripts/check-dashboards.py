@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs every query of the Grafana dashboards against a Prometheus, and against the service itself by Graphite's API.
+"""Runs every query of the Grafana dashboards against a Prometheus, and against the service itself through Graphite's API.
 
-A dashboard that nobody has looked at since a metric was renamed looks exactly like one that has nothing to report. So this runs
-what Grafana would run: the query of each variable first, then each panel's and annotation's queries with the values found. It fails when
-a query is refused, and with --require-data when one has no series, unless its panel says what to show then (its "No value" text,
-fieldConfig.defaults.noValue): such a panel may be empty.
+After a metric is renamed, a dashboard looks the same as one without data. This script runs the queries that Grafana would
+run: first the query of each variable, then the queries of each panel and annotation with the values found. It fails if
+a query is refused, and with --require-data also if a query has no series, unless its panel has a "No value" text
+(fieldConfig.defaults.noValue): such a panel may be empty.
 
-Queries are run for which there is an address: without one only the files are checked, their ids, places, descriptions and data sources.
+A query runs only if the address of its data source is given. Without addresses only the files are checked: ids, positions, descriptions and data sources.
 
     scripts/check-dashboards.py
     scripts/check-dashboards.py http://127.0.0.1:9090 --service http://127.0.0.1:4000 --require-data
@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent / "grafana"
 LABEL_VALUES = re.compile(r"^label_values\(\s*(?:(?P<series>.+?)\s*,\s*)?(?P<label>\w+)\s*\)$", re.S)
 VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)|\[\[(\w+)\]\]")
 GRID_WIDTH = 24
-# Where a query stands in a target, by the type of its data source.
+# The key of the query in a target, by the type of its data source.
 QUERY_KEYS = {"prometheus": "expr", "graphite": "target"}
 
 
@@ -68,7 +68,7 @@ class Prometheus(Source):
 
 
 class Graphite(Source):
-    """The service, by the requests that Grafana's Graphite data source sends."""
+    """The service, called with the requests of Grafana's Graphite data source."""
 
     error_key = "message"
 
@@ -77,7 +77,7 @@ class Graphite(Source):
         self.length = length
 
     def query(self, target):
-        # Grafana writes the query's letter behind the names, and takes it off again.
+        # Grafana appends the query's letter to the names, and removes it again.
         target = re.sub(r"'(\d+)m'", r"'\1min'", target)
         form = {
             "target": f'aliasSub({target}, "(^.*$)", "\\1 A")', "from": f"-{self.length}", "until": "now", "format": "json",
@@ -91,7 +91,7 @@ class Graphite(Source):
 
 
 def interpolate(expression, values):
-    """Replaces Grafana's variables; what is none of them (the ${1} of label_replace) stays, as it does in Grafana."""
+    """Replaces Grafana's variables. Other expressions (the ${1} of label_replace) stay, as in Grafana."""
 
     def replacement(match):
         name = next(group for group in match.groups() if group)
@@ -101,7 +101,7 @@ def interpolate(expression, values):
 
 
 def as_promql(definition):
-    """Grafana's label_values(...) as a query, and the label that is asked for."""
+    """Grafana's label_values(...) as a query, and the requested label."""
     match = LABEL_VALUES.match(definition.strip())
     if not match:
         raise QueryError(f"not a label_values(...) query: {definition}")
@@ -111,7 +111,7 @@ def as_promql(definition):
 
 
 def all_panels(panels):
-    """Panels in order, those inside collapsed rows too."""
+    """Panels in order, including those in collapsed rows."""
     for panel in panels:
         yield panel
         yield from all_panels(panel.get("panels", []))
@@ -128,7 +128,7 @@ def overlaps(one, other):
 
 class Check:
     def __init__(self, sources, arguments, data_sources):
-        # By type; those that have no address are not asked.
+        # By type. Sources without an address are not queried.
         self.sources = sources
         self.arguments = arguments
         self.data_sources = data_sources
@@ -152,7 +152,7 @@ class Check:
         return dashboard.get("uid")
 
     def structure(self, name, dashboard):
-        """What a reader of the dashboard would stumble over, without asking a data source anything."""
+        """Checks the files alone, without queries."""
         for key in ("uid", "title", "schemaVersion"):
             if not dashboard.get(key):
                 self.fail(name, f"has no {key}")
@@ -199,7 +199,7 @@ class Check:
         return self.data_sources.get((holder.get("datasource") or {}).get("uid"))
 
     def variables(self, name, dashboard):
-        """What $name stands for when "All" is chosen: every value, joined as Grafana joins them."""
+        """The value of $name when "All" is chosen: all values, joined as in Grafana."""
         values = {
             "__rate_interval": self.arguments.rate_interval,
             "__interval": self.arguments.rate_interval,
@@ -228,7 +228,7 @@ class Check:
             if not variable.get("multi"):
                 return found[0] if found else "*"
             return variable.get("allValue") or "{%s}" % ",".join(found)
-        # Twice: the value is first an expression and then a string literal in PromQL.
+        # Escaped twice: the value is a regular expression inside a PromQL string literal.
         quoted = [re.escape(value).replace("\\", "\\\\") for value in found]
         return f'({"|".join(quoted)})' if quoted else ".*"
 
@@ -270,14 +270,14 @@ class Check:
         return series
 
     def legend(self, where, target, series):
-        """A legend that names a label which the query does not give shows its own braces, or nothing."""
+        """A legend with a label that the query does not return shows its braces, or nothing."""
         for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", target.get("legendFormat") or ""):
             if series and not any(label in one["metric"] for one in series):
                 self.fail(where, f"the legend names the label {label}, which no series has", target["expr"])
 
 
 def provisioned_data_sources():
-    """The types of the data sources that are provisioned, by uid. The files are plain enough to be read without a YAML library."""
+    """The types of the provisioned data sources, by uid. The files are simple enough to be read without a YAML library."""
     sources = {}
     for file in sorted((ROOT / "provisioning" / "datasources").glob("*.y*ml")):
         for entry in re.split(r"^\s*- ", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
@@ -290,13 +290,13 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("prometheus", nargs="?", help="base URL of a Prometheus, for the queries that are for one")
-    parser.add_argument("--service", help="base URL of the service, for the queries that are for its Graphite API")
-    parser.add_argument("--require-data", action="store_true", help="fail when a query has no series and its panel has no text for that")
-    parser.add_argument("--rate-interval", default="1m", help="what $__rate_interval stands for (default: %(default)s)")
-    parser.add_argument("--range", default="1h", help="what $__range stands for, and how long the range of Graphite queries is (default: %(default)s)")
+    parser.add_argument("prometheus", nargs="?", help="base URL of a Prometheus, for its queries")
+    parser.add_argument("--service", help="base URL of the service, for queries to its Graphite API")
+    parser.add_argument("--require-data", action="store_true", help="fail if a query has no series and its panel has no \"No value\" text")
+    parser.add_argument("--rate-interval", default="1m", help="value of $__rate_interval (default: %(default)s)")
+    parser.add_argument("--range", default="1h", help="value of $__range, and length of the range of Graphite queries (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one query (default: %(default)s)")
-    parser.add_argument("--verbose", action="store_true", help="print each query's number of series")
+    parser.add_argument("--verbose", action="store_true", help="print the number of series of each query")
     arguments = parser.parse_args()
     if arguments.require_data and not (arguments.prometheus or arguments.service):
         parser.error("--require-data needs the base URL of a Prometheus or of the service")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks that what the JSON parser lends cannot be kept: every file of Tests/JSONLending but Allowed.swift must be refused by the compiler,
-# at the line that says so.
+# Checks that values that the JSON parser lends cannot be kept: the compiler must refuse every file in Tests/JSONLending except Allowed.swift,
+# at the line marked `// refused`.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,12 +24,12 @@ for file in Tests/JSONLending/*.swift; do
     [[ $file != */Allowed.swift ]] || continue
     line=$(grep -n '// refused$' "$file" | cut -d: -f1)
     if messages=$(compile "$file"); then
-        echo "$file:$line: compiles, and must not" >&2
+        echo "$file:$line: compiles, but must not" >&2
         exit 1
     fi
     grep -q "^[^ ]*$(basename "$file"):$line:[0-9]*: error: " <<<"$messages" || {
         echo "$messages" >&2
-        echo "$file:$line: is refused for something else" >&2
+        echo "$file:$line: is refused for another reason" >&2
         exit 1
     }
 done

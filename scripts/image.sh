@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the container image with what there is: a Docker engine, or buildah or podman, which need none.
-# image.sh [NAME:TAG] [OPTION...]; the options go to the builder.
+# Builds the container image with a Docker engine, or else with buildah or podman.
+# image.sh [NAME:TAG] [OPTION...]; the options are passed to the builder.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,7 +10,7 @@ source scripts/lib/common.sh
 name="${1:-analytics:latest}"
 (($# == 0)) || shift
 
-# A label of the image; a folder without git has none.
+# A label of the image; `unknown` without git.
 revision="$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 options=(--build-arg "REVISION=$revision" --tag "$name" "$@" .)
 
@@ -18,8 +18,8 @@ if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
     exec docker build "${options[@]}"
 fi
 
-# Isolation by chroot needs no rights beyond root's own, so it works inside another container too. The image format of OCI
-# has no health check, Docker's has.
+# Isolation by chroot needs only root, so it works inside another container too. The Docker image format has a health check, the OCI
+# format has none.
 for builder in buildah podman; do
     if command -v "$builder" >/dev/null; then
         exec "$builder" build --isolation=chroot --format docker --layers "${options[@]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the C and C++ libraries that the package links, with their headers. Does nothing when all are there.
+# Installs the C and C++ libraries that the package links, with their headers. Does nothing if all are installed.
 set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 command -v swift >/dev/null || die "swift is not on PATH; install a Swift 6.3 toolchain first: https://www.swift.org/install/linux/"
 
 packages=(
-    # what a toolchain unpacked from its archive needs to fetch packages, compile C and C++, and link
+    # for a Swift toolchain that was unpacked from its archive: to fetch packages, compile C and C++, and link
     binutils ca-certificates git libc6-dev libstdc++-12-dev pkg-config tzdata libcurl4 libncurses6 libxml2
     # the broker, the store, the cache
     librabbitmq-dev libmongoc-dev libbson-dev libhiredis-dev

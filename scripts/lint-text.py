@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""Finds operations on characters of text in the sources, where bytes are meant.
+"""Finds operations on characters in the sources that should work on bytes.
 
-Swift's String compares grapheme clusters and by canonical equivalence: text that begins with U+0301 joins the quote before it to one
-character, "\\r\\n" is one, U+212A equals "K". What came from outside is parsed by its UTF-8 bytes
-(Sources/AnalyticsCore/Event/UTF8Text.swift). A line that may work on characters says why: `// text: <why>`.
+Swift's String compares grapheme clusters, by canonical equivalence: a U+0301 combines with a quote before it into one
+character, "\\r\\n" is one character, U+212A equals "K". Input is parsed by its UTF-8 bytes
+(Sources/AnalyticsCore/Event/UTF8Text.swift). A line that may work on characters gives the reason: `// text: <why>`.
 
-    lint-text.py [FOLDER]    lists what it finds in the Swift files there (Sources) and fails if there is anything
-    lint-text.py --self-test checks that it finds what it must, and nothing else
+    lint-text.py [FOLDER]    lists findings in the Swift files of the folder (default: Sources); fails if there are any
+    lint-text.py --self-test checks that it finds each planted line, and nothing in the clean lines
 """
 
 import pathlib
 import re
 import sys
 
-# A literal of one character: a Character in most places, and no loss where it is a String.
+# A literal of one character: usually a Character. Matching a String too does no harm.
 ONE = r'"(?:[^"\\]|\\[^(u]|\\u\{[0-9A-Fa-f]+\})"'
-# One that is no letter and no digit: a switch over keys or values may name one of those.
+# The same without letters and digits: a switch over keys or values may use those.
 DELIMITER = r'"(?:[^"\\A-Za-z0-9]|\\[^(u]|\\u\{[0-9A-Fa-f]+\})"'
 LITERAL = r'"(?:[^"\\]|\\.)*"(?!\.utf8)'
 
@@ -25,30 +25,30 @@ RULES = [
     (r"\bsplit\(\s*whereSeparator:.*" + ONE, "splits at a character"),
     (r"\b(?:first|last)(?:Index|Range)?\(of:\s*" + LITERAL, "looks for a character"),
     (r"\b(?:ranges|firstRange)\(of:\s*" + LITERAL, "looks for characters"),
-    (r"\bcontains\(" + LITERAL, "looks for characters, or in a set by canonical equivalence"),
+    (r"\bcontains\(" + LITERAL, "looks for characters, or searches by canonical equivalence"),
     (r"(?<!\.string )[!=]=\s*" + ONE, "compares a character"),
     (ONE + r"\s*[!=]=", "compares a character"),
     (r"\bcase\b[^:]*?" + DELIMITER, "compares a character"),
-    (r"(?:[!=]=|\bcase)\s*" + r'"(?:[^"\\]|\\.)*(?:[^\x00-\x7F]|[K;`]|\\u\{)(?:[^"\\]|\\.)*"', "holds by canonical equivalence"),
+    (r"(?:[!=]=|\bcase)\s*" + r'"(?:[^"\\]|\\.)*(?:[^\x00-\x7F]|[K;`]|\\u\{)(?:[^"\\]|\\.)*"', "compares by canonical equivalence"),
     (r"\.replac(?:ing|e|ingOccurrences)\((?:of:)?\s*" + LITERAL, "replaces characters"),
     (r"\bcomponents\(separatedBy", "splits at characters"),
     (r"\btrimmingCharacters\b", "trims characters"),
-    (r"\.(?:lower|upper)cased\(\)", "makes ASCII of other letters (U+212A becomes k)"),
-    (r"\bCharacter\b", "is made of scalars without end"),
-    (r"\.is(?:Letter|Number|Whitespace|Newline|HexDigit|Punctuation)\b(?!\()|\.hexDigitValue\b", "asks a character"),
+    (r"\.(?:lower|upper)cased\(\)", "turns other letters into ASCII (U+212A becomes k)"),
+    (r"\bCharacter\b", "may have any number of scalars"),
+    (r"\.is(?:Letter|Number|Whitespace|Newline|HexDigit|Punctuation)\b(?!\()|\.hexDigitValue\b", "tests a property of a character"),
 ]
 RULES = [(re.compile(pattern), why) for pattern, why in RULES]
 MARKER = re.compile(r"// text: \S+")
 
 
 def code(line):
-    """The line without its comment; one inside of a string literal is none."""
+    """The line without its comment. `//` in a string literal begins no comment."""
     cut = re.match(r'(?:"(?:[^"\\]|\\.)*"|(?!//).)*', line)
     return cut.group(0) if cut else line
 
 
 def find(text):
-    """Pairs of a line's number and what is wrong with it."""
+    """Pairs of a line number and the finding."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if MARKER.search(line):
@@ -114,7 +114,7 @@ def self_test():
     for line in missed:
         print(f"lint-text: not found: {line}", file=sys.stderr)
     for line in wrong:
-        print(f"lint-text: found where nothing is wrong: {line}", file=sys.stderr)
+        print(f"lint-text: found in a clean line: {line}", file=sys.stderr)
     unused = [pattern.pattern for pattern, _ in RULES if not any(pattern.search(code(line)) for line in PLANTED)]
     for pattern in unused:
         print(f"lint-text: no planted line for {pattern}", file=sys.stderr)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the format of the sources, that what is parsed is parsed by its bytes and cannot be kept and, where promtool is there, the alert rules and their tests.
+# Checks that the sources are formatted, that text is parsed by bytes, and that lent JSON values cannot be kept. With promtool, checks the alert rules and runs
+# their tests; with shellcheck, checks the scripts.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

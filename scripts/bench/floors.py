@@ -1,4 +1,4 @@
-"""The same questions, asked of others: DuckDB over Parquet files of the same events, and the aggregations that a team would write on
+"""The same questions for comparison: in DuckDB over Parquet files of the same events, and as the aggregations that a team would write for
 MongoDB, over the events that the service has stored there. Both return numbers by (group, start of the bucket in milliseconds)."""
 import datetime
 import os
@@ -20,7 +20,7 @@ class DuckDB:
         self.connection.execute(f"SET memory_limit = '4GB'; SET temp_directory = '{folder}/spilled'; SET TimeZone = 'UTC'")
 
     def add(self, name, lines):
-        """Events as JSON, as one file; nothing if it is there. Returns whether it was written."""
+        """Writes events, given as JSON, to one file, unless it exists. Returns whether it was written."""
         target = self.folder / f"{name}.parquet"
         if target.exists():
             return False
@@ -43,14 +43,14 @@ class DuckDB:
         return True
 
     def gives(self, question, key):
-        """Whether a number of the answer is in what `ask` returns."""
+        """Whether `ask` returns this number of the answer."""
         return hasattr(question, "sql") or question.is_asked(key)
 
     def ask(self, question, log):
         return self._journey(question, log) if hasattr(question, "sql") else self._rows(question, log)
 
     def expected(self, question, log):
-        """All numbers of the service's answer: those of `ask`, each series' total, and the total."""
+        """All numbers of the expected answer: those of `ask`, the total of each series, and the total."""
         if hasattr(question, "sql"):
             return self._journey(question, log)
         numbers = self._rows(question, log)
@@ -138,7 +138,7 @@ def milliseconds(moment):
 
 
 def measure(floor, question, log, runs):
-    """Seconds that the floor takes in the middle of some runs, and its numbers."""
+    """Median time of some runs in seconds, and the numbers."""
     times = []
     for _ in range(runs):
         start = time.perf_counter()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How costs grow: fills a service in steps of some million events, all over the same month, and after each step asks the questions of
-questions.py, checks the answers, and adds a line to a CSV. Killed and started again it goes on where it was: its state is a file, and
-an event that is sent twice is stored once. Prints the lines so far as a table for docs/performance.md."""
+"""How costs grow: fills a service in steps of some million events, all in the same month. After each step it asks the questions of
+questions.py, checks the answers, and adds a line to a CSV. After a kill it continues where it was: its state is in a file, and
+an event that is sent twice is stored once. Prints the lines as a table for docs/performance.md."""
 import argparse
 import csv
 import fcntl
@@ -21,7 +21,7 @@ CHUNK = 100 * BATCH
 
 
 class State:
-    """What is done, in a file that is whole at any moment."""
+    """The progress, in a file that is replaced atomically."""
 
     def __init__(self, path, step):
         self.path = path
@@ -30,7 +30,7 @@ class State:
         else:
             self.values = {"start": int(time.time() * 1000) // DAY * DAY - 30 * DAY, "step": step, "sent": 0, "rates": [], "measured": 0}
         if self.values["step"] != step:
-            sys.exit(f"this run has steps of {self.values['step']} events; remove {path.parent} to begin another")
+            sys.exit(f"this run has steps of {self.values['step']} events; remove {path.parent} to start another")
 
     def __getitem__(self, name):
         return self.values[name]
@@ -43,7 +43,7 @@ class State:
 
 
 def reset_peak(pid):
-    """The process's peak of memory is that since now. https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html"""
+    """Resets the peak memory of the process. https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html"""
     with open(f"/proc/{pid}/clear_refs", "w") as file:
         file.write("5")
 
@@ -78,7 +78,7 @@ def add_line(path, line):
 
 def print_lines(path):
     with open(path, newline="") as file:
-        # A step that was killed before the state was written is there twice.
+        # If a step was killed before the state was written, its line exists twice.
         lines = list({line["events"]: line for line in csv.DictReader(file)}.values())
     names = ["events/s in", *(f"{question.name}: p50 ms" for question in QUESTIONS), "peak MB", "bytes per event"]
     print_table([["events", *(f"{int(line['events']):,}" for line in lines)]] + [[name, *(line[name] for line in lines)] for name in names])
@@ -90,11 +90,11 @@ def main():
     parser.add_argument("--pid", type=int, required=True)
     parser.add_argument("--work", type=pathlib.Path, required=True, help="where the state, growth.csv and Parquet files are")
     parser.add_argument("--folder", required=True, help="where the service keeps its data")
-    parser.add_argument("--mongodb", help="address of the MongoDB that the service has")
+    parser.add_argument("--mongodb", help="address of the MongoDB of the service")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--step", type=int, default=5_000_000, help="events of a step, a multiple of 5,000")
     parser.add_argument("--seconds", type=float, default=60, help="how long to ask after each step")
-    parser.add_argument("--least", type=int, default=5, help="rounds of questions at the least")
+    parser.add_argument("--least", type=int, default=5, help="minimum number of rounds")
     parser.add_argument("--quiet", type=float, default=20, help="seconds without new rows after which segments are built")
     options = parser.parse_args()
     if options.step % BATCH:
@@ -103,7 +103,7 @@ def main():
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit("another run is at work in this folder")
+        sys.exit("another run uses this folder")
     service, state = Service(options.port, options.pid), State(options.work / "state.json", options.step)
     log, duck = Log("growth", state["start"], options.step), DuckDB(options.work / "parquet")
     for step in range(state["measured"], options.steps):

@@ -1,5 +1,5 @@
-"""Questions about what users do one after the other: each with its SQL for DuckDB, and the aggregation that a team would write on MongoDB.
-Their numbers are by (part of the answer, place in it)."""
+"""Questions about sequences of events: each with SQL for DuckDB and the aggregation that a team would write for MongoDB.
+Their numbers are by (part of the answer, position in it)."""
 import dataclasses
 import datetime
 import math
@@ -11,7 +11,7 @@ from ranges import DAY, stamp
 STEPS = ["type-0", "type-1", "type-2"]
 WINDOW = 86_400
 GAP = 30 * 60_000
-# What of a session is measured.
+# How long a session is measured.
 SESSION = DAY
 PERIODS = 4
 
@@ -19,7 +19,7 @@ PERIODS = 4
 @dataclasses.dataclass(frozen=True)
 class Journey:
     name: str
-    # Of the first days of the log; all of it, with what comes in while the questions are asked.
+    # The range: the first days of the log, or the whole log, including events that arrive while questions are asked.
     days: int | None = None
     median: float = math.inf
     slow: float = math.inf
@@ -36,7 +36,7 @@ class Journey:
         return "POST", f"/api/v1/analytics/{self.route}", self.range(log, earlier) | members
 
     def events(self, log, longer=0):
-        """Of the range, and of what a way from it may go on to."""
+        """Events of the range, and of the time after it in which a path may continue."""
         return f"""events AS (SELECT "userId" AS u, epoch_ms("timestamp") AS t, type AS k FROM log
             WHERE "timestamp" >= epoch_ms({log.start}) AND "timestamp" < epoch_ms({self.end(log) + longer}))"""
 
@@ -44,11 +44,11 @@ class Journey:
         return None
 
     def place(self, part, place):
-        """A row of DuckDB's answer, as `numbers` names it."""
+        """The key of a row of DuckDB's answer, as in `numbers`."""
         return part, place
 
     def is_asked(self, key):
-        """Whether MongoDB is asked for it."""
+        """Whether MongoDB computes it."""
         return True
 
 
@@ -77,7 +77,7 @@ class Funnel(Journey):
             UNION ALL SELECT 'users', 3, count(DISTINCT u) FROM ways WHERE three"""
 
     def pipeline(self, log):
-        """Of each step the latest entry from which it was reached."""
+        """Keeps for each step the latest entry from which it was reached."""
         def within(entry):
             return {"$and": [{"$ne": [entry, None]}, {"$lte": [{"$subtract": ["$$this.t", entry]}, WINDOW * 1000]}]}
 
@@ -108,7 +108,7 @@ class Funnel(Journey):
 
 
 class Retention(Journey):
-    """Users who did the first type, and who came back with any event, by week."""
+    """Users with an event of the first type, and those who returned with any event, by week."""
 
     route = "retention"
 
@@ -154,12 +154,12 @@ class Retention(Journey):
         return {(start, row["_id"]["period"]): row["n"]}
 
     def is_asked(self, key):
-        """Sizes are not asked of MongoDB, where they would be a question of their own."""
+        """MongoDB does not compute sizes: they would need a separate aggregation."""
         return key[1] != "size"
 
 
 class Sessions(Journey):
-    """By day, with a pause of half an hour."""
+    """Sessions by day, with a gap of 30 minutes."""
 
     route = "sessions"
 
@@ -192,7 +192,7 @@ class Sessions(Journey):
 
 
 class Paths(Journey):
-    """What follows the first type in a session. A team would not write it as an aggregation, so MongoDB is not asked."""
+    """Events after the first type in a session. A team would not write this as an aggregation, so MongoDB is left out."""
 
     route = "paths"
 

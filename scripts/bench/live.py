@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Opens many readers of live events beside a service that takes events in, and prints what they cost: the service's share of a core without
-readers, with one and with all, and whether each reader got each second, once. Fails where one did not, or where the readers take more than the bound."""
+"""Opens many readers of live events while a service takes events in, and prints their cost: the service's share of a core without
+readers, with one and with all. Fails if a reader did not receive each second exactly once, or if the readers take more than the bound."""
 import argparse
 import asyncio
 import http.client
@@ -12,20 +12,20 @@ import time
 
 
 def cpu(pid):
-    """Seconds of processor time that the process has taken."""
+    """Processor time of the process in seconds."""
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid):
-    """MB that the process has now."""
+    """Resident memory of the process in MB."""
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS"))
 
 
 class Feed(threading.Thread):
-    """Sends events at a rate until it is stopped, in twenty requests a second at the most."""
+    """Sends events at a rate until it is stopped, in at most 20 requests per second."""
 
     def __init__(self, port, rate):
         super().__init__(daemon=True)
@@ -51,7 +51,7 @@ class Feed(threading.Thread):
 
 
 class Reader:
-    """One connection: counts what comes, and remembers the ids of the seconds."""
+    """One connection: counts bytes and keeps the ids of the seconds."""
 
     def __init__(self):
         self.ids, self.bytes, self.ended, self.rest = [], 0, False, b""
@@ -67,12 +67,12 @@ class Reader:
         self.ended = True
 
     def holes(self):
-        """Seconds between the first and the last that did not come, or came twice."""
+        """The number of seconds between the first and the last that are missing or duplicate."""
         return len(set(range(self.ids[0], self.ids[-1] + 1)) ^ set(self.ids)) + len(self.ids) - len(set(self.ids)) if self.ids else 1
 
 
 async def share(pid, seconds):
-    """The process's share of a core over some seconds, in percent."""
+    """The share of a core that the process takes, over some seconds, in percent."""
     begin, start = cpu(pid), time.time()
     await asyncio.sleep(seconds)
     return (cpu(pid) - begin) / (time.time() - start) * 100
@@ -100,22 +100,22 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True, help="of the service")
     parser.add_argument("--readers", type=int, default=1000)
-    parser.add_argument("--rate", type=int, default=500, help="events per second that come in")
+    parser.add_argument("--rate", type=int, default=500, help="events per second that arrive")
     parser.add_argument("--seconds", type=int, default=20, help="for each number of readers")
-    parser.add_argument("--bound", type=float, default=10, help="percent of a core that the readers may take beside one reader; 0 for none")
+    parser.add_argument("--bound", type=float, default=10, help="percent of a core that the further readers may take in addition to the first; 0: no bound")
     arguments = parser.parse_args()
     feed = Feed(arguments.port, arguments.rate)
     feed.start()
     rows, readers = asyncio.run(measure(arguments))
     feed.stopped.set()
-    print(f"{'live events, ' + str(arguments.rate) + ' events/s coming in':<44} {'core %':>9} {'MB/s out':>9} {'MB':>9}")
+    print(f"{'live events, ' + str(arguments.rate) + ' events/s arriving':<44} {'core %':>9} {'MB/s out':>9} {'MB':>9}")
     for count, taken, rate, used in rows:
         print(f"{str(count) + ' readers':<44} {taken:>9.1f} {rate:>9.1f} {used:>9}")
     extra = rows[2][1] - rows[1][1]
     print(f"{arguments.readers - 1} more readers take {extra:.1f} % of a core")
     broken = sum(reader.ended or reader.holes() > 0 for reader in readers)
     if broken:
-        sys.exit(f"{broken} of {len(readers)} readers were cut off, or missed a second, or got one twice")
+        sys.exit(f"{broken} of {len(readers)} readers were disconnected, missed a second, or received one twice")
     if arguments.bound and extra > arguments.bound:
         sys.exit(f"more than {arguments.bound} %")
 

@@ -1,4 +1,4 @@
-"""A log of who did what, that is the same each time it is made: 50 types from 10 sources by 200,000 users, most of it by few of them."""
+"""A deterministic log: 50 types from 10 sources by 200,000 users, most events by few users."""
 import itertools
 import random
 from array import array
@@ -6,13 +6,13 @@ from array import array
 from ranges import DAY, Shape
 
 USERS = 200_000
-# A power of two, so that some bits of a number choose a slot.
+# A power of two, so that the low bits of a random number select a slot.
 SLOTS = 1 << 22
 BATCH = 5_000
 
 
 def zipf(count, slots):
-    """In `slots` slots ranks from 0, rank r in proportion to 1 / (r + 1): who draws a slot draws a user."""
+    """A table of `slots` slots with ranks from 0; rank r has a share in proportion to 1 / (r + 1). A random slot gives a random user."""
     cumulative = list(itertools.accumulate(1 / (rank + 1) for rank in range(count)))
     table = array("I")
     for rank, share in enumerate(cumulative):
@@ -21,8 +21,8 @@ def zipf(count, slots):
 
 
 class Log(Shape):
-    """Events by their numbers. Every `size` of them go once over the days, in the order of time from batch to batch, as they come in when
-    they happen; scattered, each batch has all of the days in it."""
+    """Events by number. Every `size` events cover the days once, in the order of time from batch to batch, as live events
+    would. If scattered, each batch covers all days."""
 
     def __init__(self, name, start, size, days=30, scattered=False):
         self.name, self.start, self.days = name, start, days
@@ -31,14 +31,14 @@ class Log(Shape):
         self.who = [f'"userId":"user-{rank}"' for rank in range(USERS)]
         self.what = [f'"type":"type-{type}","source":"source-{source}"' for source in range(10) for type in range(50)]
         plans = ["free"] * 8 + ["pro"] * 4 + ["team"] * 2 + ["enterprise"]
-        # Users of one in sixteen have no plan.
+        # One user in sixteen has no plan.
         self.plans = [f'"plan":"{plan}",' for plan in plans] + [""]
         self.pages = [f'"page":"/{section}/{page}"' for section in ("shop", "help", "blog", "docs") for page in range(250)]
-        # Quarters have exact sums in any order, so that all who add them agree to the last bit.
+        # Multiples of 1/4 have exact sums in any order, so all implementations agree to the last bit.
         self.amounts = [f',"amount":{quarters / 4:g}}}}}' for quarters in range(1, 1025)]
 
     def events(self, numbers):
-        """Of one batch, or its first."""
+        """The events of one batch, or the first of them."""
         assert numbers.start % BATCH == 0 and len(numbers) <= BATCH
         batch = numbers.start // BATCH
         span = self.days * DAY
@@ -46,7 +46,7 @@ class Log(Shape):
         return self.lines(batch, numbers, self.start + first, end - first)
 
     def lines(self, batch, numbers, start, span):
-        """An event for each number, at any moment from `start` on."""
+        """An event for each number, at a random moment in the span from `start` on."""
         bits = random.Random(f"{self.name}/{batch}").getrandbits
         name, users, who, what, plans, pages, amounts = (
             self.name, self.users, self.who, self.what, self.plans, self.pages, self.amounts)
@@ -54,7 +54,7 @@ class Log(Shape):
             draw = bits(112)
             user = users[draw & SLOTS - 1]
             kind = (draw >> 22 & 0xFFFF) % 500
-            # One event in five has an amount: those of the first ten types.
+            # One event in five has an amount: those of ten types.
             end = amounts[draw >> 54 & 1023] if kind % 50 < 10 else "}}"
             yield (
                 f'{{"id":"{name}-{number}",{what[kind]},{who[user]},"timestamp":{start + (draw >> 64) % span},'

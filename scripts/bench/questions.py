@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Fills a service with a month of events by 200,000 users, and asks about users and properties: uncached, out of the cache, and while more
-events come in. Asks DuckDB, and MongoDB where the events are there, the same. Prints a table with the bounds of each figure; `!` marks what
-is above its bound. Ends with 1 where an answer is wrong; with --strict also where a bound is not held."""
+"""Fills a service with a month of events by 200,000 users, and asks about users and properties: uncached, from the cache, and while more
+events arrive. Asks DuckDB the same questions, and MongoDB if the events are stored there. Prints a table with the bounds; `!` marks figures
+above their bound. The exit status is 1 if an answer is wrong; with --strict also if a figure is above its bound."""
 import argparse
 import contextlib
 import dataclasses
@@ -33,7 +33,7 @@ class Question:
     group: str | None = None
     zone: str = "UTC"
     days: int | None = None
-    # Milliseconds that the median, and the 99th percentile, may take.
+    # Bounds of the median and of the 99th percentile, in milliseconds.
     median: float = math.inf
     slow: float = math.inf
 
@@ -42,11 +42,11 @@ class Question:
         return self.route == "topn"
 
     def end(self, log):
-        """The first days of the log; or all of it, with what comes in while the questions are asked."""
+        """End of the first days of the log, or of the whole log, including events that arrive while questions are asked."""
         return log.start + (self.days or log.days + 2) * DAY
 
     def request(self, log, earlier):
-        """Method, path and body. From some milliseconds before the log on: another question each time, with the same answer."""
+        """Method, path and body. The range begins some milliseconds before the log: a different question each time, with the same answer."""
         parameters = {"from": stamp(log.start - earlier), "to": stamp(self.end(log)), "tz": self.zone, "maxAge": 0}
         if self.route != "uniques":
             parameters["metric"] = self.metric
@@ -59,7 +59,7 @@ class Question:
         return "GET", f"/api/v1/analytics/{self.route}?" + urllib.parse.urlencode(parameters), None
 
     def numbers(self, answer):
-        """All of an answer but zeros, by (group, start of the bucket), as the floors have them."""
+        """All numbers of an answer except zeros, by (group, start of the bucket), as in floors.py."""
         if self.is_top:
             found = {(item["key"], None): item["value"] for item in answer["items"]}
         else:
@@ -70,7 +70,7 @@ class Question:
         return found | {TOTAL: answer["total"]}
 
     def is_asked(self, key):
-        """Totals are not asked of MongoDB, where each would be a question of its own."""
+        """MongoDB does not compute totals: each would need a separate aggregation."""
         return key != TOTAL and (self.is_top or key[1] is not None)
 
 
@@ -93,16 +93,16 @@ def percentile(times, share):
 
 
 class Asker:
-    """Asks one question after the other, each in words that no earlier one had, and compares the answers with what is expected."""
+    """Asks one question after the other, each with a range that was not used before, and compares the answers with the expected ones."""
 
     def __init__(self, service, log):
         self.service, self.log = service, log
-        # Further on than an earlier process was, whose answers a cache may still have.
+        # Beyond the values of an earlier process, whose answers may still be in a cache.
         self.earlier = int(time.time() * 1000) % HOUR
         self.wrong = {}
 
     def ask(self, connection, question, expected=None):
-        """Milliseconds until the answer is there; infinite if the service took too long for itself."""
+        """Milliseconds until the answer arrives; infinite if the service answers 503."""
         self.earlier += 1
         method, path, body = question.request(self.log, self.earlier)
         start = time.perf_counter()
@@ -128,7 +128,7 @@ class Asker:
                 print(f"  {key}: {found.get(key)}, expected {expected.get(key)}", flush=True)
 
     def rounds(self, seconds, least, expected, after=lambda: None):
-        """Goes through all questions until the time is up, `least` times at the least; quick ones several times in a round."""
+        """Asks all questions in rounds until the time is up, at least `least` rounds; fast questions several times per round."""
         connection = self.service.connect()
         times = {question: [] for question in QUESTIONS}
         end, count = time.monotonic() + seconds, 0
@@ -145,8 +145,8 @@ class Asker:
         return times
 
     def cached(self, question, newest):
-        """The 99th percentile of one answer out of the cache, seen by a client that costs little. Not `newest`: as old as the service lets it
-        be where the question does not say."""
+        """The 99th percentile of one answer from the cache, measured by a cheap client. Without `newest`, the answer may be as old as the
+        default `maxAge` allows."""
         method, path, body = question.request(self.log, self.earlier)
         if not newest:
             path = path.replace("&maxAge=0", "")
@@ -169,7 +169,7 @@ class Asker:
 
 
 def fill(service, log, events):
-    """Sends events by their numbers, and says how quickly they were stored. Returns events/s."""
+    """Sends events by number and prints the rates of acceptance and storage. Returns events/s."""
     start = time.time()
     accepted = post(service, log, events)
     counted(service, log, events.stop)
@@ -181,7 +181,7 @@ def fill(service, log, events):
 
 
 def counted(service, log, count):
-    """Waits until so many events are counted."""
+    """Waits until this many events are counted."""
     path = "/api/v1/events/counts?" + urllib.parse.urlencode({"from": stamp(log.start), "to": stamp(log.start + (log.days + 2) * DAY)})
     connection, deadline = service.connect(), time.time() + 3600
     while (total := json.loads(service.get(connection, path)[1])["total"]) < count:
@@ -191,7 +191,7 @@ def counted(service, log, count):
 
 
 def settle(service, quiet):
-    """Waits until everything is rolled up and the segments do not grow for some seconds."""
+    """Waits until everything is rolled up and segments have not grown for some seconds."""
     start = time.time()
     service.rest()
     connection, rows, since = service.connect(), None, time.time()
@@ -206,12 +206,12 @@ def settle(service, quiet):
 
 
 def first_answers(asker, expected):
-    """What each question takes before anything of it is kept from another one like it."""
+    """The time of each question when nothing is kept from earlier questions."""
     return {question: asker.ask(asker.service.connect(), question, expected.get(question)) for question in QUESTIONS}
 
 
 def send(port, name, rate, stop, sent, path):
-    """Sends what happens now, in batches of a tenth of a second, and writes it down. A process of its own: it is not to delay who asks."""
+    """Sends events of the present, in batches of a tenth of a second, and records them. A separate process, so that it does not delay the questions."""
     log = Log(name, 0, rate)
     connection, begin = Service(port, 0).connect(), time.monotonic()
     with open(path, "w") as file:
@@ -228,7 +228,7 @@ def send(port, name, rate, stop, sent, path):
 
 @contextlib.contextmanager
 def sending(service, rate, path):
-    """Yields how many events were sent, which goes on growing until the end."""
+    """Yields the number of events sent, which grows until the end."""
     context = multiprocessing.get_context("spawn")
     stop, sent = context.Event(), context.Value("q", 0)
     process = context.Process(target=send, args=(service.port, f"live-{time.time_ns()}", rate, stop, sent, path))
@@ -245,7 +245,7 @@ def sending(service, rate, path):
 
 
 class Table:
-    """Figures, each beside its bound."""
+    """A table of figures with their bounds."""
 
     def __init__(self):
         self.missed = []
@@ -278,12 +278,12 @@ def bounds(question):
 
 
 def disk(folder):
-    """Bytes that a folder takes."""
+    """Bytes of a folder on disk."""
     return sum(file.stat().st_blocks * 512 for file in pathlib.Path(folder).rglob("*") if file.is_file())
 
 
 def ask_floors(floors, asker, runs, expected):
-    """Milliseconds of each floor by question. Those that do not agree with DuckDB are told."""
+    """Milliseconds of DuckDB and MongoDB by question. Differences from DuckDB are printed."""
     times = {}
     for question in QUESTIONS:
         for floor in floors:
@@ -298,7 +298,7 @@ def ask_floors(floors, asker, runs, expected):
 
 
 def ask_under_load(options, service, asker, duck, table):
-    """Times of the questions while events come in; then all answers are compared again."""
+    """Times of the questions while events arrive; then all answers are compared again."""
     connection, lags, text = service.connect(), [], f"{options.work}/live.ndjson"
     with sending(service, options.rate, text) as sent:
         begin, before = time.monotonic(), sent.value
@@ -309,7 +309,7 @@ def ask_under_load(options, service, asker, duck, table):
     counted(service, asker.log, options.events + sent.value)
     behind = time.monotonic() - end
     asked = sum(map(len, times.values()))
-    print(f"\n{sent.value:,} events came in while {asked} questions were asked: {rate:,.0f} events/s of {options.rate:,}")
+    print(f"\n{sent.value:,} events arrived while {asked} questions were asked: {rate:,.0f} events/s of {options.rate:,}")
     table.line("lag at the end", lags[-1], LAG, "s")
     table.line("largest lag", max(lags), LAG, "s")
     table.line("the last event is counted after", behind, LAG, "s")
@@ -327,14 +327,14 @@ def parsed():
     parser.add_argument("--pid", type=int, required=True)
     parser.add_argument("--work", required=True, help="a folder for Parquet files")
     parser.add_argument("--folder", required=True, help="where the service, or its MongoDB, keeps its data")
-    parser.add_argument("--mongodb", help="address of the MongoDB that the service has")
+    parser.add_argument("--mongodb", help="address of the MongoDB of the service")
     parser.add_argument("--events", type=int, default=5_000_000)
-    parser.add_argument("--scattered", action="store_true", help="send events in no order of time")
-    parser.add_argument("--seconds", type=float, default=120, help="how long to ask when nothing comes in")
-    parser.add_argument("--least", type=int, default=20, help="rounds of questions at the least")
-    parser.add_argument("--runs", type=int, default=3, help="how often the others are asked; the middle counts")
-    parser.add_argument("--live", type=float, default=300, help="seconds of questions while events come in; 0: none")
-    parser.add_argument("--rate", type=int, default=5_000, help="events per second then")
+    parser.add_argument("--scattered", action="store_true", help="send events in random order")
+    parser.add_argument("--seconds", type=float, default=120, help="seconds of questions while no events arrive")
+    parser.add_argument("--least", type=int, default=20, help="minimum number of rounds")
+    parser.add_argument("--runs", type=int, default=3, help="runs of DuckDB and MongoDB; the median counts")
+    parser.add_argument("--live", type=float, default=300, help="seconds of questions while events arrive; 0: none")
+    parser.add_argument("--rate", type=int, default=5_000, help="events per second under load")
     parser.add_argument("--quiet", type=float, default=20, help="seconds without new rows after which segments are built")
     parser.add_argument("--strict", action="store_true")
     return parser.parse_args()
@@ -385,7 +385,7 @@ def main():
     print()
     print_table(rows)
     if table.missed:
-        print(f"not held: {'; '.join(dict.fromkeys(table.missed))}")
+        print(f"above the bound: {'; '.join(dict.fromkeys(table.missed))}")
     if asker.wrong:
         sys.exit("some answers are wrong")
     if options.strict and table.missed:

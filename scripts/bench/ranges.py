@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Fills a service with events of a shape, and measures what questions over long ranges cost: latency, uncached, beside a live hour, and
-the service's peak memory. Prints a line per measurement; fails where a count is wrong or a bound is not held."""
+"""Fills a service with events of a shape and measures questions over long ranges: latency, uncached, while events of the present hour arrive, and
+the service's peak memory. Prints a line per measurement. Fails if a count is wrong or a figure is above its bound."""
 import argparse
 import http.client
 import json
@@ -31,25 +31,25 @@ class Service:
         return answer, body
 
     def peak(self):
-        """MB that the process has had at the most since it started."""
+        """Peak memory of the process since its start, in MB."""
         with open(f"/proc/{self.pid}/status") as status:
             return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
 
     def phase_peak(self):
-        """The same since this was last asked."""
+        """Peak memory since the previous call, in MB."""
         peak = self.peak()
         with open(f"/proc/{self.pid}/clear_refs", "w") as file:
             file.write("5")
         return peak
 
     def metrics(self, connection):
-        """Each sample by its name with labels."""
+        """All samples, by name with labels."""
         _, body = self.get(connection, "/metrics")
         lines = (line.rsplit(" ", 1) for line in body.decode().splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in lines if value != "NaN"}
 
     def rest(self):
-        """Waits until nothing is marked, twice in a row."""
+        """Waits until nothing is marked in two consecutive checks."""
         connection, quiet = self.connect(), 0
         deadline = time.time() + 3600
         while quiet < 4:
@@ -70,8 +70,8 @@ class Shape:
 
 
 class Spread(Shape):
-    """50 types from 10 sources over some days. Time, type and source follow from an event's number, so counts can be computed. Of the first
-    100,000 neighbours lie far apart, the others come in the order of time."""
+    """50 types from 10 sources over some days. Time, type and source follow from an event's number, so counts can be computed. The first
+    100,000 events are scattered, the others come in the order of time."""
 
     SCATTERED = 100_000
 
@@ -88,7 +88,7 @@ class Spread(Shape):
         )
 
     def question(self, index):
-        """For one source, each time from a minute earlier on, so that no answer is in the cache."""
+        """Counts of one source. Each range begins a minute earlier, so that no answer is in the cache."""
         return {"source": "source-3", "from": stamp(self.start - index * MINUTE), "to": stamp(int(time.time() * 1000) + DAY)}
 
     def expected(self, _, sent):
@@ -117,7 +117,7 @@ class Wide(Shape):
 
 
 def deliver(connection, body, count):
-    """Sends a batch until the service takes it. Returns what is wrong, or None."""
+    """Sends a batch until the service accepts it. Returns an error, or None."""
     while True:
         connection.request("POST", "/api/v1/events/batch", body, {"Content-Type": "application/x-ndjson"})
         answer = connection.getresponse()
@@ -158,7 +158,7 @@ def post(service, shape, numbers, batch=5_000, senders=4):
 
 
 def live(service, stop, rate):
-    """Keeps the present hour marked: what happens now is counted while it changes."""
+    """Keeps the present hour marked: it changes while it is counted."""
     connection, number = service.connect(), 0
     run = random.randrange(1 << 40)
     while not stop.is_set():
@@ -208,8 +208,8 @@ def main():
     parser.add_argument("--shape", choices=["month", "year", "wide"], required=True)
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--questions", type=int, default=300)
-    parser.add_argument("--live", type=int, default=500, help="events per second while it asks")
-    parser.add_argument("--memory", type=int, default=200, help="MB that the service may have at the most")
+    parser.add_argument("--live", type=int, default=500, help="events per second while questions are asked")
+    parser.add_argument("--memory", type=int, default=200, help="maximum memory of the service in MB")
     options = parser.parse_args()
     service = Service(options.port, options.pid)
     today = int(time.time() * 1000) // DAY * DAY

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What questions read, by MongoDB's profiler: fills a service with a month of events, and asks each kind of question while more events come in.
-Ends with 1 where a question scans a collection, or reads more documents, keys or bytes than its range needs."""
+"""Measures what questions read, with MongoDB's profiler: fills a service with a month of events and asks each kind of question while more events arrive.
+The exit status is 1 if a question scans a collection, or reads more documents, keys or bytes than its range needs."""
 import argparse
 import contextlib
 import dataclasses
@@ -14,13 +14,13 @@ from log import Log
 from questions import fill, sending, settle
 from ranges import DAY, Service, stamp
 
-# As the service's connections for questions call themselves.
+# The application name of the service's connections for questions.
 CALLER = "analytics questions"
 
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """What a question has to read: buckets by tier, days of segments, events that are counted by an index, events that are read."""
+    """What a question needs: buckets by tier, days of segments, events counted by an index, events that are read."""
 
     days: int = 0
     hours: int = 0
@@ -28,23 +28,23 @@ class Needs:
     segments: int = 0
     counted: int = 0
     events: int = 0
-    # How often the whole is read: once a question, and once more for groups that are chosen first.
+    # How often all of it is read: once per question, and once more if the groups are chosen first.
     times: int = 1
 
 
 class Stored:
-    """The sizes that bounds are made of."""
+    """Sizes from which the bounds are computed."""
 
     def __init__(self, address):
         self.database = pymongo.MongoClient(address).get_default_database()
 
     def size(self, collection):
-        """Documents, and bytes of one on average."""
+        """The number of documents, and their average size in bytes."""
         found = self.database.command("collStats", collection)
         return found["count"], found["count"] and found["size"] / found["count"]
 
     def bound(self, needs):
-        """Documents, keys and bytes. Twice what is needed: versions change while a question reads, and then it reads again."""
+        """Bounds of documents, keys and bytes. Twice the need, because a question reads again if versions change while it reads."""
         documents = keys = size = 0
         for collection, count in [("days", needs.days), ("hours", needs.hours), ("minutes", needs.minutes), ("events", needs.events)]:
             documents += count
@@ -65,7 +65,7 @@ class Stored:
 
     @contextlib.contextmanager
     def profiled(self):
-        """Yields a list that holds, at the end, what was read inside."""
+        """Yields a list that, at the end, holds the operations of the block."""
         self.profile(0)
         self.database.drop_collection("system.profile")
         self.database.create_collection("system.profile", capped=True, size=256 << 20)
@@ -79,7 +79,7 @@ class Stored:
 
 
 def cases(log, live):
-    """Name, path, what it needs. `live`: events that may be marked, or in no segment, at a time."""
+    """Name, path, need. `live`: the number of events that may be marked, or in no segment, at a time."""
     now = int(time.time() * 1000)
     whole = {"from": stamp(log.start), "to": stamp(now + DAY), "maxAge": 0}
     days = log.days + 2
@@ -87,10 +87,10 @@ def cases(log, live):
     def path(route, **more):
         return f"/api/v1/{route}?" + urllib.parse.urlencode(whole | more)
 
-    # Today is marked, and so are its present hour and minutes.
+    # Today is marked, and so are its current hour and minutes.
     rolled = Needs(days=days, hours=24 * 2, minutes=60 * 2, counted=live)
     hourly = Needs(hours=days * 24, minutes=60 * 2, counted=live)
-    # Of a day that has changed the versions of its minutes.
+    # For a day that has changed, the versions of its minutes.
     rows = Needs(segments=days, minutes=1_440 * 2, events=live)
     counts = {key: whole[key] for key in ("from", "to")}
     graphite = {"from": log.start // 1000, "until": now // 1000, "format": "json", "maxDataPoints": 800}
@@ -118,11 +118,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True)
-    parser.add_argument("--mongodb", required=True, help="address of the MongoDB that the service has")
-    parser.add_argument("--work", required=True, help="a folder for the events that come in")
+    parser.add_argument("--mongodb", required=True, help="address of the MongoDB of the service")
+    parser.add_argument("--work", required=True, help="a folder for the arriving events")
     parser.add_argument("--folder", help="not used")
     parser.add_argument("--events", type=int, default=5_000_000)
-    parser.add_argument("--rate", type=int, default=1_000, help="events per second that come in meanwhile")
+    parser.add_argument("--rate", type=int, default=1_000, help="events per second that arrive meanwhile")
     parser.add_argument("--quiet", type=float, default=20, help="seconds without new rows after which segments are built")
     options = parser.parse_args()
     service, stored = Service(options.port, options.pid), Stored(options.mongodb)
@@ -132,7 +132,7 @@ def main():
     wrong = []
     print(f"{'':40} {'operations':>10} {'documents':>20} {'keys':>22} {'bytes':>26}")
     with sending(service, options.rate, f"{options.work}/live.ndjson"):
-        # A marked minute, and one or two whose segments are still to come.
+        # A marked minute, and one or two whose segments are not built yet.
         time.sleep(90)
         for name, path, needs in cases(log, options.rate * 60 * 4):
             with stored.profiled() as rows:

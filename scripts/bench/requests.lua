@@ -1,5 +1,5 @@
--- What wrk sends: `wrk -s requests.lua URL -- KIND [BODY]`, KIND being event, wait, batch, get or post (the body).
--- Every thread has a prefix of its own, so that no id comes twice.
+-- Requests for wrk: `wrk -s requests.lua URL -- KIND [BODY]`. KIND is event, wait, batch, get or post (with the body).
+-- Every thread has its own prefix, so that no id is used twice.
 local thread = 0
 local run = os.time()
 

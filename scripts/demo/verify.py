@@ -1,9 +1,9 @@
-"""Checks a running service against the flights that were imported into it, with a few lines of Python over the CSV.
+"""Checks a running service against the flights that were imported into it, by computing the answers from the CSV.
 
 usage: verify.py URL flights.csv
 
-Compares counts by type and by source, over everything and over ranges down to the millisecond, listings page by page, and single
-events. Ends with 1 and the first differences when something is not equal.
+Compares counts by type and by source, over all time and over ranges down to the millisecond, listings page by page, and single
+events. Prints the first differences; the exit status is 1 if there are any.
 """
 
 import bisect

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share: messages, and packages installed only where they are missing.
+# Functions for all scripts: messages, and the installation of missing packages.
 
 say() { printf '%s\n' "$*" >&2; }
 die() {
@@ -7,7 +7,7 @@ die() {
     exit 1
 }
 
-# Whether every package given is installed. Nothing is asked of the network, so this costs a few milliseconds.
+# Whether all given packages are installed. Uses no network, so it takes a few milliseconds.
 packages_present() {
     command -v dpkg-query >/dev/null || return 1
     local package
@@ -16,7 +16,7 @@ packages_present() {
     done
 }
 
-# free_port_offset OFFSET...: the first of these with which a stack finds its ports free.
+# free_port_offset OFFSET...: prints the first of these at which all ports of a stack are free.
 free_port_offset() {
     local offset
     for offset in "$@"; do
@@ -38,24 +38,24 @@ as_root() {
     fi
 }
 
-# apt_install PACKAGE...: installs what is missing of these, nothing when all is there.
+# apt_install PACKAGE...: installs those of the packages that are missing.
 apt_install() {
     packages_present "$@" && return 0
     command -v apt-get >/dev/null ||
-        die "these Debian packages (or what your system calls them) are needed, and there is no apt-get: $*"
+        die "there is no apt-get; install these Debian packages, or their equivalents on your system: $*"
     local missing=() package
     for package in "$@"; do
         packages_present "$package" || missing+=("$package")
     done
     say "installing: ${missing[*]}"
-    # A third party's repository that is down is no reason to stop; the install says what it cannot find.
+    # Continues if a repository is down; the installation fails if a package is not found.
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 ||
-        say "warning: apt-get update was not complete; going on with the package lists that there are"
+        say "warning: apt-get update was incomplete; using the existing package lists"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
         install -y --no-install-recommends "${missing[@]}" >&2 </dev/null
 }
 
-# python_with NAME==VERSION...: the Python of an environment in .stack that has these packages of PyPI, installed where they are missing.
+# python_with NAME==VERSION...: prints the path of a Python in .stack that has these PyPI packages, and installs those that are missing.
 python_with() {
     local environment="$PWD/.stack/python" package missing=()
     if ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; then

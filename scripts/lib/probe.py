@@ -1,10 +1,10 @@
-"""Waits until a service answers in its own protocol; a port that is open is not yet a service.
+"""Waits until a service answers in its own protocol. An open port alone does not show that a service is ready.
 
     probe.py mongodb|amqp|redis PORT   |   probe.py http URL
              [--timeout SECONDS] [--pid PID]
 
-Exit status 0 when it answers, 1 when the time is up, 2 when the process PID is gone. With the standard library only: there
-is no MongoDB shell in Debian, and a health check should not need a package.
+Exit status: 0 if it answers, 1 after the timeout, 2 if the process PID has ended. Uses only the standard library: Debian has
+no MongoDB shell, and a health check should not need a package.
 """
 
 import argparse
@@ -23,7 +23,7 @@ class NotYet(Exception):
     pass
 
 
-# --- BSON and OP_MSG, as much as three commands need ---------------------------------------------------------------------
+# --- BSON and OP_MSG, only the parts that are needed ----------------------------------------------------------------------
 
 
 def bson(document):
@@ -47,7 +47,7 @@ def bson(document):
 
 
 def unbson(data):
-    """The fields of the outermost document that are strings, numbers or booleans."""
+    """The top-level fields that are strings, numbers or booleans."""
     fields, at = {}, 4
     while data[at]:
         kind = data[at]
@@ -95,7 +95,7 @@ def command(connection, document):
 
 
 def mongodb(port):
-    """A primary that takes writes; a member that was never told of its replica set is told."""
+    """Ready if it is a writable primary. Initiates the replica set if that has not happened yet."""
     with socket.create_connection((HOST, port), 2) as connection:
         connection.settimeout(5)
         hello = command(connection, {"hello": 1})
@@ -104,7 +104,7 @@ def mongodb(port):
         if hello.get("isreplicaset"):
             member = {"_id": 0, "host": f"{HOST}:{port}"}
             answer = command(connection, {"replSetInitiate": {"_id": "rs0", "members": [member]}})
-            if not answer.get("ok") and answer.get("code") != 23:  # 23: it was told meanwhile
+            if not answer.get("ok") and answer.get("code") != 23:  # 23: initiated meanwhile
                 raise NotYet(f"replSetInitiate: {answer.get('errmsg')}")
         raise NotYet("no primary yet")
 
