@@ -182,7 +182,11 @@ private struct MinuteTally {
             self.minute = nil
             counts.removeAll(keepingCapacity: true)
         }
-        return counts.sorted { ($0.key.type, $0.key.source) < ($1.key.type, $1.key.source) }.map { group, sums in
+        let sorted = counts.sorted { a, b in
+            let types = BytewiseString.compare(a.key.type, b.key.type)
+            return types == 0 ? a.key.source < b.key.source : types < 0
+        }
+        return sorted.map { group, sums in
             EventCount(minute: minute, type: group.type.text, source: group.source.text, count: sums.events, bots: sums.bots)
         }
     }

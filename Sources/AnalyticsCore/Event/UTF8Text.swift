@@ -3,52 +3,52 @@
 /// `String` operations use grapheme clusters and canonical equivalence: `"\"\u{301}"` does not begin with a quote, `"\r\n"` is one
 /// character, and `"\u{37E}" == ";"` holds. `scripts/lint-text.py` forbids them on parsed text.
 extension StringProtocol {
-    public func starts(withUTF8 prefix: String) -> Bool { utf8.starts(with: prefix.utf8) }
+    @inlinable public func starts(withUTF8 prefix: String) -> Bool { utf8.starts(with: prefix.utf8) }
 
-    public func ends(withUTF8 suffix: String) -> Bool {
+    @inlinable public func ends(withUTF8 suffix: String) -> Bool {
         utf8.count >= suffix.utf8.count && utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
     }
 
-    public func equalsUTF8(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
+    @inlinable public func equalsUTF8(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 
     /// `byte` is ASCII, so the parts are whole scalars.
-    public func splitUTF8(_ byte: Unicode.Scalar, maxSplits: Int = .max, omittingEmptySubsequences: Bool = true) -> [Substring] {
+    @inlinable public func splitUTF8(_ byte: Unicode.Scalar, maxSplits: Int = .max, omittingEmptySubsequences: Bool = true) -> [Substring] {
         utf8.split(separator: UInt8(ascii: byte), maxSplits: maxSplits, omittingEmptySubsequences: omittingEmptySubsequences)
             .map { Substring(decoding: $0, as: UTF8.self) }
     }
 
     /// Lower-cases ASCII only. `lowercased()` also maps U+212A to "k".
-    public func lowercasedASCII() -> String {
+    @inlinable public func lowercasedASCII() -> String {
         String(decoding: utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
-    public func containsUTF8(_ byte: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: byte)) }
+    @inlinable public func containsUTF8(_ byte: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: byte)) }
 
     /// The text before and after the first `byte`; `nil` if there is none.
-    public func cutUTF8(atFirst byte: Unicode.Scalar) -> (before: Substring, after: Substring)? {
+    @inlinable public func cutUTF8(atFirst byte: Unicode.Scalar) -> (before: Substring, after: Substring)? {
         utf8.firstIndex(of: UInt8(ascii: byte)).map(cutUTF8)
     }
 
     /// The same for the last `byte`.
-    public func cutUTF8(atLast byte: Unicode.Scalar) -> (before: Substring, after: Substring)? {
+    @inlinable public func cutUTF8(atLast byte: Unicode.Scalar) -> (before: Substring, after: Substring)? {
         let byte = UInt8(ascii: byte)
         var last: Index?
         for index in utf8.indices where utf8[index] == byte { last = index }
         return last.map(cutUTF8)
     }
 
-    private func cutUTF8(at index: Index) -> (before: Substring, after: Substring) {
+    @usableFromInline func cutUTF8(at index: Index) -> (before: Substring, after: Substring) {
         (Substring(decoding: utf8[..<index], as: UTF8.self), Substring(decoding: utf8[utf8.index(after: index)...], as: UTF8.self))
     }
 
     /// Removes all occurrences of these ASCII bytes.
-    public func removingUTF8(_ bytes: Unicode.Scalar...) -> String {
+    @inlinable public func removingUTF8(_ bytes: Unicode.Scalar...) -> String {
         let bytes = bytes.map { UInt8(ascii: $0) }
         return String(decoding: utf8.filter { !bytes.contains($0) }, as: UTF8.self)
     }
 
     /// Removes the first and the last `count` bytes, which must be ASCII.
-    public func trimmingUTF8(first: Int = 0, last: Int = 0) -> String {
+    @inlinable public func trimmingUTF8(first: Int = 0, last: Int = 0) -> String {
         String(decoding: utf8.dropFirst(first).dropLast(last), as: UTF8.self)
     }
 }

@@ -23,7 +23,7 @@ struct LinkSettings: Sendable {
     var windowMessages = 2000
     var windowBytes = 8 << 20
     /// Above this number of joinable messages in flight, further joinable messages wait and are joined.
-    var joinableWindow = 4
+    var joinableWindow = 2
     /// Encoded bytes that the socket has not accepted yet. Small, so that waiting messages can still be refused when the broker blocks.
     var outputBytes = 256 << 10
     /// Bodies of all calls of `publish` that have not returned.

@@ -6,9 +6,13 @@ struct OneLineLogHandler<Base: LogHandler>: LogHandler {
     static var limit: Int { 2_000 }
 
     private var base: Base
+    /// As it came: most loggers carry metadata and write nothing, so it is escaped when something is written.
+    var metadata: Logger.Metadata
 
     init(_ base: Base) {
         self.base = base
+        metadata = base.metadata
+        self.base.metadata = [:]
     }
 
     var logLevel: Logger.Level {
@@ -16,20 +20,15 @@ struct OneLineLogHandler<Base: LogHandler>: LogHandler {
         set { base.logLevel = newValue }
     }
 
-    var metadata: Logger.Metadata {
-        get { base.metadata }
-        set { base.metadata = Self.printable(newValue) }
-    }
-
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { base[metadataKey: Self.printable(key)] }
-        set { base[metadataKey: Self.printable(key)] = newValue.map(Self.printable) }
+        get { metadata[key] }
+        set { metadata[key] = newValue }
     }
 
     func log(event: LogEvent) {
         var event = event
         event.message = "\(Self.printable(event.message.description))"
-        var metadata = event.metadata ?? [:]
+        var metadata = metadata.merging(event.metadata ?? [:]) { $1 }
         // The base handler would write the error unescaped.
         if let error = event.error { metadata["error"] = "\(error)" }
         event.error = nil
