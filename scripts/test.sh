@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check: lint, the oracle, a short chaos run, and all tests, with a separate stack of real services
+# Runs every check: lint, the oracle, a short chaos run, the API's document against the service, and all tests, with a separate stack of real services
 # that is removed afterwards. Arguments are passed to `swift test`.
 set -euo pipefail
 
@@ -24,14 +24,14 @@ scripts/stack.sh install
 scripts/lint.sh
 swift build --build-tests
 # The tests call the service with another gRPC implementation.
-if TEST_GRPC_PYTHON="$(python_with grpcio==1.84.0 grpcio_tools==1.84.0)"; then
+if TEST_GRPC_PYTHON="$(python_with grpc)"; then
     export TEST_GRPC_PYTHON
 else
     unset TEST_GRPC_PYTHON
     say "warning: grpcio cannot be installed from PyPI, so the tests with Python's gRPC client are skipped"
 fi
 # The tests send invalid requests with another HTTP client.
-if TEST_HTTP_PYTHON="$(python_with requests==2.32.5)"; then
+if TEST_HTTP_PYTHON="$(python_with http)"; then
     export TEST_HTTP_PYTHON
 else
     unset TEST_HTTP_PYTHON
@@ -44,6 +44,11 @@ if (($# == 0)); then
     python3 -m unittest discover -s Tests/Oracle -p '*_test.py' || status=$?
     Tests/Chaos/chaos.py --short --binary .build/debug/analytics 9>&- || status=$?
     scripts/oracle.sh .build/debug/analytics --logs 3 --queries 60 --live-seconds 3 9>&- || status=$?
+    if python_with contract >/dev/null; then
+        scripts/contract.sh .build/debug/analytics 9>&- || status=$?
+    else
+        say "warning: PyPI does not provide schemathesis, so the document of the API is not tested against the service"
+    fi
 fi
 
 # Removes the stack of a killed run.

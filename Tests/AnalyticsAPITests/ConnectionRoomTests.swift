@@ -38,13 +38,21 @@ import Testing
         try await RawConnection(port: port).exchange([Self.ask], until: "live\"", limit: .seconds(15)).status
     }
 
+    /// The others connect at the same time, and one of them may take the place of a connection whose request has not been read yet.
+    private func answerAtLast(_ port: Int) async -> Int? {
+        while !Task.isCancelled {
+            if let status = try? await answer(port) { return status }
+        }
+        return nil
+    }
+
     @Test(arguments: ["", "GET / HT", ask]) func `idle connections make room, whatever they have said`(said: String) async throws {
         try await serving(TestService(), connections: 16) { port in
             await withTaskGroup(of: Void.self) { group in
                 for _ in 0..<48 {
                     group.addTask { _ = try? await RawConnection(port: port).exchange([said]) }
                 }
-                for _ in 0..<10 { #expect(await (try? answer(port)) == 200) }
+                for _ in 0..<10 { #expect(await answerAtLast(port) == 200) }
                 group.cancelAll()
             }
         }
@@ -78,10 +86,10 @@ import Testing
                     group.addTask { _ = try await RawConnection(port: port).exchange([Self.post], until: "nothing of the kind") }
                 }
                 try await Task.sleep(for: .milliseconds(300))
-                async let waiting = answer(port)
+                async let waiting = answerAtLast(port)
                 try await Task.sleep(for: .milliseconds(300))
                 opener.finish()
-                #expect(try await waiting == 200)
+                #expect(await waiting == 200)
                 group.cancelAll()
             }
         }

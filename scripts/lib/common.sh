@@ -55,17 +55,21 @@ apt_install() {
         install -y --no-install-recommends "${missing[@]}" >&2 </dev/null
 }
 
-# python_with NAME==VERSION...: prints the path of a Python in .stack that has these PyPI packages, and installs those that are missing.
+# python_with LIST...: the Python of an environment in .stack with the packages that scripts/python/LIST.txt names. Missing ones are installed from PyPI, each
+# only if its hash is in the list.
 python_with() {
-    local environment="$PWD/.stack/python" package missing=()
+    local environment="$PWD/.stack/python" list sum
     if ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
         python3 -m venv "$environment" || return
     fi
-    for package in "$@"; do
-        [[ -n $(compgen -G "$environment/lib/python3*/site-packages/${package/==/-}.dist-info") ]] || missing+=("$package")
+    for list in "$@"; do
+        sum="$(sha256sum "scripts/python/$list.txt" | cut -c1-16)"
+        [[ ! -e $environment/.$list-$sum ]] || continue
+        say "installing what scripts/python/$list.txt names"
+        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+            -r "scripts/python/$list.txt" >&2 || return
+        touch "$environment/.$list-$sum"
     done
-    [[ ${#missing[@]} == 0 ]] || "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${missing[@]}" >&2 ||
-        return
     echo "$environment/bin/python"
 }

@@ -99,7 +99,10 @@ struct JoinedMessageTests {
         (#"{"v":2,"sections":[],"more":1}"#, "a member follows 'sections'"),
         (#"{"v":2,"sections":[\#(section("r", "a"))]"#, "the message is not valid JSON: syntax"),
         (#"{"v":2,"sections":[\#(section("r", "a")),7]}"#, "section 1: not a JSON object"),
-        (#"{"v":2,"sections":[{"v":2,"sections":[\#(section("r", "a"))]}]}"#, "section 0: a joined message where events of one request are expected"),
+        (
+            #"{"v":2,"sections":[{"v":2,"sections":[\#(section("r", "a"))]}]}"#,
+            "section 0: a joined message where events of one request are expected"
+        ),
         (
             #"{"project":"p","v":2,"request":"r","receivedAt":1,"events":[{"n":0}]}"#,
             "a joined message where events of one request are expected"
@@ -131,6 +134,7 @@ struct JoinedDeliveryTests {
         rig.broker.enqueue([joined.body])
         let task = rig.start(rig.processor())
         await rig.broker.untilIdle()
+        try await eventually("the reports, which follow the acknowledgement") { rig.faults.trace.contains(.report) }
         task.cancel()
         #expect(await ends(task))
         rig.expectStored(["a", "b", "c", "d"])

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Sends the service what its document (openapi.json) allows and forbids, with schemathesis, and checks that it answers as the document says.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/common.sh
+source scripts/lib/common.sh
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/contract.sh BINARY [SECONDS]
+
+BINARY serves with embedded backends in a folder of its own. The examples of the document and the limits of each parameter are always the same
+requests; with SECONDS, random ones follow for so long. CONTRACT_PORT: the port (4390).
+USAGE
+}
+
+[[ $# -ge 1 && $1 != help ]] || {
+    usage
+    exit 0
+}
+binary="$1"
+phases=(--phases examples,coverage)
+[[ -z ${2:-} ]] || phases=(--phases examples,coverage,fuzzing --max-examples 20 --max-time "$2")
+port="${CONTRACT_PORT:-4390}"
+url="http://127.0.0.1:$port"
+[[ -x $binary ]] || die "$binary is missing: swift build"
+python="$(python_with contract)"
+
+work="$(mktemp -d)"
+pid=""
+cleanup() {
+    [[ -z $pid ]] || kill "$pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+unset MONGODB_URI RABBITMQ_URL REDIS_HOST REDIS_PORT REDIS_PASSWORD
+PORT="$port" DATA_DIR="$work/data" LOG_LEVEL=warning "$binary" serve >"$work/serve.log" 2>&1 &
+pid=$!
+for _ in $(seq 300); do
+    ! "$binary" health --url "$url" >/dev/null 2>&1 || break
+    sleep 0.1
+done
+
+# The same requests each time. /api/v1/live never ends. What is accepted and refused is judged by Tests/HTTP/contract_rules.py.
+status=0
+PYTHONPATH=Tests/HTTP SCHEMATHESIS_HOOKS=contract_rules "$python" -m schemathesis.cli run "$url/openapi.json" \
+    --exclude-path /api/v1/live "${phases[@]}" --exclude-checks positive_data_acceptance,negative_data_rejection \
+    --generation-deterministic --generation-allow-x00 false --no-shrink \
+    --continue-on-failure --request-timeout 30 --no-color >"$work/out" 2>&1 || status=$?
+if ((status)); then
+    cat "$work/out" >&2
+else
+    tail -n 12 "$work/out" >&2
+fi
+exit "$status"
