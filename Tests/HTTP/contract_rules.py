@@ -22,7 +22,6 @@ RULES = [
     r"is later than now",
     r"'interval' gives more than",
     # One part beside another.
-    r"'timeout' means something only beside wait=stored",
     r"means something only (beside|with|where)",
     r"'start' or 'end' names the type",
     r"'compare' is 'previous', or a range is named",
