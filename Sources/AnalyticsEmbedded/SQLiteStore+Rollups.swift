@@ -4,7 +4,12 @@ import GRDB
 
 extension SQLiteStore {
     public func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError) {
-        guard !marks.isEmpty else { return }
+        try await mark([TierMarks(tier, marks)])
+    }
+
+    /// All tiers in one transaction: one sync per call.
+    public func mark(_ tiers: [TierMarks]) async throws(StoreError) {
+        guard tiers.contains(where: { !$0.marks.isEmpty }) else { return }
         try await write(.mark) { db in
             let statement = try db.cachedStatement(
                 sql: """
@@ -13,14 +18,17 @@ extension SQLiteStore {
                     ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1, causes = causes | (excluded.causes >> 8),
                         told = told + ?, parts = coalesce(?, parts)
                     """)
-            for mark in marks {
-                let (isCounted, version) = (mark.table != nil, tier.firstVersion)
-                let parts = try tier == .minute ? Self.parts(db, mark) : nil
-                try statement.execute(arguments: [
-                    tier.number, SQLiteText(mark.key.project.name), mark.key.index, version, isCounted ? version : 0, !isCounted,
-                    Data(mark.table?.bytes ?? []), mark.events,
-                    mark.causes.rawValue * BucketCauses.createdFactor, parts == nil ? 0 : 1, parts.map { Data($0) },
-                ])
+            for tier in tiers {
+                let (tier, marks) = (tier.tier, tier.marks)
+                for mark in marks {
+                    let (isCounted, version) = (mark.table != nil, tier.firstVersion)
+                    let parts = try tier == .minute ? Self.parts(db, mark) : nil
+                    try statement.execute(arguments: [
+                        tier.number, SQLiteText(mark.key.project.name), mark.key.index, version, isCounted ? version : 0, !isCounted,
+                        Data(mark.table?.bytes ?? []), mark.events,
+                        mark.causes.rawValue * BucketCauses.createdFactor, parts == nil ? 0 : 1, parts.map { Data($0) },
+                    ])
+                }
             }
         }
     }

@@ -5,12 +5,14 @@ public import Logging
 
 /// The embedded store: events and rollups in one SQLite file, in WAL mode.
 ///
-/// GRDB serialises writes on a queue of its own; they are synced to the disk when they return. Reads run concurrently on up
+/// GRDB serialises writes on a queue of its own; they are synced to the disk when they return. Writes that wait together share a
+/// transaction. Reads run concurrently on up
 /// to five connections. Nothing here blocks a thread of Swift's cooperative pool. A task that is cancelled or past its ``Deadline``
 /// gets ``StoreError/Code/unavailable``, and its write may have been undone. A wait for another process's lock is not interrupted;
 /// it ends after 5 seconds at most.
 public final class SQLiteStore: Store {
     private let pool: DatabasePool
+    private let group: SQLiteWriteGroup
     private let timers = OperationTimers<StoreOperation>()
 
     /// Opens the database at `path`; creates the file and its folders if they are missing.
@@ -22,6 +24,7 @@ public final class SQLiteStore: Store {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             PrivateFile.prepare(path)
             pool = try DatabasePool(path: path, configuration: Self.configuration)
+            group = SQLiteWriteGroup(pool: pool)
             // GRDB opens in WAL mode with synchronous = NORMAL: a power failure may undo the last commits
             // (https://www.sqlite.org/pragma.html#pragma_synchronous). Acknowledged writes must survive it: FULL syncs each commit.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
@@ -44,7 +47,8 @@ public final class SQLiteStore: Store {
     }
 
     public func prepare() async throws(StoreError) {
-        try await write(.prepare) { db in try SQLiteStoreSchema.prepare(db) }
+        // Can take long after an upgrade: alone, so that it can be interrupted.
+        try await run(.prepare) { [pool] in try await pool.write { db in try SQLiteStoreSchema.prepare(db) } }
     }
 
     /// Writes, because only a write detects a full disk.
@@ -54,11 +58,11 @@ public final class SQLiteStore: Store {
         }
     }
 
-    /// Runs `body` in a transaction of the only writer.
+    /// Runs `body` in a transaction of the only writer, perhaps together with other writes: see ``SQLiteWriteGroup``.
     func write<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws(StoreError) -> T {
-        try await run(operation) { [pool] in try await pool.write(body) }
+        try await run(operation) { [group] in try await group(body) }
     }
 
     /// Runs `body` on one snapshot.

@@ -20,6 +20,19 @@ struct StoreContractRollups {
         }
     }
 
+    @Test("marks of several tiers raise the buckets of each", arguments: StoreBackend.available)
+    func tiers(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let minutes = TierMarks(.minute, [BucketMark(key: key(1)), BucketMark(key: key(2))])
+            try await store.mark([minutes, TierMarks(.hour, [BucketMark(key: key(1))]), TierMarks(.day, [])])
+            try await store.mark([minutes, TierMarks(.day, [BucketMark(key: key(3))])])
+            try await store.mark([TierMarks(.hour, [])])
+            #expect(try await store.versions(.minute, project: "p", in: [0..<9]) == [1: 2, 2: 2])
+            #expect(try await store.versions(.hour, project: "p", in: [0..<9]) == [1: 1])
+            #expect(try await store.versions(.day, project: "p", in: [0..<9]).keys.sorted() == [3])
+        }
+    }
+
     @Test("a mark that brings a count creates a bucket with it, and is only a mark to one that is there", arguments: StoreBackend.available)
     func countedMarks(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

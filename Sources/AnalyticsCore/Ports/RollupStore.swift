@@ -9,6 +9,10 @@ public protocol RollupStore: Sendable {
     /// outlive the store. An emptied or replaced store therefore does not repeat earlier generations.
     func mark(_ tier: RollupTier, _ marks: [BucketMark]) async throws(StoreError)
 
+    /// Marks buckets of several tiers in this order: the marks of a tier are durable before those of the next can be seen. A store may
+    /// write them together.
+    func mark(_ tiers: [TierMarks]) async throws(StoreError)
+
     /// The sum of the versions of `days` (UTC days since 1970). It changes whenever one of them does.
     func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64
 
@@ -55,6 +59,10 @@ public protocol RollupStore: Sendable {
 }
 
 extension RollupStore {
+    public func mark(_ tiers: [TierMarks]) async throws(StoreError) {
+        for tier in tiers { try await mark(tier.tier, tier.marks) }
+    }
+
     /// Marks buckets without further detail.
     public func mark(_ tier: RollupTier, _ buckets: [BucketKey]) async throws(StoreError) {
         try await mark(tier, buckets.map { BucketMark(key: $0) })

@@ -89,6 +89,17 @@ public struct BucketMark: Sendable, Equatable {
     }
 }
 
+/// Marks of buckets of one tier.
+public struct TierMarks: Sendable, Equatable {
+    public var tier: RollupTier
+    public var marks: [BucketMark]
+
+    public init(_ tier: RollupTier, _ marks: [BucketMark]) {
+        self.tier = tier
+        self.marks = marks
+    }
+}
+
 /// A bucket's version, without its table.
 public struct BucketVersion: Sendable, Equatable {
     public var key: BucketKey

@@ -66,7 +66,7 @@ struct BucketMarks {
         otherHours.insert(hour)
     }
 
-    /// Marks the minutes, then the hours, then the days; each is durable before the next begins. A day's version is its generation.
+    /// Marks the minutes, then the hours, then the days; each is durable before the next can be seen. A day's version is its generation.
     ///
     /// Call it after the events are stored and before their deliveries are acknowledged. The order makes rollups exact:
     /// - events before minutes: a reader that reads a minute's version and then counts sees every event of that version;
@@ -77,9 +77,11 @@ struct BucketMarks {
     func write(to store: any RollupStore) async throws(StoreError) {
         // Sorted: concurrent writers then touch shared buckets in the same order, and neighbours lie on the same pages.
         let told = marks.count > Self.liveMinutes ? [] : Set(marks.keys.max(count: Self.minutesWithParts) { $0.index < $1.index })
-        try await store.mark(.minute, minutes.sorted().map { mark($0, tellsParts: told.contains($0)) })
-        try await store.mark(.hour, hours.sorted())
-        try await store.mark(.day, days.sorted())
+        try await store.mark([
+            TierMarks(.minute, minutes.sorted().map { mark($0, tellsParts: told.contains($0)) }),
+            TierMarks(.hour, hours.sorted().map { BucketMark(key: $0) }),
+            TierMarks(.day, days.sorted().map { BucketMark(key: $0) }),
+        ])
     }
 
     private func mark(_ key: BucketKey, tellsParts: Bool) -> BucketMark {
