@@ -36,7 +36,9 @@ RUN apt-get update \
         tzdata zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin analytics \
-    && install -d -o analytics -g analytics -m 750 /data
+    && install -d -o analytics -g analytics -m 750 /data \
+    # A volume here takes these permissions: in Compose another user writes the keys, each file for its owner alone.
+    && install -d -m 1777 /keys
 
 COPY --from=build /out/ /usr/local/bin/
 
@@ -50,7 +52,7 @@ LABEL org.opencontainers.image.title="analytics" \
       org.opencontainers.image.description="Takes in events, stores each once, counts them" \
       org.opencontainers.image.revision="${REVISION}"
 
-# Loopback is unreachable from outside a container. Access is restricted where the port is published.
+# Loopback is unreachable from outside a container. On any other address every request needs a key: docker exec … analytics keys create
 ENV HOST=0.0.0.0 \
     PORT=4000 \
     DATA_DIR=/data \

@@ -6,7 +6,7 @@ run: first the query of each variable, then the queries of each panel and annota
 a query is refused, and with --require-data also if a query has no series, unless its panel has a "No value" text
 (fieldConfig.defaults.noValue): such a panel may be empty.
 
-A query runs only if the address of its data source is given. Without addresses only the files are checked: ids, positions, descriptions and data sources.
+A query runs only if the address of its data source is given. ANALYTICS_KEY in the environment is sent to the service. Without addresses only the files are checked: ids, positions, descriptions and data sources.
 
     scripts/check-dashboards.py
     scripts/check-dashboards.py http://127.0.0.1:9090 --service http://127.0.0.1:4000 --require-data
@@ -14,6 +14,7 @@ A query runs only if the address of its data source is given. Without addresses 
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import sys
@@ -34,12 +35,14 @@ class QueryError(Exception):
 
 
 class Source:
+    headers = {}
+
     def __init__(self, base, timeout):
         self.base = base.rstrip("/")
         self.timeout = timeout
 
     def post(self, path, body):
-        request = urllib.request.Request(self.base + path, data=body.encode())
+        request = urllib.request.Request(self.base + path, data=body.encode(), headers=self.headers)
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return json.load(answer)
@@ -75,6 +78,8 @@ class Graphite(Source):
     def __init__(self, base, timeout, length):
         super().__init__(base.rstrip("/") + "/graphite", timeout)
         self.length = length
+        key = os.environ.get("ANALYTICS_KEY")
+        self.headers = {"X-API-Key": key} if key else {}
 
     def query(self, target):
         # Grafana appends the query's letter to the names, and removes it again.

@@ -16,14 +16,14 @@ public func makeRouter(
 func makeRouter(
     services: APIServices, part: APIPart = .all, settings: APISettings, memory: MemoryLimits? = nil,
     metricsFactory: any MetricsFactory = MetricsSystem.factory, intake: [IntakeRoute],
-    logger: Logger = Logger(label: "analytics.api")
+    logger: Logger = Logger(label: "analytics.api"), elapsed: ElapsedClock = .system
 ) -> Router<APIRequestContext> {
     let table = RouteTable(
         services: services, part: part, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake, logger: logger)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
-    router.add(middleware: ProblemMiddleware(routes: table))
-    let admission = Admission(authenticator: services.authenticator, sites: SiteRule(settings))
+    router.add(middleware: ProblemMiddleware(routes: table, projects: services.access?.directory))
+    let admission = Admission(services, settings, elapsed: elapsed)
     for route in table.routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
             // The router treats `//metrics` and `/metrics/` as `/metrics`. A proxy may not, and its rules for a path compare bytes.
@@ -125,9 +125,18 @@ extension RouteTable {
                     engine: events.engine, zones: events.zones, clock: events.clock,
                     body: BodyReader(limit: GraphiteRequest.maximumBytes, budget: bodies, clientAddress: clientAddress), answers: answers
                 ).routes
+            if let access = services.access {
+                let body = BodyReader(limit: BodyNode.maximumBytes, budget: bodies, clientAddress: clientAddress)
+                routes += ProjectRoutes(projects: access.projects, zones: events.zones, body: body, answers: answers).routes
+                routes += KeyRoutes(keys: access.keys, projects: access.projects, body: body, answers: answers).routes
+            }
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }
-        if part != .events { routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics).routes }
+        if part != .events {
+            // A listener of its own is not for callers of the API.
+            let admission = part == .operations ? nil : Admission(services, settings)
+            routes += OperationRoutes(readiness: services.readiness, metrics: services.metrics, admission: admission).routes
+        }
         self.init(routes: routes)
     }
 }

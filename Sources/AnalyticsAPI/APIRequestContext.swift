@@ -17,4 +17,9 @@ public struct APIRequestContext: RequestContext {
         connection = ClientConnection(source.channel)
         asker = connection.asker
     }
+
+    /// A part of the path, decoded; empty if it is not UTF-8.
+    func pathParameter(_ name: String) -> String {
+        parameters.get(name).flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
+    }
 }

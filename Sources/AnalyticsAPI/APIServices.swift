@@ -7,15 +7,18 @@ public struct APIServices: Sendable {
     var readiness: @Sendable () async -> Readiness
     var metrics: (@Sendable () -> [UInt8])?
     var authenticator: any Authenticator
+    /// `nil`: no routes that manage projects and keys, and no rates.
+    var access: AccessServices?
 
     /// - Parameters:
     ///   - authenticator: Decides which project a request is for, and its scopes.
+    ///   - access: Projects and their keys; `nil`: they cannot be managed over HTTP, none is archived, and none has rates.
     ///   - readiness: Checks each dependency. Must return within a few seconds even if all are down.
     ///   - metrics: Renders the Prometheus text format; `nil`: the route answers 404 (`ENABLE_METRICS=false`).
     public init(
         collector: Collector, reader: EventReader, engine: QueryEngine, pipeline: PipelineReader, storedWait: StorageWaiter,
         erasures: Erasures,
-        zones: ZoneDatabase = .system, clock: WallClock, authenticator: any Authenticator,
+        zones: ZoneDatabase = .system, clock: WallClock, authenticator: any Authenticator, access: AccessServices? = nil,
         readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?
     ) {
         events = EventServices(
@@ -23,13 +26,19 @@ public struct APIServices: Sendable {
             zones: zones,
             clock: clock)
         self.authenticator = authenticator
+        self.access = access
         self.readiness = readiness
         self.metrics = metrics
     }
 
     /// Health and metrics only.
-    public init(readiness: @escaping @Sendable () async -> Readiness, metrics: (@Sendable () -> [UInt8])?) {
-        authenticator = AnonymousAccess()
+    ///
+    /// - Parameter authenticator: Decides whether the caller sees metrics of projects.
+    public init(
+        authenticator: any Authenticator = AnonymousAccess(), readiness: @escaping @Sendable () async -> Readiness,
+        metrics: (@Sendable () -> [UInt8])?
+    ) {
+        self.authenticator = authenticator
         self.readiness = readiness
         self.metrics = metrics
     }

@@ -25,6 +25,12 @@ struct ClientAddressRule: Sendable {
         Peer(whole(peer: context.peerAddress, headers: request.headers))
     }
 
+    /// The whole address as text; empty if it is unknown.
+    func text(peer: String?, headers: HTTPFields) -> String {
+        guard trustsProxy else { return peer ?? "" }
+        return whole(peer: peer, headers: headers)?.text ?? ""
+    }
+
     private func whole(peer: String?, headers: HTTPFields) -> ClientAddress? {
         let forwarded = trustsProxy ? forwarded(headers[values: .xForwardedFor]) : nil
         return forwarded ?? peer.flatMap(ClientAddress.init)

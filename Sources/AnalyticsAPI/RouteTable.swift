@@ -12,6 +12,7 @@ struct Route: Sendable {
     private enum Handler: Sendable {
         case open(toOtherSites: Bool, @Sendable (Request, APIRequestContext) async throws -> Response)
         case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
+        case managed(@Sendable (Request, APIRequestContext, Administrator) async throws -> Response)
     }
 
     /// A route without authentication.
@@ -36,6 +37,21 @@ struct Route: Sendable {
         self.handler = .scoped(scope, handler)
     }
 
+    /// A route that manages projects and keys. The handler checks that the administrator manages the project.
+    init(
+        managed method: HTTPRequest.Method, _ path: String,
+        _ handler: @escaping @Sendable (Request, APIRequestContext, Administrator) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.handler = .managed(handler)
+    }
+
+    /// The scope that a principal needs; `nil` for routes of other kinds.
+    var scope: Scope? {
+        if case .scoped(let scope, _) = handler { scope } else { nil }
+    }
+
     /// Admits the caller before any of the body is read, then handles the request.
     func respond(to request: Request, _ context: APIRequestContext, admittedBy admission: Admission) async throws -> Response {
         switch handler {
@@ -43,23 +59,10 @@ struct Route: Sendable {
             if !toOtherSites { try admission.sites.check(request) }
             return try await handle(request, context)
         case .scoped(let scope, let handle):
-            return try await handle(request, context, try await admission.principal(of: request, with: scope))
+            return try await admission.respond(to: request, context, with: scope, handle)
+        case .managed(let handle):
+            return try await handle(request, context, try await admission.administrator(of: request, context))
         }
-    }
-}
-
-/// Admits or refuses a request before any of its body is read.
-struct Admission: Sendable {
-    let authenticator: any Authenticator
-    let sites: SiteRule
-
-    /// Without keys, pages of other sites are refused. Admin routes refuse them in any case, because a browser may send an administrator's
-    /// credentials by itself.
-    func principal(of request: Request, with scope: Scope) async throws -> Principal {
-        if !authenticator.asksForKey { try sites.check(request) }
-        let principal = try await authenticator.principal(of: request, with: scope)
-        if scope == .admin { try sites.checkOrigin(of: request) }
-        return principal
     }
 }
 
@@ -69,11 +72,18 @@ struct RouteTable: Sendable {
 
     /// The methods of a path; `nil` if no route has it.
     func methods(at path: String) -> [HTTPRequest.Method]? {
-        guard Self.isPlain(path) else { return nil }
+        let methods = matching(path).map(\.method)
+        return methods.isEmpty ? nil : methods + (methods.contains(.get) ? [.head] : []) + [.options]
+    }
+
+    /// The scope of the route with this method at a path; `nil` if there is none, or if it needs no scope.
+    func scope(of method: HTTPRequest.Method, at path: String) -> Scope? { matching(path).first { $0.method == method }?.scope }
+
+    private func matching(_ path: String) -> [Route] {
+        guard Self.isPlain(path) else { return [] }
         let segments = path.splitUTF8("/")
-        guard let match = routes.first(where: { Self.matches($0.path.splitUTF8("/"), segments) }) else { return nil }
-        let methods = routes.filter { $0.path.equalsUTF8(match.path) }.map(\.method)
-        return methods + (methods.contains(.get) ? [.head] : []) + [.options]
+        guard let match = routes.first(where: { Self.matches($0.path.splitUTF8("/"), segments) }) else { return [] }
+        return routes.filter { $0.path.equalsUTF8(match.path) }
     }
 
     /// No segment is empty.

@@ -1,8 +1,13 @@
 public import AnalyticsCore
+import AnalyticsJSON
+import Foundation
 import GRDB
 
 extension SQLiteStore {
-    private static let columns = "project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties, visitorIds, erasures"
+    private static let columns = """
+        project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties, visitorIds, erasures, title, createdAt,
+        archivedAt, origins, requestsPerSecond, eventsPerSecond
+        """
 
     public func projectRecords() async throws(StoreError) -> [ProjectRecord] {
         try await read(.projectRecords) { db in
@@ -40,35 +45,59 @@ extension SQLiteStore {
     }
 
     public func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {
-        try await write(.setTimeZone) { db in
-            try db.cachedStatement(
-                sql: """
-                    INSERT INTO projects (project, timeZone) VALUES (CAST(? AS TEXT), CAST(? AS TEXT))
-                    ON CONFLICT DO UPDATE SET timeZone = excluded.timeZone
-                    """
-            ).execute(arguments: [SQLiteText(project.name), SQLiteText(zone.text)])
-        }
+        try await set(.setTimeZone, of: project, [("timeZone", zone.text.databaseValue)])
     }
 
     public func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {
-        try await write(.setProperties) { db in
-            try db.cachedStatement(
-                sql: """
-                    INSERT INTO projects (project, properties) VALUES (CAST(? AS TEXT), ?)
-                    ON CONFLICT DO UPDATE SET properties = excluded.properties
-                    """
-            ).execute(arguments: [SQLiteText(project.name), PropertyPath.json(paths)])
-        }
+        try await set(.setProperties, of: project, [("properties", PropertyPath.json(paths).databaseValue)])
     }
 
     public func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError) {
-        try await write(.setVisitorIds) { db in
+        try await set(.setVisitorIds, of: project, [("visitorIds", isOn.databaseValue)])
+    }
+
+    public func createProject(_ project: ProjectID, at time: Timestamp) async throws(StoreError) -> Bool {
+        try await write(.createProject) { db in
+            try db.cachedStatement(sql: "INSERT INTO projects (project, createdAt) VALUES (CAST(? AS TEXT), ?) ON CONFLICT DO NOTHING")
+                .execute(arguments: [SQLiteText(project.name), time.milliseconds])
+            return db.changesCount == 1
+        }
+    }
+
+    public func setTitle(of project: ProjectID, to title: String) async throws(StoreError) {
+        try await set(.setTitle, of: project, [("title", SQLiteText(title).databaseValue)])
+    }
+
+    public func setArchived(of project: ProjectID, at time: Timestamp?) async throws(StoreError) {
+        try await set(.setArchived, of: project, [("archivedAt", (time?.milliseconds).databaseValue)])
+    }
+
+    public func setOrigins(of project: ProjectID, to origins: [String]) async throws(StoreError) {
+        try await set(.setOrigins, of: project, [("origins", OriginsText.text(origins).databaseValue)])
+    }
+
+    public func setRates(of project: ProjectID, to rates: ProjectRates) async throws(StoreError) {
+        try await set(
+            .setRates, of: project,
+            [("requestsPerSecond", rates.requestsPerSecond.databaseValue), ("eventsPerSecond", rates.eventsPerSecond.databaseValue)])
+    }
+
+    /// Writes columns of a project's record, and creates the record if it is missing.
+    private func set(
+        _ operation: StoreOperation, of project: ProjectID, _ values: [(column: String, value: DatabaseValue)]
+    ) async throws(StoreError) {
+        try await write(operation) { db in
+            let columns = values.map { $0.column }.joined(separator: ", ")
+            // A text with a NUL is bound as a blob: see SQLiteText.
+            let places = (2..<values.count + 2).map { "iif(typeof(?\($0)) = 'blob', CAST(?\($0) AS TEXT), ?\($0))" }
+            let arguments: [DatabaseValue] = [SQLiteText(project.name).databaseValue] + values.map { $0.value }
+            let updates = values.map { "\($0.column) = excluded.\($0.column)" }.joined(separator: ", ")
             try db.cachedStatement(
                 sql: """
-                    INSERT INTO projects (project, visitorIds) VALUES (CAST(? AS TEXT), ?)
-                    ON CONFLICT DO UPDATE SET visitorIds = excluded.visitorIds
+                    INSERT INTO projects (project, \(columns)) VALUES (CAST(?1 AS TEXT), \(places.joined(separator: ", ")))
+                    ON CONFLICT DO UPDATE SET \(updates)
                     """
-            ).execute(arguments: [SQLiteText(project.name), isOn])
+            ).execute(arguments: StatementArguments(arguments))
         }
     }
 
@@ -104,22 +133,41 @@ extension SQLiteStore {
     private static func records(_ db: Database, _ statement: Statement, _ arguments: StatementArguments) throws -> [ProjectRecord] {
         var records: [ProjectRecord] = []
         let rows = try Row.fetchCursor(statement, arguments: arguments)
-        while let row = try rows.next() {
-            let zone = (row[5] as SQLiteText?)?.string
-            let properties = (row[6] as String?).map { PropertyPath.list(json: $0) } ?? .some([])
-            let record = ProjectRecord(
-                project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
-                watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init),
-                properties: properties ?? [], hasVisitorIds: (row[7] as Bool?) ?? false, erasures: row[8])
-            guard record.isValid, (record.timeZone == nil) == (zone == nil), properties != nil else {
-                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read")
-            }
-            records.append(record)
-        }
+        while let row = try rows.next() { records.append(try record(row)) }
         return records
     }
 
-    private static func time(_ milliseconds: Int64?) -> Timestamp? { milliseconds.map(Timestamp.init(milliseconds:)) }
+    private static func record(_ row: Row) throws -> ProjectRecord {
+        let zone = EventRow.textIfAny(row, 5)
+        let properties = (row[6] as String?).map { PropertyPath.list(json: $0) } ?? .some([])
+        let origins = (row[12] as String?).map { OriginsText.origins($0) } ?? .some([])
+        let rates = ProjectRates(requestsPerSecond: row[13], eventsPerSecond: row[14])
+        let record = ProjectRecord(
+            project: try (row[0] as SQLiteText).project(), retentionDays: row[1], changedAt: time(row[2]), closedBefore: time(row[3]),
+            watermark: time(row[4]), timeZone: zone.flatMap(ZoneName.init), properties: properties ?? [],
+            hasVisitorIds: (row[7] as Bool?) ?? false, erasures: row[8], title: EventRow.textIfAny(row, 9), createdAt: time(row[10]),
+            archivedAt: time(row[11]), origins: origins ?? [], rates: rates)
+        guard record.isValid, (record.timeZone == nil) == (zone == nil), properties != nil, origins != nil else {
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a project's record cannot be read")
+        }
+        return record
+    }
+
+    static func time(_ milliseconds: Int64?) -> Timestamp? { milliseconds.map(Timestamp.init(milliseconds:)) }
+}
+
+/// Origins as a JSON array.
+private enum OriginsText {
+    static func text(_ origins: [String]) -> String {
+        var writer = JSONWriter()
+        writer.beginArray()
+        for origin in origins { writer.string(origin) }
+        writer.endArray()
+        return writer.text
+    }
+
+    /// `nil` unless it is an array of strings.
+    static func origins(_ text: String) -> [String]? { try? JSONDecoder().decode([String].self, from: Data(text.utf8)) }
 }
 
 extension SQLiteStoreSchema {

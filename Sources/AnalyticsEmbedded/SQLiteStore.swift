@@ -12,6 +12,8 @@ public import Logging
 /// it ends after 5 seconds at most.
 public final class SQLiteStore: Store {
     private let pool: DatabasePool
+    /// For keys, which requests wait for: questions may occupy all readers of the pool.
+    private let keyReader: DatabaseQueue
     private let group: SQLiteWriteGroup
     private let timers = OperationTimers<StoreOperation>()
 
@@ -28,6 +30,7 @@ public final class SQLiteStore: Store {
             // GRDB opens in WAL mode with synchronous = NORMAL: a power failure may undo the last commits
             // (https://www.sqlite.org/pragma.html#pragma_synchronous). Acknowledged writes must survive it: FULL syncs each commit.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            keyReader = try DatabaseQueue(path: path, configuration: Self.configuration)
         } catch {
             throw Self.storeError(error, in: "open \(path)", otherwise: .misconfigured)
         }
@@ -70,6 +73,13 @@ public final class SQLiteStore: Store {
         _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
     ) async throws(StoreError) -> T {
         try await run(operation) { [pool] in try await pool.read(body) }
+    }
+
+    /// Like ``read(_:_:)``, on a connection of its own.
+    func readKeys<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws(StoreError) -> T {
+        try await run(operation) { [keyReader] in try await keyReader.read(body) }
     }
 
     /// Runs `body` outside a transaction, on the only writer.

@@ -23,25 +23,26 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version12) },
         { try $0.execute(sql: version13) },
         { try $0.execute(sql: version14) },
+        { try $0.execute(sql: version15) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
     static var version: Int { steps.count }
 
-    /// Upgrades the file to ``version``. Call it in a transaction.
+    /// Upgrades the file to ``version``, or to an earlier one in tests. Call it in a transaction.
     ///
     /// `PRAGMA user_version` instead of GRDB's `DatabaseMigrator`, which looks for missing steps outside the transaction: if two
     /// processes started at once on a new file, one would fail.
-    static func prepare(_ db: Database) throws {
+    static func prepare(_ db: Database, to target: Int = SQLiteStoreSchema.version) throws {
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         guard (0...self.version).contains(version) else {
             throw StoreError(
                 .misconfigured, operation: "prepare",
                 "the store has schema version \(version), this program knows versions up to \(self.version): start a newer one")
         }
-        guard version < self.version else { return }
-        for step in steps[version...] { try step(db) }
-        try db.execute(sql: "PRAGMA user_version = \(self.version)")
+        guard version < target else { return }
+        for step in steps[version..<target] { try step(db) }
+        try db.execute(sql: "PRAGMA user_version = \(target)")
     }
 
     /// Events have a rowid, so that their bodies are appended; the orders by id and time are in the indexes, whose entries
@@ -239,6 +240,34 @@ extension SQLiteStoreSchema {
             PRIMARY KEY (project, minute, writer)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX pipeline_minute ON pipeline (minute);
+        """
+
+    /// A row in `access` closes anonymous access.
+    private static let version15 = """
+        ALTER TABLE projects ADD COLUMN title TEXT;
+        ALTER TABLE projects ADD COLUMN createdAt INTEGER;
+        ALTER TABLE projects ADD COLUMN archivedAt INTEGER;
+        ALTER TABLE projects ADD COLUMN origins TEXT;
+        ALTER TABLE projects ADD COLUMN requestsPerSecond INTEGER;
+        ALTER TABLE projects ADD COLUMN eventsPerSecond INTEGER;
+        CREATE TABLE keys (
+            id TEXT NOT NULL PRIMARY KEY,
+            digest BLOB NOT NULL,
+            project TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            name TEXT NOT NULL,
+            prefix TEXT NOT NULL,
+            maker TEXT NOT NULL,
+            createdAt INTEGER NOT NULL,
+            expiresAt INTEGER,
+            revokedAt INTEGER,
+            lastUsedAt INTEGER
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX keys_project ON keys (project, createdAt, id);
+        CREATE TABLE access (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            closedAt INTEGER NOT NULL
+        ) STRICT;
         """
 
     /// Versions up to 2 stored at most 1,000 groups per bucket and counted the rest together, so these buckets are counted again. Until

@@ -24,7 +24,8 @@ extension ServiceDesk.Call {
 }
 
 extension RPCError {
-    /// The only place that maps failures to statuses. Only `unavailable` is worth a retry.
+    /// The only place that maps failures to statuses. `unavailable` is worth a retry, and `resourceExhausted` with `rate_limited` is after
+    /// a pause.
     init(_ failure: DeskFailure) {
         let code: Code =
             switch (failure.status, failure.code) {

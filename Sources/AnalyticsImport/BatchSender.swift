@@ -29,6 +29,8 @@ public struct ImportResponse: Sendable, Decodable {
     public var rejectedCount: Int?
     public var rejected: [Refusal]?
     public var detail: String?
+    /// Of the header `Retry-After`.
+    public var retryAfter: Duration?
 
     private enum CodingKeys: String, CodingKey {
         case accepted, duplicates, rejectedCount, rejected, detail
@@ -36,7 +38,7 @@ public struct ImportResponse: Sendable, Decodable {
 
     public init(
         status: Int, accepted: Int? = nil, duplicates: Int? = nil, rejectedCount: Int? = nil, rejected: [Refusal]? = nil,
-        detail: String? = nil
+        detail: String? = nil, retryAfter: Duration? = nil
     ) {
         self.status = status
         self.accepted = accepted
@@ -44,6 +46,7 @@ public struct ImportResponse: Sendable, Decodable {
         self.rejectedCount = rejectedCount
         self.rejected = rejected
         self.detail = detail
+        self.retryAfter = retryAfter
     }
 }
 
@@ -58,7 +61,8 @@ public struct BatchSender: Sendable {
     private let attempts: Int
     private let pause: @Sendable (Duration) async throws -> Void
 
-    /// `attempts`: attempts per batch before the import ends; `pause` waits between two attempts.
+    /// `attempts`: attempts per batch before the import ends; `pause` waits between two attempts. A batch that only exceeds the project's
+    /// rate is sent again until it passes.
     public init(
         _ transport: any ImportTransport, attempts: Int = 12,
         pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
@@ -75,6 +79,7 @@ public struct BatchSender: Sendable {
         var acceptedBefore = 0
         while true {
             let failure: String
+            var turn: Duration?
             do {
                 let answer = try await transport.post(events)
                 switch answer.status {
@@ -83,6 +88,7 @@ public struct BatchSender: Sendable {
                 case 413: return try await sendHalves(events, answer)
                 case 429, 500..<600:
                     acceptedBefore += answer.accepted ?? 0
+                    if answer.status == 429 { turn = answer.retryAfter }
                     failure = "\(answer.status) \(answer.detail ?? "")"
                 default: throw ImportFailure("the service answers \(answer.status): \(answer.detail ?? "no reason given")")
                 }
@@ -90,6 +96,10 @@ public struct BatchSender: Sendable {
                 throw error
             } catch {
                 failure = "\(error)"
+            }
+            if let turn {
+                try await pause(turn)
+                continue
             }
             let delay = backoff.next()
             guard backoff.failures < attempts else { throw ImportFailure("the service does not accept the events: \(failure)") }

@@ -10,7 +10,7 @@ struct TimeLimits: Sendable {
     var serverTimes: Int32 = 4
     var isForQuestions = false
 
-    /// For health checks: the reply must arrive before the caller's timeout.
+    /// For health checks and keys: the reply must arrive before the caller's timeout.
     static let health = TimeLimits(serverSelection: 1_500, connect: 1_000, socket: 1_500)
 
     /// For questions, which have their own deadline: the server stops at that deadline, and no operation takes longer.

@@ -14,6 +14,8 @@ enum Index {
     static let marked = "marked"
     /// The versions of days, which each count reads without loading the days' tables.
     static let generation = "generation"
+    /// The keys of a project, in the order of lists.
+    static let byProject = "by_project"
     /// The TTL index of reports, attempts and pipeline counts; in earlier versions also of events.
     static let expiry = "expiry"
 
@@ -29,6 +31,8 @@ enum Index {
     static let ofBuckets: [BSON] = [spec(marked, ["dirty": 1, "_id": 1], where: ["dirty": true])]
 
     static let ofDays: [BSON] = ofBuckets + [spec(generation, ["_id": 1, "v": 1])]
+
+    static let ofKeys: [BSON] = [spec(byProject, ["project": 1, "createdAt": 1, "_id": 1])]
 
     /// Ten minutes: a report is needed only while a request waits for it.
     static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
@@ -85,6 +89,7 @@ extension Session {
         try create(Index.ofBuckets, on: .minutes)
         try create(Index.ofBuckets, on: .hours)
         try create(Index.ofDays, on: .days)
+        try create(Index.ofKeys, on: .keys)
         try create([Index.ofReports], on: .reports)
         try create([Index.ofAttempts], on: .attempts)
         try create([Index.ofPipeline], on: .pipeline)

@@ -1,7 +1,7 @@
 import AnalyticsCore
 
 enum CollectionName: String, CaseIterable {
-    case events, minutes, hours, days, reports, attempts, projects, meta, segments, erasures, pipeline
+    case events, minutes, hours, days, reports, attempts, projects, keys, meta, segments, erasures, pipeline
     case segmentBlobs = "segment_blobs"
     case visitorSecrets = "visitor_secrets"
 }

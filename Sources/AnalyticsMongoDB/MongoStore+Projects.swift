@@ -51,6 +51,39 @@ extension MongoStore {
         }
     }
 
+    public func createProject(_ project: ProjectID, at time: Timestamp) async throws(StoreError) -> Bool {
+        try await run(.createProject) { session throws(StoreError) in
+            try session.insert(.projects, [("_id", .string(project.name)), ("createdAt", .date(time))])
+        }
+    }
+
+    public func setTitle(of project: ProjectID, to title: String) async throws(StoreError) {
+        try await set(.setTitle, of: project, [("title", .string(title))])
+    }
+
+    public func setArchived(of project: ProjectID, at time: Timestamp?) async throws(StoreError) {
+        try await set(.setArchived, of: project, [("archivedAt", time.map(BSON.date))])
+    }
+
+    public func setOrigins(of project: ProjectID, to origins: [String]) async throws(StoreError) {
+        try await set(.setOrigins, of: project, [("origins", .array(origins.map(BSON.string)))])
+    }
+
+    public func setRates(of project: ProjectID, to rates: ProjectRates) async throws(StoreError) {
+        let fields = [("requestsPerSecond", rates.requestsPerSecond), ("eventsPerSecond", rates.eventsPerSecond)]
+        try await set(.setRates, of: project, fields.map { name, rate in (name, rate.map { BSON.integer(Int64($0)) }) })
+    }
+
+    /// Writes fields of a project's record, removes those without a value, and creates the record if it is missing.
+    private func set(_ operation: StoreOperation, of project: ProjectID, _ fields: [(String, BSON?)]) async throws(StoreError) {
+        var (written, removed): ([(String, BSON)], [(String, BSON)]) = ([], [])
+        for (name, value) in fields {
+            if let value { written.append((name, value)) } else { removed.append((name, "")) }
+        }
+        let update = [("$set", written), ("$unset", removed)].filter { !$0.1.isEmpty }.map { ($0.0, BSON.document($0.1)) }
+        try await run(operation) { session throws(StoreError) in try session.updateRecord(of: project, update) }
+    }
+
     public func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {
         try await run(.close) { session throws(StoreError) in
             try session.updateRecord(of: project, [("$max", ["closedBefore": .date(time)])])
@@ -101,14 +134,20 @@ extension Session {
     func updateRecord(
         of project: ProjectID, where condition: [(String, BSON)] = [], _ update: [(String, BSON)], mustMatch: Bool = true
     ) throws(StoreError) {
-        let inserted = try bulk(.projects) { bulk throws(StoreError) in try bulk.insert(encode([("_id", .string(project.name))])) }
-        if let failure = inserted.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: operation) }
+        _ = try insert(.projects, [("_id", .string(project.name))])
         let filter = try encode([("_id", .string(project.name))] + condition)
         let update = try encode(update)
         let reply = try bulk(.projects) { bulk throws(StoreError) in try bulk.updateMany(filter, update) }
         if let error = reply.writeErrors.first?.error { throw error.storeError(in: operation) }
         // A record of another writer's insert may have been rolled back.
         guard reply.matched == 1 || !mustMatch else { throw StoreError(.unavailable, operation: operation, "the record is gone") }
+    }
+
+    /// False if a document has this `_id`; it is kept.
+    func insert(_ collection: CollectionName, _ fields: [(String, BSON)]) throws(StoreError) -> Bool {
+        let reply = try bulk(collection) { bulk throws(StoreError) in try bulk.insert(encode(fields)) }
+        if let failure = reply.writeErrors.first(where: { !$0.isTakenId }) { throw failure.error.storeError(in: operation) }
+        return reply.inserted == 1
     }
 }
 
@@ -117,10 +156,10 @@ extension ProjectRecord {
     fileprivate init?(_ row: BSONView) {
         var fields: [String: BSONElement] = [:]
         guard row.each({ fields[$0.key] = $0 }), let project = fields["_id"]?.string.flatMap({ ProjectID($0) }) else { return nil }
-        let moments = ["changedAt", "closedBefore", "watermark"].map { fields[$0] }
+        let moments = ["changedAt", "closedBefore", "watermark", "createdAt", "archivedAt"].map { fields[$0] }
         guard moments.allSatisfy({ $0 == nil || $0?.date != nil }) else { return nil }
-        let days = fields["retentionDays"]
-        guard days == nil || days?.integer != nil else { return nil }
+        let numbers = ["retentionDays", "erasures", "requestsPerSecond", "eventsPerSecond"].map { fields[$0] }
+        guard numbers.allSatisfy({ $0 == nil || $0?.integer != nil }) else { return nil }
         let zone = fields["timeZone"]?.string.flatMap(ZoneName.init)
         guard fields["timeZone"] == nil || zone != nil else { return nil }
         var properties: [PropertyPath] = []
@@ -130,11 +169,17 @@ extension ProjectRecord {
             guard properties.count == texts.count else { return nil }
         }
         guard fields["visitorIds"] == nil || fields["visitorIds"]?.boolean != nil else { return nil }
-        guard fields["erasures"] == nil || fields["erasures"]?.integer != nil else { return nil }
+        guard fields["title"] == nil || fields["title"]?.string != nil else { return nil }
+        var origins: [String]? = []
+        if let field = fields["origins"] { origins = field.document?.all(\.string) }
+        guard let origins else { return nil }
         self.init(
-            project: project, retentionDays: days?.integer.map { Int($0) }, changedAt: moments[0]?.date, closedBefore: moments[1]?.date,
-            watermark: moments[2]?.date, timeZone: zone, properties: properties,
-            hasVisitorIds: fields["visitorIds"]?.boolean ?? false, erasures: fields["erasures"]?.integer ?? 0)
+            project: project, retentionDays: numbers[0]?.integer.map { Int($0) }, changedAt: moments[0]?.date,
+            closedBefore: moments[1]?.date, watermark: moments[2]?.date, timeZone: zone, properties: properties,
+            hasVisitorIds: fields["visitorIds"]?.boolean ?? false, erasures: numbers[1]?.integer ?? 0, title: fields["title"]?.string,
+            createdAt: moments[3]?.date, archivedAt: moments[4]?.date, origins: origins,
+            rates: ProjectRates(
+                requestsPerSecond: numbers[2]?.integer.map { Int($0) }, eventsPerSecond: numbers[3]?.integer.map { Int($0) }))
         guard isValid else { return nil }
     }
 }

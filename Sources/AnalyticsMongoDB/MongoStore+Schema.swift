@@ -3,7 +3,7 @@ import Logging
 
 /// The version of the stored data. Version 1 stored no number.
 enum Schema {
-    static let version: Int64 = 5
+    static let version: Int64 = 6
 }
 
 extension MongoStore {
@@ -15,6 +15,7 @@ extension MongoStore {
     /// - 3 → 4: Up to 3 a day was only a generation. 4 also stores its groups.
     /// - 4 → 5: Versions up to 4 did not count bots, and their index did not contain them. 5 also has erasures, which an earlier processor
     ///   would ignore.
+    /// - 5 → 6: 6 has keys and archived projects. An earlier API would ignore both, and accept requests without a key.
     public func prepare() async throws(StoreError) {
         let version = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()

@@ -10,11 +10,12 @@ import Synchronization
 /// - `minutes`, `hours`, `days`: `{_id: {project, minute|hour|day: Date}, v, done, dirty, groups: Binary}`, mark and rollup in one document
 ///   (`groups`: a ``GroupTable``; up to schema 2 an array `[{type, source, n, q?}]`, still readable);
 /// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for waiting requests; deleted after 10 minutes;
-/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures}`, a ``ProjectRecord``;
+/// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures, title, …}`, a ``ProjectRecord``;
+/// - `keys`: `{_id, digest: Binary, project, scope, name, prefix, maker, createdAt, …}`, a ``StoredKey``;
 /// - `visitor_secrets`: `{_id: day since 1970, secret}`, of the current day and the next;
 /// - `erasures`: `{_id: {project, id}, revision, bytes: Binary}`, an ``Erasure``;
 /// - `pipeline`: `{_id: {project, minute: Date, writer}, revision, counts, at}`, a ``PipelineCell``; deleted after 25 hours;
-/// - `meta`: `{_id: "schema", version}`, the version that ``prepare()`` upgraded the database to.
+/// - `meta`: `{_id: "schema", version}`, the version that ``prepare()`` upgraded the database to; `{_id: "anonymousAccessClosed", at}`.
 ///
 /// Every write is w:majority and j:true. It is harmless if the server applies it late, after the client has timed out: an insert
 /// is settled by its key, a mark only marks once more, a roll is a compare-and-set.
@@ -25,6 +26,9 @@ public final class MongoStore: Store {
     private let pool: ClientPool
     /// A separate client with short limits, so that a health check does not queue behind the operations it checks.
     private let healthPool: ClientPool
+    /// For keys, which requests wait for: other operations may occupy the pool, and its time limits are longer than a request may wait.
+    /// `nil` in a store that only answers questions.
+    let keyPool: ClientPool?
     private let timers = OperationTimers<StoreOperation>()
     let logger: Logger
     let readPoint: ReadPoint
@@ -36,7 +40,7 @@ public final class MongoStore: Store {
     /// - Parameters:
     ///   - uri: A MongoDB connection string. One with a weaker write concern than majority and journaled is refused.
     ///   - database: The database to use; `nil` takes it from the connection string, or "analytics".
-    ///   - poolSize: Maximum of connections and threads; one more of each is for health checks.
+    ///   - poolSize: Maximum of connections and threads; one more of each is for health checks, and two for keys.
     ///   - logger: Also receives the driver's messages, if this is the first store of the process.
     ///   - questionTimeout: For a store that only answers questions: each operation ends within this time, and is stopped on the server
     ///     when its task is cancelled. `nil` for a store that writes.
@@ -51,6 +55,7 @@ public final class MongoStore: Store {
         let settings = try ConnectionSettings(uri, database: database)
         self.readPoint = readPoint
         healthPool = try ClientPool(settings, size: 1, limits: .health)
+        keyPool = try questionTimeout == nil ? ClientPool(settings, size: 2, limits: .health, readPoint: readPoint) : nil
         pool = try ClientPool(
             settings, size: poolSize, limits: questionTimeout.map(settings.limits.questions) ?? settings.limits,
             readPoint: readPoint, killer: questionTimeout == nil ? nil : SessionKiller(healthPool))
@@ -59,6 +64,7 @@ public final class MongoStore: Store {
     /// Waits for running operations and closes all connections. Call it before the last reference is released.
     public func shutdown() async {
         await pool.shutdown()
+        await keyPool?.shutdown()
         await healthPool.shutdown()
     }
 

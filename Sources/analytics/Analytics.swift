@@ -11,10 +11,8 @@ struct Analytics: AsyncParsableCommand {
             """,
         version: BuildInfo.version,
         subcommands: [
-            Serve.self, Import.self, Export.self, Query.self, Verify.self, Reconcile.self, RebuildRollups.self, Projects.self,
-            Retention.self,
-            Erase.self,
-            DeadLetters.self, Health.self,
+            Serve.self, Import.self, Export.self, Query.self, Verify.self, Reconcile.self, RebuildRollups.self, ProjectCommands.self,
+            KeyCommands.self, Retention.self, Erase.self, DeadLetters.self, Health.self,
         ],
         defaultSubcommand: nil
     )

@@ -11,7 +11,9 @@ private struct FixedAccess: Authenticator {
     var project: ProjectID
     var scopes: Set<Scope> = Set(Scope.allCases)
 
-    func principal(of request: Request) async throws -> Principal { Principal(project: project, scopes: scopes) }
+    func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
+        Principal(project: project, scopes: scopes)
+    }
 }
 
 struct AccessTests {

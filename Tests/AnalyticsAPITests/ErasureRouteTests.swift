@@ -11,7 +11,9 @@ private struct ScopedAccess: Authenticator {
     var scopes: Set<Scope>
     var project: ProjectID = "default"
 
-    func principal(of request: Request) async throws -> Principal { Principal(project: project, scopes: scopes) }
+    func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
+        Principal(project: project, scopes: scopes)
+    }
 }
 
 extension TestClientProtocol {

@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import AnalyticsAPI
@@ -97,6 +98,36 @@ import Testing
         try await service.run { client in
             let response = try await client.get("/metrics")
             #expect(response.status == .notFound)
+        }
+    }
+
+    @Test func `once a key is needed, metrics name projects to the administrator of the instance alone`() async throws {
+        let process = "# HELP a b\nb{type=\",project=\\\"x\"} 3\nb{subproject=\"y\"} 4\nc 5\n"
+        let text = "a{project=\"shop\",type=\"t\"} 1\n\(process)a{method=\"x\",project=\"bank\"} 2\n"
+        var made = TestService()
+        made.metrics = { Array(text.utf8) }
+        made.authenticator = made.keyAccess()
+        let service = made
+        try await service.run { client in
+            #expect(try await client.get("/metrics").text == text)
+            let key = try await service.makeKey(.admin)
+            service.time.advance(by: .seconds(1))
+            for headers in [[:], .bearer(key), .bearer("wrong"), .bearer(APIKey(project: "shop", scope: .admin).text)] as [HTTPFields] {
+                let response = try await client.get("/metrics", headers)
+                #expect(response.status == .ok && response.text == process, "\(response.text)")
+            }
+            #expect(try await client.get("/metrics", .bearer(TestService.adminToken)).text == text)
+        }
+        let operations = makeApplication(
+            services: service.services, part: .operations, settings: service.settings, logger: TestService.quiet)
+        try await operations.test(.router) { client async throws in
+            #expect(try await client.get("/metrics").text == text)
+        }
+        let processor = APIServices(authenticator: service.keyAccess(), readiness: { Readiness([]) }, metrics: service.metrics)
+        try await makeApplication(services: processor, settings: service.settings, logger: TestService.quiet).test(.router) {
+            client async throws in
+            #expect(try await client.get("/metrics").text == process)
+            #expect(try await client.get("/metrics", .bearer(TestService.adminToken)).text == text)
         }
     }
 

@@ -136,9 +136,11 @@ struct SiteRuleTests {
     }
 
     private struct Keyed: Authenticator {
-        var asksForKey: Bool { true }
+        func asksForKey() async throws -> Bool { true }
 
-        func principal(of request: Request) async throws -> Principal { Principal(project: "default", scopes: Set(Scope.allCases)) }
+        func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
+            Principal(project: "default", scopes: Set(Scope.allCases))
+        }
     }
 
     @Test func `where a key is asked for, any name will do, but administrators' routes are for no other site`() async throws {

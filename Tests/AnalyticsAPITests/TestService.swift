@@ -12,9 +12,15 @@ import TestSupport
 /// The API over fakes: it is 2026-03-01T12:00:00Z, ids are id-1, id-2, …
 struct TestService {
     static let now = Timestamp(rfc3339: "2026-03-01T12:00:00Z")!
+    static let clock = WallClock { TestService.now }
+    /// `ADMIN_TOKEN` of ``keyAccess(allowsAnonymous:)``.
+    static let adminToken = "a-token-of-thirty-two-characters"
 
     let publisher = FakePublisher()
     let store = MemoryStore()
+    /// Of look-ups of keys, and of rates.
+    let time = ManualClock()
+    let projects = ProjectDirectory()
     var limits = EventLimits()
     var queries = QueryGate.Limits()
     var settings = APISettings(allowedHosts: ["x"])
@@ -36,17 +42,41 @@ struct TestService {
             }
         }
         let gate = QueryGate(limits: queries)
+        let rates = RateLimiter(projects: projects, elapsed: time.elapsed)
         return APIServices(
             collector: Collector(
                 publisher: publisher, limits: limits,
-                horizons: IngestHorizons(firstRetentionDays: 30), visitors: visitors,
-                clock: WallClock { Self.now }, ids: ids),
+                horizons: IngestHorizons(firstRetentionDays: 30), visitors: visitors, rates: rates,
+                clock: Self.clock, ids: ids),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
-            pipeline: PipelineReader(store: store, gate: gate, clock: WallClock { Self.now }),
-            storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: WallClock { Self.now }, ids: ids),
-            clock: WallClock { Self.now }, authenticator: authenticator,
+            pipeline: PipelineReader(store: store, gate: gate, clock: Self.clock),
+            storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: Self.clock, ids: ids),
+            clock: Self.clock, authenticator: authenticator,
+            access: AccessServices(
+                keys: Keys(store: store, clock: Self.clock), projects: Projects(store: store, clock: Self.clock), directory: projects,
+                rates: rates),
             readiness: { [readiness] in readiness }, metrics: metrics
         )
+    }
+
+    func keyAccess(allowsAnonymous: Bool = true) -> KeyAccess {
+        KeyAccess(
+            directory: KeyDirectory(store: store, clock: Self.clock, elapsed: time.elapsed, logger: Self.quiet),
+            latch: AnonymousLatch(store: store, elapsed: time.elapsed), allowsAnonymous: allowsAnonymous, adminToken: Self.adminToken)
+    }
+
+    /// Stores a key of a project, which gets a record.
+    func makeKey(
+        _ scope: Scope, of project: ProjectID = "shop", _ change: (inout StoredKey) -> Void = { _ in }
+    ) async throws -> String {
+        let key = APIKey(project: project, scope: scope)
+        var stored = StoredKey(
+            digest: key.digest, project: project, scope: scope, name: "\(scope)", prefix: key.prefix, maker: "command line",
+            createdAt: Self.now)
+        change(&stored)
+        _ = try await store.createProject(project, at: Self.now)
+        try await store.createKey(stored)
+        return key.text
     }
 
     var application: some ApplicationProtocol {
@@ -73,9 +103,20 @@ extension TestClientProtocol {
         try await executeRequest(uri: uri, method: .post, headers: headers, body: ByteBuffer(bytes: body))
     }
 
-    func get(_ uri: String) async throws -> TestResponse {
-        try await executeRequest(uri: uri, method: .get, headers: [:], body: nil)
+    func get(_ uri: String, _ headers: HTTPFields = [:]) async throws -> TestResponse {
+        try await executeRequest(uri: uri, method: .get, headers: headers, body: nil)
     }
+
+    /// An event with a key.
+    func send(_ id: String, key: String, _ headers: HTTPFields = [:]) async throws -> TestResponse {
+        var fields: HTTPFields = [.contentType: "application/json", .authorization: "Bearer \(key)"]
+        for field in headers { fields[field.name] = field.value }
+        return try await post("/api/v1/events", Sample.event(id), fields)
+    }
+}
+
+extension HTTPFields {
+    static func bearer(_ key: String) -> HTTPFields { [.authorization: "Bearer \(key)"] }
 }
 
 extension TestResponse {

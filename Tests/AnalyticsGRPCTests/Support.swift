@@ -13,18 +13,19 @@ struct GRPCRig {
     let broker = MemoryBroker()
 
     func desk(
-        _ queries: QueryGate.Limits = .init(), access: any Authenticator = AnonymousAccess(), readiness: Readiness = Readiness([]),
+        _ queries: QueryGate.Limits = .init(), access: any Authenticator = AnonymousAccess(), projects: AccessServices? = nil,
+        rates: RateLimiter? = nil, readiness: Readiness = Readiness([]),
         _ change: (inout APISettings) -> Void = { _ in }
     ) throws -> ServiceDesk {
         let gate = QueryGate(limits: queries)
         let services = APIServices(
             collector: Collector(
-                publisher: broker, limits: EventLimits(), horizons: IngestHorizons(firstRetentionDays: 0), clock: .fixed(noon),
-                ids: .counting()),
+                publisher: broker, limits: EventLimits(), horizons: IngestHorizons(firstRetentionDays: 0), rates: rates,
+                clock: .fixed(noon), ids: .counting()),
             reader: EventReader(store: store, gate: gate), engine: QueryEngine(store: store, cache: UnboundedCache(), gate: gate),
             pipeline: PipelineReader(store: store, gate: gate, clock: .fixed(noon)),
             storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: .fixed(noon), ids: .counting()),
-            clock: .fixed(noon), authenticator: access, readiness: { readiness }, metrics: nil)
+            clock: .fixed(noon), authenticator: access, access: projects, readiness: { readiness }, metrics: nil)
         var settings = APISettings()
         change(&settings)
         return try #require(ServiceDesk(services: services, settings: settings, memory: MemoryLimits(settings), logger: quiet))
@@ -37,13 +38,14 @@ struct GRPCRig {
         try await marks.write(to: store)
     }
 
+    /// - Parameter metadata: May carry a key; `key` is that of idempotency.
     func send(
-        _ events: [Analytics_Event], tenant: String = "", key: String = "", to desk: ServiceDesk
+        _ events: [Analytics_Event], tenant: String = "", key: String = "", metadata: Metadata = [:], to desk: ServiceDesk
     ) async throws -> Analytics_SendResponse {
         var request = Analytics_SendRequest()
         (request.events, request.tenantID, request.idempotencyKey) = (events, tenant, key)
         return try await IngestService(desk: desk)
-            .send(request: ServerRequest(metadata: [:], message: request), context: Self.context("Send")).message
+            .send(request: ServerRequest(metadata: metadata, message: request), context: Self.context("Send")).message
     }
 
     static let peer = "ipv4:127.0.0.1:1"
@@ -68,5 +70,7 @@ struct FixedAccess: Authenticator {
     var project: ProjectID
     var scopes: Set<Scope>
 
-    func principal(of request: Request) async throws -> Principal { Principal(project: project, scopes: scopes) }
+    func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
+        Principal(project: project, scopes: scopes)
+    }
 }

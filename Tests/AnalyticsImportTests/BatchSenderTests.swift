@@ -20,8 +20,10 @@ import Testing
 
     private struct NoAnswer: Error {}
 
-    private static func send(_ answers: ImportResponse?..., events: Int = 2) async throws -> BatchSender.Outcome {
-        try await BatchSender(Answers(answers), attempts: 3, pause: { _ in }).send(Array(repeating: [], count: events))
+    private static func send(
+        _ answers: ImportResponse?..., events: Int = 2, pause: @escaping @Sendable (Duration) async throws -> Void = { _ in }
+    ) async throws -> BatchSender.Outcome {
+        try await BatchSender(Answers(answers), attempts: 3, pause: pause).send(Array(repeating: [], count: events))
     }
 
     @Test("A batch is sent again until it is taken, and what an earlier attempt had accepted is no duplicate")
@@ -38,6 +40,26 @@ import Testing
         }
         await #expect(throws: ImportFailure("the service answers 401: no reason given")) {
             try await Self.send(ImportResponse(status: 401))
+        }
+    }
+
+    @Test("A batch waits for the project's rate as long as the service says, however often; a service that is down is no such wait")
+    func rate() async throws {
+        let pauses = Mutex<[Duration]>([])
+        let limited = ImportResponse(status: 429, detail: "rate", retryAfter: .seconds(7))
+        let outcome = try await Self.send(limited, limited, limited, limited, ImportResponse(status: 200, accepted: 2)) { pause in
+            pauses.withLock { $0.append(pause) }
+        }
+        #expect(outcome.tally == ImportTally(accepted: 2))
+        #expect(pauses.withLock { $0 } == Array(repeating: .seconds(7), count: 4))
+        let down = ImportResponse(status: 503, detail: "down", retryAfter: .seconds(7))
+        await #expect(throws: ImportFailure("the service does not accept the events: 503 down")) { try await Self.send(down, down, down) }
+    }
+
+    @Test("A key that is refused ends the import at once, with what the service says", arguments: [401, 403])
+    func refusedKey(status: Int) async {
+        await #expect(throws: ImportFailure("the service answers \(status): no")) {
+            try await Self.send(ImportResponse(status: status, detail: "no"))
         }
     }
 

@@ -1,4 +1,6 @@
+import AnalyticsCore
 import Foundation
+import TestSupport
 import Testing
 
 @testable import analytics
@@ -6,6 +8,8 @@ import Testing
 /// The settings that the service reads are those that its files name, with the same defaults.
 struct SettingCatalogueTests {
     private static let names = Set(SettingCatalogue.all.map(\.name))
+    /// The settings that name a file with a secret.
+    private static let fileNames = SettingCatalogue.all.filter(\.isSecret).map(\.fileName)
 
     private static func file(_ path: String) throws -> [String] {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -29,7 +33,8 @@ struct SettingCatalogueTests {
             // REDIS_PORT has a default that counts only with a host.
             #expect(isCommented == (setting.documentedDefault == nil || setting.name == "REDIS_PORT"), "\(setting.name)")
         }
-        #expect(commented.union(defaults.keys) == Self.names.subtracting(["NODE_ENV"]))
+        #expect(commented.union(defaults.keys) == Self.names.subtracting(["NODE_ENV"]).union(Self.fileNames))
+        #expect(commented.isSuperset(of: Self.fileNames))
         #expect(lines.contains("#REDIS_PORT=\(SettingCatalogue.redisPort.standard)"))
     }
 
@@ -43,12 +48,21 @@ struct SettingCatalogueTests {
         #expect(Set(documented.keys) == Self.names)
     }
 
-    /// Compose passes each setting, so that the environment and .env count there too. Not DATA_DIR, since nothing embedded runs there, and not
-    /// NODE_ENV, since APP_ENV is always set. What it fixes to the default has to be the default.
+    @Test func aSecretCanComeFromAFileAndConfigurationSaysSo() throws {
+        #expect(
+            Self.fileNames.sorted() == [
+                "ADMIN_TOKEN_FILE", "ANALYTICS_KEY_FILE", "MONGODB_URI_FILE", "RABBITMQ_URL_FILE", "REDIS_PASSWORD_FILE",
+            ])
+        let text = try Self.file("docs/configuration.md").joined(separator: "\n")
+        for name in Self.fileNames { #expect(text.contains("`\(name)`"), "\(name)") }
+    }
+
+    /// Compose passes each setting, so that the environment and .env count there too. Not DATA_DIR, since nothing embedded runs there, not
+    /// NODE_ENV, since APP_ENV is always set, and not ANALYTICS_KEY, which no service reads. What it fixes to the default has to be the default.
     @Test func composePassesEachSetting() throws {
         let lines = try Self.file("docker-compose.yml").drop { $0 != "x-settings: &settings" }.dropFirst().prefix { !$0.isEmpty }
         let passed = lines.compactMap { $0.wholeMatch(of: #/  ([A-Z_]+):(.*)/#) }.map { (String($0.1), String($0.2)) }
-        #expect(passed.map(\.0).sorted() == Self.names.subtracting(["DATA_DIR", "NODE_ENV"]).sorted())
+        #expect(passed.map(\.0).sorted() == Self.names.subtracting(["DATA_DIR", "NODE_ENV", "ANALYTICS_KEY"]).sorted())
         let values = Dictionary(passed) { first, _ in first }
         #expect(
             values["PORT"] == " \"\(SettingCatalogue.port.standard)\""
@@ -102,6 +116,18 @@ struct SettingTests {
     func aHostHasANameWithoutAPort(text: String) {
         #expect(isRefused(SettingCatalogue.allowedHosts, text))
         #expect(SettingCatalogue.allowedHosts.parse("a.example.com, API,b_1") == ["a.example.com", "API", "b_1"])
+    }
+
+    @Test(arguments: ["", String(repeating: "x", count: 31), String(repeating: "x", count: 31) + " y", String(repeating: "é", count: 32)])
+    func aTokenIsLongAndFitsIntoAHeader(text: String) {
+        #expect(isRefused(SettingCatalogue.adminToken, text))
+        #expect(!isRefused(SettingCatalogue.adminToken, String(repeating: "~", count: 32)))
+    }
+
+    @Test func aKeyIsWhole() {
+        let key = APIKey(project: "shop", scope: .read).text
+        #expect(SettingCatalogue.key.parse(key) == key)
+        for wrong in [String(key.dropLast()), key + "0", "x" + key, " " + key] { #expect(isRefused(SettingCatalogue.key, wrong)) }
     }
 
     @Test(arguments: ["-1", "1.5", "x", " 1", "36501"])

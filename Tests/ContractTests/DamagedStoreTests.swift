@@ -172,12 +172,88 @@ struct DamagedStoreTests {
     @Test("SQLite: a project's record that no service has written is an error")
     func sqliteRecords() async throws {
         try await withSQLite { store, file async throws in
-            for (column, value) in [("watermark", Int64.max), ("closedBefore", .min), ("changedAt", .max), ("retentionDays", -1)] {
+            let origins = ["x", "[]]", "null", #"{"a":"b"}"#, #"["a",1]"#].map { ("origins", "'\($0)'") }
+            let numbers: [(String, Int64)] = [
+                ("watermark", .max), ("closedBefore", .min), ("changedAt", .max), ("retentionDays", -1), ("createdAt", .max),
+                ("archivedAt", .min), ("requestsPerSecond", 0), ("requestsPerSecond", .max), ("eventsPerSecond", -1),
+                ("eventsPerSecond", 10_000_001),
+            ]
+            let title = String(repeating: "t", count: ProjectRecord.longestTitle + 1)
+            let values = numbers.map { ($0.0, "\($0.1)") } + origins
+            for (column, value) in values + [("title", "'\(title)'")] {
                 try await file.write {
                     try $0.execute(sql: "DELETE FROM projects; INSERT INTO projects (project, \(column)) VALUES ('p', \(value))")
                 }
                 #expect(await code { _ = try await store.projectRecords() } == .misconfigured, "\(column)")
                 #expect(await code { _ = try await store.newestRecords(of: ["p"]) } == .misconfigured, "\(column)")
+            }
+        }
+    }
+
+    @Test("SQLite: a key that no service has written is an error, alone and in lists")
+    func sqliteKeys() async throws {
+        try await withSQLite { store, file async throws in
+            let long = String(repeating: "n", count: StoredKey.longestName + 1)
+            let damages = [
+                "digest = x''", "digest = zeroblob(31)", "digest = zeroblob(32)", "digest = zeroblob(33)", "project = 'P!'",
+                "project = ''", "scope = 'owner'", "scope = ''", "name = '\(long)'", "maker = '\(long)'", "prefix = '\(long)'",
+                "createdAt = \(Int64.max)", "expiresAt = \(Int64.min)", "revokedAt = \(Int64.max)", "lastUsedAt = \(Int64.max)",
+            ]
+            for (number, damage) in damages.enumerated() {
+                let key = storedKey(number)
+                try await store.createKey(key)
+                #expect(try await store.key(key.id) == key)
+                try await file.write { try $0.execute(sql: "UPDATE keys SET \(damage)") }
+                #expect(await code { _ = try await store.key(key.id) } == .misconfigured, "\(damage)")
+                #expect(await code { _ = try await store.keys(of: nil) } == .misconfigured, "\(damage)")
+                try await file.write { try $0.execute(sql: "DELETE FROM keys") }
+            }
+            #expect(try await store.isAnonymousAccessClosed(), "the latch is not in the keys")
+        }
+    }
+
+    @Test(
+        "MongoDB: a key or a record that this service has not written is an error", .enabled(if: StoreBackend.available.contains(.mongodb)))
+    func mongoKeys() async throws {
+        try await withMongoDatabase { store async throws in
+            let long = BSON.string(String(repeating: "n", count: StoredKey.longestName + 1))
+            // The first is none.
+            let damages: [(String, BSON?)] = [
+                ("name", "a key"), ("digest", nil), ("digest", "text"), ("digest", .binary([1])),
+                ("digest", .binary(storedKey(999).digest.bytes)),
+                ("project", nil), ("project", "P!"), ("scope", nil), ("scope", "owner"), ("scope", 1), ("name", nil), ("name", long),
+                ("prefix", nil), ("prefix", long), ("maker", 1), ("maker", long), ("createdAt", nil), ("createdAt", 5),
+                ("expiresAt", BSON.null), ("revokedAt", "now"), ("lastUsedAt", .date(Timestamp(milliseconds: .max))),
+            ]
+            for (number, damage) in damages.enumerated() {
+                let key = storedKey(number)
+                var fields: [(String, BSON)] = [
+                    ("_id", .string(key.id)), ("digest", .binary(key.digest.bytes)), ("project", "p"), ("scope", "write"),
+                    ("name", .string(key.name)), ("prefix", .string(key.prefix)), ("maker", .string(key.maker)), ("createdAt", .date(noon)),
+                ]
+                fields.removeAll { $0.0 == damage.0 }
+                if let value = damage.1 { fields.append((damage.0, value)) }
+                try await store.insertRaw(.keys, fields)
+                if number == 0 {
+                    #expect(try await store.key(key.id) == key)
+                } else {
+                    #expect(await code { _ = try await store.key(key.id) } == .misconfigured, "\(damage)")
+                }
+            }
+            #expect(await code { _ = try await store.keys(of: nil) } == .misconfigured)
+            #expect(try await store.isAnonymousAccessClosed() == false)
+            try await store.insertRaw(.meta, [("_id", "anonymousAccessClosed"), ("at", "never")])
+            #expect(try await store.isAnonymousAccessClosed())
+
+            let settings: [(String, BSON)] = [
+                ("title", 1), ("title", .string(String(repeating: "t", count: ProjectRecord.longestTitle + 1))), ("createdAt", 1),
+                ("archivedAt", .null), ("origins", "a"), ("origins", [1]), ("requestsPerSecond", 0), ("requestsPerSecond", "1"),
+                ("eventsPerSecond", 10_000_001), ("eventsPerSecond", .double(1.5)),
+            ]
+            for (number, setting) in settings.enumerated() {
+                let project: ProjectID = "p\(number)"
+                try await store.insertRaw(.projects, [("_id", .string(project.name)), setting])
+                #expect(await code { _ = try await store.newestRecords(of: [project]) } == .misconfigured, "\(setting)")
             }
         }
     }
@@ -265,6 +341,11 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
     func deleteSegmentBlobs(of project: ProjectID, day: Int64, run: Int64) async throws(StoreError) {}
     func deleteSegments(of project: ProjectID, before day: Int64) async throws(StoreError) -> Int { 0 }
     func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError) {}
+    func createProject(_ project: ProjectID, at time: Timestamp) async throws(StoreError) -> Bool { false }
+    func setTitle(of project: ProjectID, to title: String) async throws(StoreError) {}
+    func setArchived(of project: ProjectID, at time: Timestamp?) async throws(StoreError) {}
+    func setOrigins(of project: ProjectID, to origins: [String]) async throws(StoreError) {}
+    func setRates(of project: ProjectID, to rates: ProjectRates) async throws(StoreError) {}
     func setProperties(of project: ProjectID, to paths: [PropertyPath]) async throws(StoreError) {}
     func setTimeZone(of project: ProjectID, to zone: ZoneName) async throws(StoreError) {}
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError) {}

@@ -36,6 +36,32 @@ struct StoreContractIsolation {
         }
     }
 
+    @Test("keys and settings", arguments: StoreBackend.available)
+    func access(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            for (index, project) in Self.neighbours.enumerated() {
+                try await store.createKey(storedKey(index, of: project))
+                _ = try await store.createProject(project, at: noon + .seconds(index))
+                try await store.setTitle(of: project, to: "\(index)")
+                try await store.setOrigins(of: project, to: ["https://\(index).example"])
+                try await store.setRates(of: project, to: ProjectRates(eventsPerSecond: index + 1))
+            }
+            try await store.setArchived(of: "p", at: noon)
+            try await store.revokeKey(storedKey(0).id, at: noon)
+            for (index, project) in Self.neighbours.enumerated() {
+                var key = storedKey(index, of: project)
+                key.revokedAt = project == "p" ? noon : nil
+                #expect(try await store.keys(of: project) == [key])
+                let record = ProjectRecord(
+                    project: project, title: "\(index)", createdAt: noon + .seconds(index), archivedAt: key.revokedAt,
+                    origins: ["https://\(index).example"], rates: ProjectRates(eventsPerSecond: index + 1))
+                #expect(try await store.newestRecords(of: [project]) == [record])
+            }
+            #expect(try await store.keys(of: "q") == [])
+            #expect(try await store.newestRecords(of: ["q"]) == [])
+        }
+    }
+
     @Test("marks, rolls, rollups, generations and extents", arguments: StoreBackend.available)
     func rollups(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

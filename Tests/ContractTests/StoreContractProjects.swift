@@ -51,6 +51,88 @@ struct StoreContractProjects {
         }
     }
 
+    @Test("a project is created once, and not if a setting has made its record", arguments: StoreBackend.available)
+    func creation(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.createProject("p", at: noon))
+            #expect(try await store.createProject("p", at: noon + Self.day) == false)
+            #expect(try await store.newestRecords(of: ["p"]) == [ProjectRecord(project: "p", createdAt: noon)])
+            try await store.createRecord(of: "p", retentionDays: 30, at: noon)
+            let expected = ProjectRecord(project: "p", retentionDays: 30, changedAt: noon, createdAt: noon)
+            #expect(try await store.projectRecords() == [expected])
+            try await store.setVisitorIds(of: "q", to: true)
+            #expect(try await store.createProject("q", at: noon) == false)
+            #expect(try await store.newestRecords(of: ["q"]) == [ProjectRecord(project: "q", hasVisitorIds: true)])
+            for round in 0..<5 {
+                let project: ProjectID = "race\(round)"
+                let created = try await withThrowingTaskGroup(of: Bool.self) { group in
+                    for _ in 0..<8 { group.addTask { try await store.createProject(project, at: noon) } }
+                    return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+                }
+                #expect(created == 1)
+            }
+        }
+    }
+
+    @Test("title, archive, origins and rates are kept, change nothing else, and the last ones stand", arguments: StoreBackend.available)
+    func settings(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            var expected = ProjectRecord(project: "p", retentionDays: 30, changedAt: noon, closedBefore: noon, watermark: noon)
+            try await store.createRecord(of: "p", retentionDays: 30, at: noon)
+            try await store.raiseWatermark(of: "p", to: noon)
+            func expectRecord(_ location: SourceLocation = #_sourceLocation) async throws {
+                #expect(try await store.newestRecords(of: ["p"]) == [expected], sourceLocation: location)
+                #expect(try await store.projectRecords() == [expected], sourceLocation: location)
+            }
+            let titles = [
+                "The shop", "", "e\u{301} \u{E9}", "\u{0}a\u{0}", #"'"\"#, "$set",
+                String(repeating: "t", count: ProjectRecord.longestTitle),
+            ]
+            for title in titles {
+                try await store.setTitle(of: "p", to: title)
+                expected.title = title
+                try await expectRecord()
+                #expect(try await bytes(store.newestRecords(of: ["p"]).first?.title) == bytes(title))
+            }
+            for time in [noon, nil, nil, noon + Self.day, noon] as [Timestamp?] {
+                try await store.setArchived(of: "p", at: time)
+                expected.archivedAt = time
+                try await expectRecord()
+            }
+            let many = (0..<ProjectRecord.maximumOrigins).map { "https://\($0).example:8443" }
+            for origins in [["https://shop.example"], [], ["null", #"a"b\c"#, "e\u{301}", "\u{0}"], many, many.reversed()] as [[String]] {
+                try await store.setOrigins(of: "p", to: origins)
+                expected.origins = origins
+                try await expectRecord()
+            }
+            for (requests, events) in [(1, nil), (nil, 10_000_000), (nil, nil), (7, 8), (9, 1)] as [(Int?, Int?)] {
+                expected.rates = ProjectRates(requestsPerSecond: requests, eventsPerSecond: events)
+                try await store.setRates(of: "p", to: expected.rates)
+                try await expectRecord()
+            }
+        }
+    }
+
+    @Test("each setting makes a record, and a setting that is removed leaves it", arguments: StoreBackend.available)
+    func firstSettings(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            try await store.setTitle(of: "t", to: "title")
+            try await store.setArchived(of: "a", at: noon)
+            try await store.setArchived(of: "b", at: nil)
+            try await store.setOrigins(of: "o", to: ["https://a.example"])
+            try await store.setRates(of: "r", to: ProjectRates(requestsPerSecond: 5))
+            try await store.setRates(of: "s", to: ProjectRates())
+            let records = try await store.projectRecords().sorted { $0.project < $1.project }
+            #expect(
+                records == [
+                    ProjectRecord(project: "a", archivedAt: noon), ProjectRecord(project: "b"),
+                    ProjectRecord(project: "o", origins: ["https://a.example"]),
+                    ProjectRecord(project: "r", rates: ProjectRates(requestsPerSecond: 5)), ProjectRecord(project: "s"),
+                    ProjectRecord(project: "t", title: "title"),
+                ])
+        }
+    }
+
     @Test("a first retention is written once, whoever is first", arguments: StoreBackend.available)
     func racingCreation(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

@@ -275,6 +275,62 @@ struct StoreUpgradeTests {
         }
     }
 
+    @Test("a store of an earlier version has no keys and is open; then it takes keys and settings", arguments: Source.available)
+    func access(source: Source) async throws {
+        try await withOldStore(source) { fixture, store, open async throws in
+            try await store.prepare()
+            #expect(try await store.isAnonymousAccessClosed() == false)
+            #expect(try await store.keys(of: nil) == [])
+            for record in try await store.projectRecords() {
+                #expect(record.title == nil && record.createdAt == nil && record.archivedAt == nil && record.origins == [])
+                #expect(record.rates == ProjectRates())
+            }
+            let project = try #require(fixture.projects.sorted().first)
+            let before = try await store.newestRecords(of: [project]).first ?? ProjectRecord(project: project)
+            try await store.createKey(storedKey(1, of: project))
+            try await store.setTitle(of: project, to: "The first")
+            let other = try await open()
+            try await other.prepare()
+            #expect(try await other.key(storedKey(1).id) == storedKey(1, of: project))
+            #expect(try await other.isAnonymousAccessClosed())
+            var expected = before
+            expected.title = "The first"
+            #expect(try await other.newestRecords(of: [project]) == [expected])
+        }
+    }
+
+    @Test("SQLite: a record of version 14 is kept, without the settings that came after it")
+    func version14() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "store-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appending(path: "events.sqlite").path
+        let file = try DatabaseQueue(path: path)
+        try await file.write { db in
+            try SQLiteStoreSchema.prepare(db, to: 14)
+            try db.execute(
+                sql: """
+                    INSERT INTO projects (
+                        project, retentionDays, changedAt, closedBefore, watermark, timeZone, properties, visitorIds, erasures)
+                    VALUES ('old', 30, ?1, ?1, ?1, 'Europe/Berlin', '["data.plan"]', 1, 2)
+                    """, arguments: [noon.milliseconds])
+        }
+        try file.close()
+        let store = try SQLiteStore(path: path, logger: quiet)
+        for _ in 0..<2 { try await store.prepare() }
+        #expect(try await store.read(.prepare) { try Int.fetchOne($0, sql: "PRAGMA user_version") } == SQLiteStoreSchema.version)
+        var expected = ProjectRecord(
+            project: "old", retentionDays: 30, changedAt: noon, closedBefore: noon, watermark: noon, timeZone: ZoneName("Europe/Berlin"),
+            properties: [try PropertyPath("data.plan")], hasVisitorIds: true, erasures: 2)
+        #expect(try await store.projectRecords() == [expected])
+        #expect(try await store.isAnonymousAccessClosed() == false)
+        try await store.createKey(storedKey(1, of: "old"))
+        try await store.setRates(of: "old", to: ProjectRates(requestsPerSecond: 5))
+        expected.rates.requestsPerSecond = 5
+        #expect(try await store.projectRecords() == [expected])
+        #expect(try await store.keys(of: "old") == [storedKey(1, of: "old")])
+    }
+
     @Test("a database of a newer version is refused, and both versions are told", .enabled(if: StoreBackend.available.contains(.mongodb)))
     func newer() async throws {
         try await withMongoDatabase { store in

@@ -20,6 +20,7 @@ RULES = [
     r"must be an RFC 3339 date-time",
     r"(too many|more than [\d,]+) (buckets|intervals|days)",
     r"is later than now",
+    r"A key expires in the future",
     r"'interval' gives more than",
     # One part beside another.
     r"means something only (beside|with|where)",

@@ -100,8 +100,10 @@ final class ServiceProcess: Sendable {
         var text: String { String(decoding: body, as: UTF8.self) }
     }
 
-    func get(_ path: String) async throws -> Answer {
-        try await execute(HTTPClientRequest(url: url + path))
+    func get(_ path: String, headers: [(String, String)] = []) async throws -> Answer {
+        var request = HTTPClientRequest(url: url + path)
+        request.headers.add(contentsOf: headers)
+        return try await execute(request)
     }
 
     func post(

@@ -29,6 +29,30 @@ extension MemoryStore {
         try edit(project) { $0.hasVisitorIds = isOn }
     }
 
+    package func createProject(_ project: ProjectID, at time: Timestamp) async throws(StoreError) -> Bool {
+        try write(.record) { state in
+            guard state.records[project] == nil else { return false }
+            state.records[project] = ProjectRecord(project: project, createdAt: time)
+            return true
+        }
+    }
+
+    package func setTitle(of project: ProjectID, to title: String) async throws(StoreError) {
+        try edit(project) { $0.title = title }
+    }
+
+    package func setArchived(of project: ProjectID, at time: Timestamp?) async throws(StoreError) {
+        try edit(project) { $0.archivedAt = time }
+    }
+
+    package func setOrigins(of project: ProjectID, to origins: [String]) async throws(StoreError) {
+        try edit(project) { $0.origins = origins }
+    }
+
+    package func setRates(of project: ProjectID, to rates: ProjectRates) async throws(StoreError) {
+        try edit(project) { $0.rates = rates }
+    }
+
     package func visitorSecret(of day: Int64, orElse drawn: [UInt8]) async throws(StoreError) -> [UInt8] {
         try write(.record) { state in
             let secret = state.visitorSecrets[day] ?? drawn

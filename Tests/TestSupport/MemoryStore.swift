@@ -36,6 +36,9 @@ package final class MemoryStore: Store {
         var stamps: [BucketKey: MinuteStamp] = [:]
         var reports: [DeliveryReport] = []
         var records: [ProjectID: ProjectRecord] = [:]
+        /// By their ids.
+        var keys: [BytewiseString: StoredKey] = [:]
+        var isAnonymousAccessClosed = false
         /// Processes that began, for each delivery.
         var attempts: [BytewiseString: Set<BytewiseString>] = [:]
         var visitorSecrets: [Int64: [UInt8]] = [:]

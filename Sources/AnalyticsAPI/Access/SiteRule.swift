@@ -34,19 +34,24 @@ struct SiteRule: Sendable {
         ).closingConnection()
     }
 
-    /// Allows the host and port of the service itself, and the hosts in `ALLOWED_HOSTS`.
     func checkOrigin(of request: Request) throws(Problem) {
-        guard let origin = request.headers[.origin] else { return }
-        let authority = ["http://", "https://"].first { origin.starts(withUTF8: $0) }.map { origin.trimmingUTF8(first: $0.utf8.count) }
-        if let authority {
-            if authority.equalsUTF8(request.head.authority ?? "") { return }
-            let host = Self.host(of: authority)
-            if allowed.contains(where: { $0.equalsUTF8(host) }) { return }
-        }
+        guard let origin = foreignOrigin(of: request) else { return }
         throw Problem(
             .originNotAllowed,
             "The request comes from a page of '\(origin.clipped)', which is another site. Its host may be named in ALLOWED_HOSTS."
         ).closingConnection()
+    }
+
+    /// `Origin`, if it is not the host and port of the service itself, and no host in `ALLOWED_HOSTS`.
+    func foreignOrigin(of request: Request) -> String? {
+        guard let origin = request.headers[.origin] else { return nil }
+        let authority = ["http://", "https://"].first { origin.starts(withUTF8: $0) }.map { origin.trimmingUTF8(first: $0.utf8.count) }
+        if let authority {
+            if authority.equalsUTF8(request.head.authority ?? "") { return nil }
+            let host = Self.host(of: authority)
+            if allowed.contains(where: { $0.equalsUTF8(host) }) { return nil }
+        }
+        return origin
     }
 
     private func isKnown(_ host: String) -> Bool {

@@ -10,6 +10,7 @@ internal import NIOCore
 package struct ServiceDesk: Sendable {
     private let events: EventServices
     private let authenticator: any Authenticator
+    private let access: AccessServices?
     private let readiness: @Sendable () async -> Readiness
     private let questions: AnalyticsRoutes
     private let memory: MemoryLimits
@@ -23,6 +24,7 @@ package struct ServiceDesk: Sendable {
         self.memory = memory
         self.logger = logger
         authenticator = services.authenticator
+        access = services.access
         readiness = services.readiness
         clientAddress = ClientAddressRule(settings)
         questions = AnalyticsRoutes(
@@ -156,12 +158,16 @@ package struct ServiceDesk: Sendable {
     // MARK: Admission and errors
 
     private func admit(_ call: Call, _ scope: Scope, _ tenant: String) async throws -> Principal {
-        let head = HTTPRequest(method: .post, scheme: "http", authority: nil, path: call.path, headerFields: call.fields)
-        let principal = try await authenticator.principal(of: Request(head: head, body: RequestBody(buffer: ByteBuffer())), with: scope)
+        let fields = call.fields
+        let head = HTTPRequest(method: .post, scheme: "http", authority: nil, path: call.path, headerFields: fields)
+        let principal = try await authenticator.principal(
+            of: Request(head: head, body: RequestBody(buffer: ByteBuffer())), with: scope,
+            from: clientAddress.text(peer: call.peer, headers: fields))
         guard tenant.isEmpty || tenant.equalsUTF8(principal.project.name) else {
             throw Problem(
                 .insufficientScope, "These credentials are of the project '\(principal.project.name)', and not of '\(tenant.clipped)'.")
         }
+        _ = try access?.admit(principal, scope)
         return principal
     }
 

@@ -30,6 +30,8 @@ struct Problem: Error {
         self.members = members
         // Every other 503 passes by itself: outages end, and bodies in memory are processed.
         if status == .serviceUnavailable, code != .queryTooLarge { headers[.retryAfter] = "1" }
+        // RFC 6750, section 3. Not `Basic`, for which a browser would ask its user.
+        if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer realm=\"analytics\"" }
     }
 
     /// The rejection of a single event.

@@ -16,19 +16,29 @@ enum ProblemCode: String, CaseIterable {
     case incompleteBody = "incomplete_body"
     case bodyTimeout = "body_timeout"
     case malformedRequest = "malformed_request"
+    case missingKey = "missing_key"
+    case invalidKey = "invalid_key"
+    case revokedKey = "revoked_key"
+    case expiredKey = "expired_key"
     case insufficientScope = "insufficient_scope"
     case hostNotAllowed = "host_not_allowed"
     case originNotAllowed = "origin_not_allowed"
+    case projectArchived = "project_archived"
     case notFound = "not_found"
     case eventNotFound = "event_not_found"
     case userNotFound = "user_not_found"
     case erasureNotFound = "erasure_not_found"
+    case projectNotFound = "project_not_found"
+    case keyNotFound = "key_not_found"
     case methodNotAllowed = "method_not_allowed"
+    case projectExists = "project_exists"
     case bodyTooLarge = "body_too_large"
     case tooManyErasures = "too_many_erasures"
     case unsupportedMediaType = "unsupported_media_type"
     case unsupportedContentEncoding = "unsupported_content_encoding"
     case headersTooLarge = "headers_too_large"
+    case rateLimited = "rate_limited"
+    case tooManyAttempts = "too_many_attempts"
     case `internal` = "internal"
     case brokerUnavailable = "broker_unavailable"
     case storeUnavailable = "store_unavailable"
@@ -44,13 +54,16 @@ enum ProblemCode: String, CaseIterable {
             .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
             .badRequest
         case .bodyTimeout: .requestTimeout
-        case .insufficientScope, .hostNotAllowed, .originNotAllowed: .forbidden
-        case .notFound, .eventNotFound, .userNotFound, .erasureNotFound: .notFound
+        case .missingKey, .invalidKey, .revokedKey, .expiredKey: .unauthorized
+        case .insufficientScope, .hostNotAllowed, .originNotAllowed, .projectArchived: .forbidden
+        case .notFound, .eventNotFound, .userNotFound, .erasureNotFound, .projectNotFound, .keyNotFound: .notFound
+        case .projectExists: .conflict
         case .tooManyErasures: .unprocessableContent
         case .methodNotAllowed: .methodNotAllowed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType, .unsupportedContentEncoding: .unsupportedMediaType
         case .headersTooLarge: .requestHeaderFieldsTooLarge
+        case .rateLimited, .tooManyAttempts: .tooManyRequests
         case .internal: .internalServerError
         case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .queryTimeout, .overloaded, .tooManyAnswers, .notReady:
             .serviceUnavailable
@@ -73,19 +86,29 @@ enum ProblemCode: String, CaseIterable {
         case .incompleteBody: "The body ended too soon"
         case .bodyTimeout: "The body took too long"
         case .malformedRequest: "The request is not valid HTTP"
+        case .missingKey: "The request needs a key"
+        case .invalidKey: "There is no such key"
+        case .revokedKey: "The key is revoked"
+        case .expiredKey: "The key has expired"
         case .insufficientScope: "The key may not do this"
         case .hostNotAllowed: "The service is not known by this name"
         case .originNotAllowed: "Pages of other sites may not do this"
+        case .projectArchived: "The project is archived"
         case .notFound: "There is nothing here"
         case .eventNotFound: "There is no such event"
         case .userNotFound: "There is no such user"
         case .erasureNotFound: "There is no such erasure"
+        case .projectNotFound: "There is no such project"
+        case .keyNotFound: "There is no such key"
         case .tooManyErasures: "The project has as many erasures as it may have"
         case .methodNotAllowed: "The method is not allowed here"
+        case .projectExists: "There is such a project"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The content type is not supported"
         case .unsupportedContentEncoding: "The content encoding is not supported"
         case .headersTooLarge: "The headers are too large"
+        case .rateLimited: "The project sends more than it may"
+        case .tooManyAttempts: "Too many unknown keys"
         case .internal: "The service failed"
         case .brokerUnavailable: "The broker did not confirm"
         case .storeUnavailable: "The store is not available"

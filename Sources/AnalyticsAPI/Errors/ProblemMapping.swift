@@ -9,7 +9,7 @@ extension Problem {
     init(_ error: any Error, requestID: String, logger: Logger) {
         switch error {
         case let problem as Problem: self = problem
-        case let error as IngestError: self = Problem(error.problemCode, error.message)
+        case let error as IngestError: self = Problem(error)
         case let error as StoreError where error.code != .refused:
             logger.warning("The store did not answer a request", metadata: ["error": "\(error)"])
             self = Problem(.storeUnavailable, "The store did not answer in time. Ask again in a moment.")
@@ -17,6 +17,8 @@ extension Problem {
         case let error as QueryTooLargeError: self = Problem(error)
         case let error as QueryLimitError: self = Problem(error)
         case let error as ErasureError: self = Problem(error)
+        case let error as KeyError: self = Problem(error)
+        case let error as ProjectError: self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
         default:
@@ -110,13 +112,61 @@ extension Problem {
     }
 }
 
+extension Problem {
+    init(_ error: KeyError) {
+        switch error {
+        case .unknownProject: self = .projectNotFound
+        case .tooMany:
+            self.init(
+                .invalidParameter, "The project has \(Keys.maximum) valid keys, which is the maximum. Revoke those that are no longer used."
+            )
+        case .invalidName:
+            self = QueryParameters.invalid("name", "may have \(StoredKey.longestName) bytes, without control characters.")
+        case .invalidExpiry:
+            self.init(.invalidParameter, "A key expires in the future, and is rotated before it is revoked or expires.")
+        }
+    }
+}
+
+extension Problem {
+    init(_ error: ProjectError) {
+        self =
+            switch error {
+            case .exists(let project): Problem(.projectExists, "There is a project '\(project)' already. Choose another id.")
+            case .invalidTitle:
+                QueryParameters.invalid("title", "may have \(ProjectRecord.longestTitle) bytes, without control characters.")
+            case .invalidOrigin(let text):
+                QueryParameters.invalid(
+                    "allowedOrigins",
+                    "may not hold '\(text.clipped)'. Name the scheme and host of a site, as in https://shop.example or http://localhost:8080."
+                )
+            case .tooManyOrigins: QueryParameters.invalid("allowedOrigins", "may hold \(ProjectRecord.maximumOrigins) origins.")
+            case .invalidRates:
+                Problem(
+                    .invalidParameter,
+                    "A rate is an integer from \(ProjectRates.allowed.lowerBound) to \(ProjectRates.allowed.upperBound), or null.")
+            }
+    }
+}
+
+extension Problem {
+    init(_ error: IngestError) {
+        if let rate = error.rate {
+            self = .rateLimited(rate, of: .events)
+        } else {
+            self.init(error.problemCode, error.message)
+        }
+    }
+}
+
 extension IngestError {
-    var problemCode: ProblemCode {
+    fileprivate var problemCode: ProblemCode {
         switch code {
         case .invalidJSON: .invalidJSON
         case .invalidEnvelope: .invalidEnvelope
         case .emptyBatch: .emptyBatch
         case .tooManyEvents: .tooManyEvents
+        case .rateExceeded: .rateLimited
         }
     }
 }
@@ -124,6 +174,8 @@ extension IngestError {
 /// Maps every error to a response. Maps unknown routes to 404 or 405, and responds to OPTIONS.
 struct ProblemMiddleware: RouterMiddleware {
     let routes: RouteTable
+    /// Says which sites' pages may send events; `nil`: none.
+    let projects: ProjectDirectory?
 
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
@@ -144,7 +196,13 @@ struct ProblemMiddleware: RouterMiddleware {
             return Problem(.notFound, "Nothing is served at \(request.uri.path.clipped); /docs lists what is.").response()
         }
         let allow = allowed.map(\.rawValue).joined(separator: ", ")
-        if request.method == .options { return Response(status: .noContent, headers: [.allow: allow]) }
+        if request.method == .options {
+            let preflight = CrossOrigin.preflight(
+                request.headers, scope: { routes.scope(of: $0, at: request.uri.path) }, allows: { projects?.allows($0) ?? false })
+            var headers: HTTPFields = [.allow: allow]
+            headers.append(contentsOf: preflight ?? [:])
+            return Response(status: .noContent, headers: headers)
+        }
         var problem = Problem(.methodNotAllowed, "\(request.method.rawValue.clipped) is not possible here; \(allow) is.")
         problem.headers[.allow] = allow
         return problem.response()

@@ -22,9 +22,9 @@ struct CollectRoutes: Sendable {
     private func collect(
         _ request: Request, _ context: APIRequestContext, _ principal: Principal, _ route: IntakeRoute
     ) async throws -> Response {
-        let query = try QueryParameters(request, allowed: route.parameters.map { $0 + WaitOption.parameters })
+        let query = try QueryParameters(request, allowed: route.parameters.map { $0 + WaitOption.parameters + [Credential.parameter] })
         let timeout = try WaitOption.timeout(query)
-        let format = try route.format(IntakeHead(request.headers, query: query))
+        let format = try route.format(IntakeHead(request.headers, query: query, hasKey: principal.key != nil))
         let (result, lease) = try await submit(request, context, principal, as: format, reportRequested: timeout != nil)
         if let problem = route.answer.problem(result, holding: lease) { throw problem }
         let outcome = await wait(for: result, principal.project, timeout)

@@ -9,7 +9,7 @@ struct IntakeRoute: Sendable {
     typealias Choice = @Sendable (IntakeHead) throws -> (any IntakeFormat)?
 
     var path: String
-    /// Query parameters in addition to those of ``WaitOption``; `nil` if any is allowed.
+    /// Query parameters in addition to a key and those of ``WaitOption``; `nil` if any is allowed.
     var parameters: [String]? = []
     var answer: any IntakeResponse
     /// The accepted media types, for the error message.
@@ -32,8 +32,11 @@ struct IntakeHead {
     let headers: HTTPFields
     let query: QueryParameters
 
-    init(_ headers: HTTPFields, query: QueryParameters) throws(Problem) {
-        mediaType = try MediaType.essence(headers)
+    /// - Parameter hasKey: Then JSON may come as `text/plain`, which `navigator.sendBeacon` sends without a preflight. Without a key, any
+    ///   page could send it.
+    init(_ headers: HTTPFields, query: QueryParameters, hasKey: Bool) throws(Problem) {
+        let mediaType = try MediaType.essence(headers)
+        self.mediaType = hasKey && mediaType == MediaType.text ? "application/json" : mediaType
         self.headers = headers
         self.query = query
     }

@@ -4,6 +4,7 @@ internal import HTTPTypes
 /// The media types of the service's own routes. `nil` is a request without `Content-Type`.
 enum MediaType {
     static let json: [String?] = [nil, "application/json", "text/json"]
+    static let text = "text/plain"
     static let ndjson: [String?] = ["application/x-ndjson", "application/ndjson", "application/jsonl"]
     static let cloudEvent: [String?] = ["application/cloudevents+json"]
     static let cloudEventBatch: [String?] = ["application/cloudevents-batch+json"]
@@ -14,7 +15,7 @@ enum MediaType {
         // Almost every request; what follows costs more than the rest of its routing.
         if value.equalsUTF8("application/json") { return value }
         let parts = value.lowercasedASCII().splitUTF8(";").map { $0.removingUTF8(" ", "\t", "\"") }
-        let isText = parts.first.map { $0.ends(withUTF8: "json") || $0.ends(withUTF8: "jsonl") } ?? false
+        let isText = parts.first.map { $0.ends(withUTF8: "json") || $0.ends(withUTF8: "jsonl") || $0.equalsUTF8(text) } ?? false
         if isText, let charset = parts.dropFirst().first(where: { $0.starts(withUTF8: "charset=") })?.trimmingUTF8(first: 8),
             charset != "utf-8", charset != "utf8", charset != "us-ascii"
         {

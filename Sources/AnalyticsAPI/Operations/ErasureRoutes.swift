@@ -23,7 +23,7 @@ struct ErasureRoutes: Sendable {
 
     private func eraseUser(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let parameters = try QueryParameters(request, allowed: Self.conditions, prefix: "data.")
-        let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
+        let id = context.pathParameter("id")
         guard !id.isEmpty, !id.utf8.contains(0) else { throw QueryParameters.invalid("id", "is no user id.") }
         var selection = try parameters.filters(of: principal.project)
         selection.userIds = [id]
@@ -57,7 +57,7 @@ struct ErasureRoutes: Sendable {
 
     private func erasure(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
-        let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
+        let id = context.pathParameter("id")
         guard let erasure = try await erasures.erasure(id, of: principal.project) else {
             throw Problem(.erasureNotFound, "No erasure has this id. GET /api/v1/erasures lists them.")
         }

@@ -8,6 +8,8 @@ internal import NIOCore
 struct OperationRoutes: Sendable {
     let readiness: @Sendable () async -> Readiness
     let metrics: (@Sendable () -> [UInt8])?
+    /// Decides who sees the metrics of projects; `nil`: every caller.
+    let admission: Admission?
 
     var routes: [Route] {
         [
@@ -34,9 +36,27 @@ struct OperationRoutes: Sendable {
 
     private func scrape(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         guard let metrics else { throw Problem(.notFound, "Metrics are switched off (ENABLE_METRICS=false).") }
+        let showsAll = await admission?.showsAllProjects(to: request, context) ?? true
+        let text = showsAll ? metrics() : Self.withoutProjects(metrics())
         return Response(
             status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: metrics())))
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: text)))
+    }
+
+    /// The lines whose series have no label `project`. A quote in a label's value is escaped, so no value hides such a label.
+    static func withoutProjects(_ text: [UInt8]) -> [UInt8] {
+        let label = Array("project=\"".utf8)
+        var kept: [UInt8] = []
+        kept.reserveCapacity(text.count)
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            let isOfProject = line.indices.contains { index in
+                (line[index] == UInt8(ascii: "{") || line[index] == UInt8(ascii: ",")) && line[(index + 1)...].starts(with: label)
+            }
+            guard !isOfProject else { continue }
+            kept += line
+            kept.append(UInt8(ascii: "\n"))
+        }
+        return kept
     }
 }
 

@@ -111,13 +111,7 @@ struct QuestionResponder: Sendable {
     static func body(of request: Request, _ context: APIRequestContext, _ reader: BodyReader) async throws -> (node: BodyNode, length: Int)
     {
         _ = try QueryParameters(request, allowed: ["explain"])
-        guard MediaType.json.contains(try MediaType.essence(request.headers)) else {
-            throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
-        }
-        let lease = reader.lease(for: request, context)
-        let text = try await reader.read(request, lease, from: context.connection)
-        defer { withExtendedLifetime(lease) {} }
-        return (try BodyNode(text), text.count)
+        return try await reader.node(of: request, context)
     }
 
     /// Ignores unknown parameters: the question refuses them.

@@ -1,7 +1,8 @@
 internal import AnalyticsCore
 internal import AnalyticsJSON
+internal import Hummingbird
 
-/// A value in the JSON body of a question, with its path for error messages.
+/// A value in a small JSON body, with its path for error messages.
 struct BodyNode {
     indirect enum Value {
         case scalar(JSONScalar)
@@ -116,6 +117,16 @@ struct BodyNode {
         return text
     }
 
+    /// A string, which may be empty.
+    func anyText() throws(Problem) -> String {
+        guard case .scalar(.string(let text)) = value, !text.utf8.contains(0) else { throw invalid("must be a string without NUL.") }
+        return text
+    }
+
+    var isNull: Bool {
+        if case .scalar(.null) = value { true } else { false }
+    }
+
     func texts() throws(Problem) -> [String] {
         var texts: [String] = []
         for element in try elements(0...QueryParameters.maximumValues, "strings") { texts.append(try element.text()) }
@@ -195,7 +206,25 @@ struct BodyNode {
     }
 }
 
-/// The members of an object in a question's body.
+extension BodyReader {
+    /// The JSON value of a body, and the bytes of its text.
+    ///
+    /// - Parameter mayBeEmpty: Whether no body is an empty object.
+    func node(
+        of request: Request, _ context: APIRequestContext, mayBeEmpty: Bool = false
+    ) async throws -> (node: BodyNode, length: Int) {
+        guard MediaType.json.contains(try MediaType.essence(request.headers)) else {
+            throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
+        }
+        let lease = lease(for: request, context)
+        let text = try await read(request, lease, from: context.connection)
+        defer { withExtendedLifetime(lease) {} }
+        if mayBeEmpty, text.count == 0 { return (BodyNode(value: .object([]), path: ""), 0) }
+        return (try BodyNode(text), text.count)
+    }
+}
+
+/// The members of an object in a body.
 struct BodyObject {
     let node: BodyNode
     fileprivate let members: [(name: String, value: BodyNode.Value)]

@@ -32,7 +32,7 @@ struct QueryRoutes: Sendable {
     private func event(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
         // Invalid UTF-8, and text that cannot be an id, get 404 like an unknown id.
-        let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
+        let id = context.pathParameter("id")
         // Not in the condition: Swift 6.3.1 crashes when it optimizes an await that is one of several conditions.
         let stored = id.isEmpty || id.utf8.contains(0) ? nil : try await reader.event(project: principal.project, id: id)
         guard let event = stored else {

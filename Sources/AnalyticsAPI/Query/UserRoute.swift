@@ -28,7 +28,7 @@ struct UserRoute: Sendable {
         let age = AnswerAge(now: clock.now(), limit: seconds.map { .seconds($0) } ?? AnswerAge.ofUsers)
         let selection = Selection(project: principal.project, includesBots: try parameters.includesBots())
         // Invalid UTF-8, and text that cannot be an id, get 404 like an unknown id.
-        let id = context.parameters.get("id").flatMap { PercentEncoding.decode($0, plusIsSpace: false) } ?? ""
+        let id = context.pathParameter("id")
         guard !id.isEmpty, !id.utf8.contains(0) else { throw Self.notFound }
         let asked: UserReference = kind == .userId ? .userId(id) : .anonymousId(id)
         let (user, answered) = try await engine.user(asked, selection, age, for: context.asker)

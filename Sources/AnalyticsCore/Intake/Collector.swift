@@ -1,28 +1,31 @@
 internal import AnalyticsJSON
 internal import CoreMetrics
 
-/// Ingest: decode → validate → stamp → publish, then wait for the broker's confirm.
+/// Ingest: decode → validate → stamp → take from the project's rate → publish, then wait for the broker's confirm.
 public struct Collector: Sendable {
     private let publisher: any EventPublisher
     private let limits: EventLimits
     private let horizons: IngestHorizons
     private let visitors: VisitorIdentifier?
     private let ledger: PipelineLedger?
+    private let rates: RateLimiter?
     private let clock: WallClock
     private let ids: IDGenerator
 
     /// - Parameters:
     ///   - visitors: `nil` if no project has visitor ids.
     ///   - ledger: Counts accepted, unconfirmed and rejected events; `nil` for no counts.
+    ///   - rates: `nil` if no project has a rate of events.
     public init(
         publisher: any EventPublisher, limits: EventLimits, horizons: IngestHorizons, visitors: VisitorIdentifier? = nil,
-        ledger: PipelineLedger? = nil, clock: WallClock, ids: IDGenerator
+        ledger: PipelineLedger? = nil, rates: RateLimiter? = nil, clock: WallClock, ids: IDGenerator
     ) {
         self.publisher = publisher
         self.limits = limits
         self.horizons = horizons
         self.visitors = visitors
         self.ledger = ledger
+        self.rates = rates
         self.clock = clock
         self.ids = ids
         EventMetrics.prepareDoor()
@@ -30,7 +33,8 @@ public struct Collector: Sendable {
 
     /// Ingests the events of a request. An event is in `accepted` only after the broker has confirmed that it is stored durably.
     ///
-    /// Throws an ``IngestError`` if the body is not a list of events; then no event is accepted.
+    /// Throws an ``IngestError`` if the body is not a list of events, or the project's rate does not allow so many; then no event is
+    /// accepted.
     public func submit(_ request: IngestRequest) async throws(IngestError) -> SubmissionResult {
         let stamp = EventDecoder.Stamp(receivedAt: clock.now(), request: ids.next())
         let decoded = try decode(request, stamp)
@@ -61,6 +65,10 @@ public struct Collector: Sendable {
     ) throws(IngestError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
         var decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: request.project), ids: ids)
         let output = try decoder.decode(request, stamp: stamp)
+        // Rejected events count too: they cost as much.
+        if let rate = rates?.takeEvents(output.events.count + output.rejected.count, of: request.project), !rate.isAllowed {
+            throw .rateExceeded(rate)
+        }
         var encoder = EnvelopeEncoder(request: stamp.request, origin: request.origin, reportRequested: request.reportRequested)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)

@@ -8,6 +8,7 @@ public final class ProjectFollower: Service {
     private let store: any ProjectStore
     private let horizons: IngestHorizons
     private let visitors: VisitorIdentifier
+    private let directory: ProjectDirectory?
     private let elapsed: ElapsedClock
     private let logger: Logger
 
@@ -15,11 +16,13 @@ public final class ProjectFollower: Service {
     static let interval: Duration = .seconds(15)
 
     public init(
-        store: any ProjectStore, horizons: IngestHorizons, visitors: VisitorIdentifier, elapsed: ElapsedClock = .system, logger: Logger
+        store: any ProjectStore, horizons: IngestHorizons, visitors: VisitorIdentifier, directory: ProjectDirectory? = nil,
+        elapsed: ElapsedClock = .system, logger: Logger
     ) {
         self.store = store
         self.horizons = horizons
         self.visitors = visitors
+        self.directory = directory
         self.elapsed = elapsed
         self.logger = logger
     }
@@ -29,6 +32,7 @@ public final class ProjectFollower: Service {
             do throws(StoreError) {
                 let records = try await store.projectRecords()
                 horizons.take(records)
+                directory?.take(records)
                 try await visitors.take(records)
             } catch {
                 guard !Task.isCancelled else { return }

@@ -75,21 +75,33 @@ public enum RejectionCode: String, Sendable, CaseIterable {
     case timestampTooOld = "timestamp_too_old"
 }
 
-/// Why no event could be read from a request.
+/// Why no event of a request is accepted.
 public struct IngestError: Error, Sendable, Equatable {
     public enum Code: String, Sendable {
         case invalidJSON = "invalid_json"
         case invalidEnvelope = "invalid_envelope"
         case emptyBatch = "empty_batch"
         case tooManyEvents = "too_many_events"
+        /// The project has sent more events than its rate allows; ``rate`` says when to send these again.
+        case rateExceeded = "rate_limited"
     }
 
     public var code: Code
     public var message: String
+    /// Of ``Code/rateExceeded``.
+    public var rate: Rate?
 
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+    }
+}
+
+extension IngestError {
+    static func rateExceeded(_ rate: Rate) -> Self {
+        var error = Self(.rateExceeded, "The project may send \(rate.limit) events per second. Send these again later.")
+        error.rate = rate
+        return error
     }
 }
 

@@ -25,6 +25,21 @@ public protocol ProjectStore: Sendable {
     /// Switches a project's visitor ids on or off.
     func setVisitorIds(of project: ProjectID, to isOn: Bool) async throws(StoreError)
 
+    /// Creates a project's record; `false` if there was one.
+    func createProject(_ project: ProjectID, at time: Timestamp) async throws(StoreError) -> Bool
+
+    /// Writes the name of a project that people see; at most ``ProjectRecord/longestTitle`` bytes.
+    func setTitle(of project: ProjectID, to title: String) async throws(StoreError)
+
+    /// Writes when the project was archived; `nil` if it is not.
+    func setArchived(of project: ProjectID, at time: Timestamp?) async throws(StoreError)
+
+    /// Writes the sites whose pages may send events; at most ``ProjectRecord/maximumOrigins``.
+    func setOrigins(of project: ProjectID, to origins: [String]) async throws(StoreError)
+
+    /// Writes the rates that the project may use.
+    func setRates(of project: ProjectID, to rates: ProjectRates) async throws(StoreError)
+
     /// Raises ``ProjectRecord/closedBefore``. An earlier time changes nothing. Returns when it is durable.
     func close(_ project: ProjectID, before time: Timestamp) async throws(StoreError)
 
@@ -56,11 +71,21 @@ public struct ProjectRecord: Sendable, Equatable {
     public var watermark: Timestamp?
     /// Raised whenever the project's erasures cover more events; 0 if it has none.
     public var erasures: Int64
+    /// The name that people see; `nil` for the project's id.
+    public var title: String?
+    /// When a caller created it; `nil` if it came into being with its first event or setting.
+    public var createdAt: Timestamp?
+    /// An archived project accepts no events; what is stored can be read. `nil` if it is not archived.
+    public var archivedAt: Timestamp?
+    /// The sites whose pages may send events with a write key, as a browser's `Origin` names them: `https://shop.example`.
+    public var origins: [String]
+    public var rates: ProjectRates
 
     public init(
         project: ProjectID, retentionDays: Int? = nil, changedAt: Timestamp? = nil, closedBefore: Timestamp? = nil,
         watermark: Timestamp? = nil, timeZone: ZoneName? = nil, properties: [PropertyPath] = [], hasVisitorIds: Bool = false,
-        erasures: Int64 = 0
+        erasures: Int64 = 0, title: String? = nil, createdAt: Timestamp? = nil, archivedAt: Timestamp? = nil, origins: [String] = [],
+        rates: ProjectRates = ProjectRates()
     ) {
         self.project = project
         self.retentionDays = retentionDays
@@ -71,13 +96,37 @@ public struct ProjectRecord: Sendable, Equatable {
         self.properties = properties
         self.hasVisitorIds = hasVisitorIds
         self.erasures = erasures
+        self.title = title
+        self.createdAt = createdAt
+        self.archivedAt = archivedAt
+        self.origins = origins
+        self.rates = rates
     }
 
     /// Whether this service can have written it; otherwise the store is damaged.
     public var isValid: Bool {
-        [changedAt, closedBefore, watermark].allSatisfy { $0?.isValid ?? true }
+        [changedAt, closedBefore, watermark, createdAt, archivedAt].allSatisfy { $0?.isValid ?? true }
+            && title?.utf8.count ?? 0 <= Self.longestTitle && origins.count <= Self.maximumOrigins && rates.isValid
             && (0...RetentionPlan.maximumDays).contains(retentionDays ?? 0) && properties.count <= Self.maximumProperties && erasures >= 0
     }
 
     public static let maximumProperties = 20
+    public static let maximumOrigins = 50
+    public static let longestTitle = 200
+}
+
+/// What a project may use per second, all its keys together; `nil` for no limit.
+public struct ProjectRates: Sendable, Equatable {
+    public var requestsPerSecond: Int?
+    /// Events that were sent, whether accepted or rejected.
+    public var eventsPerSecond: Int?
+
+    public init(requestsPerSecond: Int? = nil, eventsPerSecond: Int? = nil) {
+        self.requestsPerSecond = requestsPerSecond
+        self.eventsPerSecond = eventsPerSecond
+    }
+
+    public static let allowed = 1...10_000_000
+
+    public var isValid: Bool { [requestsPerSecond, eventsPerSecond].allSatisfy { $0.map(Self.allowed.contains) ?? true } }
 }

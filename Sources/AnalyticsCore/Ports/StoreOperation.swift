@@ -35,6 +35,18 @@ public enum StoreOperation: String, PortOperation {
     case setTimeZone = "set_time_zone"
     case setProperties = "set_properties"
     case setVisitorIds = "set_visitor_ids"
+    case createProject = "create_project"
+    case setTitle = "set_title"
+    case setArchived = "set_archived"
+    case setOrigins = "set_origins"
+    case setRates = "set_rates"
+    case createKey = "create_key"
+    case key
+    case keys
+    case revokeKey = "revoke_key"
+    case expireKey = "expire_key"
+    case recordKeyUses = "record_key_uses"
+    case anonymousAccess = "anonymous_access"
     case visitorSecret = "visitor_secret"
     case close
     case raiseWatermark = "raise_watermark"

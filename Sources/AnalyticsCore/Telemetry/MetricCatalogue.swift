@@ -26,6 +26,18 @@ public struct MetricCatalogue: Sendable {
     package let liveReadersDropped = CounterMetric(
         "http_live_readers_dropped_total", "Clients disconnected because they read live events too slowly.")
 
+    package let keyLookUps = CounterMetric(
+        "analytics_key_lookups_total",
+        "Look-ups of keys: hit (in memory), miss (read from the store), stale (the last state, because the store did not answer), limited "
+            + "(too many unknown keys), error (no state, and the store did not answer).", labels: "result")
+    package let requestsRefused = CounterMetric(
+        "analytics_requests_refused_total", "Requests refused because of their key, scope, project or origin, by reason.",
+        labels: "reason")
+    package let rateLimitedRequests = CounterMetric(
+        "analytics_rate_limited_requests_total", "Requests refused because of the rate of their project.")
+    package let rateLimitedEvents = CounterMetric(
+        "analytics_rate_limited_events_total", "Events refused because of the rate of their project.")
+
     package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed.")
     package let eventsRejected = CounterMetric(
         "analytics_events_rejected_total", "Events rejected at ingest, by reason.", labels: "reason")

@@ -20,16 +20,19 @@ struct ExportRefusal: Error, CustomStringConvertible {
 /// An export over HTTP, with compression.
 public struct HTTPExportTransport: ExportTransport {
     private let url: String
+    private let key: String?
 
-    /// `url` is the service's address.
-    public init(url: String) {
+    /// `url` is the service's address, `key` a key with the scope `read`.
+    public init(url: String, key: String?) {
         self.url = url
+        self.key = key
     }
 
     public func get(_ parameters: [(name: String, value: String)], _ receive: ([UInt8]) async throws -> Void) async throws {
         let query = parameters.map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }.joined(separator: "&")
         var request = HTTPClientRequest(url: url + "/api/v1/events/export?" + query)
         request.headers.add(name: "accept-encoding", value: "gzip")
+        if let key { request.headers.add(name: "authorization", value: "Bearer \(key)") }
         // The shared client decompresses by itself, up to a limit. A whole export has no limit; a connection without data for 90 s is
         // closed.
         let client = HTTPClient(

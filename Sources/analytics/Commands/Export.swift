@@ -7,7 +7,7 @@ internal import NIOPosix
 struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write events of a running service to a file.",
-        usage: "analytics export <file> [<name>=<value> ...] [--format ndjson|csv] [--gzip] [--url <url>] [--restart]",
+        usage: "analytics export <file> [<name>=<value> ...] [--format ndjson|csv] [--gzip] [--url <url>] [--key <key>] [--restart]",
         discussion: """
             Filters are those of GET /api/v1/events: type, source, userId, anonymousId, correlationId, data.<path>, from and to. The newest events come \
             first. Until the export is complete, the file is named FILE.part, and FILE.export has its position. If the connection, the service or this \
@@ -38,6 +38,8 @@ struct Export: AsyncParsableCommand {
     @Option(help: "The service's address; by default this machine at PORT.")
     var url: String?
 
+    @OptionGroup var access: KeyOption
+
     @Flag(help: "Discard earlier progress and start from the beginning.")
     var restart = false
 
@@ -59,7 +61,8 @@ struct Export: AsyncParsableCommand {
             FileExport.Options(
                 url: url ?? "http://127.0.0.1:\(settings.server.port)", filters: pairs, format: exportFormat,
                 compresses: gzip || name.ends(withUTF8: ".gz"), restarts: restart),
-            transport: HTTPExportTransport(url: url ?? "http://127.0.0.1:\(settings.server.port)"), file: output,
+            transport: HTTPExportTransport(url: url ?? "http://127.0.0.1:\(settings.server.port)", key: try await access.key()),
+            file: output,
             line: { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
         ).run()
         let seconds = (ContinuousClock.now - start) / .seconds(1)

@@ -35,6 +35,8 @@ struct Import: AsyncParsableCommand {
     @Option(help: "The service's address; by default this machine at PORT.")
     var url: String?
 
+    @OptionGroup var access: KeyOption
+
     @Option(help: "ndjson or csv; by default from the file's name.")
     var format: InputFormat?
 
@@ -88,7 +90,7 @@ struct Import: AsyncParsableCommand {
                 file: isFile ? file : "standard input", name: name, fileName: URL(fileURLWithPath: file).lastPathComponent, url: url,
                 format: inputFormat, mappings: mappings, nulls: nulls, batchSize: batchSize, inFlight: inFlight, restarts: restart),
             source: ImportFiles.source(of: try open()),
-            sender: BatchSender(HTTPTransport(url: url, compresses: gzip, waitsForStored: wait)),
+            sender: BatchSender(HTTPTransport(url: url, key: try await access.key(), compresses: gzip, waitsForStored: wait)),
             state: (state ?? (isFile ? file + ".import" : nil)).map(ImportFiles.state),
             console: ImportFiles.console(
                 totalBytes: isFile ? try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int : nil)

@@ -7,3 +7,10 @@ extension ProjectID: ExpressibleByArgument {
         self.init(argument)
     }
 }
+
+/// `--scope` on the command line.
+extension Scope: ExpressibleByArgument {
+    public init?(argument: String) {
+        self.init(rawValue: argument)
+    }
+}

@@ -10,7 +10,8 @@ struct Query: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask a running service a question.",
         usage: """
-            analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>]
+            analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>] \
+            [--key <key>]
             """,
         discussion: """
             QUESTION is the last part of a route under /api/v1/analytics, `counts`, `pipeline`, or `user`, whose id is a parameter. Parameters are those of the route (see /docs). \
@@ -80,6 +81,8 @@ struct Query: AsyncParsableCommand {
     @Option(help: "The service's address; by default this machine at PORT.")
     var url: String?
 
+    @OptionGroup var access: KeyOption
+
     func validate() throws {
         for parameter in parameters where !parameter.containsUTF8("=") {
             throw ValidationError("'\(parameter)' is not a parameter: write NAME=VALUE, such as interval=hour")
@@ -101,6 +104,7 @@ struct Query: AsyncParsableCommand {
         let base = url ?? "http://127.0.0.1:\(settings.server.port)"
         var request = HTTPClientRequest(url: base + path)
         request.headers.add(name: "accept", value: "application/json")
+        if let key = try await access.key() { request.headers.add(name: "authorization", value: "Bearer \(key)") }
         if let body {
             request.method = .POST
             request.headers.add(name: "content-type", value: "application/json")

@@ -22,25 +22,22 @@ struct ServiceAssembly: Sendable {
         var services: [any Service] = [backends]
         // The API serves while the store is down: it accepts events and answers questions with 503. A processor needs the store.
         if role == .api {
-            services.append(StorePreparation { try await prepareStore(attempts: .max, claimsQueue: false) })
+            services.append(StorePreparation { try await prepareStore(role, attempts: .max) })
         } else {
             do {
-                try await prepareStore(attempts: 60, claimsQueue: true)
+                try await prepareStore(role, attempts: 60)
             } catch {
                 await backends.shutdown()
                 throw error
             }
         }
-        let horizons = IngestHorizons(firstRetentionDays: firstRetentionDays)
-        let visitors = VisitorIdentifier(store: backends.store, clock: .system)
-        let ledger = PipelineLedger(store: backends.store, ids: .uuid7(clock: .system), logger: logger)
-        if role != .processor {
-            services += [ledger, PipelineAuditor(store: backends.store, clock: .system)]
-            services.append(ProjectFollower(store: backends.store, horizons: horizons, visitors: visitors, logger: logger))
-        }
+        let keys = KeyDirectory(store: backends.store, clock: .system, logger: logger)
+        services.append(keys)
+        let ingest = role == .processor ? nil : makeIngest()
+        if let ingest { services += following(ingest) }
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies, logger: logger))
-        services += api(role, horizons, visitors, ledger)
+        services += api(role, keys, ingest)
         // Ended in reverse order, also after a failure: first the API, so that no more events are accepted while the processor drains.
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -68,6 +65,32 @@ struct ServiceAssembly: Sendable {
         ]
     }
 
+    /// What ingest shares with the services that keep it up to date.
+    private struct Ingest {
+        var horizons: IngestHorizons
+        var visitors: VisitorIdentifier
+        var ledger: PipelineLedger
+        var projects: ProjectDirectory
+        var rates: RateLimiter
+    }
+
+    private func makeIngest() -> Ingest {
+        let projects = ProjectDirectory()
+        return Ingest(
+            horizons: IngestHorizons(firstRetentionDays: firstRetentionDays),
+            visitors: VisitorIdentifier(store: backends.store, clock: .system),
+            ledger: PipelineLedger(store: backends.store, ids: .uuid7(clock: .system), logger: logger), projects: projects,
+            rates: RateLimiter(projects: projects))
+    }
+
+    private func following(_ ingest: Ingest) -> [any Service] {
+        [
+            ingest.ledger, PipelineAuditor(store: backends.store, clock: .system),
+            ProjectFollower(
+                store: backends.store, horizons: ingest.horizons, visitors: ingest.visitors, directory: ingest.projects, logger: logger),
+        ]
+    }
+
     private var storeSetting: String {
         settings.backends.mongoURI == nil ? "DATA_DIR=\(settings.backends.dataDirectory)" : "this MONGODB_URI"
     }
@@ -78,30 +101,37 @@ struct ServiceAssembly: Sendable {
 
     private var firstRetentionDays: Int { settings.retentionDays ?? 0 }
 
-    private func api(
-        _ role: Serve.Role, _ horizons: IngestHorizons, _ visitors: VisitorIdentifier, _ ledger: PipelineLedger
-    ) -> [any Service] {
+    /// The services behind the API's routes, and the engine of its questions; only health and metrics without `ingest`.
+    private func apiServices(
+        _ keys: KeyDirectory, _ ingest: Ingest?, _ readiness: @escaping @Sendable () async -> Readiness
+    ) -> (services: APIServices, engine: QueryEngine?) {
+        let authenticator = KeyAccess(
+            directory: keys, latch: AnonymousLatch(store: backends.store), allowsAnonymous: settings.server.allowsAnonymous,
+            adminToken: settings.server.adminToken)
+        guard let ingest, let store = backends.questions else {
+            return (APIServices(authenticator: authenticator, readiness: readiness, metrics: metrics), nil)
+        }
+        let gate = QueryGate(limits: settings.queries)
+        let engine = QueryEngine(store: store, cache: backends.cache, gate: gate)
+        let services = APIServices(
+            collector: Collector(
+                publisher: backends.broker, limits: settings.events, horizons: ingest.horizons, visitors: ingest.visitors,
+                ledger: ingest.ledger, rates: ingest.rates, clock: .system, ids: .uuid7(clock: .system)),
+            reader: EventReader(store: store, gate: gate), engine: engine,
+            pipeline: PipelineReader(store: store, gate: gate, clock: .system), storedWait: StorageWaiter(store: backends.store),
+            erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
+            authenticator: authenticator,
+            access: AccessServices(
+                keys: Keys(store: backends.store, clock: .system), projects: Projects(store: backends.store, clock: .system),
+                directory: ingest.projects, rates: ingest.rates),
+            readiness: readiness, metrics: metrics)
+        return (services, engine)
+    }
+
+    private func api(_ role: Serve.Role, _ keys: KeyDirectory, _ ingest: Ingest?) -> [any Service] {
         let dependencies = dependencies
         // An API that ingests events is useful without the store.
-        let readiness: @Sendable () async -> Readiness = { await dependencies.check(needsStore: role != .api) }
-        let gate = QueryGate(limits: settings.queries)
-        let questions = backends.questions.map { (store: $0, engine: QueryEngine(store: $0, cache: backends.cache, gate: gate)) }
-        let services =
-            questions.map { questions in
-                APIServices(
-                    collector: Collector(
-                        publisher: backends.broker, limits: settings.events, horizons: horizons, visitors: visitors, ledger: ledger,
-                        clock: .system,
-                        ids: .uuid7(clock: .system)),
-                    reader: EventReader(store: questions.store, gate: gate),
-                    engine: questions.engine,
-                    pipeline: PipelineReader(store: questions.store, gate: gate, clock: .system),
-                    storedWait: StorageWaiter(store: backends.store),
-                    erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
-                    authenticator: AnonymousAccess(),
-                    readiness: readiness,
-                    metrics: metrics)
-            } ?? APIServices(readiness: readiness, metrics: metrics)
+        let (services, engine) = apiServices(keys, ingest) { await dependencies.check(needsStore: role != .api) }
         let connections = DescriptorLimit.connections(of: descriptors)
         if connections < DescriptorLimit.mostConnections {
             logger.warning(
@@ -117,14 +147,14 @@ struct ServiceAssembly: Sendable {
             serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
             countryHeader: settings.server.countryHeader, countries: countries)
         let memory = MemoryLimits(apiSettings)
-        var started: [any Service] = questions.map { [LiveMinuteKeeper(engine: $0.engine, clock: .system)] } ?? []
+        var started: [any Service] = engine.map { [LiveMinuteKeeper(engine: $0, clock: .system)] } ?? []
         if let (host, port) = settings.server.operations {
             var operations = apiSettings
             (operations.host, operations.port, operations.maximumConnections) = (host, port, 64)
             started.append(makeApplication(services: services, part: .operations, settings: operations, logger: logger))
         }
         // A processor serves only operations.
-        if settings.server.operations == nil || questions != nil {
+        if settings.server.operations == nil || engine != nil {
             let part: APIPart = settings.server.operations == nil ? .all : .events
             started.append(makeApplication(services: services, part: part, settings: apiSettings, memory: memory, logger: logger))
         }
@@ -151,13 +181,15 @@ struct ServiceAssembly: Sendable {
     }
 
     /// Waits for a store that is unavailable at the start: containers start in any order. A wrong configuration ends the start.
-    private func prepareStore(attempts: Int, claimsQueue: Bool) async throws {
+    private func prepareStore(_ role: Serve.Role, attempts: Int) async throws {
         var backoff = Backoff(first: .milliseconds(100), cap: .seconds(1))
         while true {
             do throws(StoreError) {
                 try await backends.store.prepare()
-                if claimsQueue { try await backends.claimQueue() }
-                return try await RetentionNotice.log(settings, backends.store, logger)
+                if role != .api { try await backends.claimQueue() }
+                try await RetentionNotice.log(settings, backends.store, logger)
+                if role != .processor { try await AccessNotice.log(settings.server, backends.store, logger) }
+                return
             } catch {
                 let passes = error.code == .unavailable || error.code == .timedOut
                 guard passes, backoff.failures + 1 < attempts else { throw error }

@@ -8,6 +8,8 @@ struct Setting<Value: Sendable>: SettingDescription {
     let documentedDefault: String?
     let isSecret: Bool
     let allowed: String
+    /// What an error shows of a wrong value.
+    let shown: @Sendable (String) -> String
     /// The default value.
     let standard: Value
     /// `nil` for text that is not allowed. If the value itself is an optional, a plain `nil` in a closure is a value: be explicit.
@@ -19,17 +21,26 @@ protocol SettingDescription: Sendable {
     var name: String { get }
     /// As an operator would write it; `nil` if there is no default.
     var documentedDefault: String? { get }
+    /// A password, a token, a key, or an address that may have a password. It can be read from a file instead: ``fileName``.
+    var isSecret: Bool { get }
     /// The allowed values, for the error about a wrong value.
     var allowed: String { get }
+}
+
+extension SettingDescription {
+    /// The setting with the path of a file whose first line is the value. Exists for secrets.
+    var fileName: String { name + "_FILE" }
 }
 
 extension Setting {
     init(
         _ name: String, _ standard: Value, documented: String?, isSecret: Bool = false, allowed: String,
-        parse: @escaping @Sendable (String) -> Value?
+        shown: (@Sendable (String) -> String)? = nil, parse: @escaping @Sendable (String) -> Value?
     ) {
+        let part: @Sendable (String) -> String = { isSecret ? "…" : $0 }
         self.init(
-            name: name, documentedDefault: documented, isSecret: isSecret, allowed: allowed, standard: standard, parse: parse)
+            name: name, documentedDefault: documented, isSecret: isSecret, allowed: allowed, shown: shown ?? part, standard: standard,
+            parse: parse)
     }
 }
 
@@ -80,9 +91,26 @@ extension Setting<String?> {
 
     /// An address, which may contain a password.
     static func address(_ name: String, schemes: [String], allowed: String) -> Self {
-        Self(name, nil, documented: nil, isSecret: true, allowed: allowed) { text in
+        Self(name, nil, documented: nil, isSecret: true, allowed: allowed, shown: withoutUser) { text in
             guard schemes.contains(where: { text.starts(withUTF8: "\($0)://") }) else { return String??.none }
             return text
         }
     }
+
+    /// A token of at least `shortest` characters that fits into a header.
+    static func token(_ name: String, shortest: Int) -> Self {
+        Self(
+            name, nil, documented: nil, isSecret: true, allowed: "a text of at least \(shortest) ASCII characters without spaces"
+        ) { text in
+            guard text.utf8.count >= shortest, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return String??.none }
+            return text
+        }
+    }
+}
+
+/// Replaces the part between the scheme and the `@` of an address, which must not be logged.
+private func withoutUser(_ address: String) -> String {
+    guard let at = address.utf8.lastIndex(of: UInt8(ascii: "@")) else { return address }
+    let start = address.utf8.firstRange(of: "://".utf8)?.upperBound ?? address.startIndex
+    return start < at ? address[..<start] + "…" + address[at...] : address
 }

@@ -5,7 +5,7 @@ internal import Logging
 /// All settings. Their meaning: .env.example.
 enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
-    /// Without keys, everyone who reaches the port can send, read and erase events, so the default is loopback.
+    /// Until the first key is made, everyone who reaches a loopback address can send, read and erase events.
     static let host = Setting.text("HOST", default: "127.0.0.1")
     static let allowedHosts = Setting<[String]>(
         "ALLOWED_HOSTS", [], documented: nil, allowed: "host names without ports, separated by commas"
@@ -13,6 +13,12 @@ enum SettingCatalogue {
         let names = text.splitUTF8(",", omittingEmptySubsequences: false).map { $0.removingUTF8(" ") }
         return names.allSatisfy(isHostName) ? names : nil
     }
+    static let adminToken = Setting.token("ADMIN_TOKEN", shortest: 32)
+    static let allowAnonymous = Setting.flag("ALLOW_ANONYMOUS", default: false)
+    /// For commands that call a running service.
+    static let key = Setting<String?>(
+        "ANALYTICS_KEY", nil, documented: nil, isSecret: true, allowed: "a whole key, as `analytics keys create` printed it"
+    ) { APIKey($0) == nil ? String??.none : $0 }
     static let grpcPort = Setting.optionalInteger("GRPC_PORT", in: 0...65_535)
     static let operationsHost = Setting.optionalText("OPERATIONS_HOST")
     static let operationsPort = Setting.optionalInteger("OPERATIONS_PORT", in: 0...65_535)
@@ -56,7 +62,8 @@ enum SettingCatalogue {
     static let prefetch = Setting.integer("PREFETCH", default: 500, in: 1...65_535)
 
     static let all: [any SettingDescription] = [
-        port, host, allowedHosts, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment, logLevel, metrics, trustProxy,
+        port, host, allowedHosts, adminToken, allowAnonymous, key, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment,
+        logLevel, metrics, trustProxy,
         countryHeader, geoIPDatabase, dataDirectory, mongoURI, rabbitURL, redisHost, redisPort, redisPassword, eventBytes, bodyBytes,
         batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
         exportConcurrency, answerMemory, flushEvents, flushInterval, prefetch,

@@ -38,6 +38,10 @@ struct ServerSettings: Sendable {
     var host: String
     var port: Int
     var allowedHosts: [String]
+    /// Manages all projects and keys; `nil` if only commands do.
+    var adminToken: String?
+    /// Whether requests without a key are served, until the first key is made: on loopback, or with `ALLOW_ANONYMOUS`.
+    var allowsAnonymous: Bool
     /// The port of gRPC; `nil` if it is not served.
     var grpcPort: Int?
     /// The listener of health and metrics, if they have their own.
@@ -54,6 +58,9 @@ struct ServerSettings: Sendable {
         host = try reader.value(SettingCatalogue.host)
         port = try reader.value(SettingCatalogue.port)
         allowedHosts = try reader.value(SettingCatalogue.allowedHosts)
+        adminToken = try reader.value(SettingCatalogue.adminToken)
+        let isLoopback = Self.isLoopback(host)
+        allowsAnonymous = try reader.value(SettingCatalogue.allowAnonymous) || isLoopback
         grpcPort = try reader.value(SettingCatalogue.grpcPort)
         let operationsHost = try reader.value(SettingCatalogue.operationsHost)
         operations = try reader.value(SettingCatalogue.operationsPort).map { [host] in (operationsHost ?? host, $0) }
@@ -70,6 +77,12 @@ struct ServerSettings: Sendable {
         }
         answerMemoryBytes = try reader.value(SettingCatalogue.answerMemory)
         exportConcurrency = try reader.value(SettingCatalogue.exportConcurrency)
+    }
+
+    /// Whether only this machine reaches the address (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
+    static func isLoopback(_ host: String) -> Bool {
+        guard let bytes = ClientAddress(host)?.networkBytes else { return host.lowercasedASCII().equalsUTF8("localhost") }
+        return bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
     }
 }
 

@@ -1,5 +1,6 @@
 internal import AnalyticsCore
 internal import Configuration
+internal import Foundation
 internal import SystemPackage
 
 /// An invalid setting. The description is the one line that the start ends with.
@@ -17,35 +18,57 @@ struct SettingsError: Error, CustomStringConvertible {
 
 /// Reads the settings of ``SettingCatalogue``. An empty value counts as not set, as in a compose file's `${NAME:-}`.
 struct SettingsReader {
-    private let reader: ConfigReader
+    /// The text of a setting, by name; `nil` or empty if it is not set.
+    private let text: @Sendable (_ name: String, _ isSecret: Bool) -> String?
 
-    init(_ reader: ConfigReader) {
-        self.reader = reader
+    init(_ text: @escaping @Sendable (_ name: String, _ isSecret: Bool) -> String?) {
+        self.text = text
     }
 
     /// Reads the environment first, then `.env`.
     static func standard() async throws -> SettingsReader {
-        SettingsReader(
-            ConfigReader(providers: [
-                EnvironmentVariablesProvider(),
-                try await EnvironmentVariablesProvider(environmentFilePath: ".env", allowMissing: true),
-            ]))
+        let reader = ConfigReader(providers: [
+            EnvironmentVariablesProvider(),
+            try await EnvironmentVariablesProvider(environmentFilePath: ".env", allowMissing: true),
+        ])
+        return SettingsReader { name, isSecret in
+            // The provider joins the components of a key with "_" in capitals, so splitting the name gives the key.
+            reader.string(forKey: ConfigKey(name.lowercasedASCII().splitUTF8("_").map(String.init)), isSecret: isSecret)
+        }
     }
 
     func value<Value>(_ setting: Setting<Value>) throws -> Value {
-        // The provider joins the components of a key with "_" in capitals, so splitting the name gives the key.
-        let key = ConfigKey(setting.name.lowercasedASCII().splitUTF8("_").map(String.init))
-        guard let text = reader.string(forKey: key, isSecret: setting.isSecret), !text.isEmpty else { return setting.standard }
-        guard let value = setting.parse(text) else {
-            throw SettingsError(setting.name, setting.isSecret ? Self.withoutSecrets(text) : text, allowed: setting.allowed)
+        let text = text(setting.name, setting.isSecret) ?? ""
+        if setting.isSecret, let path = self.text(setting.fileName, false), !path.isEmpty {
+            guard text.isEmpty else { throw SettingsError("\(setting.name) and \(setting.fileName) are both set: set one of them") }
+            guard let value = setting.parse(try Self.firstLine(of: path, setting.fileName)) else {
+                throw SettingsError(setting.fileName, path, allowed: "a file whose first line is \(setting.allowed)")
+            }
+            return value
         }
+        guard !text.isEmpty else { return setting.standard }
+        guard let value = setting.parse(text) else { throw SettingsError(setting.name, setting.shown(text), allowed: setting.allowed) }
         return value
     }
 
-    /// Replaces the part between the scheme and the `@` of an address, which must not be logged.
-    private static func withoutSecrets(_ address: String) -> String {
-        guard let at = address.utf8.lastIndex(of: UInt8(ascii: "@")) else { return address }
-        let start = address.utf8.firstRange(of: "://".utf8)?.upperBound ?? address.startIndex
-        return start < at ? address[..<start] + "…" + address[at...] : address
+    /// Bytes of a file that are read.
+    private static let longestFile = 64 * 1024
+
+    /// Without its end, which is a line feed, with or without a carriage return.
+    private static func firstLine(of path: String, _ name: String) throws -> String {
+        let bytes: Data
+        do {
+            let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+            defer { try? file.close() }
+            bytes = try file.read(upToCount: longestFile) ?? Data()
+        } catch {
+            throw SettingsError(name, path, allowed: "a file that can be read (\(error.localizedDescription))")
+        }
+        var line = bytes.prefix { $0 != UInt8(ascii: "\n") }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        guard !line.isEmpty, let text = String(bytes: line, encoding: .utf8) else {
+            throw SettingsError(name, path, allowed: "a file whose first line is a text")
+        }
+        return text
     }
 }

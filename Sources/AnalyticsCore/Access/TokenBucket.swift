@@ -1,0 +1,41 @@
+/// Tokens that come at a steady rate, up to a limit. Full at the start. Pure: the times passed in are of an ``ElapsedClock``.
+///
+/// More tokens than the bucket holds are given when it is full. The debt is paid off before anything else is given.
+struct TokenBucket: Sendable, Equatable {
+    /// Tokens per second.
+    let rate: Int
+    /// Tokens in the full bucket.
+    let burst: Int
+    /// When it is full again; in the past if it is full.
+    private var fullAt = Duration.zero
+
+    /// - Parameter burst: `nil` for one second's worth.
+    init(rate: Int, burst: Int? = nil) {
+        self.rate = rate
+        self.burst = burst ?? rate
+    }
+
+    /// The time until so many tokens can be taken; zero if they can be taken now.
+    func wait(for count: Int, at now: Duration) -> Duration {
+        max(.zero, missing(at: now) + time(of: min(count, burst)) - time(of: burst))
+    }
+
+    /// Takes the tokens if they are there.
+    mutating func take(_ count: Int, at now: Duration) -> Rate {
+        let wait = wait(for: count, at: now)
+        if wait == .zero { fullAt = max(fullAt, now) + time(of: count) }
+        return Rate(limit: rate, remaining: remaining(at: now), retryAfter: wait == .zero ? nil : wait)
+    }
+
+    /// The time until it is full.
+    private func missing(at now: Duration) -> Duration { max(.zero, fullAt - now) }
+
+    /// The time in which so many tokens come.
+    private func time(of count: Int) -> Duration { Duration.seconds(1) * max(0, count) / rate }
+
+    private func remaining(at now: Duration) -> Int {
+        let free = max(.zero, time(of: burst) - missing(at: now))
+        // `time(of:)` drops less than an attosecond.
+        return Int(clamping: (free.attoseconds * Int128(rate) + Int128(rate - 1)) / 1_000_000_000_000_000_000)
+    }
+}

@@ -1,0 +1,20 @@
+internal import AnalyticsCore
+internal import Logging
+
+/// Says at the start who may use the service, and what to do next.
+enum AccessNotice {
+    static func log(_ settings: ServerSettings, _ store: any KeyStore, _ logger: Logger) async throws(StoreError) {
+        guard try await !store.isAnonymousAccessClosed() else {
+            logger.notice("Requests need a key")
+            return
+        }
+        let next: Logger.Metadata = ["host": "\(settings.host)", "next": "analytics keys create --project default --scope write"]
+        if !settings.allowsAnonymous {
+            logger.warning("Requests need a key, and none was made yet", metadata: next)
+        } else if ServerSettings.isLoopback(settings.host) {
+            logger.notice("No key was made yet: everyone on this machine may do everything in the project default", metadata: next)
+        } else {
+            logger.warning("No key was made yet: everyone who reaches HOST may do everything in the project default", metadata: next)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import TestSupport
+import Testing
+
+@testable import AnalyticsCore
+
+struct KeysTests {
+    private let store = MemoryStore()
+    private let clock = ManualClock()
+
+    private var keys: Keys { Keys(store: store, clock: clock.wall) }
+
+    private func create(
+        _ project: ProjectID = Project.default, scope: Scope = .write, name: String = "web", expiresAt: Timestamp? = nil
+    ) async throws -> NewKey {
+        try await keys.create(project: project, scope: scope, name: name, expiresAt: expiresAt, maker: "command line")
+    }
+
+    private func stored(_ id: String) async throws -> StoredKey? { try await store.key(id) }
+
+    // MARK: Creating
+
+    @Test(arguments: Scope.allCases)
+    func aNewKeyIsStoredByItsDigest(scope: Scope) async throws {
+        _ = try await store.createProject("shop", at: noon)
+        let new = try await create("shop", scope: scope, expiresAt: noon + .seconds(60))
+        #expect(APIKey(new.key.text) == new.key && new.key.scope == scope)
+        let expected = StoredKey(
+            digest: new.key.digest, project: "shop", scope: scope, name: "web", prefix: new.key.prefix, maker: "command line",
+            createdAt: noon, expiresAt: noon + .seconds(60))
+        #expect(new.stored == expected && expected.isValid)
+        #expect(try await stored(new.stored.id) == expected)
+        #expect(try await keys.list(of: "shop") == [expected])
+    }
+
+    @Test func theFirstKeyClosesAnonymousAccessForGood() async throws {
+        #expect(try await !store.isAnonymousAccessClosed())
+        let new = try await create()
+        #expect(try await store.isAnonymousAccessClosed())
+        _ = try await keys.revoke(new.stored.id, by: .instance)
+        #expect(try await store.isAnonymousAccessClosed())
+    }
+
+    @Test func theProjectMustExistAndOnlyDefaultIsMade() async throws {
+        await #expect(throws: KeyError.unknownProject("shop")) { try await create("shop") }
+        #expect(try await !store.isAnonymousAccessClosed() && store.records.isEmpty)
+        _ = try await create()
+        #expect(store.records.map(\.project) == [Project.default] && store.records.first?.createdAt == noon)
+        _ = try await create()
+        #expect(store.records.count == 1)
+    }
+
+    @Test(arguments: [String(repeating: "x", count: 101), String(repeating: "é", count: 51), "a\nb", "a\u{1B}[31m", "a\0", "\u{2028}"])
+    func aNameThatIsTooLongOrHasControlCharactersIsRefused(name: String) async throws {
+        await #expect(throws: KeyError.invalidName) { try await create(name: name) }
+        #expect(try await keys.list(of: nil).isEmpty)
+    }
+
+    @Test(arguments: ["", String(repeating: "x", count: 100), "Läden & Söhne 🛍"])
+    func anyOtherNameIsAllowed(name: String) async throws {
+        #expect(try await create(name: name).stored.name.equalsUTF8(name))
+    }
+
+    @Test(arguments: [noon, noon - .milliseconds(1), .earliest, Timestamp(milliseconds: .max)])
+    func aKeyExpiresInTheFuture(expiresAt: Timestamp) async throws {
+        await #expect(throws: KeyError.invalidExpiry) { try await create(expiresAt: expiresAt) }
+    }
+
+    @Test func aProjectHasAThousandValidKeysAndAnyNumberOfOthers() async throws {
+        var others = [StoredKey(number: 1), StoredKey(number: 2), StoredKey(number: 3, project: "other")]
+        others[0].revokedAt = noon
+        others[1].expiresAt = noon
+        for key in others + (10..<1_009).map({ StoredKey(number: $0) }) { try await store.createKey(key) }
+        _ = try await store.createProject("shop", at: noon)
+        let last = try await create("shop")
+        await #expect(throws: KeyError.tooMany) { try await create("shop") }
+        _ = try await keys.revoke(last.stored.id, by: .instance)
+        _ = try await create("shop")
+        await #expect(throws: KeyError.tooMany) { try await create("shop") }
+        _ = try await create()
+    }
+
+    // MARK: Revoking
+
+    @Test func aRevokedKeyStaysInTheListWithTheTimeOfItsFirstRevocation() async throws {
+        let new = try await create()
+        clock.advance(by: .seconds(5))
+        #expect(try await keys.revoke(new.stored.id, by: .instance)?.revokedAt == noon + .seconds(5))
+        clock.advance(by: .seconds(5))
+        #expect(try await keys.revoke(new.stored.id, by: .project(Project.default))?.revokedAt == noon + .seconds(5))
+        #expect(try await keys.list(of: Project.default).map(\.revokedAt) == [noon + .seconds(5)])
+    }
+
+    @Test func aKeyOfAnotherProjectIsLikeOneThatDoesNotExist() async throws {
+        _ = try await store.createProject("shop", at: noon)
+        let new = try await create("shop")
+        for id in [new.stored.id, "00000000000000000000", ""] {
+            #expect(try await keys.revoke(id, by: .project("other")) == nil)
+            #expect(try await keys.rotate(id, overlap: .zero, by: .project("other"), maker: "x") == nil)
+        }
+        #expect(try await stored(new.stored.id) == new.stored)
+        #expect(try await keys.list(of: nil).count == 1)
+        #expect(try await keys.revoke("00000000000000000000", by: .instance) == nil)
+    }
+
+    // MARK: Rotating
+
+    @Test func aRotatedKeyIsReplacedAndExpiresAfterTheOverlap() async throws {
+        let old = try await create(scope: .read, name: "dashboards")
+        clock.advance(by: .seconds(100))
+        let new = try #require(try await keys.rotate(old.stored.id, overlap: .seconds(60), by: .project(Project.default), maker: "me"))
+        #expect(new.key != old.key && new.stored.scope == .read && new.stored.project == Project.default)
+        #expect(new.stored.name.equalsUTF8("dashboards") && new.stored.maker.equalsUTF8("me"))
+        #expect(new.stored.createdAt == noon + .seconds(100) && new.stored.expiresAt == nil)
+        #expect(try await stored(old.stored.id)?.expiresAt == noon + .seconds(160))
+        #expect(try await stored(new.stored.id) == new.stored)
+    }
+
+    @Test func aKeyThatExpiresIsReplacedByOneThatLivesAsLong() async throws {
+        let old = try await create(expiresAt: noon + .seconds(1_000))
+        clock.advance(by: .seconds(900))
+        let new = try #require(try await keys.rotate(old.stored.id, overlap: .seconds(3_600), by: .instance, maker: "me"))
+        #expect(new.stored.expiresAt == noon + .seconds(1_900))
+        #expect(try await stored(old.stored.id)?.expiresAt == noon + .seconds(1_000), "the overlap does not make it live longer")
+    }
+
+    @Test func aKeyThatIsNoLongerValidIsNotRotated() async throws {
+        let revoked = try await create()
+        _ = try await keys.revoke(revoked.stored.id, by: .instance)
+        let expired = try await create(expiresAt: noon + .seconds(1))
+        clock.advance(by: .seconds(1))
+        for key in [revoked, expired] {
+            await #expect(throws: KeyError.invalidExpiry) {
+                try await keys.rotate(key.stored.id, overlap: .zero, by: .instance, maker: "me")
+            }
+        }
+        #expect(try await keys.list(of: nil).count == 2)
+    }
+
+    @Test func anOverlapIsNoneToThirtyDays() async throws {
+        let key = try await create()
+        for overlap in [Duration.milliseconds(-1), Keys.longestOverlap + .milliseconds(1)] {
+            await #expect(throws: KeyError.invalidExpiry) {
+                try await keys.rotate(key.stored.id, overlap: overlap, by: .instance, maker: "me")
+            }
+        }
+        _ = try #require(try await keys.rotate(key.stored.id, overlap: .zero, by: .instance, maker: "me"))
+        #expect(try await stored(key.stored.id)?.refusal(at: noon) == .expired)
+    }
+
+    @Test func everyErrorIsOneLine() {
+        for error in [KeyError.unknownProject("shop"), .tooMany, .invalidName, .invalidExpiry] {
+            #expect(!"\(error)".isEmpty && !"\(error)".containsUTF8("\n"))
+        }
+    }
+}

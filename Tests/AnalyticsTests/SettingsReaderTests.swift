@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+@testable import analytics
+
+struct SettingsReaderTests {
+    private static let token = String(repeating: "t", count: 40)
+
+    private static func reader(_ settings: [String: String]) -> SettingsReader {
+        SettingsReader { name, _ in settings[name] }
+    }
+
+    /// A file with this text, for the time of `body`.
+    private static func withFile<R>(_ text: String, _ body: (String) throws -> R) throws -> R {
+        let file = FileManager.default.temporaryDirectory.appending(path: "secret-\(UUID().uuidString)")
+        try Data(text.utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        return try body(file.path)
+    }
+
+    /// The one line that a wrong setting ends the start with.
+    private static func failure(_ settings: [String: String]) -> String {
+        do {
+            _ = try Settings(reader(settings))
+            return "no failure"
+        } catch let error as SettingsError {
+            return error.description
+        } catch {
+            return "unexpected: \(error)"
+        }
+    }
+
+    @Test(arguments: ["", "\n", "\r\n", "\nmore\n", "\n\n"]) func theFirstLineOfAFileIsTheValue(rest: String) throws {
+        try Self.withFile(Self.token + rest) { path throws in
+            #expect(try Self.reader(["ADMIN_TOKEN_FILE": path]).value(SettingCatalogue.adminToken) == Self.token)
+        }
+        try Self.withFile("pass word " + rest) { path throws in
+            #expect(try Self.reader(["REDIS_PASSWORD_FILE": path]).value(SettingCatalogue.redisPassword) == "pass word ")
+        }
+    }
+
+    @Test func everySecretHasAFileAndNothingElse() throws {
+        try Self.withFile("mongodb://user:secret@host/db\n") { path throws in
+            let settings = try Settings(Self.reader(["MONGODB_URI_FILE": path, "PORT_FILE": path, "HOST_FILE": path]))
+            #expect(settings.backends.mongoURI == "mongodb://user:secret@host/db")
+            #expect(settings.server.port == 4_000 && settings.server.host == "127.0.0.1")
+        }
+    }
+
+    @Test func aSecretAndItsFileAreNotBothSet() throws {
+        try Self.withFile(Self.token) { path throws in
+            let failure = Self.failure(["ADMIN_TOKEN": Self.token, "ADMIN_TOKEN_FILE": path])
+            #expect(failure == "ADMIN_TOKEN and ADMIN_TOKEN_FILE are both set: set one of them")
+            #expect(try Self.reader(["ADMIN_TOKEN": "", "ADMIN_TOKEN_FILE": path]).value(SettingCatalogue.adminToken) == Self.token)
+            #expect(try Self.reader(["ADMIN_TOKEN": Self.token, "ADMIN_TOKEN_FILE": ""]).value(SettingCatalogue.adminToken) == Self.token)
+        }
+    }
+
+    @Test func aFileThatHasNoValueIsRefusedByName() throws {
+        let missing = Self.failure(["ADMIN_TOKEN_FILE": "/nowhere/token"])
+        #expect(missing.hasPrefix("ADMIN_TOKEN_FILE=/nowhere/token is not allowed: a file that can be read"), "\(missing)")
+        for text in ["", "\n\(Self.token)", "\r\n"] {
+            try Self.withFile(text) { path throws in
+                let failure = Self.failure(["ADMIN_TOKEN_FILE": path])
+                #expect(failure == "ADMIN_TOKEN_FILE=\(path) is not allowed: a file whose first line is a text")
+            }
+        }
+    }
+
+    @Test func noErrorShowsASecret() throws {
+        let short = "short-secret"
+        let failure = Self.failure(["ADMIN_TOKEN": short])
+        #expect(failure.hasPrefix("ADMIN_TOKEN=… is not allowed: a text of at least 32") && !failure.contains(short), "\(failure)")
+        try Self.withFile(short) { path throws in
+            let failure = Self.failure(["ADMIN_TOKEN_FILE": path])
+            #expect(failure.hasPrefix("ADMIN_TOKEN_FILE=\(path) is not allowed") && !failure.contains(short), "\(failure)")
+        }
+        try Self.withFile("http://user:\(short)@host") { path throws in
+            #expect(!Self.failure(["RABBITMQ_URL_FILE": path]).contains(short))
+        }
+        #expect(Self.failure(["RABBITMQ_URL": "http://user:\(short)@host"]).hasPrefix("RABBITMQ_URL=http://…@host is not allowed"))
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1", true), ("127.8.9.10", true), ("localhost", true), ("LocalHost", true), ("::1", true), ("::ffff:127.0.0.1", true),
+        ("0.0.0.0", false), ("::", false), ("192.168.1.1", false), ("example.com", false), ("", false), ("128.0.0.1", false),
+        ("localhost.example.com", false), ("::2", false), ("1::1", false),
+    ])
+    func anonymousAccessIsForLoopback(host: String, isLoopback: Bool) throws {
+        #expect(ServerSettings.isLoopback(host) == isLoopback)
+        guard !host.isEmpty else { return }
+        #expect(try Settings(Self.reader(["HOST": host])).server.allowsAnonymous == isLoopback)
+        #expect(try Settings(Self.reader(["HOST": host, "ALLOW_ANONYMOUS": "true"])).server.allowsAnonymous)
+    }
+}
