@@ -97,8 +97,9 @@ extension RouteTable {
             routes +=
                 ExportRoute(
                     reader: events.reader, clock: events.clock,
-                    slots: ExportSlots(
-                        limit: settings.maximumExports, meter: MetricCatalogue.metrics.exportsRunning.makeMeter(factory: metricsFactory)),
+                    slots: RequestSlots(
+                        limit: settings.maximumExports, meter: MetricCatalogue.metrics.exportsRunning.makeMeter(factory: metricsFactory),
+                        full: "The maximum number of exports is running (EXPORT_CONCURRENCY). Ask again when one has ended."),
                     answers: answers, exported: MetricCatalogue.metrics.exportedEvents.make(factory: metricsFactory)
                 ).routes
             routes +=

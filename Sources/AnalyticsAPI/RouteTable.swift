@@ -61,7 +61,7 @@ struct Route: Sendable {
         case .scoped(let scope, let handle):
             return try await admission.respond(to: request, context, with: scope, handle)
         case .managed(let handle):
-            return try await handle(request, context, try await admission.administrator(of: request, context))
+            return try await admission.respond(to: request, context, handle)
         }
     }
 }

@@ -43,6 +43,14 @@ extension SQLiteStore {
         try await set(.expireKey, "expiresAt", [id: time], where: "expiresAt IS NULL OR expiresAt > ?2")
     }
 
+    public func removeKeys(_ ids: [String]) async throws(StoreError) {
+        guard !ids.isEmpty else { return }
+        try await write(.removeKeys) { db in
+            let statement = try db.cachedStatement(sql: "DELETE FROM keys WHERE id = CAST(? AS TEXT)")
+            for id in ids { try statement.execute(arguments: [SQLiteText(id)]) }
+        }
+    }
+
     public func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError) {
         try await set(.recordKeyUses, "lastUsedAt", uses, where: "lastUsedAt IS NULL OR lastUsedAt < ?2")
     }

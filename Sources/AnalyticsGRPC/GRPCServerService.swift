@@ -65,7 +65,8 @@ package struct GRPCServerService: Service {
             services: [
                 QueryService(desk: desk), IngestService(desk: desk), HealthService(desk: desk, services: Self.names),
                 try ReflectionService(services: Self.names),
-            ])
+            ],
+            interceptorPipeline: KeyInterceptor.pipeline(desk))
         // Not awaited: the call cannot be cancelled, and there is no address if the service ends before it listens.
         Task { [settings, logger] in
             guard let address = try? await server.listeningAddress else { return }

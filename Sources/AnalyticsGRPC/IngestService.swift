@@ -2,6 +2,7 @@ internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import GRPCCore
+internal import GRPCProtobuf
 
 /// Ingests events through the same collector as the HTTP routes.
 struct IngestService: Analytics_Ingest.ServiceProtocol {
@@ -9,6 +10,23 @@ struct IngestService: Analytics_Ingest.ServiceProtocol {
 
     /// Rejected events listed in the response to a stream.
     private static let rejectionsListed = 1_000
+
+    /// As generated, with another deserializer.
+    func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
+        router.registerHandler(
+            forMethod: Analytics_Ingest.Method.Send.descriptor, deserializer: SendRequestReader(),
+            serializer: ProtobufSerializer<Analytics_SendResponse>()
+        ) { request, context in
+            StreamingServerResponse(single: try await self.send(request: ServerRequest(stream: request), context: context))
+        }
+        router.registerHandler(
+            forMethod: Analytics_Ingest.Method.SendStream.descriptor, deserializer: SendRequestReader(),
+            serializer: ProtobufSerializer<Analytics_SendStreamResponse>()
+        ) { request, context in
+            let response: ServerResponse<Analytics_SendStreamResponse> = try await self.sendStream(request: request, context: context)
+            return StreamingServerResponse(single: response)
+        }
+    }
 
     func send(request: ServerRequest<Analytics_SendRequest>, context: ServerContext) async throws -> ServerResponse<Analytics_SendResponse>
     {
@@ -22,15 +40,20 @@ struct IngestService: Analytics_Ingest.ServiceProtocol {
         }
     }
 
-    /// Reads the next batch after the previous one is submitted: HTTP/2 flow control slows a faster client down.
+    /// Reads the next batch after the previous one is submitted: HTTP/2 flow control slows a faster client down. The key is checked for
+    /// every batch, with events or without.
     func sendStream(
         request: StreamingServerRequest<Analytics_SendRequest>, context: ServerContext
     ) async throws -> ServerResponse<Analytics_SendStreamResponse> {
         let call = ServiceDesk.Call(context, request.metadata)
         var response = Analytics_SendStreamResponse()
-        for try await batch in request.messages where !batch.events.isEmpty {
+        for try await batch in request.messages {
             let (result, held): (SubmissionResult, any Sendable)
             do throws(DeskFailure) {
+                guard !batch.events.isEmpty else {
+                    try await desk.check(.write, call)
+                    continue
+                }
                 (result, held) = try await submit(batch, call)
             } catch {
                 var failure = RPCError(error)
@@ -48,9 +71,8 @@ struct IngestService: Analytics_Ingest.ServiceProtocol {
     private func submit(
         _ batch: Analytics_SendRequest, _ call: ServiceDesk.Call
     ) async throws(DeskFailure) -> (SubmissionResult, any Sendable) {
-        let (text, places) = EventText.text(of: batch.events)
-        return try await desk.send(
-            text, as: PlacedFormat(places), idempotencyKey: batch.idempotencyKey.isEmpty ? nil : batch.idempotencyKey,
+        try await desk.send(
+            EventText(events: batch.events), idempotencyKey: batch.idempotencyKey.isEmpty ? nil : batch.idempotencyKey,
             tenant: batch.tenantID, call)
     }
 
@@ -96,10 +118,24 @@ extension Analytics_SendStreamResponse {
     }
 }
 
-/// Writes events in the native format, one after another. Pure.
-enum EventText {
-    static func text(of events: [Analytics_Event]) -> (text: PaddedBytes, places: [PlacedFormat.Place]) {
-        var text = PaddedBytes(reservingCapacity: events.reduce(0) { $0 + 256 + $1.dataJson.utf8.count + $1.metadataJson.utf8.count })
+/// Writes events in the native format, one after another.
+private struct EventText: DeskEvents {
+    let events: [Analytics_Event]
+
+    var count: Int { events.count }
+
+    var textBytes: Int {
+        events.reduce(0) { bytes, event in
+            // The names of all members, with quotes and commas, have 134 bytes.
+            [
+                event.id, event.type, event.source, event.timestamp, event.correlationID, event.userID, event.anonymousID,
+                event.sessionID, event.dataJson, event.metadataJson,
+            ].reduce(bytes + 136) { $0 + $1.utf8.count }
+        }
+    }
+
+    func text() -> (text: PaddedBytes, places: [PlacedFormat.Place]) {
+        var text = PaddedBytes(reservingCapacity: textBytes)
         var places: [PlacedFormat.Place] = []
         places.reserveCapacity(events.count)
         for event in events {

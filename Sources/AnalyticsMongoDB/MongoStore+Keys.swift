@@ -34,6 +34,18 @@ extension MongoStore {
         try await updateKeys(.expireKey, [id: time], "$min", "expiresAt")
     }
 
+    public func removeKeys(_ ids: [String]) async throws(StoreError) {
+        guard !ids.isEmpty else { return }
+        try await run(.removeKeys) { session throws(StoreError) in
+            for chunk in ids.chunks(ofCount: 1_000) {
+                let reply = try session.bulk(.keys) { bulk throws(StoreError) in
+                    try bulk.removeMany(session.encode([("_id", ["$in": .array(chunk.map { .string($0) })])]))
+                }
+                if let error = reply.writeErrors.first?.error { throw error.storeError(in: session.operation) }
+            }
+        }
+    }
+
     public func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError) {
         try await updateKeys(.recordKeyUses, uses, "$max", "lastUsedAt")
     }

@@ -29,13 +29,18 @@ struct RateLimitTests {
             let first = try await client.send("a", key: key)
             #expect(first.status == .accepted)
             #expect(first.headers[.rateLimitPolicy] == #""requests";q=2;w=1"# && first.headers[.rateLimit] == #""requests";r=1;t=1"#)
-            // Questions count too.
-            let second = try await client.get("/api/v1/events", .bearer(key))
-            #expect(second.status == .ok && second.headers[.rateLimit] == #""requests";r=0;t=1"#)
+            let second = try await client.send("b", key: key)
+            #expect(second.status == .accepted && second.headers[.rateLimit] == #""requests";r=0;t=1"#)
             let third = try await client.send("b", key: key)
             #expect(third.status == .tooManyRequests && third.code == "rate_limited" && third.isProblem, "\(third.text)")
             #expect(third.headers[.retryAfter] == "1" && third.headers[.connection] == "close")
             #expect(third.headers[.rateLimitPolicy] == #""requests";q=2;w=1"# && third.headers[.rateLimit] == #""requests";r=0;t=1"#)
+            // Questions are counted apart: who may only send uses up nothing of them.
+            for left in [1, 0] {
+                let asked = try await client.get("/api/v1/events", .bearer(key))
+                #expect(asked.status == .ok && asked.headers[.rateLimit] == "\"requests\";r=\(left);t=1")
+            }
+            #expect(try await client.get("/api/v1/events", .bearer(key)).status == .tooManyRequests)
             let other = try await client.send("c", key: bank)
             #expect(other.status == .accepted && other.headers[.rateLimit] == nil && other.headers[.rateLimitPolicy] == nil)
             service.time.advance(by: .milliseconds(500))
@@ -44,7 +49,7 @@ struct RateLimitTests {
             // A refused request tells its errors of the request first.
             #expect(try await client.send("f", key: "wrong").status == .unauthorized)
         }
-        #expect(try service.publisher.events.map(\.id) == ["a", "c", "d"])
+        #expect(try service.publisher.events.map(\.id) == ["a", "b", "c", "d"])
     }
 
     @Test func `events beyond the rate are refused, rejected ones counted`() async throws {

@@ -83,6 +83,43 @@ import Testing
         #expect(rig.broker.bodies.count == 1)
     }
 
+    @Test(arguments: [true, false]) func `a revoked key ends its stream at the next message`(isEmpty: Bool) async throws {
+        let key = try await makeKey(.write)
+        let id = try #require(APIKey(key)).digest.keyID
+        let (messages, sink) = AsyncThrowingStream<Analytics_SendRequest, any Error>.makeStream()
+        let stream = Task { [desk] in
+            try await IngestService(desk: desk)
+                .sendStream(
+                    request: StreamingServerRequest(metadata: Self.bearer(key), messages: RPCAsyncSequence(wrapping: messages)),
+                    context: GRPCRig.context("SendStream")
+                ).message.accepted
+        }
+        var batch = Analytics_SendRequest()
+        batch.events = [GRPCRig.event("a")]
+        sink.yield(.init())
+        sink.yield(batch)
+        try await eventually("the first batch is accepted") { rig.broker.bodies.count == 1 }
+        try await rig.store.revokeKey(id, at: noon)
+        // States of keys are kept for 15 s.
+        time.advance(by: .seconds(16))
+        sink.yield(isEmpty ? .init() : batch)
+        sink.finish()
+        let error = await #expect(throws: RPCError.self) { try await stream.value }
+        #expect(error?.code == .unauthenticated && error.map { Array($0.metadata[stringValues: "problem-code"]) } == ["revoked_key"])
+        #expect(error?.message.hasSuffix(" Of this stream 1 events before it were read, of which 1 are accepted.") == true)
+        #expect(rig.broker.bodies.count == 1)
+    }
+
+    @Test func `a check of the key takes no request of the rate`() async throws {
+        let key = try await makeKey(.write)
+        projects.take([ProjectRecord(project: "shop", rates: ProjectRates(requestsPerSecond: 1))])
+        let call = ServiceDesk.Call(GRPCRig.context("Send"), Self.bearer(key))
+        for _ in 0..<5 { try await desk.check(.write, call) }
+        #expect(try await rig.send([GRPCRig.event("a")], metadata: Self.bearer(key), to: desk).accepted == 1)
+        let error = await #expect(throws: DeskFailure.self) { try await desk.check(.read, call) }
+        #expect(error?.code == "insufficient_scope")
+    }
+
     @Test func `rates and archived projects end calls`() async throws {
         let key = try await makeKey(.write)
         projects.take([ProjectRecord(project: "shop", rates: ProjectRates(requestsPerSecond: 1))])

@@ -1,3 +1,4 @@
+import AnalyticsAPI
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import GRPCProtobuf
@@ -5,7 +6,13 @@ import ServiceLifecycleTestKit
 import TestSupport
 import Testing
 
+@testable import AnalyticsCore
 @testable import AnalyticsGRPC
+
+/// Sends bytes as a message.
+private struct RawSerializer: MessageSerializer {
+    func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes { Bytes(message) }
+}
 
 /// The server on a port of this machine.
 @Suite(.timeLimit(.minutes(3)))
@@ -13,10 +20,13 @@ struct GRPCServerTests {
     private let rig = GRPCRig()
 
     /// - Parameter body: What it returns is kept until the server has ended.
-    private func run<Kept>(messageBytes: Int = 1 << 20, _ body: (Int) async throws -> Kept) async throws {
+    private func run<Kept>(
+        messageBytes: Int = 1 << 20, access: any Authenticator = AnonymousAccess(), _ body: (Int) async throws -> Kept
+    ) async throws {
         let log = RecordedLog()
         let service = GRPCServerService(
-            desk: try rig.desk(), settings: .init(host: "127.0.0.1", port: 0, maximumMessageBytes: messageBytes), logger: log.logger)
+            desk: try rig.desk(access: access), settings: .init(host: "127.0.0.1", port: 0, maximumMessageBytes: messageBytes),
+            logger: log.logger)
         try await testGracefulShutdown { trigger in
             let running = Task { try await service.run() }
             defer { running.cancel() }
@@ -113,6 +123,68 @@ struct GRPCServerTests {
             }
         }
         #expect(rig.broker.bodies.count == 2)
+    }
+
+    /// Access for keys only; there are none.
+    private var keysOnly: KeyAccess {
+        let elapsed = ManualClock().elapsed
+        return KeyAccess(
+            directory: KeyDirectory(store: rig.store, clock: .fixed(noon), elapsed: elapsed, logger: quiet),
+            latch: AnonymousLatch(store: rig.store, elapsed: elapsed), allowsAnonymous: false, adminToken: nil)
+    }
+
+    private static func problem(_ error: RPCError?) -> String? { error.flatMap { Array($0.metadata[stringValues: "problem-code"]).first } }
+
+    @Test func `a call without a key is refused, whatever its message is and before there is one`() async throws {
+        // No protobuf, and a million events without content.
+        let messages: [[UInt8]] = [[0xFF], (0..<1_000_000).flatMap { _ in [0x12, 0] as [UInt8] }]
+        try await run(messageBytes: 4 << 20, access: keysOnly) { port in
+            try await withClient(port) { client in
+                for method in Analytics_Ingest.Method.descriptors + Analytics_AnalyticsQuery.Method.descriptors {
+                    for message in messages {
+                        let error = await #expect(throws: RPCError.self) {
+                            try await client.unary(
+                                request: ClientRequest(message: message), descriptor: method, serializer: RawSerializer(),
+                                deserializer: ProtobufDeserializer<Analytics_SendResponse>(), options: .defaults
+                            ) { try $0.message.accepted }
+                        }
+                        #expect(error?.code == .unauthenticated && Self.problem(error) == "missing_key", "\(method)")
+                    }
+                }
+                let silent = await #expect(throws: RPCError.self) {
+                    try await client.clientStreaming(
+                        request: StreamingClientRequest(of: [UInt8].self) { _ in try await Task.sleep(for: .seconds(600)) },
+                        descriptor: Analytics_Ingest.Method.SendStream.descriptor, serializer: RawSerializer(),
+                        deserializer: ProtobufDeserializer<Analytics_SendStreamResponse>(), options: .defaults
+                    ) { try $0.message.accepted }
+                }
+                #expect(silent?.code == .unauthenticated && Self.problem(silent) == "missing_key")
+                let health = try await client.unary(
+                    request: ClientRequest(message: Grpc_Health_V1_HealthCheckRequest()),
+                    descriptor: Grpc_Health_V1_Health.Method.Check.descriptor,
+                    serializer: ProtobufSerializer<Grpc_Health_V1_HealthCheckRequest>(),
+                    deserializer: ProtobufDeserializer<Grpc_Health_V1_HealthCheckResponse>(), options: .defaults
+                ) { try $0.message.status }
+                #expect(health == .serving)
+            }
+        }
+    }
+
+    @Test func `a message of more events than any limit allows is not decoded`() async throws {
+        let message = (0...SendRequestReader.maximumEvents).flatMap { _ in [0x12, 0] as [UInt8] }
+        try await run { port in
+            try await withClient(port) { client in
+                for method in Analytics_Ingest.Method.descriptors {
+                    let error = await #expect(throws: RPCError.self) {
+                        try await client.unary(
+                            request: ClientRequest(message: message), descriptor: method, serializer: RawSerializer(),
+                            deserializer: ProtobufDeserializer<Analytics_SendResponse>(), options: .defaults
+                        ) { try $0.message.accepted }
+                    }
+                    #expect(error?.code == .invalidArgument && Self.problem(error) == "too_many_events")
+                }
+            }
+        }
     }
 
     @Test func `a watched health ends with the service`() async throws {

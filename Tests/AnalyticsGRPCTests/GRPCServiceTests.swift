@@ -116,6 +116,37 @@ import Testing
         #expect(cut?.message.hasSuffix(" Of this stream 2 events before it were read, of which 1 are accepted.") == true)
     }
 
+    /// As with HTTP; where there is no memory for their text, too.
+    @Test func `a batch of too many events is refused before it is written as text`() async throws {
+        let events = [Analytics_Event](repeating: Self.event("a"), count: EventLimits().maximumBatchEvents + 1)
+        for memory in [64 << 20, 4_000] {
+            let sent = await #expect(throws: RPCError.self) { try await send(events, memory: memory) }
+            let streamed = await #expect(throws: RPCError.self) { try await stream([events], memory: memory) }
+            for refusal in [sent, streamed] {
+                #expect(refusal?.code == .invalidArgument)
+                #expect(refusal.map { Array($0.metadata[stringValues: "problem-code"]) } == ["too_many_events"])
+            }
+        }
+        #expect(broker.bodies.isEmpty)
+    }
+
+    @Test func `the events of an encoded batch are counted`() throws {
+        func count(_ bytes: [UInt8]) -> Int { bytes.withUnsafeBytes { SendRequestReader.events(in: $0) } }
+        var request = Analytics_SendRequest()
+        (request.tenantID, request.idempotencyKey) = ("shop", "k")
+        request.events = [Self.event("a") { $0.dataJson = String(repeating: "1", count: 300) }, .init(), Self.event("b")]
+        let bytes: [UInt8] = try request.serializedBytes()
+        #expect(count(bytes) == 3 && count([]) == 0)
+        // Unknown fields of each wire type come first.
+        #expect(count([0x78, 0x96, 1, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7D, 1, 2, 3, 4, 0x7B, 0x7C] + bytes) == 3)
+        // It ends within a length, a value, or a number.
+        for cut in [[0x12], [0x12, 5, 0], [0x78, 0xFF], [0x79, 1], [0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1]]
+            as [[UInt8]]
+        {
+            #expect(count(bytes + cut) == 3, "\(cut)")
+        }
+    }
+
     @Test func `an event without an id has the same one when its request is sent again with its key`() async throws {
         let desk = try rig.desk()
         func ids(_ key: String) async throws -> [String] {

@@ -137,6 +137,21 @@ struct StoreContractKeys {
         }
     }
 
+    @Test("keys are removed by their ids, and the latch stays closed", arguments: StoreBackend.available)
+    func removal(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            let keys = (0..<3).map { storedKey($0) }
+            for key in keys { try await store.createKey(key) }
+            try await store.removeKeys([])
+            try await store.removeKeys((10..<2_500).map { storedKey($0).id } + [keys[1].id])
+            #expect(try await store.keys(of: nil) == [keys[0], keys[2]])
+            #expect(try await store.key(keys[1].id) == nil)
+            try await store.removeKeys(keys.map(\.id))
+            #expect(try await store.keys(of: nil).isEmpty)
+            #expect(try await store.isAnonymousAccessClosed())
+        }
+    }
+
     @Test("last uses only rise, of many keys at once", arguments: StoreBackend.available)
     func uses(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in

@@ -208,7 +208,7 @@ struct KeyTests {
     @Test("An import takes as long as the project's rate makes it, and loses nothing")
     func importWithinTheRate() async throws {
         let backends = try TestBackends.embedded()
-        let set = try await Command.analytics(["projects", "set", "--events-per-second", "500"], backends)
+        let set = try await Command.analytics(["projects", "set", "default", "--events-per-second", "500"], backends)
         #expect(set.output.contains("at most 500 events/s"), "\(set.output) \(set.errors)")
         let service = try await ServiceProcess.serve(backends)
         defer { service.terminate() }
@@ -264,6 +264,8 @@ struct KeyTests {
         }
         let service = try await ServiceProcess.serve(backends, settings: ["ADMIN_TOKEN_FILE": file.path, "LOG_LEVEL": "trace"])
         defer { service.terminate() }
+        #expect(service.output().contains("because ADMIN_TOKEN is set"))
+        Self.expect(try await service.get(Self.counts), 401, "missing_key")
         let headers = Self.bearer(token)
         let created = try await service.post("/api/v1/projects", #"{"id":"shop"}"#, headers: headers)
         #expect(created.status == 201, "\(created.text)")
@@ -296,7 +298,7 @@ struct KeyTests {
         #expect(process.isRunning)
     }
 
-    @Test("Keys for containers are made once, in files for their owner alone, and anew if the store does not know them")
+    @Test("Keys for containers are made once, in files for their owner alone, and anew if they are no longer accepted")
     func setup() async throws {
         let backends = try TestBackends.embedded()
         let folder = backends.directory.appending(path: "keys")
@@ -311,8 +313,13 @@ struct KeyTests {
                 return try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
             }
         }
-        let keys = try await run()
+        var keys = try await run()
         #expect(try await run() == keys)
+        let old = keys
+        let id = try #require(APIKey(old[0])).digest.keyID
+        #expect(try await Command.analytics(["keys", "revoke", id], backends).status == 0)
+        keys = try await run()
+        #expect(keys[0] != old[0] && keys[1] == old[1])
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["read", "write"])
         let service = try await ServiceProcess.serve(backends)
         #expect(try await service.post(Self.stored, Self.event("e-1"), headers: Self.bearer(keys[1])).status == 200)

@@ -29,6 +29,10 @@ extension MemoryStore {
         try edit([id: time]) { $0.expiresAt = min($0.expiresAt ?? $1, $1) }
     }
 
+    package func removeKeys(_ ids: [String]) async throws(StoreError) {
+        try write(.record) { state in for id in ids { state.keys[BytewiseString(id)] = nil } }
+    }
+
     package func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError) {
         try edit(uses) { $0.lastUsedAt = max($0.lastUsedAt ?? $1, $1) }
     }

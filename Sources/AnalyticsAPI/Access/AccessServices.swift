@@ -19,14 +19,14 @@ public struct AccessServices: Sendable {
 
     /// Takes a request of the project. Throws if it is archived and the request would send events, or if it has used up its rate.
     ///
-    /// Returns the project's rate; `nil` if it has no limit.
+    /// Returns what is left of the project's rate of requests; `nil` if it has none.
     func admit(_ principal: Principal, _ scope: Scope) throws(Problem) -> Rate? {
         if scope == .write, directory.isArchived(principal.project) {
             throw Problem(
                 .projectArchived, "The project '\(principal.project)' is archived and accepts no events. Its administrator can restore it."
             ).closingConnection()
         }
-        guard let rate = rates.takeRequest(of: principal.project) else { return nil }
+        guard let rate = rates.takeRequest(of: principal.project, sendsEvents: scope == .write) else { return nil }
         guard rate.isAllowed else { throw Problem.rateLimited(rate, of: .requests).closingConnection() }
         return rate
     }

@@ -11,6 +11,9 @@ struct Admission: Sendable {
     /// `nil`: no project is archived or has rates, and none allows another site.
     let access: AccessServices?
     private let elapsed: ElapsedClock
+    /// For requests that manage projects and keys: they read the store where keys are looked up too.
+    private let managing = RequestSlots(
+        limit: 8, full: "Too many requests that manage projects and keys are being handled. Send this one again in a moment.")
 
     init(_ services: APIServices, _ settings: APISettings, elapsed: ElapsedClock = .system) {
         authenticator = services.authenticator
@@ -56,8 +59,19 @@ struct Admission: Sendable {
         }
     }
 
+    /// Handles a request that manages projects and keys.
+    func respond(
+        to request: Request, _ context: APIRequestContext,
+        _ handle: @Sendable (Request, APIRequestContext, Administrator) async throws -> Response
+    ) async throws -> Response {
+        let administrator = try await administrator(of: request, context)
+        let slot = try managing.take()
+        defer { withExtendedLifetime(slot) {} }
+        return try await handle(request, context, administrator)
+    }
+
     /// The caller of a route that manages projects and keys.
-    func administrator(of request: Request, _ context: APIRequestContext) async throws -> Administrator {
+    private func administrator(of request: Request, _ context: APIRequestContext) async throws -> Administrator {
         let asksForKey = try await authenticator.asksForKey()
         if asksForKey { try sites.checkOrigin(of: request) } else { try sites.check(request) }
         return try await authenticator.administrator(of: request, from: peer(of: request, context))

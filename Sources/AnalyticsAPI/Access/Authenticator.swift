@@ -38,7 +38,7 @@ extension Authenticator {
 
 /// No keys are asked for: every caller has all scopes in the only project.
 public struct AnonymousAccess: Authenticator {
-    public static let project = ProjectID("default")!
+    public static let project = ProjectID.first
 
     static let owner = Principal(project: project, scopes: Set(Scope.allCases))
 

@@ -12,8 +12,8 @@ struct KeyRoutes: Sendable {
     let answers: ByteBudget
 
     /// Seconds.
-    private static let overlaps = 0...30 * 86_400
-    private static let usualOverlap = 3_600
+    private static let overlaps = 0...Int(Keys.longestOverlap.seconds)
+    private static let usualOverlap = Int(Keys.usualOverlap.seconds)
 
     var routes: [Route] {
         [
@@ -41,7 +41,7 @@ struct KeyRoutes: Sendable {
 
     private func create(_ request: Request, _ context: APIRequestContext, _ administrator: Administrator) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
-        let project = try administrator.project(in: context)
+        let project = try await projects.managed(context, by: administrator).project
         let members = try await body.node(of: request, context).node.object(["scope", "name", "expiresAt"])
         guard let scope = members["scope"] else { throw members.missing("scope", "it is write, read or admin.") }
         var expiresAt: Timestamp?
@@ -80,9 +80,9 @@ struct KeyRoutes: Sendable {
     }
 
     /// Who asks for a key: the request was authenticated by this credential.
-    private static func maker(of request: Request) throws(Problem) -> String {
-        guard let text = try Credential.text(of: request, allowsQuery: false) else { return "anonymous" }
-        return APIKey(text)?.digest.keyID ?? "administrator"
+    private static func maker(of request: Request) throws(Problem) -> KeyMaker {
+        guard let text = try Credential.text(of: request, allowsQuery: false) else { return .anonymous }
+        return APIKey(text).map { .key($0.digest.keyID) } ?? .administrator
     }
 
     /// The only answer that contains a key.

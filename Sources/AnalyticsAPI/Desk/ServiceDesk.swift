@@ -4,6 +4,7 @@ internal import HTTPTypes
 internal import Hummingbird
 package import Logging
 internal import NIOCore
+internal import Synchronization
 
 /// The API's routes for a server other than HTTP: the same questions and parameters, the same ingest, the same checks, limits and errors,
 /// with values as answers. Every error thrown is a ``DeskFailure``.
@@ -134,21 +135,25 @@ package struct ServiceDesk: Sendable {
 
     /// Ingests events. The result's memory is counted until the caller releases `held`.
     ///
-    /// - Parameter text: Events in the format of `format`.
+    /// The events are written as text only if there are not too many and there is memory for it.
     package func send(
-        _ text: PaddedBytes, as format: any IntakeFormat, idempotencyKey: String?, tenant: String, _ call: Call
+        _ batch: some DeskEvents, idempotencyKey: String?, tenant: String, _ call: Call
     ) async throws(DeskFailure) -> (result: SubmissionResult, held: any Sendable) {
         try await failing {
             let principal = try await admit(call, .write, tenant)
             let (origin, address) = clientAddress.origin(peer: call.peer, headers: call.fields)
             let lease = memory.bodies.lease(for: Peer(address))
-            guard lease.grow(by: text.count) else {
+            let format = DeskFormat(batch, lease)
+            let request = IngestRequest(
+                project: principal.project, format: format, body: PaddedBytes(),
+                idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address)
+            var result: SubmissionResult
+            do throws(IngestError) {
+                result = try await events.collector.submit(request)
+            } catch {
+                guard format.lacksMemory else { throw error }
                 throw Problem(.overloaded, "Too many large requests are being received at the moment. Send this one again in a moment.")
             }
-            let request = IngestRequest(
-                project: principal.project, format: format, body: text,
-                idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address)
-            var result = try await events.collector.submit(request)
             result.logUnconfirmed(to: logger)
             CollectResponse.fit(&result, into: lease)
             return (result, lease)
@@ -157,12 +162,22 @@ package struct ServiceDesk: Sendable {
 
     // MARK: Admission and errors
 
-    private func admit(_ call: Call, _ scope: Scope, _ tenant: String) async throws -> Principal {
+    /// Checks the key of a call and its scope, as every question and batch does. Takes no request of the project's rate, and does not ask
+    /// whether the project is archived.
+    package func check(_ scope: Scope, _ call: Call) async throws(DeskFailure) {
+        _ = try await failing { try await principal(of: call, scope) }
+    }
+
+    private func principal(of call: Call, _ scope: Scope) async throws -> Principal {
         let fields = call.fields
         let head = HTTPRequest(method: .post, scheme: "http", authority: nil, path: call.path, headerFields: fields)
-        let principal = try await authenticator.principal(
+        return try await authenticator.principal(
             of: Request(head: head, body: RequestBody(buffer: ByteBuffer())), with: scope,
             from: clientAddress.text(peer: call.peer, headers: fields))
+    }
+
+    private func admit(_ call: Call, _ scope: Scope, _ tenant: String) async throws -> Principal {
+        let principal = try await principal(of: call, scope)
         guard tenant.isEmpty || tenant.equalsUTF8(principal.project.name) else {
             throw Problem(
                 .insufficientScope, "These credentials are of the project '\(principal.project.name)', and not of '\(tenant.clipped)'.")
@@ -178,6 +193,56 @@ package struct ServiceDesk: Sendable {
             let id = String(UInt64.random(in: .min ... .max), radix: 16)
             throw DeskFailure(Problem(error, requestID: id, logger: logger))
         }
+    }
+}
+
+/// The events of a batch, not yet written as text.
+package protocol DeskEvents: Sendable {
+    var count: Int { get }
+    /// An estimate of the size of the text.
+    var textBytes: Int { get }
+
+    /// Writes them in the native format.
+    func text() -> (text: PaddedBytes, places: [PlacedFormat.Place])
+}
+
+/// Checks the number of events, takes memory for their text, and only then writes it.
+private final class DeskFormat<Events: DeskEvents>: IntakeFormat {
+    private let events: Events
+    private let lease: ByteBudget.Lease
+    private let isRefused = Atomic(false)
+
+    init(_ events: Events, _ lease: ByteBudget.Lease) {
+        self.events = events
+        self.lease = lease
+    }
+
+    /// Whether ``split(_:limit:parser:)`` has thrown because there was no memory.
+    var lacksMemory: Bool { isRefused.load(ordering: .relaxed) }
+
+    func split(
+        _ body: PaddedBytes, limit: Int, parser: inout JSONParser
+    ) throws(IngestError) -> IntakeBatch<[Int: PlacedFormat.Place]> {
+        // Throws if there are too many.
+        var items = IntakeItems(limit: limit)
+        for _ in 0..<events.count { try items.append(0..<0) }
+        try take(events.textBytes)
+        let (text, places) = events.text()
+        // Escapes can make it larger than the estimate.
+        try take(text.count)
+        return try PlacedFormat(places).split(text, limit: limit, parser: &parser)
+    }
+
+    func draft(
+        _ item: Range<Int>, of batch: IntakeBatch<[Int: PlacedFormat.Place]>, parser: inout JSONParser, into drafts: inout [EventDraft]
+    ) throws(Rejection) {
+        try PlacedFormat([]).draft(item, of: batch, parser: &parser, into: &drafts)
+    }
+
+    private func take(_ bytes: Int) throws(IngestError) {
+        guard !lease.resize(to: bytes) else { return }
+        isRefused.store(true, ordering: .relaxed)
+        throw IngestError(.invalidEnvelope, "There is no memory for the events.")
     }
 }
 

@@ -18,6 +18,7 @@ extension Problem {
         case let error as QueryLimitError: self = Problem(error)
         case let error as ErasureError: self = Problem(error)
         case let error as KeyError: self = Problem(error)
+        case let error as KeyRefusal: self = Problem(error)
         case let error as ProjectError: self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")

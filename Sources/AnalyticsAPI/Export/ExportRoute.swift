@@ -11,7 +11,7 @@ internal import ServiceLifecycle
 struct ExportRoute: Sendable {
     let reader: EventReader
     let clock: WallClock
-    let slots: ExportSlots
+    let slots: RequestSlots
     /// Memory for responses, until they are written.
     let answers: ByteBudget
     let exported: Counter

@@ -41,8 +41,9 @@ public struct APIKey: Sendable, Equatable {
         }
         let rest = bytes.dropFirst(4)
         guard let end = rest.firstIndex(of: UInt8(ascii: "_")), end > rest.startIndex,
-            rest[..<end].allSatisfy({ Self.isHint($0) }), rest[(end + 1)...].count == Self.secretCharacters + Self.checksumCharacters,
-            rest[(end + 1)...].allSatisfy({ Self.alphabet.contains($0) })
+            rest[..<end].allSatisfy({ Self.isLowercaseOrDigit($0) }),
+            rest[(end + 1)...].count == Self.secretCharacters + Self.checksumCharacters,
+            rest[(end + 1)...].allSatisfy({ Self.isLowercaseOrDigit($0) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) })
         else { return nil }
         let checked = bytes.dropLast(Self.checksumCharacters)
         guard Self.checksum(of: checked).elementsEqual(bytes.suffix(Self.checksumCharacters)) else { return nil }
@@ -57,7 +58,7 @@ public struct APIKey: Sendable, Equatable {
 
     private static func prefix(of scope: Scope) -> String { "ev\(scope.rawValue.first!)_" }
 
-    private static func isHint(_ byte: UInt8) -> Bool {
+    private static func isLowercaseOrDigit(_ byte: UInt8) -> Bool {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }
 

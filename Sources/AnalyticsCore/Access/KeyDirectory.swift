@@ -148,7 +148,7 @@ public final class KeyDirectory: Service {
 
 extension StoredKey {
     /// Why the key is refused at this time; `nil` if it is valid. A revocation counts whatever the clocks say.
-    func refusal(at now: Timestamp) -> KeyRefusal? {
+    public func refusal(at now: Timestamp) -> KeyRefusal? {
         if revokedAt != nil { return .revoked }
         if let expiresAt, expiresAt <= now { return .expired }
         return nil

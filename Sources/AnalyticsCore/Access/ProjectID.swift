@@ -7,6 +7,9 @@ public struct ProjectID: Sendable, Hashable, Comparable, CustomStringConvertible
 
     public static let longest = 64
 
+    /// The first project of every store: that of callers without a key.
+    public static let first = ProjectID("default")!
+
     /// `nil` if the name does not have this form.
     public init?(_ name: some StringProtocol) {
         let bytes = name.utf8

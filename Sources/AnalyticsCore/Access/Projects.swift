@@ -120,7 +120,7 @@ extension ProjectStore {
     /// Whether the project has a record. `default`, the first project of every store, gets one.
     func hasRecord(of project: ProjectID, at time: Timestamp) async throws(StoreError) -> Bool {
         if try await !newestRecords(of: [project]).isEmpty { return true }
-        guard project.name.equalsUTF8("default") else { return false }
+        guard project == .first else { return false }
         _ = try await createProject(project, at: time)
         return true
     }

@@ -3,10 +3,14 @@ internal import Synchronization
 
 /// Token buckets for the requests and events of each project, in this process. Several API processes allow several times the rates.
 public final class RateLimiter: Sendable {
-    /// At most two per project with a record.
+    /// At most three per project with a record.
     private struct Key: Hashable {
         var project: ProjectID
-        var isOfEvents: Bool
+        var counted: Counted
+    }
+
+    private enum Counted {
+        case sending, asking, events
     }
 
     private let projects: ProjectDirectory
@@ -19,16 +23,18 @@ public final class RateLimiter: Sendable {
         AccessMetrics.prepare()
     }
 
-    /// `nil` if the project has no rate of requests.
-    public func takeRequest(of project: ProjectID) -> Rate? {
-        let rate = take(1, Key(project: project, isOfEvents: false), limit: projects.rates(of: project).requestsPerSecond)
+    /// `nil` if the project has no rate of requests. Requests that send events have a bucket of their own: a public write key must not
+    /// use up what its project asks with.
+    public func takeRequest(of project: ProjectID, sendsEvents: Bool) -> Rate? {
+        let rate = take(
+            1, Key(project: project, counted: sendsEvents ? .sending : .asking), limit: projects.rates(of: project).requestsPerSecond)
         if rate?.isAllowed == false { AccessMetrics.limitedRequests.increment() }
         return rate
     }
 
     /// `nil` if the project has no rate of events. More events than the rate pass when none were sent for a second, and delay the next.
     public func takeEvents(_ count: Int, of project: ProjectID) -> Rate? {
-        let rate = take(count, Key(project: project, isOfEvents: true), limit: projects.rates(of: project).eventsPerSecond)
+        let rate = take(count, Key(project: project, counted: .events), limit: projects.rates(of: project).eventsPerSecond)
         if rate?.isAllowed == false { AccessMetrics.limitedEvents.increment(by: count) }
         return rate
     }

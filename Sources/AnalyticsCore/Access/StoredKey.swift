@@ -7,7 +7,7 @@ public struct StoredKey: Sendable, Equatable {
     public var name: String
     /// ``APIKey/prefix``.
     public var prefix: String
-    /// Who made it: "command line", "administrator", "anonymous", or the id of the key that its maker used.
+    /// Who made it: ``KeyMaker/text``.
     public var maker: String
     public var createdAt: Timestamp
     /// From this time on it is refused; `nil` for never.

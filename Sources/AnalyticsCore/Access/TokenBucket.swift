@@ -1,11 +1,13 @@
 /// Tokens that come at a steady rate, up to a limit. Full at the start. Pure: the times passed in are of an ``ElapsedClock``.
 ///
-/// More tokens than the bucket holds are given when it is full. The debt is paid off before anything else is given.
+/// More tokens than the bucket holds are given when it is full. The debt is paid off before anything else is given; it is at most
+/// ``longestDebt``, so that one large request does not silence a project for hours.
 struct TokenBucket: Sendable, Equatable {
     /// Tokens per second.
     let rate: Int
     /// Tokens in the full bucket.
     let burst: Int
+    static let longestDebt: Duration = .seconds(60)
     /// When it is full again; in the past if it is full.
     private var fullAt = Duration.zero
 
@@ -23,7 +25,7 @@ struct TokenBucket: Sendable, Equatable {
     /// Takes the tokens if they are there.
     mutating func take(_ count: Int, at now: Duration) -> Rate {
         let wait = wait(for: count, at: now)
-        if wait == .zero { fullAt = max(fullAt, now) + time(of: count) }
+        if wait == .zero { fullAt = min(max(fullAt, now) + time(of: count), now + time(of: burst) + Self.longestDebt) }
         return Rate(limit: rate, remaining: remaining(at: now), retryAfter: wait == .zero ? nil : wait)
     }
 

@@ -1,6 +1,6 @@
 /// Stores keys, and whether the service may be used without one.
 ///
-/// Every operation can be repeated, and is harmless if it takes effect late. Keys are never deleted.
+/// Every operation can be repeated, and is harmless if it takes effect late.
 public protocol KeyStore: Sendable {
     /// Durably closes anonymous access, then stores the key. A key with the same id is kept as it is.
     func createKey(_ key: StoredKey) async throws(StoreError)
@@ -16,6 +16,9 @@ public protocol KeyStore: Sendable {
 
     /// Lowers `expiresAt` to `time`. A later time changes nothing. Returns when it is durable.
     func expireKey(_ id: String, at time: Timestamp) async throws(StoreError)
+
+    /// Deletes keys that are revoked or expired. Unknown ids change nothing.
+    func removeKeys(_ ids: [String]) async throws(StoreError)
 
     /// Raises `lastUsedAt` of the keys with these ids. Earlier times and unknown ids change nothing.
     func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError)

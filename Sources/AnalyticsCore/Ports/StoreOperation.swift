@@ -45,6 +45,7 @@ public enum StoreOperation: String, PortOperation {
     case keys
     case revokeKey = "revoke_key"
     case expireKey = "expire_key"
+    case removeKeys = "remove_keys"
     case recordKeyUses = "record_key_uses"
     case anonymousAccess = "anonymous_access"
     case visitorSecret = "visitor_secret"

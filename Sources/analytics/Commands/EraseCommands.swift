@@ -1,4 +1,3 @@
-internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import ArgumentParser
@@ -47,7 +46,7 @@ struct RequestErasure: AsyncParsableCommand {
     var to: String?
 
     @Option(help: "The project.")
-    var project = AnonymousAccess.project
+    var project = ProjectID.first
 
     @Flag(help: "Print one JSON document.")
     var json = false
@@ -102,7 +101,7 @@ struct ShowErasures: AsyncParsableCommand {
     var id: String?
 
     @Option(help: "The project.")
-    var project = AnonymousAccess.project
+    var project = ProjectID.first
 
     @Flag(help: "Print one JSON document.")
     var json = false
@@ -124,7 +123,7 @@ struct EraseAgain: AsyncParsableCommand {
     var id: String
 
     @Option(help: "The project.")
-    var project = AnonymousAccess.project
+    var project = ProjectID.first
 
     func run() async throws {
         try await Erase.withErasures { erasures in

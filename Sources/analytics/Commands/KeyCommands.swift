@@ -6,7 +6,7 @@ internal import Foundation
 struct KeyCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys",
-        abstract: "Make, list and revoke keys.",
+        abstract: "Make, list, rotate and revoke keys.",
         discussion: """
             A key belongs to one project and has one scope: write (send events), read (ask questions) or admin (both, and change the project and \
             its keys). The first key closes the service to requests without a key, for good. These commands need no key: they work on the \
@@ -24,9 +24,6 @@ struct KeyCommands: AsyncParsableCommand {
             }
         }
     }
-
-    /// Of keys that commands make: ``StoredKey/maker``.
-    static let maker = "command line"
 
     static func unknown(_ id: String) -> CommandFailure {
         CommandFailure("no key has the id \(TerminalText.printable(id)): analytics keys list")
@@ -63,7 +60,7 @@ struct CreateKey: AsyncParsableCommand {
             let isFirst = try await !store.isAnonymousAccessClosed()
             let new = try await keys.create(
                 project: project, scope: scope, name: name, expiresAt: expires.map { WallClock.system.now() + $0.duration },
-                maker: KeyCommands.maker)
+                maker: .command)
             KeyList.print(new, json: json)
             if isFirst { KeyList.tell("This is the first key: from now on requests without a key are refused.") }
         }
@@ -72,7 +69,7 @@ struct CreateKey: AsyncParsableCommand {
 
 struct ListKeys: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List keys, without their secrets. Revoked and expired ones stay in the list.")
+        commandName: "list", abstract: "List keys, without their secrets, the revoked and expired ones too.")
 
     @Option(help: "Only keys of this project.")
     var project: ProjectID?
@@ -112,22 +109,26 @@ struct RotateKey: AsyncParsableCommand {
     @Argument(help: "The old key's id.")
     var id: String
 
-    @Option(help: "How long the old key is still accepted, at most 30d; 0s for no longer.")
-    var overlap = DurationArgument(.seconds(3_600))
+    @Option(help: "How long the old key is still accepted, at most \(DurationArgument(Keys.longestOverlap)); 0s for no longer.")
+    var overlap = DurationArgument(Keys.usualOverlap)
 
     @Flag(help: "Print one JSON document.")
     var json = false
 
     func validate() throws {
-        guard overlap.duration <= .seconds(30 * 86_400) else { throw ValidationError("--overlap must be at most 30d") }
+        guard overlap.duration <= Keys.longestOverlap else {
+            throw ValidationError("--overlap must be at most \(DurationArgument(Keys.longestOverlap))")
+        }
     }
 
     func run() async throws {
         try await KeyCommands.withKeys { keys, _ in
-            let new = try await keys.rotate(id, overlap: overlap.duration, by: .instance, maker: KeyCommands.maker)
+            let new = try await keys.rotate(id, overlap: overlap.duration, by: .instance, maker: .command)
             guard let new else { throw KeyCommands.unknown(id) }
             KeyList.print(new, json: json)
-            KeyList.tell("The old key \(id) is accepted for \(overlap.description) more.")
+            KeyList.tell(
+                overlap.duration == .zero
+                    ? "The old key \(id) is no longer accepted." : "The old key \(id) is accepted for at most \(overlap) more.")
         }
     }
 }
@@ -193,7 +194,8 @@ enum KeyList {
         return writer.text
     }
 
-    /// `{"keys":[{"id","project","scope","name","prefix","createdAt","expiresAt","lastUsedAt","revokedAt"}]}`; the last three may be null.
+    /// `{"keys":[{"id","project","scope","name","prefix","maker","createdAt","expiresAt","lastUsedAt",`
+    /// `"revokedAt"}]}`; the last three may be null.
     static func json(_ keys: [StoredKey]) -> String {
         var writer = JSONWriter()
         writer.beginObject()
@@ -206,6 +208,7 @@ enum KeyList {
             writer.member("scope", key.scope.rawValue)
             writer.member("name", key.name)
             writer.member("prefix", key.prefix)
+            writer.member("maker", key.maker)
             writer.member("createdAt", key.createdAt.rfc3339)
             writer.nullable("expiresAt", key.expiresAt?.rfc3339)
             writer.nullable("lastUsedAt", key.lastUsedAt?.rfc3339)

@@ -1,4 +1,3 @@
-internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import ArgumentParser
 internal import Foundation
@@ -6,10 +5,10 @@ internal import Foundation
 struct SetUpKeys: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "setup",
-        abstract: "Make a read key and a write key of the project default, once, in files.",
+        abstract: "Make a read key and a write key of the project \(ProjectID.first), once, in files.",
         discussion: """
-            For the first start of containers. Writes FOLDER/read and FOLDER/write, which only their owner can read. A file whose key the store \
-            has is left as it is, so the command can run at every start.
+            For the first start of containers. Writes FOLDER/read and FOLDER/write, which only their owner can read. A file whose key is \
+            still accepted is left as it is, so the command can run at every start.
             """)
 
     @Option(help: "The folder of the files. It must exist.")
@@ -19,14 +18,14 @@ struct SetUpKeys: AsyncParsableCommand {
         try await KeyCommands.withKeys { keys, store in
             for scope in [Scope.read, .write] {
                 let file = KeyFile(path: folder + "/" + scope.rawValue)
-                if let key = file.key, try await store.key(key.digest.keyID) != nil {
+                if let key = file.key, let known = try await store.key(key.digest.keyID), known.refusal(at: WallClock.system.now()) == nil {
                     print("\(file.path) is there")
                     continue
                 }
                 // First the file: a key that cannot be written down is of no use to anyone.
                 try file.begin()
                 let new = try await keys.create(
-                    project: AnonymousAccess.project, scope: scope, name: "setup", expiresAt: nil, maker: KeyCommands.maker)
+                    project: .first, scope: scope, name: "setup", expiresAt: nil, maker: .command)
                 try file.finish(new.key)
                 print("\(file.path) is written")
             }

@@ -1,4 +1,3 @@
-internal import AnalyticsAPI
 public import AnalyticsCore
 internal import AnalyticsJSON
 public import ArgumentParser
@@ -82,7 +81,7 @@ struct ListProjects: AsyncParsableCommand {
             writer.beginObject()
             writer.member("id", record.project.name)
             writer.nullable("title", record.title)
-            writer.member("timeZone", (record.timeZone ?? .utc).text)
+            writer.nullable("timeZone", record.timeZone?.text)
             writer.nullable("retentionDays", record.retentionDays)
             writer.key("properties")
             writer.beginArray()
@@ -139,8 +138,13 @@ struct SetProject: AsyncParsableCommand {
             events do not change. A running service follows within 20 seconds.
             """)
 
-    @Option(help: "The project.")
-    var project = AnonymousAccess.project
+    @Argument(help: "The project; by default \(ProjectID.first).")
+    var id: ProjectID?
+
+    @Option(name: .customLong("project"), help: "The project, in place of the argument.")
+    var option: ProjectID?
+
+    var project: ProjectID { id ?? option ?? ProjectID.first }
 
     @Option(help: "A name for people; an empty text removes it.")
     var title: String?
@@ -169,6 +173,7 @@ struct SetProject: AsyncParsableCommand {
     var eventsPerSecond: RateArgument?
 
     func validate() throws {
+        guard id == nil || option == nil else { throw ValidationError("the project is named twice: leave --project out") }
         if title == nil, timeZone == nil, properties == nil, visitorIds == nil, origins == nil, requestsPerSecond == nil,
             eventsPerSecond == nil
         {

@@ -1,4 +1,3 @@
-internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import ArgumentParser
 
@@ -49,7 +48,7 @@ struct SetRetention: AsyncParsableCommand {
     var days: Int
 
     @Option(help: "The project.")
-    var project = AnonymousAccess.project
+    var project = ProjectID.first
 
     func validate() throws {
         guard (0...RetentionPlan.maximumDays).contains(days) else {

@@ -9,7 +9,9 @@ enum AccessNotice {
             return
         }
         let next: Logger.Metadata = ["host": "\(settings.host)", "next": "analytics keys create --project default --scope write"]
-        if !settings.allowsAnonymous {
+        if !settings.allowsAnonymous, ServerSettings.isLoopback(settings.host) {
+            logger.notice("Requests need a key, also on this machine, because ADMIN_TOKEN is set; none was made yet", metadata: next)
+        } else if !settings.allowsAnonymous {
             logger.warning("Requests need a key, and none was made yet", metadata: next)
         } else if ServerSettings.isLoopback(settings.host) {
             logger.notice("No key was made yet: everyone on this machine may do everything in the project default", metadata: next)

@@ -5,7 +5,7 @@ internal import Logging
 /// All settings. Their meaning: .env.example.
 enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
-    /// Until the first key is made, everyone who reaches a loopback address can send, read and erase events.
+    /// Until the first key is made, everyone on this machine (HOST is loopback) can send, read and erase events, unless ADMIN_TOKEN is set.
     static let host = Setting.text("HOST", default: "127.0.0.1")
     static let allowedHosts = Setting<[String]>(
         "ALLOWED_HOSTS", [], documented: nil, allowed: "host names without ports, separated by commas"

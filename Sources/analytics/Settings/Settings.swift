@@ -40,7 +40,8 @@ struct ServerSettings: Sendable {
     var allowedHosts: [String]
     /// Manages all projects and keys; `nil` if only commands do.
     var adminToken: String?
-    /// Whether requests without a key are served, until the first key is made: on loopback, or with `ALLOW_ANONYMOUS`.
+    /// Whether requests without a key are served, until the first key is made: with `ALLOW_ANONYMOUS`, or on loopback
+    /// without ``adminToken``.
     var allowsAnonymous: Bool
     /// The port of gRPC; `nil` if it is not served.
     var grpcPort: Int?
@@ -59,8 +60,8 @@ struct ServerSettings: Sendable {
         port = try reader.value(SettingCatalogue.port)
         allowedHosts = try reader.value(SettingCatalogue.allowedHosts)
         adminToken = try reader.value(SettingCatalogue.adminToken)
-        let isLoopback = Self.isLoopback(host)
-        allowsAnonymous = try reader.value(SettingCatalogue.allowAnonymous) || isLoopback
+        let isOpen = Self.isLoopback(host) && adminToken == nil
+        allowsAnonymous = try reader.value(SettingCatalogue.allowAnonymous) || isOpen
         grpcPort = try reader.value(SettingCatalogue.grpcPort)
         let operationsHost = try reader.value(SettingCatalogue.operationsHost)
         operations = try reader.value(SettingCatalogue.operationsPort).map { [host] in (operationsHost ?? host, $0) }

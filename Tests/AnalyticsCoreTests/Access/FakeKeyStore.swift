@@ -92,6 +92,11 @@ final class FakeKeyStore: KeyStore {
         }
     }
 
+    func removeKeys(_ ids: [String]) async throws(StoreError) {
+        try await pass(.removeKeys)
+        state.withLock { state in for id in ids { state.keys[id] = nil } }
+    }
+
     func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError) {
         try await pass(.recordKeyUses)
         state.withLock { state in

@@ -12,7 +12,7 @@ struct KeysTests {
     private func create(
         _ project: ProjectID = Project.default, scope: Scope = .write, name: String = "web", expiresAt: Timestamp? = nil
     ) async throws -> NewKey {
-        try await keys.create(project: project, scope: scope, name: name, expiresAt: expiresAt, maker: "command line")
+        try await keys.create(project: project, scope: scope, name: name, expiresAt: expiresAt, maker: .command)
     }
 
     private func stored(_ id: String) async throws -> StoredKey? { try await store.key(id) }
@@ -79,6 +79,53 @@ struct KeysTests {
         _ = try await create()
     }
 
+    @Test func theOldestOfMoreThanAThousandEndedKeysAreDeleted() async throws {
+        _ = try await store.createProject("shop", at: noon)
+        for number in 0..<1_003 {
+            var key = StoredKey(number: number)
+            key.createdAt = noon - .seconds(2_000 - number)
+            if number.isMultiple(of: 2) { key.revokedAt = noon } else { key.expiresAt = noon }
+            try await store.createKey(key)
+        }
+        let other = StoredKey(number: 5_000, project: "other")
+        try await store.createKey(other)
+        let new = try await create("shop")
+        let kept = try await keys.list(of: "shop").map(\.id)
+        #expect(kept == (3..<1_003).map { StoredKey(number: $0).id } + [new.stored.id])
+        #expect(try await keys.list(of: "other") == [other])
+    }
+
+    // MARK: Who makes a key
+
+    @Test func aCallerWhoseKeyWasRevokedOrExpiredMeanwhileMakesNone() async throws {
+        let admin = try await create(scope: .admin, expiresAt: noon + .seconds(60))
+        let other = try await create()
+        let maker = KeyMaker.key(admin.stored.id)
+        let made = try await keys.create(project: Project.default, scope: .admin, name: "", expiresAt: nil, maker: maker)
+        #expect(made.stored.maker.equalsUTF8(admin.stored.id))
+        clock.advance(by: .seconds(60))
+        await #expect(throws: KeyRefusal.expired) {
+            try await keys.create(project: Project.default, scope: .admin, name: "", expiresAt: nil, maker: maker)
+        }
+        _ = try await keys.revoke(admin.stored.id, by: .instance)
+        await #expect(throws: KeyRefusal.revoked) {
+            try await keys.rotate(other.stored.id, overlap: .zero, by: .instance, maker: maker)
+        }
+        await #expect(throws: KeyRefusal.unknown) {
+            try await keys.create(project: Project.default, scope: .read, name: "", expiresAt: nil, maker: .key("00000000000000000000"))
+        }
+        #expect(try await keys.list(of: nil).count == 3)
+        #expect(try await stored(other.stored.id) == other.stored)
+    }
+
+    @Test func anAnonymousCallerMakesTheFirstKeyAndNoOther() async throws {
+        _ = try await keys.create(project: Project.default, scope: .admin, name: "", expiresAt: nil, maker: .anonymous)
+        await #expect(throws: KeyRefusal.unknown) {
+            try await keys.create(project: Project.default, scope: .admin, name: "", expiresAt: nil, maker: .anonymous)
+        }
+        #expect(try await keys.list(of: nil).count == 1)
+    }
+
     // MARK: Revoking
 
     @Test func aRevokedKeyStaysInTheListWithTheTimeOfItsFirstRevocation() async throws {
@@ -95,7 +142,7 @@ struct KeysTests {
         let new = try await create("shop")
         for id in [new.stored.id, "00000000000000000000", ""] {
             #expect(try await keys.revoke(id, by: .project("other")) == nil)
-            #expect(try await keys.rotate(id, overlap: .zero, by: .project("other"), maker: "x") == nil)
+            #expect(try await keys.rotate(id, overlap: .zero, by: .project("other"), maker: .command) == nil)
         }
         #expect(try await stored(new.stored.id) == new.stored)
         #expect(try await keys.list(of: nil).count == 1)
@@ -107,9 +154,10 @@ struct KeysTests {
     @Test func aRotatedKeyIsReplacedAndExpiresAfterTheOverlap() async throws {
         let old = try await create(scope: .read, name: "dashboards")
         clock.advance(by: .seconds(100))
-        let new = try #require(try await keys.rotate(old.stored.id, overlap: .seconds(60), by: .project(Project.default), maker: "me"))
+        let new = try #require(
+            try await keys.rotate(old.stored.id, overlap: .seconds(60), by: .project(Project.default), maker: .administrator))
         #expect(new.key != old.key && new.stored.scope == .read && new.stored.project == Project.default)
-        #expect(new.stored.name.equalsUTF8("dashboards") && new.stored.maker.equalsUTF8("me"))
+        #expect(new.stored.name.equalsUTF8("dashboards") && new.stored.maker.equalsUTF8("administrator"))
         #expect(new.stored.createdAt == noon + .seconds(100) && new.stored.expiresAt == nil)
         #expect(try await stored(old.stored.id)?.expiresAt == noon + .seconds(160))
         #expect(try await stored(new.stored.id) == new.stored)
@@ -118,7 +166,7 @@ struct KeysTests {
     @Test func aKeyThatExpiresIsReplacedByOneThatLivesAsLong() async throws {
         let old = try await create(expiresAt: noon + .seconds(1_000))
         clock.advance(by: .seconds(900))
-        let new = try #require(try await keys.rotate(old.stored.id, overlap: .seconds(3_600), by: .instance, maker: "me"))
+        let new = try #require(try await keys.rotate(old.stored.id, overlap: .seconds(3_600), by: .instance, maker: .administrator))
         #expect(new.stored.expiresAt == noon + .seconds(1_900))
         #expect(try await stored(old.stored.id)?.expiresAt == noon + .seconds(1_000), "the overlap does not make it live longer")
     }
@@ -130,20 +178,27 @@ struct KeysTests {
         clock.advance(by: .seconds(1))
         for key in [revoked, expired] {
             await #expect(throws: KeyError.invalidExpiry) {
-                try await keys.rotate(key.stored.id, overlap: .zero, by: .instance, maker: "me")
+                try await keys.rotate(key.stored.id, overlap: .zero, by: .instance, maker: .administrator)
             }
         }
         #expect(try await keys.list(of: nil).count == 2)
+    }
+
+    @Test func aKeyMayReplaceItselfAtOnce() async throws {
+        let old = try await create(scope: .admin)
+        let new = try await keys.rotate(old.stored.id, overlap: .zero, by: .project(Project.default), maker: .key(old.stored.id))
+        #expect(try await stored(try #require(new).stored.id)?.refusal(at: noon) == nil)
+        #expect(try await stored(old.stored.id)?.refusal(at: noon) == .expired)
     }
 
     @Test func anOverlapIsNoneToThirtyDays() async throws {
         let key = try await create()
         for overlap in [Duration.milliseconds(-1), Keys.longestOverlap + .milliseconds(1)] {
             await #expect(throws: KeyError.invalidExpiry) {
-                try await keys.rotate(key.stored.id, overlap: overlap, by: .instance, maker: "me")
+                try await keys.rotate(key.stored.id, overlap: overlap, by: .instance, maker: .administrator)
             }
         }
-        _ = try #require(try await keys.rotate(key.stored.id, overlap: .zero, by: .instance, maker: "me"))
+        _ = try #require(try await keys.rotate(key.stored.id, overlap: .zero, by: .instance, maker: .administrator))
         #expect(try await stored(key.stored.id)?.refusal(at: noon) == .expired)
     }
 

@@ -21,25 +21,30 @@ struct RateLimiterTests {
 
     @Test func aProjectWithoutARateIsNotLimited() {
         for _ in 0..<1_000 {
-            #expect(limiter.takeRequest(of: "none") == nil && limiter.takeEvents(1_000_000, of: "none") == nil)
+            #expect(limiter.takeRequest(of: "none", sendsEvents: true) == nil && limiter.takeEvents(1_000_000, of: "none") == nil)
         }
     }
 
     @Test func eachProjectHasItsOwnRates() {
-        #expect(limiter.takeRequest(of: "shop") == Rate(limit: 2, remaining: 1))
-        #expect(limiter.takeRequest(of: "shop") == Rate(limit: 2, remaining: 0))
-        #expect(limiter.takeRequest(of: "shop") == Rate(limit: 2, remaining: 0, retryAfter: .milliseconds(500)))
+        #expect(limiter.takeRequest(of: "shop", sendsEvents: true) == Rate(limit: 2, remaining: 1))
+        #expect(limiter.takeRequest(of: "shop", sendsEvents: true) == Rate(limit: 2, remaining: 0))
+        #expect(limiter.takeRequest(of: "shop", sendsEvents: true) == Rate(limit: 2, remaining: 0, retryAfter: .milliseconds(500)))
         #expect(limiter.takeEvents(60, of: "shop") == Rate(limit: 100, remaining: 40))
-        #expect(limiter.takeRequest(of: "blog") == Rate(limit: 2, remaining: 1))
+        #expect(limiter.takeRequest(of: "blog", sendsEvents: true) == Rate(limit: 2, remaining: 1))
         #expect(limiter.takeEvents(100, of: "blog") == Rate(limit: 100, remaining: 0))
         clock.advance(by: .milliseconds(500))
-        #expect(limiter.takeRequest(of: "shop")?.isAllowed == true)
+        #expect(limiter.takeRequest(of: "shop", sendsEvents: true)?.isAllowed == true)
+    }
+
+    @Test func sendingUsesUpNothingOfAsking() {
+        for _ in 0..<3 { _ = limiter.takeRequest(of: "shop", sendsEvents: true) }
+        #expect(limiter.takeRequest(of: "shop", sendsEvents: false) == Rate(limit: 2, remaining: 1))
     }
 
     @Test func aNewRateAppliesAtOnce() {
-        for _ in 0..<3 { _ = limiter.takeRequest(of: "shop") }
+        for _ in 0..<3 { _ = limiter.takeRequest(of: "shop", sendsEvents: true) }
         allow(requests: 5, events: nil)
-        #expect(limiter.takeRequest(of: "shop") == Rate(limit: 5, remaining: 4))
+        #expect(limiter.takeRequest(of: "shop", sendsEvents: true) == Rate(limit: 5, remaining: 4))
         #expect(limiter.takeEvents(1_000, of: "shop") == nil)
     }
 

@@ -63,4 +63,12 @@ struct TokenBucketTests {
         for _ in 0..<100 { #expect(!bucket.take(1, at: .milliseconds(499)).isAllowed) }
         #expect(bucket.take(1, at: .milliseconds(500)).isAllowed)
     }
+
+    @Test func aDebtIsPaidOffWithinAMinute() {
+        var bucket = TokenBucket(rate: 1)
+        let taken = bucket.take(100_000, at: .zero)
+        #expect(taken.isAllowed)
+        #expect(bucket.wait(for: 1, at: .zero) == TokenBucket.longestDebt + .seconds(1))
+        #expect(bucket.wait(for: 1, at: TokenBucket.longestDebt + .seconds(1)) == .zero)
+    }
 }

@@ -1,28 +1,31 @@
 internal import Metrics
 internal import Synchronization
 
-/// Limits concurrent exports. Nothing waits for a slot, because the duration of an export is unknown.
-final class ExportSlots: Sendable {
+/// Limits how many requests of a kind run at the same time. Nothing waits for a slot: how long one is taken is unknown.
+final class RequestSlots: Sendable {
     private let limit: Int
     private let taken = Mutex(0)
-    private let meter: Meter
+    private let meter: Meter?
+    /// For the caller of a request beyond the limit.
+    private let full: String
 
-    init(limit: Int, meter: Meter) {
+    init(limit: Int, meter: Meter? = nil, full: String) {
         self.limit = limit
         self.meter = meter
+        self.full = full
     }
 
     /// Released with the last reference.
     final class Slot: Sendable {
-        private let slots: ExportSlots
+        private let slots: RequestSlots
 
-        fileprivate init(_ slots: ExportSlots) {
+        fileprivate init(_ slots: RequestSlots) {
             self.slots = slots
         }
 
         deinit {
             slots.taken.withLock { $0 -= 1 }
-            slots.meter.decrement()
+            slots.meter?.decrement()
         }
     }
 
@@ -33,10 +36,9 @@ final class ExportSlots: Sendable {
             return true
         }
         guard isTaken else {
-            throw Problem(
-                .overloaded, "The maximum number of exports is running (EXPORT_CONCURRENCY). Ask again when one has ended.")
+            throw Problem(.overloaded, full)
         }
-        meter.increment()
+        meter?.increment()
         return Slot(self)
     }
 }
