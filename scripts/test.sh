@@ -38,9 +38,17 @@ else
     say "warning: requests cannot be installed from PyPI, so only Python's built-in HTTP clients are used"
 fi
 
-# This runs before the tests, so that their summary is the last line. With arguments, which select tests, it is skipped.
+# Without arguments, which select tests, the tests that need no services run beside everything that follows: those mostly wait.
 status=0
+units=""
+unit_modules=(--skip ContractTests --skip IntegrationTests)
 if (($# == 0)); then
+    # Not `swift test`, which locks the build folder. Not parallel: they have deadlines.
+    .build/debug/analyticsPackageTests.xctest --testing-library swift-testing --no-parallel "${unit_modules[@]}" \
+        >.stack/unit-test.out 2>&1 9>&- &
+    units=$!
+    trap 'kill "$units" 2>/dev/null || true' EXIT
+    set -- --filter ContractTests --filter IntegrationTests
     python3 -m unittest discover -s Tests/Oracle -p '*_test.py' || status=$?
     Tests/Chaos/chaos.py --short --binary .build/debug/analytics 9>&- || status=$?
     scripts/oracle.sh .build/debug/analytics --logs 3 --queries 60 --live-seconds 3 9>&- || status=$?
@@ -60,6 +68,7 @@ export STACK_PORT_OFFSET
 
 # Keeps the services' logs for the analysis of failures. Prints nothing, so that the summary of the tests is the last line.
 finish() {
+    [[ -z $units ]] || kill "$units" 2>/dev/null || true
     rm -rf .stack/test-log
     [[ ! -d $STACK_DIR/log ]] || cp -r "$STACK_DIR/log" .stack/test-log
     scripts/stack.sh down --wipe
@@ -75,10 +84,16 @@ done < <(scripts/stack.sh env --test)
 
 # Not parallel: the tests share two cores and the services, and have deadlines.
 swift test --skip-build --no-parallel "$@" 9>&- 2>&1 | tee .stack/test.out || status=$?
-if ((status)); then
-    # Repeats the failures and the summary at the end of the output.
-    say "what failed:"
-    { grep -E '✘ .* recorded an issue|error:' .stack/test.out || true; } | cut -c1-600 | head -20
-    { grep -E 'Test run with' .stack/test.out || true; } | tail -1
+outputs=(.stack/test.out)
+if [[ -n $units ]]; then
+    wait "$units" || status=$?
+    cat .stack/unit-test.out
+    outputs+=(.stack/unit-test.out)
 fi
+if ((status)); then
+    say "what failed:"
+    { grep -hE '✘ .* recorded an issue|error:' "${outputs[@]}" || true; } | cut -c1-600 | head -20
+fi
+# The summaries are the last lines.
+grep -hE 'Test run with' "${outputs[@]}" || true
 exit "$status"

@@ -118,6 +118,27 @@ struct ManagedRouteTests {
         }
     }
 
+    @Test func `eight requests manage at the same time, others are refused until one has ended`() async throws {
+        let (service, shop) = try await Self.managed()
+        let (waiting, goOn) = (Counting(), Flag())
+        service.store.beforeRead { (name) async throws(StoreError) in
+            guard name == "keys", !goOn.isTaken else { return }
+            waiting.next()
+            while !goOn.isTaken { try? await Task.sleep(for: .milliseconds(1)) }
+        }
+        try await service.run { client async throws in
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<8 { group.addTask { try await client.get("/api/v1/projects/shop/keys", shop).status.code } }
+                try await eventually("eight wait") { waiting.value == 8 }
+                let refused = try await client.get("/api/v1/projects/shop/keys", shop)
+                #expect(refused.status == .serviceUnavailable && refused.code == "overloaded", "\(refused.text)")
+                goOn.isTaken = true
+                for try await status in group { #expect(status == 200) }
+            }
+            #expect(try await client.get("/api/v1/projects/shop/keys", shop).status == .ok)
+        }
+    }
+
     // MARK: Keys
 
     @Test func `a key is made, shown once, works, and is listed`() async throws {

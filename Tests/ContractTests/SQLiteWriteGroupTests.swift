@@ -19,10 +19,6 @@ struct SQLiteWriteGroupTests {
         func databaseDidRollback(_ db: Database) {}
     }
 
-    private final class Flag: Sendable {
-        let isSet = Mutex(false)
-    }
-
     private struct Refused: Error {}
 
     private struct Rig {
@@ -37,11 +33,11 @@ struct SQLiteWriteGroupTests {
             let (began, goOn) = (Flag(), DispatchSemaphore(value: 0))
             let holder = Task {
                 try await group { _ in
-                    began.isSet.withLock { $0 = true }
+                    began.isTaken = true
                     goOn.wait()
                 }
             }
-            try await eventually("the writer is held") { began.isSet.withLock { $0 } }
+            try await eventually("the writer is held") { began.isTaken }
             commits.count.withLock { $0 = 0 }
             var tasks: [Task<Void, any Error>] = []
             for write in writes {

@@ -39,7 +39,8 @@ struct Serve: AsyncParsableCommand {
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
         let service = ServiceAssembly(
-            settings: settings, backends: backends, metrics: metrics, countries: countries, descriptors: descriptors, logger: logger)
+            settings: settings, backends: backends, metrics: metrics, countries: countries, descriptors: descriptors, logger: logger,
+            latch: AnonymousLatch(store: backends.store))
         try await service.run(role)
         logger.notice("Stopped")
     }

@@ -3,8 +3,8 @@ internal import Logging
 
 /// Says at the start who may use the service, and what to do next.
 enum AccessNotice {
-    static func log(_ settings: ServerSettings, _ store: any KeyStore, _ logger: Logger) async throws(StoreError) {
-        guard try await !store.isAnonymousAccessClosed() else {
+    static func log(_ settings: ServerSettings, _ latch: AnonymousLatch, _ logger: Logger) async throws(StoreError) {
+        guard try await !latch.isClosed() else {
             logger.notice("Requests need a key")
             return
         }

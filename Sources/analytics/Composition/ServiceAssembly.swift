@@ -17,6 +17,8 @@ struct ServiceAssembly: Sendable {
     /// Descriptors that this process may have open.
     var descriptors: Int
     var logger: Logger
+    /// Read at the start, so that the API goes on serving if the store fails before the first request.
+    var latch: AnonymousLatch
 
     func run(_ role: Serve.Role) async throws {
         var services: [any Service] = [backends]
@@ -106,7 +108,7 @@ struct ServiceAssembly: Sendable {
         _ keys: KeyDirectory, _ ingest: Ingest?, _ readiness: @escaping @Sendable () async -> Readiness
     ) -> (services: APIServices, engine: QueryEngine?) {
         let authenticator = KeyAccess(
-            directory: keys, latch: AnonymousLatch(store: backends.store), allowsAnonymous: settings.server.allowsAnonymous,
+            directory: keys, latch: latch, allowsAnonymous: settings.server.allowsAnonymous,
             adminToken: settings.server.adminToken)
         guard let ingest, let store = backends.questions else {
             return (APIServices(authenticator: authenticator, readiness: readiness, metrics: metrics), nil)
@@ -188,7 +190,7 @@ struct ServiceAssembly: Sendable {
                 try await backends.store.prepare()
                 if role != .api { try await backends.claimQueue() }
                 try await RetentionNotice.log(settings, backends.store, logger)
-                if role != .processor { try await AccessNotice.log(settings.server, backends.store, logger) }
+                if role != .processor { try await AccessNotice.log(settings.server, latch, logger) }
                 return
             } catch {
                 let passes = error.code == .unavailable || error.code == .timedOut
