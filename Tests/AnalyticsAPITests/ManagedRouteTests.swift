@@ -123,7 +123,8 @@ struct ManagedRouteTests {
         let (waiting, goOn) = (Counting(), Flag())
         service.store.beforeRead { (name) async throws(StoreError) in
             guard name == "keys", !goOn.isTaken else { return }
-            waiting.next()
+            // A ninth does not wait, so that the test fails and does not hang.
+            if waiting.next() > 8 { goOn.isTaken = true }
             while !goOn.isTaken { try? await Task.sleep(for: .milliseconds(1)) }
         }
         try await service.run { client async throws in
