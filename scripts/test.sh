@@ -38,17 +38,9 @@ else
     say "warning: requests cannot be installed from PyPI, so only Python's built-in HTTP clients are used"
 fi
 
-# Without arguments, which select tests, the tests that need no services run beside everything that follows: those mostly wait.
+# This runs before the tests, so that their summary is the last line. With arguments, which select tests, it is skipped.
 status=0
-units=""
-unit_modules=(--skip ContractTests --skip IntegrationTests)
 if (($# == 0)); then
-    # Not `swift test`, which locks the build folder. Not parallel: they have deadlines.
-    .build/debug/analyticsPackageTests.xctest --testing-library swift-testing --no-parallel "${unit_modules[@]}" \
-        >.stack/unit-test.out 2>&1 9>&- &
-    units=$!
-    trap 'kill "$units" 2>/dev/null || true' EXIT
-    set -- --filter ContractTests --filter IntegrationTests
     python3 -m unittest discover -s Tests/Oracle -p '*_test.py' || status=$?
     Tests/Chaos/chaos.py --short --binary .build/debug/analytics 9>&- || status=$?
     scripts/oracle.sh .build/debug/analytics --logs 3 --queries 60 --live-seconds 3 9>&- || status=$?
@@ -66,6 +58,7 @@ STACK_PORT_OFFSET="" scripts/stack.sh down --wipe 2>/dev/null || true
 STACK_PORT_OFFSET="${STACK_PORT_OFFSET:-$(free_port_offset 1000 1100 1200 1300 1400 1500)}"
 export STACK_PORT_OFFSET
 
+units=""
 # Keeps the services' logs for the analysis of failures. Prints nothing, so that the summary of the tests is the last line.
 finish() {
     [[ -z $units ]] || kill "$units" 2>/dev/null || true
@@ -82,6 +75,13 @@ while IFS='=' read -r name value; do
     export "$name=$value"
 done < <(scripts/stack.sh env --test)
 
+# The tests that need no services run beside the others, which mostly wait. Not by `swift test`, which locks the build folder.
+if (($# == 0)); then
+    services='ContractTests|IntegrationTests'
+    .build/debug/analyticsPackageTests.xctest --testing-library swift-testing --no-parallel --skip "$services" >.stack/unit-test.out 2>&1 9>&- &
+    units=$!
+    set -- --filter "$services"
+fi
 # Not parallel: the tests share two cores and the services, and have deadlines.
 swift test --skip-build --no-parallel "$@" 9>&- 2>&1 | tee .stack/test.out || status=$?
 outputs=(.stack/test.out)
