@@ -110,6 +110,18 @@ public struct JSONWriter: Sendable {
         json(value)
     }
 
+    /// Writes `null` for `nil`, where ``member(_:_:)`` leaves the member out.
+    public mutating func nullable(_ name: StaticString, _ value: String?) {
+        key(name)
+        if let value { string(value) } else { json("null".utf8) }
+    }
+
+    /// Writes `null` for `nil`.
+    public mutating func nullable(_ name: StaticString, _ value: Int?) {
+        key(name)
+        if let value { integer(Int64(value)) } else { json("null".utf8) }
+    }
+
     private mutating func open(_ bracket: UInt8) {
         separate()
         bytes.append(bracket)

@@ -11,6 +11,8 @@ private struct FixedAccess: Authenticator {
     var project: ProjectID
     var scopes: Set<Scope> = Set(Scope.allCases)
 
+    func asksForKey() async throws -> Bool { false }
+
     func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
         Principal(project: project, scopes: scopes)
     }

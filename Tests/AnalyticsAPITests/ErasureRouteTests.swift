@@ -11,6 +11,8 @@ private struct ScopedAccess: Authenticator {
     var scopes: Set<Scope>
     var project: ProjectID = "default"
 
+    func asksForKey() async throws -> Bool { false }
+
     func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
         Principal(project: project, scopes: scopes)
     }

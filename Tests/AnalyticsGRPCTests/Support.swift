@@ -70,6 +70,8 @@ struct FixedAccess: Authenticator {
     var project: ProjectID
     var scopes: Set<Scope>
 
+    func asksForKey() async throws -> Bool { false }
+
     func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal {
         Principal(project: project, scopes: scopes)
     }

@@ -24,8 +24,6 @@ extension Authenticator {
         .project(try await principal(of: request, with: .admin, from: peer).project)
     }
 
-    public func asksForKey() async throws -> Bool { false }
-
     /// Throws 403 if the principal does not have the scope.
     func principal(of request: Request, with scope: Scope, from peer: String) async throws -> Principal {
         let principal = try await principal(of: request, for: scope, from: peer)
@@ -43,6 +41,8 @@ public struct AnonymousAccess: Authenticator {
     static let owner = Principal(project: project, scopes: Set(Scope.allCases))
 
     public init() {}
+
+    public func asksForKey() async throws -> Bool { false }
 
     public func principal(of request: Request, for scope: Scope, from peer: String) async throws -> Principal { Self.owner }
 }

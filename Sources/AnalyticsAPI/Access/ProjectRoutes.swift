@@ -142,7 +142,7 @@ extension Projects {
     /// `default` exists before it has a record.
     fileprivate func existing(_ project: ProjectID) async throws(StoreError) -> ProjectRecord? {
         let record = try await record(of: project)
-        return record ?? (project == AnonymousAccess.project ? ProjectRecord(project: project) : nil)
+        return record ?? (project == .first ? ProjectRecord(project: project) : nil)
     }
 }
 
@@ -187,15 +187,5 @@ extension JSONWriter {
         beginArray()
         for value in values { string(value) }
         endArray()
-    }
-
-    private mutating func nullable(_ name: StaticString, _ value: Int?) {
-        key(name)
-        if let value { integer(Int64(value)) } else { json("null".utf8) }
-    }
-
-    mutating func nullable(_ name: StaticString, _ value: String?) {
-        key(name)
-        if let value { string(value) } else { json("null".utf8) }
     }
 }

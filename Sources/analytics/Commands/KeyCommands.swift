@@ -233,16 +233,3 @@ enum KeyList {
         return TerminalText.printable(parts.compactMap(\.self).joined(separator: ", "))
     }
 }
-
-extension JSONWriter {
-    /// A member that is null if there is no value.
-    mutating func nullable(_ name: StaticString, _ value: String?) {
-        key(name)
-        if let value { string(value) } else { json("null".utf8) }
-    }
-
-    mutating func nullable(_ name: StaticString, _ value: Int?) {
-        key(name)
-        if let value { integer(Int64(value)) } else { json("null".utf8) }
-    }
-}
