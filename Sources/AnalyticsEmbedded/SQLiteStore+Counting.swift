@@ -5,7 +5,7 @@ extension SQLiteStore {
     public func countEvents<Reducer: CountReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
-        try await read(.countEvents) { db in
+        try await readEach(.countEvents) { db in
             var reducer = reducer
             for ranges in ranges.inOrderAndMerged().withoutSharedMinutes() {
                 guard try Self.count(db, selection, in: ranges, into: &reducer) else { break }
@@ -47,8 +47,9 @@ extension SQLiteStore {
             WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(conditions)
             \(matcher.isEmpty ? "GROUP BY minute, type, source" : "") ORDER BY minute, type, source
             """
-        // The number of statements with filters is unbounded, so they are not cached.
-        let statement = try lists.isEmpty && matcher.isEmpty ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
+        // Lists may have any length. There are few statements with at most one value per list.
+        let isCommon = matcher.isEmpty && lists.allSatisfy { $0.1.count == 1 }
+        let statement = try isCommon ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
         let rows = try Row.fetchCursor(statement, arguments: arguments)
         return try matcher.isEmpty ? give(rows, to: &reducer) : give(rows, matching: matcher, to: &reducer)
     }

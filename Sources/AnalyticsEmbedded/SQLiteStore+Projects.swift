@@ -17,7 +17,7 @@ extension SQLiteStore {
 
     /// One writer and one file: all earlier commits are visible.
     public func newestRecords(of projects: [ProjectID]) async throws(StoreError) -> [ProjectRecord] {
-        try await read(.newestRecords) { db in
+        try await readEach(.newestRecords) { db in
             let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM projects WHERE project = CAST(? AS TEXT)")
             return try projects.flatMap { try Self.records(db, statement, [SQLiteText($0.name)]) }
         }

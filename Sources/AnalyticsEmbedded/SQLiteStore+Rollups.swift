@@ -60,7 +60,7 @@ extension SQLiteStore {
         _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
     ) async throws(StoreError) -> RollupPage {
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
-        return try await read(.rollups) { db in
+        return try await readEach(.rollups) { db in
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT bucket, version, done, dirty, groups FROM buckets
@@ -137,7 +137,7 @@ extension SQLiteStore {
     }
 
     public func generation(project: ProjectID, days: Range<Int64>) async throws(StoreError) -> Int64 {
-        try await read(.generation) { db in
+        try await readEach(.generation) { db in
             let statement = try db.cachedStatement(
                 sql:
                     "SELECT coalesce(sum(version), 0) FROM buckets WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ?"

@@ -75,6 +75,13 @@ public final class SQLiteStore: Store {
         try await run(operation) { [pool] in try await pool.read(body) }
     }
 
+    /// Like ``read(_:_:)``, without a transaction: each statement reads the state that is current when it begins.
+    func readEach<T: Sendable>(
+        _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws(StoreError) -> T {
+        try await run(operation) { [pool] in try await pool.unsafeRead(body) }
+    }
+
     /// Like ``read(_:_:)``, on a connection of its own.
     func readKeys<T: Sendable>(
         _ operation: StoreOperation, _ body: @escaping @Sendable (Database) throws -> T

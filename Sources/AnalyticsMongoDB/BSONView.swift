@@ -17,7 +17,7 @@ struct BSONView {
     }
 
     subscript(key: String) -> BSONElement? {
-        first { $0.key == key }
+        first { $0.hasKey(key.utf8) }
     }
 
     /// Calls `body` for each element. Returns false if the bytes are not one whole document; then elements may be missing.
@@ -104,7 +104,7 @@ struct BSONElement {
 
     var isArray: Bool { type == 0x04 }
 
-    func hasKey(_ bytes: [UInt8]) -> Bool { keyBytes.elementsEqual(bytes) }
+    func hasKey(_ bytes: some Collection<UInt8>) -> Bool { keyBytes.elementsEqual(bytes) }
 
     /// A document or an array.
     var document: BSONView? { type == 0x03 || type == 0x04 ? BSONView(value) : nil }

@@ -11,7 +11,15 @@ public struct ProjectID: Sendable, Hashable, Comparable, CustomStringConvertible
     public static let first = ProjectID("default")!
 
     /// `nil` if the name does not have this form.
-    public init?(_ name: some StringProtocol) {
+    public init?(_ name: String) {
+        self.init(any: name)
+    }
+
+    public init?(_ name: Substring) {
+        self.init(any: name)
+    }
+
+    private init?(any name: some StringProtocol) {
         let bytes = name.utf8
         guard (1...Self.longest).contains(bytes.count), bytes.allSatisfy(Self.isAllowed), bytes.first.map(Self.mayBegin) == true else {
             return nil

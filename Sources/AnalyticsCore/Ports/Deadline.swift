@@ -4,12 +4,15 @@
 /// store begins no operation after it; a running operation may last until the adapter's own limit (docs/decisions/deadlines.md).
 public struct Deadline: Sendable, Equatable {
     public let instant: ContinuousClock.Instant
+    /// Whether something cancels the task at the deadline, so that ``enforce(_:)`` needs no timer of its own.
+    let cancelsTask: Bool
 
     /// The deadline of this task; `nil` if none is set: then only the adapter's limits apply.
     @TaskLocal public static var current: Deadline?
 
-    public init(_ instant: ContinuousClock.Instant) {
+    public init(_ instant: ContinuousClock.Instant, cancelsTask: Bool = false) {
         self.instant = instant
+        self.cancelsTask = cancelsTask
     }
 
     /// Zero after the deadline.
@@ -18,12 +21,16 @@ public struct Deadline: Sendable, Equatable {
     public var hasPassed: Bool { instant <= .now }
 
     /// Runs `body` with a deadline `time` from now, or the current one if that is earlier.
+    ///
+    /// - Parameter cancelsTask: The caller cancels the task of `body` at that time.
     public static func within<Value, Failure: Error>(
-        _ time: Duration, isolation: isolated (any Actor)? = #isolation, _ body: () async throws(Failure) -> Value
+        _ time: Duration, cancelsTask: Bool = false, isolation: isolated (any Actor)? = #isolation,
+        _ body: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
-        let instant = min(current?.instant ?? .now + time, .now + time)
+        let new = Deadline(.now + time, cancelsTask: cancelsTask)
+        let deadline = current.flatMap { $0.instant < new.instant ? $0 : nil } ?? new
         // `withValue` does not support typed throws.
-        let result: Result<Value, Failure> = await $current.withValue(Deadline(instant)) {
+        let result: Result<Value, Failure> = await $current.withValue(deadline) {
             do throws(Failure) {
                 return .success(try await body())
             } catch {
@@ -38,6 +45,7 @@ public struct Deadline: Sendable, Equatable {
     public static func enforce<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         guard let current else { return try await body() }
         guard !current.hasPassed else { throw DeadlineError() }
+        guard !current.cancelsTask else { return try await body() }
         return try await withThrowingTaskGroup(of: Value.self) { group in
             group.addTask { try await body() }
             group.addTask {

@@ -56,7 +56,7 @@ public final class QueryGate: Sendable {
                 }
                 defer { self.leave() }
                 do {
-                    return try await Deadline.within(self.limits.timeout) { try await body() }
+                    return try await Deadline.within(self.limits.timeout, cancelsTask: true) { try await body() }
                 } catch let error as StoreError where error.code == .timedOut {
                     // The store's limit may come first.
                     throw QueryLimitError.timeout(self.limits.timeout)

@@ -60,15 +60,19 @@ struct TableTexts {
     }
 
     fileprivate mutating func learn(_ texts: GroupTable.Strings) throws(GroupTable.Unreadable) {
-        guard version == 0 || ranges.count != texts.count || !bytes.elementsEqual(texts.bytes) else { return }
-        var (found, wanted): ([Range<Int>], [Bool]) = ([], [])
+        let isSame = version > 0 && bytes.count == texts.bytes.count && bytes.elementsEqual(texts.bytes)
+        guard !isSame || ranges.count != texts.count else { return }
+        version += 1
+        (bytes, ranges, isWanted) = ([], [], [])
+        ranges.reserveCapacity(texts.count)
+        isWanted.reserveCapacity(texts.count)
         try texts.each { (text) throws(GroupTable.Unreadable) in
             let start = text.baseAddress.flatMap { base in texts.bytes.baseAddress.map { base - $0 } } ?? 0
-            found.append(start..<start + text.count)
-            wanted.append(filter.holds(text))
+            ranges.append(start..<start + text.count)
+            isWanted.append(filter.holds(text))
         }
-        (bytes, ranges, isWanted) = (Array(texts.bytes), found, wanted)
-        version += 1
+        // Last: the next table with the same damaged bytes must not pass for learned.
+        bytes = Array(texts.bytes)
     }
 
     fileprivate mutating func learn(_ texts: [String]) {
@@ -83,16 +87,16 @@ struct TableTexts {
 
 /// Alternatives; an empty list matches everything.
 private struct TextFilter: Sendable {
-    private let values: Set<BytewiseString>
+    private let values: [[UInt8]]
 
     init(_ values: [String]) {
-        self.values = Set(values.map(BytewiseString.init))
+        self.values = values.map { Array($0.utf8) }
     }
 
-    func holds(_ text: String) -> Bool { values.isEmpty || values.contains(BytewiseString(text)) }
+    func holds(_ text: String) -> Bool { holds(text.utf8) }
 
-    func holds(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        values.isEmpty || values.contains { $0.text.utf8.count == bytes.count && $0.text.utf8.elementsEqual(bytes) }
+    func holds(_ text: some Collection<UInt8>) -> Bool {
+        values.isEmpty || values.contains { $0.count == text.count && $0.elementsEqual(text) }
     }
 }
 
