@@ -5,7 +5,7 @@ extension SQLiteStore {
     public func countEvents<Reducer: CountReducer>(
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer {
-        try await readEach(.countEvents) { db in
+        let count: @Sendable (Database) throws -> Reducer = { db in
             var reducer = reducer
             for ranges in ranges.inOrderAndMerged().withoutSharedMinutes() {
                 guard try Self.count(db, selection, in: ranges, into: &reducer) else { break }
@@ -13,6 +13,8 @@ extension SQLiteStore {
             reducer.finish()
             return reducer
         }
+        // By receipt, a group may be read twice: both times in the same state.
+        return try await reducer.isByReceipt ? read(.countEvents, count) : readEach(.countEvents, count)
     }
 
     /// Counts in order, from `events_minute` alone unless the selection uses other columns. Returns false if the reducer takes no more.
@@ -20,54 +22,102 @@ extension SQLiteStore {
         _ db: Database, _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: inout some CountReducer
     ) throws -> Bool {
         guard let first = ranges.first?.lowerBound, let end = ranges.last?.upperBound else { return true }
-        var arguments: StatementArguments = [
-            SQLiteText(selection.project.name), first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
-        ]
         var conditions = ""
+        var values: StatementArguments = []
         if ranges.count > 1 {
             conditions =
                 "AND EXISTS (SELECT 1 FROM json_each(?) AS range WHERE timestamp >= range.value ->> 0 AND timestamp < range.value ->> 1)"
             let bounds = ranges.map { "[\($0.lowerBound.milliseconds),\($0.upperBound.milliseconds)]" }
-            arguments += ["[\(bounds.joined(separator: ","))]"]
+            values += ["[\(bounds.joined(separator: ","))]"]
         }
         let lists = [
             ("type", selection.types), ("source", selection.sources), ("userId", selection.userIds),
             ("anonymousId", selection.anonymousIds), ("correlationId", selection.correlationIds),
         ].filter { !$0.1.isEmpty }
-        for (column, values) in lists {
+        for (column, texts) in lists {
             // Not as JSON: SQLite truncates its strings at a NUL.
-            conditions += " AND \(column) IN (\(values.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
-            arguments += StatementArguments(values.map(SQLiteText.init))
+            conditions += " AND \(column) IN (\(texts.map { _ in "CAST(? AS TEXT)" }.joined(separator: ", ")))"
+            values += StatementArguments(texts.map(SQLiteText.init))
         }
         if !selection.includesBots { conditions += " AND bot IS NULL" }
         let matcher = DataMatcher(selection.data)
         let index = !selection.userIds.isEmpty ? "events_user" : selection.correlationIds.isEmpty ? "events_minute" : "events_correlation"
-        let sql = """
-            SELECT minute, type, source, \(matcher.isEmpty ? "count(bot), count(*)" : "bot, data") FROM events INDEXED BY \(index)
-            WHERE project = CAST(? AS TEXT) AND minute BETWEEN ? AND ? AND timestamp >= ? AND timestamp < ? \(conditions)
-            \(matcher.isEmpty ? "GROUP BY minute, type, source" : "") ORDER BY minute, type, source
-            """
-        // Lists may have any length. There are few statements with at most one value per list.
-        let isCommon = matcher.isEmpty && lists.allSatisfy { $0.1.count == 1 }
-        let statement = try isCommon ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
-        let rows = try Row.fetchCursor(statement, arguments: arguments)
-        return try matcher.isEmpty ? give(rows, to: &reducer) : give(rows, matching: matcher, to: &reducer)
+        let project = SQLiteText(selection.project.name)
+        func select(
+            _ columns: String, where minutes: String, _ bounds: StatementArguments, _ rest: String, _ more: StatementArguments = []
+        ) throws -> RowCursor {
+            let sql = """
+                SELECT minute, type, source, \(columns) FROM events INDEXED BY \(index)
+                WHERE project = CAST(? AS TEXT) AND \(minutes) AND timestamp >= ? AND timestamp < ? \(conditions) \(rest)
+                """
+            // Lists may have any length. There are few statements with at most one value per list.
+            let isCommon = matcher.isEmpty && lists.allSatisfy { $0.1.count == 1 }
+            let statement = try isCommon ? db.cachedStatement(sql: sql) : db.makeStatement(sql: sql)
+            return try Row.fetchCursor(statement, arguments: bounds + values + more)
+        }
+        let minutes = "minute BETWEEN ? AND ?"
+        let bounds: StatementArguments = [
+            project, first.minute, (end - .milliseconds(1)).minute, first.milliseconds, end.milliseconds,
+        ]
+        guard matcher.isEmpty else {
+            let received = reducer.isByReceipt ? ", receivedAt" : ""
+            let events = try select("bot, data\(received)", where: minutes, bounds, "ORDER BY minute, type, source\(received)")
+            return try give(events, matching: matcher, to: &reducer)
+        }
+        let received = reducer.isByReceipt ? ", min(receivedAt), max(receivedAt)" : ""
+        let groups = try select(
+            "count(bot), count(*)\(received)", where: minutes, bounds, "GROUP BY minute, type, source ORDER BY minute, type, source")
+        return try give(groups, to: &reducer) { group in
+            let bounds: StatementArguments = [project, group.minute, first.milliseconds, end.milliseconds]
+            return try select(
+                "count(bot), count(*), min(receivedAt)", where: "minute = ?", bounds,
+                "AND type = CAST(? AS TEXT) AND source = CAST(? AS TEXT) GROUP BY \(dayOfReceipt) ORDER BY \(dayOfReceipt)",
+                [SQLiteText(group.type), SQLiteText(group.source)])
+        }
     }
 
-    private static func give(_ rows: RowCursor, to reducer: inout some CountReducer) throws -> Bool {
+    /// The UTC day of a time of receipt. SQLite's division rounds towards zero.
+    private static let dayOfReceipt = "receivedAt / 86400000 - (receivedAt % 86400000 < 0)"
+
+    /// - Parameter byDay: Counts a group whose events were received on several days, by day. To group all of them by day, SQLite would have
+    ///   to sort the events.
+    private static func give(
+        _ rows: RowCursor, to reducer: inout some CountReducer, byDay: (EventCount) throws -> RowCursor
+    ) throws -> Bool {
+        let isByReceipt = reducer.isByReceipt
         while let row = try rows.next() {
-            guard reducer.add(EventCount(row, count: row[4], bots: row[3])) else { return false }
+            var group = EventCount(row, count: row[4], bots: row[3])
+            if isByReceipt {
+                group.received = day(row, 5)
+                if group.received != day(row, 6) {
+                    let days = try byDay(group)
+                    while let row = try days.next() {
+                        group.count = row[4]
+                        group.bots = row[3]
+                        group.received = day(row, 5)
+                        guard reducer.add(group) else { return false }
+                    }
+                    continue
+                }
+            }
+            guard reducer.add(group) else { return false }
         }
         return true
     }
 
+    private static func day(_ row: Row, _ index: Int) -> Int64 { Timestamp(milliseconds: row[index]).day }
+
     /// For rows with one event's `data` each, in which the events of a group are adjacent.
     private static func give(_ rows: RowCursor, matching matcher: DataMatcher, to reducer: inout some CountReducer) throws -> Bool {
+        let isByReceipt = reducer.isByReceipt
         var group: EventCount?
         while let row = try rows.next() {
             guard try matcher.matches(row[4]) else { continue }
-            let event = EventCount(row, count: 1, bots: row[3] ?? 0)
-            if let known = group, known.minute == event.minute, known.type.equalsUTF8(event.type), known.source.equalsUTF8(event.source) {
+            var event = EventCount(row, count: 1, bots: row[3] ?? 0)
+            if isByReceipt { event.received = day(row, 5) }
+            if let known = group, known.minute == event.minute, known.type.equalsUTF8(event.type), known.source.equalsUTF8(event.source),
+                known.received == event.received
+            {
                 group?.count += 1
                 group?.bots += event.bots
             } else {

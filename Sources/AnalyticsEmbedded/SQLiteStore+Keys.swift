@@ -3,22 +3,23 @@ import Foundation
 import GRDB
 
 extension SQLiteStore {
-    private static let columns = "id, digest, project, scope, name, prefix, maker, createdAt, expiresAt, revokedAt, lastUsedAt"
+    private static let columns = """
+        id, digest, project, scope, name, prefix, maker, createdAt, expiresAt, revokedAt, lastUsedAt, requestsPerSecond, eventsPerSecond
+        """
 
     public func createKey(_ key: StoredKey) async throws(StoreError) {
         try await write(.createKey) { db in
-            try db.cachedStatement(sql: "INSERT INTO access (id, closedAt) VALUES (1, ?) ON CONFLICT DO NOTHING")
-                .execute(arguments: [key.createdAt.milliseconds])
+            try Self.closeAnonymousAccess(db, at: key.createdAt)
             try db.cachedStatement(
                 sql: """
                     INSERT INTO keys (\(Self.columns))
-                    VALUES (CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?)
+                    VALUES (CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)
                     ON CONFLICT DO NOTHING
                     """
             ).execute(arguments: [
                 SQLiteText(key.id), Data(key.digest.bytes), SQLiteText(key.project.name), key.scope.rawValue, SQLiteText(key.name),
                 SQLiteText(key.prefix), SQLiteText(key.maker), key.createdAt.milliseconds, key.expiresAt?.milliseconds,
-                key.revokedAt?.milliseconds, key.lastUsedAt?.milliseconds,
+                key.revokedAt?.milliseconds, key.lastUsedAt?.milliseconds, key.rates.requestsPerSecond, key.rates.eventsPerSecond,
             ])
         }
     }
@@ -55,6 +56,15 @@ extension SQLiteStore {
         try await set(.recordKeyUses, "lastUsedAt", uses, where: "lastUsedAt IS NULL OR lastUsedAt < ?2")
     }
 
+    public func closeAnonymousAccess(at time: Timestamp) async throws(StoreError) {
+        try await write(.closeAnonymousAccess) { db in try Self.closeAnonymousAccess(db, at: time) }
+    }
+
+    private static func closeAnonymousAccess(_ db: Database, at time: Timestamp) throws {
+        try db.cachedStatement(sql: "INSERT INTO access (id, closedAt) VALUES (1, ?) ON CONFLICT DO NOTHING")
+            .execute(arguments: [time.milliseconds])
+    }
+
     public func isAnonymousAccessClosed() async throws(StoreError) -> Bool {
         try await readKeys(.anonymousAccess) { db in
             try Bool.fetchOne(db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM access)")) ?? false
@@ -81,7 +91,8 @@ extension SQLiteStore {
             guard let digest = KeyDigest(bytes: bytes), let scope = Scope(rawValue: EventRow.text(row, 3)) else { throw damage }
             let key = StoredKey(
                 digest: digest, project: try (row[2] as SQLiteText).project(), scope: scope, name: EventRow.text(row, 4),
-                prefix: EventRow.text(row, 5), maker: EventRow.text(row, 6), createdAt: Timestamp(milliseconds: row[7]),
+                prefix: EventRow.text(row, 5), maker: EventRow.text(row, 6),
+                rates: ProjectRates(requestsPerSecond: row[11], eventsPerSecond: row[12]), createdAt: Timestamp(milliseconds: row[7]),
                 expiresAt: time(row[8]), revokedAt: time(row[9]), lastUsedAt: time(row[10]))
             guard key.isValid, key.id.equalsUTF8(EventRow.text(row, 0)) else { throw damage }
             keys.append(key)

@@ -13,8 +13,8 @@ extension SQLiteStore {
         try await write(.mark) { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups, events, causes)
-                    VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups, events, causes, received)
+                    VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT DO UPDATE SET version = version + 1, dirty = 1, causes = causes | (excluded.causes >> 8),
                         told = told + ?, parts = coalesce(?, parts)
                     """)
@@ -23,10 +23,13 @@ extension SQLiteStore {
                 for mark in marks {
                     let (isCounted, version) = (mark.table != nil, tier.firstVersion)
                     let parts = try tier == .minute ? Self.parts(db, mark) : nil
+                    let received = isCounted ? mark.received : nil
                     try statement.execute(arguments: [
                         tier.number, SQLiteText(mark.key.project.name), mark.key.index, version, isCounted ? version : 0, !isCounted,
                         Data(mark.table?.bytes ?? []), mark.events,
-                        mark.causes.rawValue * BucketCauses.createdFactor, parts == nil ? 0 : 1, parts.map { Data($0) },
+                        mark.causes.rawValue * BucketCauses.createdFactor, received.map { Data($0.stored(for: version)) },
+                        parts == nil ? 0 : 1,
+                        parts.map { Data($0) },
                     ])
                 }
             }
@@ -57,13 +60,14 @@ extension SQLiteStore {
     }
 
     public func rollups(
-        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int, content: BucketContent
     ) async throws(StoreError) -> RollupPage {
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
+        let (groups, received) = (content == .received ? "NULL" : "groups", content == .groups ? "NULL" : "received")
         return try await readEach(.rollups) { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    SELECT bucket, version, done, dirty, groups FROM buckets
+                    SELECT bucket, version, done, dirty, \(groups), \(received) FROM buckets
                     WHERE tier = ? AND project = CAST(? AS TEXT) AND bucket >= ? AND bucket < ? ORDER BY bucket
                     """)
             var page = RollupPage(rollups: [])
@@ -76,14 +80,20 @@ extension SQLiteStore {
                         page.next = last.key.index + 1
                         return page
                     }
-                    let table = GroupTable(bytes: try row.withUnsafeData(atIndex: 4) { $0.map { Array($0) } ?? [] })
-                    let key = BucketKey(project: project, index: row[0])
-                    page.rollups.append(Rollup(key: key, version: row[1], done: row[2], dirty: row[3], table: table))
-                    bytes += table.size
+                    let rollup = Rollup(
+                        key: BucketKey(project: project, index: row[0]), version: row[1], done: row[2], dirty: row[3],
+                        table: try content == .received ? .overflow : GroupTable(bytes: Self.bytes(row, 4)),
+                        received: try row.hasNull(atIndex: 5) ? nil : ReceivedTable(stored: Self.bytes(row, 5), for: row[2]))
+                    page.rollups.append(rollup)
+                    bytes += rollup.size
                 }
             }
             return page
         }
+    }
+
+    private static func bytes(_ row: Row, _ index: Int) throws -> [UInt8] {
+        try row.withUnsafeData(atIndex: index) { $0.map { Array($0) } ?? [] }
     }
 
     public func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int {
@@ -91,7 +101,7 @@ extension SQLiteStore {
         return try await write(.roll) { db in
             let statement = try db.cachedStatement(
                 sql: """
-                    UPDATE buckets SET groups = ?1, done = ?2, dirty = (version <> ?2)
+                    UPDATE buckets SET groups = ?1, done = ?2, dirty = (version <> ?2), received = ?6
                     WHERE tier = ?3 AND project = CAST(?4 AS TEXT) AND bucket = ?5 AND done < ?2
                     """)
             var applied = 0
@@ -102,11 +112,30 @@ extension SQLiteStore {
                 }
                 try statement.execute(arguments: [
                     Data(bucket.table.bytes), bucket.version, tier.number, SQLiteText(bucket.key.project.name),
-                    bucket.key.index,
+                    bucket.key.index, bucket.received.map { Data($0.stored(for: bucket.version)) },
                 ])
                 applied += db.changesCount
             }
             return applied
+        }
+    }
+
+    public func fillReceived(_ tier: RollupTier, _ buckets: [Rollup]) async throws(StoreError) {
+        guard !buckets.isEmpty else { return }
+        try await write(.fillReceived) { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    UPDATE buckets SET received = ?1
+                    WHERE tier = ?2 AND project = CAST(?3 AS TEXT) AND bucket = ?4 AND done = ?5
+                        AND substr(received, 1, length(?6)) IS NOT ?6
+                    """)
+            for bucket in buckets {
+                guard let received = bucket.received else { continue }
+                try statement.execute(arguments: [
+                    Data(received.stored(for: bucket.done)), tier.number, SQLiteText(bucket.key.project.name), bucket.key.index,
+                    bucket.done, Data(ReceivedTable.beginning(for: bucket.done)),
+                ])
+            }
         }
     }
 
@@ -202,12 +231,13 @@ extension SQLiteStore {
         history.roll(bucket)
         try db.cachedStatement(
             sql: """
-                UPDATE buckets SET groups = ?, done = ?, dirty = (version <> ?), events = ?, causes = ?, journal = ?
+                UPDATE buckets SET groups = ?, done = ?, dirty = (version <> ?), events = ?, causes = ?, journal = ?, received = ?
                 WHERE tier = 0 AND project = CAST(? AS TEXT) AND bucket = ?
                 """
         ).execute(arguments: [
             Data(bucket.table.bytes), history.done, history.done, history.events, history.storedCauses,
-            history.changes.isEmpty ? nil : Data(BucketHistory.encoded(history.changes)), project, bucket.key.index,
+            history.changes.isEmpty ? nil : Data(BucketHistory.encoded(history.changes)),
+            bucket.received.map { Data($0.stored(for: history.done)) }, project, bucket.key.index,
         ])
         return true
     }

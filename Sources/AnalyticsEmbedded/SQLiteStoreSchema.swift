@@ -24,6 +24,9 @@ enum SQLiteStoreSchema {
         { try $0.execute(sql: version13) },
         { try $0.execute(sql: version14) },
         { try $0.execute(sql: version15) },
+        { try $0.execute(sql: version16) },
+        { try $0.execute(sql: version17) },
+        { try $0.execute(sql: version18) },
     ]
 
     /// The version that this program writes, in `PRAGMA user_version`.
@@ -268,6 +271,33 @@ extension SQLiteStoreSchema {
             id INTEGER PRIMARY KEY CHECK (id = 1),
             closedAt INTEGER NOT NULL
         ) STRICT;
+        """
+
+    private static let version16 = """
+        CREATE TABLE records (
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            expiresAt INTEGER,
+            body BLOB NOT NULL,
+            PRIMARY KEY (kind, id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX records_owner ON records (kind, owner, id);
+        CREATE INDEX records_expiry ON records (expiresAt) WHERE expiresAt IS NOT NULL;
+        """
+
+    /// The events of a bucket by the day of their receipt. Counting them reads `events_minute` and no rows. Buckets of earlier versions have
+    /// none (``ReceivedFill``).
+    private static let version17 = """
+        DROP INDEX events_minute;
+        CREATE INDEX events_minute ON events (project, minute, type, source, timestamp, bot, receivedAt);
+        ALTER TABLE buckets ADD COLUMN received BLOB;
+        """
+
+    private static let version18 = """
+        ALTER TABLE keys ADD COLUMN requestsPerSecond INTEGER;
+        ALTER TABLE keys ADD COLUMN eventsPerSecond INTEGER;
         """
 
     /// Versions up to 2 stored at most 1,000 groups per bucket and counted the rest together, so these buckets are counted again. Until

@@ -1,5 +1,6 @@
 import AnalyticsCore
 import CMongoShims
+import Foundation
 
 /// Time limits of the driver, in milliseconds. libmongoc's defaults are 30 s to select a server, 10 s to connect and 5 minutes for a reply.
 struct TimeLimits: Sendable {
@@ -62,6 +63,8 @@ final class ConnectionSettings {
             serverSelection: limit(MONGOC_URI_SERVERSELECTIONTIMEOUTMS, standard.serverSelection),
             connect: limit(MONGOC_URI_CONNECTTIMEOUTMS, standard.connect), socket: limit(MONGOC_URI_SOCKETTIMEOUTMS, standard.socket))
         try checkWriteConcern()
+        try check(MONGOC_URI_TLSCAFILE, named: "tlsCAFile", has: "CERTIFICATE")
+        try check(MONGOC_URI_TLSCERTIFICATEKEYFILE, named: "tlsCertificateKeyFile", has: "CERTIFICATE", "PRIVATE KEY")
     }
 
     deinit {
@@ -115,6 +118,28 @@ final class ConnectionSettings {
         case MONGOC_WRITE_CONCERN_W_DEFAULT, MONGOC_WRITE_CONCERN_W_MAJORITY: return
         case MONGOC_WRITE_CONCERN_W_TAG: throw Self.weak("w=" + (mongoc_write_concern_get_wtag(concern).map { String(cString: $0) } ?? ""))
         default: throw Self.weak("w=\(w)")
+        }
+    }
+
+    /// Bytes of a file that are read.
+    private static let longestFile = 1 << 20
+
+    /// Checks the file of an option for TLS. libmongoc would report only that no server is found.
+    private func check(_ option: String, named name: String, has parts: String...) throws(StoreError) {
+        guard let file = mongoc_uri_get_option_as_utf8(uri, option, nil).map({ String(cString: $0) }) else { return }
+        let bytes: [UInt8]
+        do {
+            let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: file))
+            defer { try? handle.close() }
+            bytes = [UInt8](try handle.read(upToCount: Self.longestFile) ?? Data())
+        } catch {
+            throw StoreError(
+                .misconfigured, operation: "connect",
+                "\(name)=\(file) of the connection string cannot be read: \(error.localizedDescription)")
+        }
+        for part in parts where bytes.firstRange(of: "\(part)-----".utf8) == nil {
+            throw StoreError(
+                .misconfigured, operation: "connect", "\(name)=\(file) of the connection string has no \(part) in PEM format")
         }
     }
 

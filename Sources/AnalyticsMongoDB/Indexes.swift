@@ -3,9 +3,9 @@ import AnalyticsCore
 /// The indexes besides `_id`, with their purpose.
 enum Index {
     /// Newest-first listings by keyset, and counting from this index alone.
-    static let byTime = "by_time_and_bot"
-    /// The same index in earlier versions, without the bot flag.
-    static let byTimeBefore = "by_time"
+    static let byTime = "by_time_bot_and_receipt"
+    /// The same index in earlier versions, without the bot flag or the time of receipt.
+    static let byTimeBefore = ["by_time", "by_time_and_bot"]
     /// Listings of one or a few types.
     static let byType = "by_type"
     static let byUser = "by_user"
@@ -16,11 +16,17 @@ enum Index {
     static let generation = "generation"
     /// The keys of a project, in the order of lists.
     static let byProject = "by_project"
+    /// The records of an owner, in the order of lists.
+    static let byOwner = "by_owner"
+    /// Records that expire.
+    static let byExpiry = "by_expiry"
     /// The TTL index of reports, attempts and pipeline counts; in earlier versions also of events.
     static let expiry = "expiry"
 
     static let ofEvents: [BSON] = [
-        spec(byTime, ["_id.project": 1, "timestamp": -1, "_id.id": -1, "type": 1, "source": 1, "context.bot": 1]),
+        spec(
+            byTime,
+            ["_id.project": 1, "timestamp": -1, "_id.id": -1, "type": 1, "source": 1, "context.bot": 1, "receivedAt": 1]),
         spec(byType, ["_id.project": 1, "type": 1, "timestamp": -1, "_id.id": -1]),
         spec(byUser, ["_id.project": 1, "userId": 1, "timestamp": -1, "_id.id": -1], where: ["userId": ["$exists": true]]),
         spec(
@@ -33,6 +39,11 @@ enum Index {
     static let ofDays: [BSON] = ofBuckets + [spec(generation, ["_id": 1, "v": 1])]
 
     static let ofKeys: [BSON] = [spec(byProject, ["project": 1, "createdAt": 1, "_id": 1])]
+
+    static let ofRecords: [BSON] = [
+        spec(byOwner, ["_id.kind": 1, "owner": 1, "_id.id": 1]),
+        spec(byExpiry, ["expiresAt": 1], where: ["expiresAt": ["$exists": true]]),
+    ]
 
     /// Ten minutes: a report is needed only while a request waits for it.
     static let ofReports: BSON = ["name": .string(expiry), "key": ["at": 1], "expireAfterSeconds": 600]
@@ -90,6 +101,7 @@ extension Session {
         try create(Index.ofBuckets, on: .hours)
         try create(Index.ofDays, on: .days)
         try create(Index.ofKeys, on: .keys)
+        try create(Index.ofRecords, on: .records)
         try create([Index.ofReports], on: .reports)
         try create([Index.ofAttempts], on: .attempts)
         try create([Index.ofPipeline], on: .pipeline)

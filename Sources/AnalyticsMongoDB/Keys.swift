@@ -1,7 +1,7 @@
 import AnalyticsCore
 
 enum CollectionName: String, CaseIterable {
-    case events, minutes, hours, days, reports, attempts, projects, keys, meta, segments, erasures, pipeline
+    case events, minutes, hours, days, reports, attempts, projects, keys, records, meta, segments, erasures, pipeline
     case segmentBlobs = "segment_blobs"
     case visitorSecrets = "visitor_secrets"
 }
@@ -26,6 +26,11 @@ enum Key {
     /// A filter for all attempts of a delivery. In BSON, a document sorts after every string.
     static func attempts(_ delivery: String) -> BSON {
         ["$gte": attempt(delivery, ""), "$lt": attempt(delivery, [:])]
+    }
+
+    /// `id` is a BSON value, so that it can also be a bound of a range.
+    static func record(_ kind: Record.Kind, _ id: BSON) -> BSON {
+        .document([("kind", .string(kind.rawValue)), ("id", id)])
     }
 
     static func pipeline(_ cell: PipelineCell) -> BSON {

@@ -8,7 +8,7 @@ extension MongoStore {
             var histories: [BucketHistory] = []
             for query in Ranges.queries(ranges) {
                 let alternatives: [BSON] = query.map { ["_id": Key.buckets(.minute, project, $0)] }
-                let options: [(String, BSON)] = [("sort", ["_id": 1]), ("projection", ["groups": 0, "parts": 0])]
+                let options: [(String, BSON)] = [("sort", ["_id": 1]), ("projection", ["groups": 0, "parts": 0, "received": 0])]
                 try session.find(.minutes, [("$or", .array(alternatives))], options) { row throws(StoreError) in
                     guard let history = BucketHistory(row) else { throw session.damage(.minutes) }
                     histories.append(history)

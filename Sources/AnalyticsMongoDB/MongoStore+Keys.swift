@@ -7,7 +7,7 @@ extension MongoStore {
 
     public func createKey(_ key: StoredKey) async throws(StoreError) {
         try await run(.createKey) { session throws(StoreError) in
-            _ = try session.insert(.meta, [Self.latch, ("at", .date(key.createdAt))])
+            try Self.closeAnonymousAccess(session, at: key.createdAt)
             _ = try session.insert(.keys, key.document)
         }
     }
@@ -48,6 +48,14 @@ extension MongoStore {
 
     public func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError) {
         try await updateKeys(.recordKeyUses, uses, "$max", "lastUsedAt")
+    }
+
+    public func closeAnonymousAccess(at time: Timestamp) async throws(StoreError) {
+        try await run(.closeAnonymousAccess) { session throws(StoreError) in try Self.closeAnonymousAccess(session, at: time) }
+    }
+
+    private static func closeAnonymousAccess(_ session: Session, at time: Timestamp) throws(StoreError) {
+        _ = try session.insert(.meta, [latch, ("at", .date(time))])
     }
 
     /// Like ``newestRecords(of:)``: a local read on the primary.
@@ -98,6 +106,9 @@ extension StoredKey {
         for (field, time) in [("expiresAt", expiresAt), ("revokedAt", revokedAt), ("lastUsedAt", lastUsedAt)] {
             if let time { fields.append((field, .date(time))) }
         }
+        for (field, rate) in [("requestsPerSecond", rates.requestsPerSecond), ("eventsPerSecond", rates.eventsPerSecond)] {
+            if let rate { fields.append((field, .integer(Int64(rate)))) }
+        }
         return fields
     }
 
@@ -111,9 +122,13 @@ extension StoredKey {
         else { return nil }
         let times = ["expiresAt", "revokedAt", "lastUsedAt"].map { fields[$0] }
         guard times.allSatisfy({ $0 == nil || $0?.date != nil }) else { return nil }
+        let rates = ["requestsPerSecond", "eventsPerSecond"].map { fields[$0] }
+        guard rates.allSatisfy({ $0 == nil || $0?.integer != nil }) else { return nil }
         self.init(
-            digest: digest, project: project, scope: scope, name: name, prefix: prefix, maker: maker, createdAt: createdAt,
-            expiresAt: times[0]?.date, revokedAt: times[1]?.date, lastUsedAt: times[2]?.date)
+            digest: digest, project: project, scope: scope, name: name, prefix: prefix, maker: maker,
+            rates: ProjectRates(
+                requestsPerSecond: rates[0]?.integer.map { Int($0) }, eventsPerSecond: rates[1]?.integer.map { Int($0) }),
+            createdAt: createdAt, expiresAt: times[0]?.date, revokedAt: times[1]?.date, lastUsedAt: times[2]?.date)
         guard isValid, fields["_id"]?.string?.equalsUTF8(id) == true else { return nil }
     }
 }

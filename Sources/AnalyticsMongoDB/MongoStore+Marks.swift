@@ -43,12 +43,13 @@ extension Session {
             for key in keys {
                 let (mark, version) = (marks[key], tier.firstVersion)
                 let table = mark?.table
+                let more = Received.members(table == nil ? nil : mark?.received, for: version) + History.first(mark)
                 try bulk.insert(
                     encode(
                         [
                             ("_id", Key.bucket(kind, key)), ("v", .integer(version)), ("done", .integer(table == nil ? 0 : version)),
                             ("dirty", .boolean(table == nil)), ("groups", .binary(table?.bytes ?? [])),
-                        ] + History.first(mark)))
+                        ] + more))
             }
         }
         var taken: [BucketKey] = []

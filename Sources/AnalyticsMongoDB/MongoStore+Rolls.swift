@@ -43,6 +43,38 @@ extension MongoStore {
     }
 }
 
+extension MongoStore {
+    public func fillReceived(_ tier: RollupTier, _ buckets: [Rollup]) async throws(StoreError) {
+        let buckets = buckets.filter { $0.received != nil }
+        guard !buckets.isEmpty else { return }
+        try await run(.fillReceived) { session throws(StoreError) in
+            let kind = BucketKind(tier)
+            for chunk in buckets.chunks(ofCount: Rolling.bulkCount) {
+                let reply = try session.bulk(kind.collection) { bulk throws(StoreError) in
+                    for bucket in chunk {
+                        let filter: [(String, BSON)] = [
+                            ("_id", Key.bucket(kind, bucket.key)), ("done", .integer(bucket.done)),
+                            ("received.v", ["$ne": .integer(bucket.done)]),
+                        ]
+                        let update: BSON = .document(Received.members(bucket.received, for: bucket.done))
+                        try bulk.updateMany(session.encode(filter), session.encode([("$set", update)]))
+                    }
+                }
+                if let error = reply.writeErrors.first?.error { throw error.storeError(in: "fillReceived") }
+            }
+        }
+    }
+}
+
+/// The member of a bucket that has its table of receipt: `received`, with `t`, the table, and `v`, the `done` that it was counted for: an
+/// earlier version of the service counts groups without it. Missing if the table is unknown, and in documents of earlier versions.
+enum Received {
+    static func members(_ table: ReceivedTable?, for done: Int64) -> [(String, BSON)] {
+        guard let table else { return [] }
+        return [("received", ["v": .integer(done), "t": .binary(table.bytes)])]
+    }
+}
+
 /// A compare-and-set of many buckets in few statements.
 ///
 /// One statement per bucket, with a condition and a pipeline, costs the server 200 µs, nearly all of it for planning. One
@@ -61,7 +93,7 @@ enum Rolling {
         var start = buckets.startIndex
         var bytes = 0
         for index in buckets.indices {
-            let own = buckets[index].table.size
+            let own = buckets[index].size
             if index - start == statementCount || (index > start && bytes + own > statementBytes) {
                 statements.append(buckets[start..<index])
                 start = index
@@ -76,8 +108,9 @@ enum Rolling {
     static func statement(_ kind: BucketKind, _ buckets: ArraySlice<RolledBucket>) -> (filter: [(String, BSON)], update: [BSON]) {
         let ids = BSON.array(buckets.map { Key.bucket(kind, $0.key) })
         let rolls = BSON.array(
-            buckets.map { bucket in
-                .document([("v", .integer(bucket.version)), ("groups", .binary(bucket.table.bytes))] + History.members(bucket))
+            buckets.map { bucket -> BSON in
+                let more = Received.members(bucket.received, for: bucket.version) + History.members(bucket)
+                return .document([("v", .integer(bucket.version)), ("groups", .binary(bucket.table.bytes))] + more)
             })
         // `$literal`: otherwise a value that starts with "$" would be an expression.
         let mine: BSON = ["$arrayElemAt": [["$literal": rolls], ["$indexOfArray": [["$literal": ids], "$_id"]]]]
@@ -92,6 +125,7 @@ enum Rolling {
                         [
                             ("groups", set("$roll.groups", else: "$groups")), ("done", set("$roll.v", else: "$done")),
                             ("dirty", set(["$ne": ["$v", "$roll.v"]], else: "$dirty")),
+                            ("received", set(["$ifNull": ["$roll.received", "$$REMOVE"]], else: "$received")),
                         ] + (kind == .minute ? History.roll(isNewer: isNewer) : []))
                 ],
                 ["$unset": "roll"],

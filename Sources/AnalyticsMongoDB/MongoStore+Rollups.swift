@@ -2,15 +2,15 @@ public import AnalyticsCore
 
 extension MongoStore {
     public func rollups(
-        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int, content: BucketContent
     ) async throws(StoreError) -> RollupPage {
         let ranges = Ranges.normalised(ranges)
         guard !ranges.isEmpty else { return RollupPage(rollups: []) }
         let kind = BucketKind(tier)
+        let options: [(String, BSON)] = [("sort", ["_id": 1])] + Self.projection(tier, content)
         return try await run(.rollups) { session throws(StoreError) in
             var page = RollupPage(rollups: [])
             var bytes = 0
-            let options: [(String, BSON)] = [("sort", ["_id": 1])] + (tier == .minute ? [("projection", ["parts": 0])] : [])
             for query in Ranges.queries(ranges) where page.next == nil {
                 let alternatives: [BSON] = query.map { ["_id": Key.buckets(kind, project, $0)] }
                 let filter: [(String, BSON)] = [("$or", .array(alternatives))]
@@ -19,14 +19,26 @@ extension MongoStore {
                         page.next = last.key.index + 1
                         return false
                     }
-                    guard let rollup = Rollup(row, kind) else { throw session.damage(kind.collection) }
+                    guard let rollup = Rollup(row, kind, content) else { throw session.damage(kind.collection) }
                     page.rollups.append(rollup)
-                    bytes += rollup.table.size
+                    bytes += rollup.size
                     return true
                 }
             }
             return page
         }
+    }
+
+    /// Groups of hours and days come with the rest of their documents, which is small: a projection would cost the server more.
+    private static func projection(_ tier: RollupTier, _ content: BucketContent) -> [(String, BSON)] {
+        let members: BSON
+        switch (content, tier) {
+        case (.received, _): members = ["v": 1, "done": 1, "dirty": 1, "received": 1]
+        case (.groups, .minute): members = ["parts": 0, "received": 0]
+        case (.all, .minute): members = ["parts": 0]
+        case (.groups, _), (.all, _): return []
+        }
+        return [("projection", members)]
     }
 
     public func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion] {
@@ -91,16 +103,23 @@ extension MongoStore {
 
 extension Rollup {
     /// `nil` for a document that this adapter did not write.
-    init?(_ row: BSONView, _ kind: BucketKind) {
+    init?(_ row: BSONView, _ kind: BucketKind, _ content: BucketContent = .all) {
         guard row.each({ _ in }), let key = row["_id"]?.document.flatMap(kind.key), let version = row["v"]?.integer else { return nil }
         if kind == .day, row["done"] == nil {
             // Versions up to schema 3 stored only the generation in a day. They may still raise it, and then the stored sum is out of date.
             self.init(key: key, version: version, done: 0, dirty: true, table: .empty)
             return
         }
-        guard let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let table = row["groups"].flatMap(GroupTable.init)
-        else { return nil }
-        self.init(key: key, version: version, done: done, dirty: dirty || (kind == .day && done != version), table: table)
+        let table: GroupTable? = content == .received ? .overflow : row["groups"].flatMap { GroupTable($0) }
+        guard let done = row["done"]?.integer, let dirty = row["dirty"]?.boolean, let table else { return nil }
+        var received: ReceivedTable?
+        if content != .groups, let stored = row["received"] {
+            guard let counted = stored.document?["v"]?.integer, let bytes = stored.document?["t"]?.binary else { return nil }
+            if counted == done { received = ReceivedTable(bytes: bytes) }
+        }
+        self.init(
+            key: key, version: version, done: done, dirty: dirty || (kind == .day && done != version), table: table,
+            received: received)
     }
 }
 

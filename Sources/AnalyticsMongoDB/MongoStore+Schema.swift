@@ -3,7 +3,7 @@ import Logging
 
 /// The version of the stored data. Version 1 stored no number.
 enum Schema {
-    static let version: Int64 = 6
+    static let version: Int64 = 8
 }
 
 extension MongoStore {
@@ -16,6 +16,9 @@ extension MongoStore {
     /// - 4 → 5: Versions up to 4 did not count bots, and their index did not contain them. 5 also has erasures, which an earlier processor
     ///   would ignore.
     /// - 5 → 6: 6 has keys and archived projects. An earlier API would ignore both, and accept requests without a key.
+    /// - 6 → 7: 7 has records of accounts and an audit log. An earlier version would change keys and projects without an entry in it.
+    /// - 7 → 8: Versions up to 7 did not count events by the day of their receipt, and their index did not contain it. Buckets get a table of
+    ///   receipt later (``ReceivedFill``). An earlier processor would write groups beside an older table.
     public func prepare() async throws(StoreError) {
         let version = try await run(.prepare) { session throws(StoreError) in
             let version = try session.schemaVersion()
@@ -32,7 +35,7 @@ extension MongoStore {
         }
         if version < 3 { try await markFoldedBuckets() }
         try await run(.prepare) { session throws(StoreError) in
-            try session.drop([Index.expiry, Index.byTimeBefore])
+            try session.drop([Index.expiry] + Index.byTimeBefore)
             if version < 4 { try session.makeBucketsOfGenerations() }
             try Self.check(session.raiseSchemaVersion())
         }

@@ -12,6 +12,7 @@ import Synchronization
 /// - `reports`: `{_id: {project, request, first}, stored, duplicates, refused, at}`, for waiting requests; deleted after 10 minutes;
 /// - `projects`: `{_id: project, retentionDays, changedAt, closedBefore, watermark, erasures, title, …}`, a ``ProjectRecord``;
 /// - `keys`: `{_id, digest: Binary, project, scope, name, prefix, maker, createdAt, …}`, a ``StoredKey``;
+/// - `records`: `{_id: {kind, id}, owner, revision, expiresAt, body: Binary}`, a ``Record``;
 /// - `visitor_secrets`: `{_id: day since 1970, secret}`, of the current day and the next;
 /// - `erasures`: `{_id: {project, id}, revision, bytes: Binary}`, an ``Erasure``;
 /// - `pipeline`: `{_id: {project, minute: Date, writer}, revision, counts, at}`, a ``PipelineCell``; deleted after 25 hours;
@@ -26,8 +27,8 @@ public final class MongoStore: Store {
     private let pool: ClientPool
     /// A separate client with short limits, so that a health check does not queue behind the operations it checks.
     private let healthPool: ClientPool
-    /// For keys, which requests wait for: other operations may occupy the pool, and its time limits are longer than a request may wait.
-    /// `nil` in a store that only answers questions.
+    /// For keys and single records, which requests wait for: other operations may occupy the pool, and its time limits are longer than a
+    /// request may wait. `nil` in a store that only answers questions.
     let keyPool: ClientPool?
     private let timers = OperationTimers<StoreOperation>()
     let logger: Logger

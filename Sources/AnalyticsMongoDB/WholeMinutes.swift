@@ -58,9 +58,10 @@ struct WholeMinutes<Reducer: CountReducer> {
         return sums
     }
 
-    /// Orders by the bytes of type and source.
+    /// Orders by the bytes of type and source, and by the day of receipt.
     private static func precedes(_ a: EventCount, _ b: EventCount) -> Bool {
         if !a.type.utf8.elementsEqual(b.type.utf8) { return a.type.utf8.lexicographicallyPrecedes(b.type.utf8) }
-        return a.source.utf8.lexicographicallyPrecedes(b.source.utf8)
+        if !a.source.utf8.elementsEqual(b.source.utf8) { return a.source.utf8.lexicographicallyPrecedes(b.source.utf8) }
+        return a.received ?? .min < b.received ?? .min
     }
 }

@@ -18,6 +18,7 @@
   F(void, uri_destroy, (mongoc_uri_t * a), (a))                                                                                    \
   F(const char *, uri_get_database, (const mongoc_uri_t *a), (a))                                                                  \
   F(int32_t, uri_get_option_as_int32, (const mongoc_uri_t *a, const char *b, int32_t c), (a, b, c))                                \
+  F(const char *, uri_get_option_as_utf8, (const mongoc_uri_t *a, const char *b, const char *c), (a, b, c))                        \
   F(bool, uri_set_option_as_int32, (mongoc_uri_t * a, const char *b, int32_t c), (a, b, c))                                        \
   F(const mongoc_write_concern_t *, uri_get_write_concern, (const mongoc_uri_t *a), (a))                                           \
   F(void, uri_set_write_concern, (mongoc_uri_t * a, const mongoc_write_concern_t *b), (a, b))                                      \

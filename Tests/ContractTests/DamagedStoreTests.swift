@@ -198,6 +198,7 @@ struct DamagedStoreTests {
                 "digest = x''", "digest = zeroblob(31)", "digest = zeroblob(32)", "digest = zeroblob(33)", "project = 'P!'",
                 "project = ''", "scope = 'owner'", "scope = ''", "name = '\(long)'", "maker = '\(long)'", "prefix = '\(long)'",
                 "createdAt = \(Int64.max)", "expiresAt = \(Int64.min)", "revokedAt = \(Int64.max)", "lastUsedAt = \(Int64.max)",
+                "requestsPerSecond = 0", "eventsPerSecond = 10000001",
             ]
             for (number, damage) in damages.enumerated() {
                 let key = storedKey(number)
@@ -209,6 +210,71 @@ struct DamagedStoreTests {
                 try await file.write { try $0.execute(sql: "DELETE FROM keys") }
             }
             #expect(try await store.isAnonymousAccessClosed(), "the latch is not in the keys")
+        }
+    }
+
+    @Test("SQLite: a small record that no service has written is an error, alone, in lists and where it would be changed")
+    func sqliteSmallRecords() async throws {
+        try await withSQLite { store, file async throws in
+            let long = String(repeating: "o", count: 65)
+            let damages = [
+                "id = ''", "id = 'A'", "id = 'a_b'", "id = CAST(x'61ff' AS TEXT)", "owner = 'P!'", "owner = '\(long)'", "revision = 0",
+                "revision = -1", "expiresAt = \(Int64.max)", "expiresAt = \(Int64.min)", "body = zeroblob(65537)",
+            ]
+            for damage in damages {
+                #expect(try await store.write(smallRecord("a", of: "o")))
+                try await file.write { try $0.execute(sql: "UPDATE records SET \(damage)") }
+                #expect(await code { _ = try await store.records(.account, of: nil, before: nil, limit: 9) } == .misconfigured, "\(damage)")
+                // A damaged id is another one.
+                if !damage.starts(with: "id") {
+                    #expect(await code { _ = try await store.record(.account, "a") } == .misconfigured, "\(damage)")
+                    #expect(await code { _ = try await store.write(smallRecord("a", revision: 9)) } == .misconfigured, "\(damage)")
+                }
+                try await file.write { try $0.execute(sql: "DELETE FROM records") }
+            }
+            #expect(try await store.write(smallRecord("a", expiresAt: noon)))
+            try await file.write { try $0.execute(sql: "UPDATE records SET kind = 'other', body = zeroblob(65537)") }
+            #expect(try await store.record(.account, "a") == nil)
+            #expect(try await store.removeExpiredRecords(at: noon, limit: 9) == 1)
+        }
+    }
+
+    @Test(
+        "MongoDB: a small record that this service has not written is an error, alone, in lists and where it would be changed",
+        .enabled(if: StoreBackend.available.contains(.mongodb)))
+    func mongoSmallRecords() async throws {
+        try await withMongoDatabase { store async throws in
+            let long = BSON.string(String(repeating: "o", count: 65))
+            // The first is none.
+            let damages: [(String, BSON?)] = [
+                ("owner", "o"), ("owner", nil), ("owner", 1), ("owner", "P!"), ("owner", long), ("revision", nil), ("revision", 0),
+                ("revision", "1"), ("revision", .double(1.5)), ("expiresAt", BSON.null), ("expiresAt", 5),
+                ("expiresAt", .date(Timestamp(milliseconds: .max))), ("body", nil), ("body", "{}"), ("body", ["a": 1]),
+                ("body", .binary(Array(repeating: 32, count: 65_537))),
+            ]
+            for (number, damage) in damages.enumerated() {
+                var fields: [(String, BSON)] = [
+                    ("_id", Key.record(.account, "a")), ("owner", "o"), ("revision", 1), ("body", .binary([1])),
+                ]
+                fields.removeAll { $0.0 == damage.0 }
+                if let value = damage.1 { fields.append((damage.0, value)) }
+                try await store.insertRaw(.records, fields)
+                let expected: StoreError.Code? = number == 0 ? nil : .misconfigured
+                #expect(await code { _ = try await store.record(.account, "a") } == expected, "\(damage)")
+                #expect(await code { _ = try await store.records(.account, of: nil, before: nil, limit: 9) } == expected, "\(damage)")
+                #expect(await code { _ = try await store.write(smallRecord("a", revision: 9)) } == expected, "\(damage)")
+                try await store.removeRecords(.account, ["a"])
+            }
+            #expect(try await store.record(.account, "a") == nil)
+            try await store.insertRaw(
+                .records, [("_id", Key.record(.account, "A")), ("owner", "o"), ("revision", 1), ("body", .binary([]))])
+            #expect(await code { _ = try await store.record(.account, "A") } == .misconfigured)
+            #expect(await code { _ = try await store.records(.account, of: "o", before: nil, limit: 9) } == .misconfigured)
+            for (number, id) in (["x", ["kind": "other", "id": "a"], ["kind": "account"]] as [BSON]).enumerated() {
+                try await store.insertRaw(.records, [("_id", id), ("expiresAt", .date(noon + .seconds(number)))])
+            }
+            #expect(try await store.write(smallRecord("a", expiresAt: noon + .seconds(9))))
+            #expect(try await store.removeExpiredRecords(at: noon + .seconds(9), limit: 9) == 1, "others are passed over")
         }
     }
 
@@ -224,6 +290,7 @@ struct DamagedStoreTests {
                 ("project", nil), ("project", "P!"), ("scope", nil), ("scope", "owner"), ("scope", 1), ("name", nil), ("name", long),
                 ("prefix", nil), ("prefix", long), ("maker", 1), ("maker", long), ("createdAt", nil), ("createdAt", 5),
                 ("expiresAt", BSON.null), ("revokedAt", "now"), ("lastUsedAt", .date(Timestamp(milliseconds: .max))),
+                ("requestsPerSecond", 0), ("eventsPerSecond", "1"),
             ]
             for (number, damage) in damages.enumerated() {
                 let key = storedKey(number)
@@ -301,7 +368,7 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
     var count: Int64
 
     func rollups(
-        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int, content: BucketContent
     ) async throws(StoreError) -> RollupPage {
         guard tier == .minute else { return RollupPage(rollups: []) }
         return RollupPage(
@@ -322,6 +389,7 @@ private struct EndlessStore: RollupStore, ProjectStore, EventScanner, SegmentSto
         _ selection: Selection, in ranges: [Range<Timestamp>], reading paths: [PropertyPath], into reducer: Reducer
     ) async throws(StoreError) -> Reducer { reducer }
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int { 0 }
+    func fillReceived(_ tier: RollupTier, _ buckets: [Rollup]) async throws(StoreError) {}
     func extent(project: ProjectID) async throws(StoreError) -> Range<Timestamp>? { nil }
     func projects() async throws(StoreError) -> [ProjectID] { [] }
     func unmark(_ tier: RollupTier, _ buckets: [BucketVersion]) async throws(StoreError) {}

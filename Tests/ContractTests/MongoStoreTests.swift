@@ -20,11 +20,12 @@ struct MongoStoreTests {
                 Selection(project: "p", types: ["t1"], sources: ["web", "app"]),
             ]
             let cases = [[start..<start + 60_000], (0..<20).map { start + $0 * 10_000..<start + $0 * 10_000 + 5_000 }]
-            for (ranges, selection) in cases.flatMap({ ranges in selections.map { (ranges, $0) } }) {
+            for (number, (ranges, selection)) in cases.flatMap({ ranges in selections.map { (ranges, $0) } }).enumerated() {
+                let pipeline = Counting.pipeline(selection, ranges[...], isByReceipt: number.isMultiple(of: 2))
                 let plan = try await store.explain(
                     .events,
                     [
-                        ("aggregate", "events"), ("pipeline", .array(Counting.pipeline(selection, ranges[...]))), ("cursor", [:]),
+                        ("aggregate", "events"), ("pipeline", .array(pipeline)), ("cursor", [:]),
                         ("hint", .string(Index.byTime)),
                     ])
                 #expect(plan.examined("totalDocsExamined") == 0)
@@ -142,6 +143,27 @@ struct MongoStoreTests {
                 ])
             #expect(plan.examined("totalKeysExamined") == 10)
             #expect(!plan.stages.contains("SORT"))
+        }
+    }
+
+    @Test("a page of small records, and those that have expired, are found by an index, which holds no others")
+    func smallRecords() async throws {
+        try await withMongoDatabase { store async throws in
+            for number in 0..<90 {
+                let expiresAt = number.isMultiple(of: 3) ? nil : noon + .seconds(number)
+                let record = smallRecord("n\(number + 10)", kind: .session, of: "a\(number % 2)", expiresAt: expiresAt)
+                #expect(try await store.write(record))
+            }
+            let queries = [
+                RecordQuery(.session, of: "a1", before: nil, limit: 10), RecordQuery(.session, of: "a1", before: "n80", limit: 10),
+                RecordQuery(.session, of: nil, before: "n80", limit: 10), RecordQuery(expiredAt: noon + .seconds(60), limit: 10),
+            ]
+            for query in queries {
+                let plan = try await store.explain(.records, [("find", "records"), ("filter", .document(query.filter))] + query.options)
+                #expect(plan.examined("nReturned") == 10)
+                #expect(plan.examined("totalKeysExamined") <= 11 && plan.examined("totalDocsExamined") <= 11)
+                #expect(!plan.stages.contains("SORT") && !plan.stages.contains("COLLSCAN"))
+            }
         }
     }
 

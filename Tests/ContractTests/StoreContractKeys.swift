@@ -35,6 +35,8 @@ struct StoreContractKeys {
                 if number.isMultiple(of: 2) { key.expiresAt = noon + Self.day }
                 if number.isMultiple(of: 3) { key.revokedAt = Timestamp(milliseconds: -1) }
                 if number.isMultiple(of: 4) { key.lastUsedAt = .latest }
+                if number % 3 == 1 { key.rates.requestsPerSecond = ProjectRates.allowed.upperBound }
+                if number % 4 == 1 { key.rates.eventsPerSecond = number }
                 keys.append(key)
             }
             let made = APIKey(project: "p", scope: .admin)
@@ -186,6 +188,31 @@ struct StoreContractKeys {
         }
     }
 
+    @Test("anonymous access is closed without a key too, once and for ever", arguments: StoreBackend.available)
+    func closing(backend: StoreBackend) async throws {
+        try await withStore(backend) { store async throws in
+            #expect(try await store.isAnonymousAccessClosed() == false)
+            for time in [noon, noon - Self.day, noon + Self.day] {
+                try await store.closeAnonymousAccess(at: time)
+                #expect(try await store.isAnonymousAccessClosed())
+            }
+            #expect(try await store.keys(of: nil) == [])
+            try await store.prepare()
+            try await store.createKey(storedKey(1))
+            try await store.removeKeys([storedKey(1).id])
+            #expect(try await store.isAnonymousAccessClosed())
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<8 {
+                    group.addTask {
+                        try await number.isMultiple(of: 2) ? store.closeAnonymousAccess(at: noon) : store.createKey(storedKey(number))
+                        #expect(try await store.isAnonymousAccessClosed())
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test("of many that create a key one succeeds, and each sees it and the latch", arguments: StoreBackend.available)
     func racingCreation(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
@@ -232,11 +259,12 @@ struct StoreContractKeys {
         }
     }
 
-    @Test("keys are read while other operations occupy the store", arguments: StoreBackend.available.filter { $0 != .memory })
+    @Test("keys and records are read while other operations occupy the store", arguments: StoreBackend.available.filter { $0 != .memory })
     func occupied(backend: StoreBackend) async throws {
         try await withStore(backend) { store async throws in
-            let key = storedKey(1)
+            let (key, session) = (storedKey(1), smallRecord("a", kind: .session))
             try await store.createKey(key)
+            #expect(try await store.write(session))
             // The readers of a SQLite store, and the threads of a test's MongoDB store.
             let count = backend == .sqlite ? 5 : 4
             let (begun, end) = (Counting(), DispatchSemaphore(value: 0))
@@ -248,20 +276,20 @@ struct StoreContractKeys {
                     }
                 }
             }
-            let result: Result<(StoredKey?, Bool), any Error>
+            let result: Result<(StoredKey?, Bool, AnalyticsCore.Record?), any Error>
             do {
                 try await eventually("they are occupied") { begun.value == count }
                 result = .success(
                     try await Deadline.within(.seconds(5)) { () throws(StoreError) in
-                        (try await store.key(key.id), try await store.isAnonymousAccessClosed())
+                        (try await store.key(key.id), try await store.isAnonymousAccessClosed(), try await store.record(.session, "a"))
                     })
             } catch {
                 result = .failure(error)
             }
             for _ in others { end.signal() }
             for other in others { try await other.value }
-            let (found, isClosed) = try result.get()
-            #expect(found == key && isClosed)
+            let (found, isClosed, record) = try result.get()
+            #expect(found == key && isClosed && record == session)
         }
     }
 

@@ -129,7 +129,7 @@ struct StoreUpgradeTests {
                     return names
                 })
             { names.insert(name) }
-            #expect(names.contains(Index.byTime) && !names.contains(Index.byTimeBefore))
+            #expect(names.contains(Index.byTime) && names.isDisjoint(with: Index.byTimeBefore))
         }
     }
 
@@ -275,6 +275,79 @@ struct StoreUpgradeTests {
         }
     }
 
+    @Test(
+        "usage counts what an earlier version has stored, before and after its buckets are counted by receipt",
+        arguments: Source.available.filter { $0 != .mongodbWithIndex })
+    func usage(source: Source) async throws {
+        try await withOldStore(source) { fixture, store, _ async throws in
+            try await store.prepare()
+            let now = Timestamp(milliseconds: fixture.expected.now)
+            for project in fixture.projects {
+                let events = try await store.events(matching: Selection(project: project), after: nil, limit: 100_000)
+                let total = fixture.expected.stored.filter { $0.projectID == project }.map(\.count).reduce(0, +)
+                for step in 0..<4 {
+                    if step == 1 { _ = try await ReceivedFill(store: store).run() }
+                    if step == 2 { try await Roller(store: store, logger: quiet).finish() }
+                    if step == 3 { _ = try await Rebuild(store: store, roller: Roller(store: store, logger: quiet)).run() }
+                    let usage = try await StoreContractUsage.usage(
+                        store, from: now - .seconds(1_000 * 86_400), to: now + .seconds(31 * 86_400), of: project)
+                    #expect(usage.values.reduce(0, +) == total, "\(project), step \(step)")
+                    // Deleted events are not listed; they count on their own days.
+                    for (date, count) in StoreContractUsage.plain(events) { #expect(usage[date] ?? 0 >= count, "\(project), \(date)") }
+                    if total == Int64(events.count) { #expect(usage == StoreContractUsage.plain(events), "\(project), step \(step)") }
+                }
+            }
+            #expect(try await ReceivedFill(store: store).run() == 0)
+            #expect(try await Reconciliation(store: store, pause: .zero).run().differences == [])
+        }
+    }
+
+    @Test("SQLite: buckets of the version before are counted by receipt after the upgrade")
+    func versionBefore() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "store-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appending(path: "events.sqlite").path
+        let file = try DatabaseQueue(path: path)
+        try await file.write { db in
+            try SQLiteStoreSchema.prepare(db, to: 16)
+            for index in 0..<3 as Range<Int64> {
+                let received = noon.milliseconds + index * 86_400_000
+                try db.execute(
+                    sql: """
+                        INSERT INTO events (project, id, type, source, timestamp, receivedAt, receipt, processedAt, fingerprint)
+                        VALUES ('p', ?1, 'view', 'web', ?2, ?3, 'r', ?3, 1)
+                        """, arguments: ["e\(index)", noon.milliseconds, received])
+            }
+            let hour = RollupGroup(type: "view", source: "web", count: 3, quarters: [3, 0, 0, 0])
+            for (tier, bucket, group) in [
+                (0, noon.minute, RollupGroup(type: "view", source: "web", count: 3)), (1, noon.hour, hour),
+                (2, noon.day, RollupGroup(type: "view", source: "web", count: 3)),
+            ] {
+                try db.execute(
+                    sql: "INSERT INTO buckets (tier, project, bucket, version, done, dirty, groups) VALUES (?, 'p', ?, 1, 1, 0, ?)",
+                    arguments: [tier, bucket, Data(GroupTable([group]).bytes)])
+            }
+        }
+        try file.close()
+        let store = try SQLiteStore(path: path, logger: quiet)
+        for _ in 0..<2 { try await store.prepare() }
+        let expected: [String: Int64] = ["2026-03-01": 1, "2026-03-02": 1, "2026-03-03": 1]
+        #expect(try await StoreContractUsage.usage(store) == expected)
+        #expect(try await ReceivedFill(store: store).run() == 1)
+        #expect(try await StoreContractUsage.usage(store) == expected)
+        for tier in RollupTier.allCases {
+            let page = try await store.rollups(tier, project: "p", in: [tier.allIndexes], byteLimit: .max, content: .all)
+            #expect(try page.rollups.map { try $0.received?.days().count } == [3] && page.rollups.allSatisfy { $0.version == 1 })
+        }
+        #expect(try await Reconciliation(store: store, pause: .zero).run().differences == [])
+        // From the index alone.
+        let plan = try await store.read(.prepare) { db in
+            try Row.fetchAll(db, sql: "SELECT name FROM pragma_index_info('events_minute')").map { $0[0] as String? ?? "" }
+        }
+        #expect(plan.last == "receivedAt")
+    }
+
     @Test("a store of an earlier version has no keys and is open; then it takes keys and settings", arguments: Source.available)
     func access(source: Source) async throws {
         try await withOldStore(source) { fixture, store, open async throws in
@@ -287,27 +360,45 @@ struct StoreUpgradeTests {
             }
             let project = try #require(fixture.projects.sorted().first)
             let before = try await store.newestRecords(of: [project]).first ?? ProjectRecord(project: project)
+            #expect(try await store.records(.account, of: nil, before: nil, limit: 9) == [])
             try await store.createKey(storedKey(1, of: project))
+            #expect(try await store.write(smallRecord("a", of: project.name, expiresAt: noon)))
             try await store.setTitle(of: project, to: "The first")
             let other = try await open()
             try await other.prepare()
             #expect(try await other.key(storedKey(1).id) == storedKey(1, of: project))
             #expect(try await other.isAnonymousAccessClosed())
+            #expect(try await other.record(.account, "a") == smallRecord("a", of: project.name, expiresAt: noon))
+            #expect(try await other.removeExpiredRecords(at: noon, limit: 9) == 1)
             var expected = before
             expected.title = "The first"
             #expect(try await other.newestRecords(of: [project]) == [expected])
         }
     }
 
-    @Test("SQLite: a record of version 14 is kept, without the settings that came after it")
-    func version14() async throws {
+    /// A store over a file of this version, with what `fill` writes, prepared twice.
+    private func withSQLite(
+        version: Int, _ fill: @escaping @Sendable (Database) throws -> Void, _ body: (SQLiteStore) async throws -> Void
+    ) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "store-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appending(path: "events.sqlite").path
         let file = try DatabaseQueue(path: path)
         try await file.write { db in
-            try SQLiteStoreSchema.prepare(db, to: 14)
+            try SQLiteStoreSchema.prepare(db, to: version)
+            try fill(db)
+        }
+        try file.close()
+        let store = try SQLiteStore(path: path, logger: quiet)
+        for _ in 0..<2 { try await store.prepare() }
+        #expect(try await store.read(.prepare) { try Int.fetchOne($0, sql: "PRAGMA user_version") } == SQLiteStoreSchema.version)
+        try await body(store)
+    }
+
+    @Test("SQLite: a record of version 14 is kept, without the settings that came after it")
+    func version14() async throws {
+        let fill: @Sendable (Database) throws -> Void = { db in
             try db.execute(
                 sql: """
                     INSERT INTO projects (
@@ -315,20 +406,67 @@ struct StoreUpgradeTests {
                     VALUES ('old', 30, ?1, ?1, ?1, 'Europe/Berlin', '["data.plan"]', 1, 2)
                     """, arguments: [noon.milliseconds])
         }
-        try file.close()
-        let store = try SQLiteStore(path: path, logger: quiet)
-        for _ in 0..<2 { try await store.prepare() }
-        #expect(try await store.read(.prepare) { try Int.fetchOne($0, sql: "PRAGMA user_version") } == SQLiteStoreSchema.version)
-        var expected = ProjectRecord(
-            project: "old", retentionDays: 30, changedAt: noon, closedBefore: noon, watermark: noon, timeZone: ZoneName("Europe/Berlin"),
-            properties: [try PropertyPath("data.plan")], hasVisitorIds: true, erasures: 2)
-        #expect(try await store.projectRecords() == [expected])
-        #expect(try await store.isAnonymousAccessClosed() == false)
-        try await store.createKey(storedKey(1, of: "old"))
-        try await store.setRates(of: "old", to: ProjectRates(requestsPerSecond: 5))
-        expected.rates.requestsPerSecond = 5
-        #expect(try await store.projectRecords() == [expected])
-        #expect(try await store.keys(of: "old") == [storedKey(1, of: "old")])
+        try await withSQLite(version: 14, fill) { store async throws in
+            var expected = ProjectRecord(
+                project: "old", retentionDays: 30, changedAt: noon, closedBefore: noon, watermark: noon,
+                timeZone: ZoneName("Europe/Berlin"), properties: [try PropertyPath("data.plan")], hasVisitorIds: true, erasures: 2)
+            #expect(try await store.projectRecords() == [expected])
+            #expect(try await store.isAnonymousAccessClosed() == false)
+            try await store.createKey(storedKey(1, of: "old"))
+            try await store.setRates(of: "old", to: ProjectRates(requestsPerSecond: 5))
+            expected.rates.requestsPerSecond = 5
+            #expect(try await store.projectRecords() == [expected])
+            #expect(try await store.keys(of: "old") == [storedKey(1, of: "old")])
+        }
+    }
+
+    @Test("SQLite: the keys and the latch of version 15 are kept, and there are no small records")
+    func version15() async throws {
+        let key = storedKey(1, of: "old")
+        let fill: @Sendable (Database) throws -> Void = { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO keys (id, digest, project, scope, name, prefix, maker, createdAt) VALUES (?, ?, 'old', 'write', ?, ?, ?, ?);
+                    INSERT INTO access (id, closedAt) VALUES (1, ?)
+                    """,
+                arguments: [
+                    key.id, Data(key.digest.bytes), key.name, key.prefix, key.maker, noon.milliseconds, noon.milliseconds,
+                ])
+        }
+        try await withSQLite(version: 15, fill) { store async throws in
+            #expect(try await store.keys(of: nil) == [key])
+            #expect(try await store.isAnonymousAccessClosed())
+            #expect(try await store.records(.audit, of: nil, before: nil, limit: 9) == [])
+            #expect(try await store.write(smallRecord("a", kind: .audit, of: "old")))
+            #expect(try await store.records(.audit, of: "old", before: nil, limit: 9) == [smallRecord("a", kind: .audit, of: "old")])
+        }
+    }
+
+    @Test(
+        "MongoDB: the keys and the latch of version 6 are kept, and the collection of small records is created",
+        .enabled(if: StoreBackend.available.contains(.mongodb)))
+    func version6() async throws {
+        try await withMongoDatabase { store async throws in
+            try await store.createKey(storedKey(1))
+            try await store.run(.prepare) { session throws(StoreError) in
+                try session.command([("drop", "records")], writes: true) { _ in }
+                let update: BSON = ["q": ["_id": "schema"], "u": ["$set": ["version": 6]]]
+                try session.command([("update", "meta"), ("updates", [update])], writes: true) { _ in }
+            }
+            for _ in 0..<2 { try await store.prepare() }
+            let (version, indexes) = try await store.run(.prepare) { session throws(StoreError) in
+                var version: Int64?
+                try session.find(.meta, [("_id", "schema")], []) { row in version = row["version"]?.integer }
+                var names: [String] = []
+                try session.indexes(of: .records) { index in names.append(index["name"]?.string ?? "") }
+                return (version, names)
+            }
+            #expect(version == Schema.version)
+            #expect(Set(indexes).isSuperset(of: [Index.byOwner, Index.byExpiry]))
+            #expect(try await store.keys(of: nil) == [storedKey(1)])
+            #expect(try await store.isAnonymousAccessClosed())
+            #expect(try await store.write(smallRecord("a")))
+        }
     }
 
     @Test("a database of a newer version is refused, and both versions are told", .enabled(if: StoreBackend.available.contains(.mongodb)))

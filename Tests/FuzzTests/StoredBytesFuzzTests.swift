@@ -29,6 +29,26 @@ struct StoredBytesFuzzTests {
         }
     }
 
+    @Test("A bucket's table of receipt is refused, or read back as itself")
+    func receivedTables() throws {
+        let corpus = [[], [(20_513, 1)], [(20_513, 70_000), (20_514, 3), (20_600, 1 << 40)], [(-719_162, 1), (0, 2), (2_932_896, 9)]].map {
+            (days: [(Int64, Int64)]) -> [UInt8] in
+            var sums = ReceivedSums()
+            for (day, events) in days { sums.add(events, on: day) }
+            return sums.table?.bytes ?? []
+        }
+        try Fuzzer("received-table", corpus: corpus).run { input in
+            guard let days = try? ReceivedTable(bytes: input).days() else { return false }
+            var sums = ReceivedSums()
+            sums.add(days)
+            let again = sums.table
+            try Wrong.unless(again != nil && again?.bytes.count ?? 0 <= input.count, "what is read cannot be written")
+            try Wrong.unless(try again?.days().elementsEqual(days) { $0 == $1 } == true, "what is read back is something else")
+            try Wrong.unless(days.allSatisfy { Timestamp(day: $0.day).isValid && $0.events > 0 }, "a day that is none")
+            return true
+        }
+    }
+
     private static let fields: [RowField] = [.type, .source, .sessionId, RowField("data.plan")!]
 
     private static func chunks(rows: Int) -> [SegmentChunk] {
@@ -105,16 +125,21 @@ struct StoredBytesFuzzTests {
         }
     }
 
-    @Test("A document of MongoDB's is refused, or read as an event or a bucket")
+    @Test("A document of MongoDB's is refused, or read as an event, a bucket or a small record")
     func documents() throws {
         try Fuzzer("bson").run { input in
             try input.withUnsafeBytes { bytes in
                 let view = BSONView(bytes)
                 let event = StoredEvent(view)
                 let bucket = Rollup(view, .hour)
-                if let bucket { _ = try? bucket.table.groups() }
+                let record = Record(view)
+                if let bucket {
+                    _ = try? bucket.table.groups()
+                    _ = try? bucket.received?.days()
+                }
+                if let record { try Wrong.unless(record.isValid, "a record that no store takes") }
                 if event != nil { try Wrong.unless(view.each { _ in }, "an event out of a part of a document") }
-                return event != nil || bucket != nil
+                return event != nil || bucket != nil || record != nil
             }
         }
     }

@@ -6,8 +6,11 @@ extension MemoryStore {
         var minute: Int64
         var type: BytewiseString
         var source: BytewiseString
+        var received: Int64?
 
-        static func < (a: Self, b: Self) -> Bool { (a.minute, a.type, a.source) < (b.minute, b.type, b.source) }
+        static func < (a: Self, b: Self) -> Bool {
+            (a.minute, a.type, a.source, a.received ?? 0) < (b.minute, b.type, b.source, b.received ?? 0)
+        }
     }
 
     package func countEvents<Reducer: CountReducer>(
@@ -19,14 +22,17 @@ extension MemoryStore {
             var rows: [Row: (count: Int64, bots: Int64)] = [:]
             for stored in selected {
                 let event = stored.event
-                let row = Row(minute: event.timestamp.minute, type: BytewiseString(event.type), source: BytewiseString(event.source))
+                let row = Row(
+                    minute: event.timestamp.minute, type: BytewiseString(event.type), source: BytewiseString(event.source),
+                    received: reducer.isByReceipt ? event.receivedAt.day : nil)
                 rows[row, default: (0, 0)].count += 1
                 if stored.isBot { rows[row, default: (0, 0)].bots += 1 }
             }
             var reducer = reducer
             for (row, counts) in rows.sorted(by: { $0.key < $1.key }) {
                 let count = EventCount(
-                    minute: row.minute, type: row.type.text, source: row.source.text, count: counts.count, bots: counts.bots)
+                    minute: row.minute, type: row.type.text, source: row.source.text, count: counts.count, bots: counts.bots,
+                    received: row.received)
                 guard reducer.add(count) else { break }
             }
             reducer.finish()

@@ -2,7 +2,7 @@ package import AnalyticsCore
 
 extension MemoryStore {
     package func createKey(_ key: StoredKey) async throws(StoreError) {
-        try write(.record) { $0.isAnonymousAccessClosed = true }
+        try await closeAnonymousAccess(at: key.createdAt)
         try write(.record) { state in
             let id = BytewiseString(key.id)
             if state.keys[id] == nil { state.keys[id] = key }
@@ -35,6 +35,10 @@ extension MemoryStore {
 
     package func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError) {
         try edit(uses) { $0.lastUsedAt = max($0.lastUsedAt ?? $1, $1) }
+    }
+
+    package func closeAnonymousAccess(at time: Timestamp) async throws(StoreError) {
+        try write(.record) { $0.isAnonymousAccessClosed = true }
     }
 
     package func isAnonymousAccessClosed() async throws(StoreError) -> Bool {

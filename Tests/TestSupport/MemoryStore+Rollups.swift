@@ -16,7 +16,7 @@ extension MemoryStore {
                     let version = tier.firstVersion
                     state.tiers[tier]![mark.key] = Rollup(
                         key: mark.key, version: version, done: mark.table == nil ? 0 : version, dirty: mark.table == nil,
-                        table: mark.table ?? .empty)
+                        table: mark.table ?? .empty, received: mark.table == nil ? nil : mark.received)
                 }
             }
         }
@@ -73,18 +73,23 @@ extension MemoryStore {
     }
 
     package func rollups(
-        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int, content: BucketContent
     ) async throws(StoreError) -> RollupPage {
         try await read("rollups \(tier)") { state in
             let found = state.tiers[tier]!.values
                 .filter { bucket in bucket.key.project == project && ranges.contains { $0.contains(bucket.key.index) } }
-                .sorted { $0.key < $1.key }
+                .sorted { $0.key < $1.key }.map { rollup in
+                    var rollup = rollup
+                    if content == .groups { rollup.received = nil }
+                    if content == .received { rollup.table = .overflow }
+                    return rollup
+                }
             var bytes = 0
             for (index, rollup) in found.enumerated() {
                 if index > 0, bytes >= byteLimit {
                     return RollupPage(rollups: Array(found.prefix(index)), next: found[index - 1].key.index + 1)
                 }
-                bytes += rollup.table.size
+                bytes += rollup.size
             }
             return RollupPage(rollups: found)
         }
@@ -96,6 +101,7 @@ extension MemoryStore {
             for bucket in buckets {
                 guard var present = state.tiers[tier]![bucket.key], present.done < bucket.version else { continue }
                 present.table = bucket.table
+                present.received = bucket.received
                 present.done = bucket.version
                 if tier == .minute { state.histories[bucket.key]?.roll(bucket) }
                 present.dirty = present.version != bucket.version
@@ -103,6 +109,15 @@ extension MemoryStore {
                 applied += 1
             }
             return applied
+        }
+    }
+
+    package func fillReceived(_ tier: RollupTier, _ buckets: [Rollup]) async throws(StoreError) {
+        try write(.roll) { state in
+            for bucket in buckets {
+                guard let present = state.tiers[tier]![bucket.key], present.done == bucket.done, present.received == nil else { continue }
+                state.tiers[tier]![bucket.key]!.received = bucket.received
+            }
         }
     }
 

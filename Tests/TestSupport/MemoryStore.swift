@@ -19,6 +19,16 @@ package final class MemoryStore: Store {
         var writer: BytewiseString
     }
 
+    struct RecordName: Hashable, Sendable {
+        var kind: Record.Kind
+        var id: BytewiseString
+
+        init(_ kind: Record.Kind, _ id: String) {
+            self.kind = kind
+            self.id = BytewiseString(id)
+        }
+    }
+
     struct Hooks: Sendable {
         var beforeRead: (@Sendable (String) async throws(StoreError) -> Void)?
         var beforeInsert: (@Sendable () async -> Void)?
@@ -39,6 +49,8 @@ package final class MemoryStore: Store {
         /// By their ids.
         var keys: [BytewiseString: StoredKey] = [:]
         var isAnonymousAccessClosed = false
+        /// Of the port `RecordStore`.
+        var smallRecords: [RecordName: Record] = [:]
         /// Processes that began, for each delivery.
         var attempts: [BytewiseString: Set<BytewiseString>] = [:]
         var visitorSecrets: [Int64: [UInt8]] = [:]

@@ -7,6 +7,15 @@ public protocol CountCache: Sendable {
     func health() async -> Health
 }
 
+/// Caches nothing, for commands that ask once.
+public struct NoCache: CountCache {
+    public init() {}
+
+    public func value(for key: String) async -> CacheLookup { .miss }
+    public func store(_ value: [UInt8], for key: String, timeToLive: Duration) async {}
+    public func health() async -> Health { .down("none") }
+}
+
 public enum CacheLookup: Sendable, Equatable {
     case hit([UInt8])
     case miss

@@ -23,6 +23,9 @@ public protocol KeyStore: Sendable {
     /// Raises `lastUsedAt` of the keys with these ids. Earlier times and unknown ids change nothing.
     func recordKeyUses(_ uses: [String: Timestamp]) async throws(StoreError)
 
-    /// Whether requests without a key are refused. True for ever once a key was stored.
+    /// Closes anonymous access, as ``createKey(_:)`` does. Returns when it is durable. Nothing opens it again.
+    func closeAnonymousAccess(at time: Timestamp) async throws(StoreError)
+
+    /// Whether requests without a key are refused. True for ever once it was closed.
     func isAnonymousAccessClosed() async throws(StoreError) -> Bool
 }

@@ -115,7 +115,7 @@ public struct ProjectRecord: Sendable, Equatable {
     public static let longestTitle = 200
 }
 
-/// What a project may use per second, all its keys together; `nil` for no limit.
+/// What a project, all its keys together, or one key may use per second; `nil` for no limit.
 public struct ProjectRates: Sendable, Equatable {
     public var requestsPerSecond: Int?
     /// Events that were sent, whether accepted or rejected.

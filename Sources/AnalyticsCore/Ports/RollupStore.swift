@@ -23,10 +23,10 @@ public protocol RollupStore: Sendable {
     /// (``RollupTier/indexes``).
     func dirtyBuckets(_ tier: RollupTier, after key: BucketKey?, limit: Int) async throws(StoreError) -> [BucketVersion]
 
-    /// A project's buckets in these ranges of indexes, including marked ones, in index order. A page ends with the bucket whose table
-    /// reaches `byteLimit` bytes in total.
+    /// A project's buckets in these ranges of indexes, including marked ones, in index order. A page ends with the bucket whose tables
+    /// reach `byteLimit` bytes in total.
     func rollups(
-        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int, content: BucketContent
     ) async throws(StoreError) -> RollupPage
 
     /// Counts the selected events in the ranges (which replace the selection's own) from the stored events, by minute, type and source.
@@ -35,10 +35,14 @@ public protocol RollupStore: Sendable {
         _ selection: Selection, in ranges: [Range<Timestamp>], into reducer: Reducer
     ) async throws(StoreError) -> Reducer
 
-    /// For each bucket with `done < version`: sets the table, `done = version` and `dirty = (v ≠ version)`, atomically per bucket; for
+    /// For each bucket with `done < version`: sets the tables, `done = version` and `dirty = (v ≠ version)`, atomically per bucket; for
     /// minutes also the history, as ``BucketHistory/roll(_:)`` does. Returns how many were applied. Others have a newer count; that is not
     /// an error.
     func roll(_ tier: RollupTier, _ buckets: [RolledBucket]) async throws(StoreError) -> Int
+
+    /// Sets the table of receipt of buckets that have none for their `done`, and whose `done` is still the same. Nothing else of them
+    /// changes. A store keeps with each table the `done` that it was counted for, and gives no table of another one.
+    func fillReceived(_ tier: RollupTier, _ buckets: [Rollup]) async throws(StoreError)
 
     /// Clears the marks of buckets that still have these versions; tables and `done` do not change. For minutes whose events may be
     /// deleted.
@@ -61,6 +65,13 @@ public protocol RollupStore: Sendable {
 extension RollupStore {
     public func mark(_ tiers: [TierMarks]) async throws(StoreError) {
         for tier in tiers { try await mark(tier.tier, tier.marks) }
+    }
+
+    /// Buckets with their groups.
+    public func rollups(
+        _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int
+    ) async throws(StoreError) -> RollupPage {
+        try await rollups(tier, project: project, in: ranges, byteLimit: byteLimit, content: .groups)
     }
 
     /// Marks buckets without further detail.
@@ -88,11 +99,11 @@ extension RollupStore {
     /// Reads buckets page by page.
     func eachRollupPage(
         _ tier: RollupTier, project: ProjectID, in ranges: [Range<Int64>], byteLimit: Int = RollupPage.byteLimit,
-        _ body: ([Rollup]) async throws -> Void
+        content: BucketContent = .groups, _ body: ([Rollup]) async throws -> Void
     ) async throws {
         var rest = ranges
         while !rest.isEmpty {
-            let page = try await rollups(tier, project: project, in: rest, byteLimit: byteLimit)
+            let page = try await rollups(tier, project: project, in: rest, byteLimit: byteLimit, content: content)
             try await body(page.rollups)
             guard let next = page.next else { return }
             rest = rest.from(next)
@@ -109,21 +120,31 @@ public struct EventCount: Sendable, Equatable {
     public var count: Int64
     /// The number of these from bots.
     public var bots: Int64
+    /// The UTC day of their receipt; `nil` if the reducer does not ask for it, or if it cannot be read.
+    public var received: Int64?
 
-    public init(minute: Int64, type: String, source: String, count: Int64, bots: Int64 = 0) {
+    public init(minute: Int64, type: String, source: String, count: Int64, bots: Int64 = 0, received: Int64? = nil) {
         self.minute = minute
         self.type = type
         self.source = source
         self.count = count
         self.bots = bots
+        self.received = received
     }
 }
 
 /// Consumes the rows of a count one by one, to bound memory.
 public protocol CountReducer: Sendable {
+    /// Whether events of one minute, type and source are a row per UTC day of receipt.
+    var isByReceipt: Bool { get }
+
     /// Rows are in byte order of minute, type and source, each once. Returns false if no more are wanted.
     mutating func add(_ row: EventCount) -> Bool
 
     /// Called after the last row.
     mutating func finish()
+}
+
+extension CountReducer {
+    public var isByReceipt: Bool { false }
 }

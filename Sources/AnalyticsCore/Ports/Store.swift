@@ -3,7 +3,7 @@
 /// Two adapters, one contract: MongoDB, and SQLite for the single-process service. Every operation can be repeated, and is harmless if it
 /// takes effect late, after its caller's deadline.
 public typealias Store = StoreLifecycle & EventStore & EventScanner & RollupStore & SegmentStore & ReportStore & ProjectStore & AttemptStore
-    & VisitorSecretStore & ErasureStore & ProofStore & PipelineStore & KeyStore
+    & VisitorSecretStore & ErasureStore & ProofStore & PipelineStore & KeyStore & RecordStore
 
 /// What questions read.
 public typealias QuestionStore = EventStore & EventScanner & RollupStore & SegmentStore & ProjectStore & ProofStore & PipelineStore

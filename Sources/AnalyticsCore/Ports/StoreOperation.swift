@@ -25,6 +25,7 @@ public enum StoreOperation: String, PortOperation {
     case minuteStamp = "minute_stamp"
     case countEvents = "count_events"
     case roll
+    case fillReceived = "fill_received"
     case unmark
     case extent
     case projects
@@ -47,7 +48,13 @@ public enum StoreOperation: String, PortOperation {
     case expireKey = "expire_key"
     case removeKeys = "remove_keys"
     case recordKeyUses = "record_key_uses"
+    case closeAnonymousAccess = "close_anonymous_access"
     case anonymousAccess = "anonymous_access"
+    case record
+    case records
+    case writeRecord = "write_record"
+    case removeRecords = "remove_records"
+    case removeExpiredRecords = "remove_expired_records"
     case visitorSecret = "visitor_secret"
     case close
     case raiseWatermark = "raise_watermark"

@@ -1,5 +1,4 @@
 internal import AnalyticsJSON
-internal import FoundationEssentials
 
 /// Reads stored events: single events and listings.
 public struct EventReader: Sendable {
@@ -31,7 +30,9 @@ public struct EventReader: Sendable {
         _ selection: Selection, after cursor: EventCursor?, limit: Int, for asker: Asker = .staying,
         holding hold: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) async throws -> (events: [StoredEvent], next: EventCursor?) {
-        try await asker.whileWaiting { try await gate { try await read(selection, after: cursor, limit: limit, hold) } }
+        try await asker.whileWaiting {
+            try await gate(for: selection.project) { try await read(selection, after: cursor, limit: limit, hold) }
+        }
     }
 
     /// The timestamp of the first selected event.
@@ -41,7 +42,7 @@ public struct EventReader: Sendable {
 
     func scanning<Reducer: EventScanReducer>(_ selection: Selection, for asker: Asker, into reducer: Reducer) async throws -> Reducer {
         try await asker.whileWaiting {
-            try await gate {
+            try await gate(for: selection.project) {
                 let range = (selection.from ?? .earliest)..<(selection.to ?? Range.always.upperBound)
                 return try await store.scanEvents(selection, in: [range], reading: [], into: reducer)
             }
@@ -83,21 +84,13 @@ public struct EventCursor: Sendable, Equatable {
         self.position = position
     }
 
-    private static let urlSafe: [UInt8: UInt8] = [UInt8(ascii: "+"): UInt8(ascii: "-"), UInt8(ascii: "/"): UInt8(ascii: "_")]
-    private static let standard: [UInt8: UInt8] = [UInt8(ascii: "-"): UInt8(ascii: "+"), UInt8(ascii: "_"): UInt8(ascii: "/")]
-
     /// `nil` unless the text comes from ``text``.
     public init?(_ text: String) {
-        var base64 = text.utf8.map { Self.standard[$0] ?? $0 }
-        base64 += Array(repeating: UInt8(ascii: "="), count: (4 - base64.count % 4) % 4)
-        guard let data = Data(base64Encoded: Data(base64)), let plain = String(validating: data, as: UTF8.self) else { return nil }
+        guard let bytes = Base64URL.decode(text), let plain = String(validating: bytes, as: UTF8.self) else { return nil }
         let parts = plain.splitUTF8(" ", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0].equalsUTF8("1"), let milliseconds = Int64(parts[1]) else { return nil }
         position = EventPosition(timestamp: Timestamp(milliseconds: milliseconds), id: String(parts[2]))
     }
 
-    public var text: String {
-        let base64 = Data("1 \(position.timestamp.milliseconds) \(position.id)".utf8).base64EncodedData()
-        return String(decoding: base64.filter { $0 != UInt8(ascii: "=") }.map { Self.urlSafe[$0] ?? $0 }, as: UTF8.self)
-    }
+    public var text: String { Base64URL.encode(Array("1 \(position.timestamp.milliseconds) \(position.id)".utf8)) }
 }

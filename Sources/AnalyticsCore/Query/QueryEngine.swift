@@ -89,7 +89,7 @@ public struct QueryEngine: Sendable {
         let reading = try await bounds(of: question.reading(over: range), project)
         if let record = source.record {
             // Before the identities are read: they may be newer than the versions, never older.
-            try await asker.whileWaiting { try await gate { try await record.begin(reading, of: project, in: store) } }
+            try await asker.whileWaiting { try await gate(for: project) { try await record.begin(reading, of: project, in: store) } }
         }
         async let generation = generation(of: reading, project)
         // Events outside the range may join users, so the cache key includes the digest of the identities.
@@ -125,13 +125,25 @@ public struct QueryEngine: Sendable {
             return try await cache.answer(to: question, over: range, reading: reading, at: read, under: digest, for: asker, compute)
         }
         let answer = try await asker.whileWaiting {
-            try await gate {
+            try await gate(for: question.selection.project) {
                 try await source.record?.begin(reading ?? range, of: question.selection.project, in: store)
                 if case .events(let record) = source { record?.add(reading ?? range) }
                 return try await compute()
             }
         }
         return (answer, false)
+    }
+
+    /// Reads all events of a selection, without the cache of answers.
+    func read<Reducer: GroupReducer>(_ selection: Selection, into reducer: Reducer, for asker: Asker) async throws -> Reducer.Answer {
+        guard let range = try await range(of: selection) else { return try reducer.answer() }
+        return try await asker.whileWaiting {
+            try await gate(for: selection.project) {
+                var reader = RollupReader(store, dirtyMinutes, keptDays, selection, reducer)
+                try await reader.read(range)
+                return try reader.reducer.answer()
+            }
+        }
     }
 
     /// Clamped to the times that an event can have. Open ends are replaced by those of the stored events.
@@ -153,7 +165,7 @@ public struct QueryEngine: Sendable {
         guard !interest.isEmpty, gate.load.waiting == 0 else { return }
         let minutes = now.minute - 1..<now.minute + 1
         // After a failure, the next question reads the data itself.
-        try? await gate {
+        try? await gate(for: nil) {
             try await dirtyMinutes.keepUp(minutes)
             try await liveMinutes.keepUp(minutes)
         }

@@ -1,4 +1,3 @@
-internal import DequeModule
 internal import Synchronization
 
 /// Bounds how many questions run at a time, how many may wait for their turn, and how long each may take, including its wait.
@@ -24,37 +23,41 @@ public final class QueryGate: Sendable {
     }
 
     private struct State {
-        var running = 0
         var tickets = 0
-        var waiting: Deque<(ticket: Int, turn: CheckedContinuation<Turn, Never>)> = []
+        var questions: QuestionQueue<CheckedContinuation<Turn, Never>>
     }
 
     private let limits: Limits
     private let elapsed: ElapsedClock
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     public init(limits: Limits = Limits(), elapsed: ElapsedClock = .system) {
         self.limits = limits
         self.elapsed = elapsed
+        state = Mutex(State(questions: QuestionQueue(places: limits.concurrent, room: limits.waiting)))
     }
 
     /// The time that a question may take, including its wait.
     var timeout: Duration { limits.timeout }
 
     /// Questions that run, and questions that wait for their turn.
-    var load: (running: Int, waiting: Int) { state.withLock { ($0.running, $0.waiting.count) } }
+    var load: (running: Int, waiting: Int) { state.withLock { ($0.questions.running, $0.questions.waitingCount) } }
 
     /// Runs `body` when it gets its turn. Throws a ``QueryLimitError`` when too many wait already, or when it is not done in time:
     /// then `body` is cancelled, and this returns once it has ended.
-    public func callAsFunction<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    ///
+    /// - Parameter project: Projects take turns (``QuestionQueue``). `nil` for the service's own questions.
+    public func callAsFunction<Value: Sendable>(
+        for project: ProjectID?, _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
         try await withThrowingTaskGroup(of: Value.self) { group in
             group.addTask {
-                switch await self.enter() {
+                switch await self.enter(project) {
                 case .mine: break
                 case .tooMany: throw QueryLimitError.tooMany
                 case .cancelled: throw CancellationError()
                 }
-                defer { self.leave() }
+                defer { self.leave(project) }
                 do {
                     return try await Deadline.within(self.limits.timeout, cancelsTask: true) { try await body() }
                 } catch let error as StoreError where error.code == .timedOut {
@@ -72,41 +75,31 @@ public final class QueryGate: Sendable {
         }
     }
 
-    private func enter() async -> Turn {
+    private func enter(_ project: ProjectID?) async -> Turn {
         let ticket = state.withLock { state in
             state.tickets += 1
             return state.tickets
         }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let turn = state.withLock { state -> Turn? in
-                    if Task.isCancelled { return .cancelled }
-                    if state.running < limits.concurrent {
-                        state.running += 1
-                        return .mine
-                    }
-                    guard state.waiting.count < limits.waiting else { return .tooMany }
-                    state.waiting.append((ticket, continuation))
-                    return nil
+                let entry = state.withLock { state in
+                    Task.isCancelled ? nil : state.questions.enter(project, ticket: ticket, continuation)
                 }
-                if let turn { continuation.resume(returning: turn) }
+                switch entry {
+                case .begun: continuation.resume(returning: .mine)
+                case .waits: break
+                case .displaces(let other): other.resume(returning: .tooMany)
+                case .refused: continuation.resume(returning: .tooMany)
+                case nil: continuation.resume(returning: .cancelled)
+                }
             }
         } onCancel: {
-            let waiter = state.withLock { state in
-                state.waiting.firstIndex { $0.ticket == ticket }.map { state.waiting.remove(at: $0) }
-            }
-            waiter?.turn.resume(returning: .cancelled)
+            state.withLock { $0.questions.remove(ticket) }?.resume(returning: .cancelled)
         }
     }
 
-    /// Gives the slot to the question that has waited longest.
-    private func leave() {
-        let next = state.withLock { state in
-            let next = state.waiting.popFirst()
-            if next == nil { state.running -= 1 }
-            return next
-        }
-        next?.turn.resume(returning: .mine)
+    private func leave(_ project: ProjectID?) {
+        state.withLock { $0.questions.leave(project) }?.resume(returning: .mine)
     }
 }
 

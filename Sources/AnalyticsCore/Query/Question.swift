@@ -35,10 +35,13 @@ protocol AnswerReducer: Sendable {
     func answer() throws -> Answer
 }
 
-/// Reduces counts of events by type and source, which ``RollupReader`` reads.
+/// Reduces counts of events, which ``RollupReader`` reads.
 ///
 /// The answer does not depend on the order of the data, or on how it is divided.
 protocol GroupReducer: AnswerReducer {
+    /// The tables that it reads. For ``BucketContent/received``, events are counted by the day of their receipt too.
+    static var content: BucketContent { get }
+
     /// A reducer for the same question and range, without data.
     var emptied: Self { get }
 
@@ -51,12 +54,19 @@ protocol GroupReducer: AnswerReducer {
     /// Adds the selected groups of a bucket's table. Adds nothing if the table cannot be read: its bucket is then read from finer buckets.
     mutating func add(_ table: GroupTable, of bucket: BucketSpan) throws(GroupTable.Unreadable)
 
+    /// Adds what it reads of a bucket. Adds nothing if that cannot be read.
+    mutating func add(_ rollup: Rollup, of bucket: BucketSpan) throws(GroupTable.Unreadable)
+
     /// Adds selected events of one type and source that lie in one minute, at `start` or later. False when no more are wanted.
     mutating func add(_ row: EventCount, from start: Timestamp) -> Bool
 }
 
 extension GroupReducer {
+    static var content: BucketContent { .groups }
+
     var boundaries: [Timestamp] { [] }
+
+    mutating func add(_ rollup: Rollup, of bucket: BucketSpan) throws(GroupTable.Unreadable) { try add(rollup.table, of: bucket) }
 }
 
 /// The format of an answer in the cache.

@@ -35,7 +35,7 @@ struct QuestionCache: Sendable {
         if let cached = await cached(question, key) { return (cached, true) }
         let answer = try await asker.whileWaiting {
             try await inFlight.value(for: Flight(question: ObjectIdentifier(Q.self), key: key)) {
-                let answer = try await gate(compute)
+                let answer = try await gate(for: question.selection.project, compute)
                 await cache.store(Q.Codec.encode(answer), for: key, timeToLive: Self.timeToLive)
                 return answer
             }

@@ -38,9 +38,15 @@ extension RollupReader {
         } while whole.from(first) != whole
         reducer.merge(counted.reducer)
         // Read again: earlier reads may be older than the watermark.
-        try await store.eachRollupPage(.minute, project: selection.project, in: minutes.before(first)) { page in
-            for rollup in page where !add(rollup.table, .minute, rollup.key.index) {
-                throw QueryTooLargeError(.uncounted(minute: Timestamp(minute: rollup.key.index)))
+        let content = Self.readsGroups ? BucketContent.groups : .all
+        try await store.eachRollupPage(.minute, project: selection.project, in: minutes.before(first), content: content) { page in
+            for rollup in page where !add(rollup, .minute) {
+                let minute = rollup.key.index
+                // Without a table of receipt and groups, the history may still know how many events the minute had.
+                var known: [BucketHistory] = []
+                if !Self.readsGroups { known = try await store.histories(project: selection.project, minutes: [minute..<minute + 1]) }
+                guard let events = known.first?.events else { throw QueryTooLargeError(.uncounted(minute: Timestamp(minute: minute))) }
+                _ = reducer.add(EventCount(minute: minute, type: "", source: "", count: events), from: Timestamp(minute: minute))
             }
         }
         return !counted.isEmpty
@@ -86,6 +92,8 @@ private struct CountedRows<Reducer: GroupReducer>: CountReducer {
     var reducer: Reducer
     let start: Timestamp?
     private(set) var isEmpty = true
+
+    var isByReceipt: Bool { !RollupReader<Reducer>.readsGroups }
 
     init(reducer: Reducer, start: Timestamp?) {
         self.reducer = reducer

@@ -13,6 +13,9 @@ struct RollupReader<Reducer: GroupReducer> {
     let source: AnswerSource
     private let hasBoundaries: Bool
 
+    /// Whether it reads tables of groups. Only these are kept for other questions.
+    static var readsGroups: Bool { Reducer.content == .groups }
+
     /// Days or hours per read. While reads find none, the step doubles, up to ``longestStep``: one event with a clock in the year 1
     /// must not cost every question thousands of queries.
     private static var bucketsAtATime: Int64 { 500 }
@@ -54,7 +57,7 @@ struct RollupReader<Reducer: GroupReducer> {
 
     /// Adds kept days, and reads the others from the store.
     private mutating func addDays(_ days: [Range<Int64>]) async throws {
-        guard case .stored = source else { return try await addBuckets(.day, days) }
+        guard keepsDays else { return try await addBuckets(.day, days) }
         for days in slices(days, length: Self.longestStep) {
             try Task.checkCancellation()
             // Read before any data of the days. A day without a version has no acknowledged event.
@@ -72,14 +75,17 @@ struct RollupReader<Reducer: GroupReducer> {
         }
     }
 
+    private var keepsDays: Bool { if case .stored = source { Self.readsGroups } else { false } }
+
     private mutating func addBuckets(_ tier: RollupTier, _ ranges: [Range<Int64>]) async throws {
         guard let finer = tier.finer else { return try await addMinutes(ranges) }
         var rest = ranges[...]
         var step = Self.bucketsAtATime
         while let slice = rest.popSlice(length: step) {
-            let page = try await store.rollups(tier, project: selection.project, in: slice, byteLimit: RollupPage.byteLimit)
+            let page = try await store.rollups(
+                tier, project: selection.project, in: slice, byteLimit: RollupPage.byteLimit, content: Reducer.content)
             let below = coalesce(add(page.rollups, tier).map(\.key.index))
-            if tier == .day, case .stored = source { await keptDays.keep(page.rollups) }
+            if tier == .day, keepsDays { await keptDays.keep(page.rollups) }
             try await addBuckets(finer, below.scaled(by: tier.parts))
             try reducer.check()
             step = page.rollups.isEmpty ? min(step * 2, Self.longestStep) : Self.bucketsAtATime
@@ -89,30 +95,30 @@ struct RollupReader<Reducer: GroupReducer> {
 
     private mutating func addMinutes(_ minutes: [Range<Int64>]) async throws {
         for ranges in slices(minutes, length: Self.minutesAtATime) {
-            try await store.eachRollupPage(.minute, project: selection.project, in: ranges) { page in
+            try await store.eachRollupPage(.minute, project: selection.project, in: ranges, content: Reducer.content) { page in
                 try await addDirty(add(page, .minute))
                 try reducer.check()
             }
         }
     }
 
-    /// Adds counted buckets. Returns those to be read from finer buckets: marked ones, and those whose tables do not have the groups.
+    /// Adds counted buckets. Returns those to be read from finer buckets: marked ones, and those whose tables do not have the counts.
     private mutating func add(_ rollups: [Rollup], _ tier: RollupTier) -> [Rollup] {
         var finer: [Rollup] = []
         for rollup in rollups {
-            let isTold = !rollup.dirty && add(rollup.table, tier, rollup.key.index)
+            let isTold = !rollup.dirty && add(rollup, tier)
             if !isTold { finer.append(rollup) }
             if isTold || tier != .minute { source.record?.add(rollup, tier, isTold ? .rollup : .finer) }
         }
         return finer
     }
 
-    /// False if the table does not have the groups.
-    mutating func add(_ table: GroupTable, _ tier: RollupTier, _ index: Int64) -> Bool {
+    /// False if the tables do not have the counts.
+    mutating func add(_ rollup: Rollup, _ tier: RollupTier) -> Bool {
         do throws(GroupTable.Unreadable) {
             // Quarters are needed if a boundary may lie between them.
-            guard tier != .hour || !hasBoundaries || table.hasQuarters else { throw .damaged }
-            try reducer.add(table, of: BucketSpan(tier: tier, index: index))
+            guard tier != .hour || !hasBoundaries || rollup.table.hasQuarters else { throw .damaged }
+            try reducer.add(rollup, of: BucketSpan(tier: tier, index: rollup.key.index))
             return true
         } catch {
             if error == .damaged { RollupMetrics.unreadable(tier).increment() }
@@ -122,10 +128,15 @@ struct RollupReader<Reducer: GroupReducer> {
 
     /// Counts minutes that their rollups cannot answer, from their events.
     private mutating func addDirty(_ minutes: [Rollup]) async throws {
+        guard Self.readsGroups else {
+            try await addEvents(of: coalesce(minutes.map(\.key.index)))
+            return
+        }
         var unknown: [Rollup] = []
         for rollup in minutes {
             let table = rollup.dirty ? await dirtyMinutes.remembered(rollup) : nil
-            let isRemembered = table.map { add($0, .minute, rollup.key.index) } ?? false
+            var isRemembered = false
+            if let table { isRemembered = add(rollup.with(table), .minute) }
             if !isRemembered { unknown.append(rollup) }
             source.record?.add(rollup, .minute, isRemembered ? .cache : .events)
         }
@@ -133,11 +144,19 @@ struct RollupReader<Reducer: GroupReducer> {
             var beyond: [Rollup] = []
             for rollup in unknown {
                 // If it is not marked, its table is known not to have the groups.
-                if rollup.dirty, add(try await dirtyMinutes.counted(rollup), .minute, rollup.key.index) { continue }
+                if rollup.dirty, add(rollup.with(try await dirtyMinutes.counted(rollup)), .minute) { continue }
                 beyond.append(rollup)
             }
             unknown = beyond
         }
         try await addEvents(of: coalesce(unknown.map(\.key.index)))
+    }
+}
+
+extension Rollup {
+    fileprivate func with(_ table: GroupTable) -> Rollup {
+        var rollup = self
+        rollup.table = table
+        return rollup
     }
 }

@@ -14,8 +14,10 @@ public struct RetentionSweeper: Service {
         public var interval: Duration = .seconds(10)
         /// Events per deletion.
         public var step = 5_000
-        /// Between two deletions, so that inserts are not delayed.
+        /// Between two deletions, or counts by receipt, so that inserts are not delayed.
         public var pause: Duration = .milliseconds(50)
+        /// The order of the days whose tables of receipt are filled.
+        var order: @Sendable ([Int64]) -> [Int64] = { $0.shuffled() }
 
         public init() {}
     }
@@ -26,6 +28,7 @@ public struct RetentionSweeper: Service {
     private let clock: WallClock
     private let elapsed: ElapsedClock
     private let logger: Logger
+    private let rounds: ReceivedFillRounds
 
     private static let deleted = MetricCatalogue.metrics.retentionDeletedEvents.make()
 
@@ -40,13 +43,15 @@ public struct RetentionSweeper: Service {
         self.clock = clock
         self.elapsed = elapsed
         self.logger = logger
+        let fill = ReceivedFill(store: store, pause: settings.pause, elapsed: elapsed)
+        rounds = ReceivedFillRounds(fill, clock: clock, order: settings.order)
         _ = Self.deleted
     }
 
     public func run() async throws {
         let hasAdopted = Mutex(false)
         await elapsed.repeating(every: settings.interval) {
-            do throws(StoreError) {
+            do {
                 if !hasAdopted.withLock({ $0 }) { try await adopt() }
                 hasAdopted.withLock { $0 = true }
                 try await sweep()
@@ -69,16 +74,28 @@ public struct RetentionSweeper: Service {
     /// One pass over all projects.
     func sweep() async throws(StoreError) {
         for record in try await store.projectRecords() where !Task.isCancelled { try await sweep(record) }
+        let report = await rounds.takeReport()
+        if report.minutes > 0 {
+            logger.info("Minutes of an earlier version counted by receipt", metadata: ["count": "\(report.minutes)"])
+        }
+        if let failure = report.failure {
+            logger.warning(
+                "Counting by receipt failed, retrying",
+                metadata: ["project": "\(failure.project)", "error": "\(failure.error)", "failures": "\(report.failures)"])
+        }
     }
 
     private func sweep(_ record: ProjectRecord) async throws(StoreError) {
         var watermark = record.watermark
         if record.closedBefore != watermark {
             let oldestMarked = try await oldestMarkedMinute(of: record.project)
-            if let target = RetentionPlan.raise(record, oldestMarked: oldestMarked) {
-                try await store.raiseWatermark(of: record.project, to: target)
-                watermark = target
-                logger.info("Watermark raised", metadata: ["project": "\(record.project)", "watermark": "\(target.rfc3339)"])
+            // Once events are deleted, it is not known when they were received.
+            if let target = RetentionPlan.raise(record, oldestMarked: oldestMarked),
+                let reached = await rounds.fillBelow(target, of: record.project, from: watermark)
+            {
+                try await store.raiseWatermark(of: record.project, to: reached)
+                watermark = reached
+                logger.info("Watermark raised", metadata: ["project": "\(record.project)", "watermark": "\(reached.rfc3339)"])
             }
         }
         if watermark != nil { try await deleteExpired(of: record.project) }
@@ -86,6 +103,7 @@ public struct RetentionSweeper: Service {
         if let target = RetentionPlan.close(record, at: now), !RetentionPlan.isTooNew(record, at: now) {
             try await store.close(record.project, before: target)
         }
+        await rounds.fillRest(of: record.project)
     }
 
     private func oldestMarkedMinute(of project: ProjectID) async throws(StoreError) -> Int64? {

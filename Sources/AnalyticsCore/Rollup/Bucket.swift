@@ -71,6 +71,8 @@ public struct BucketMark: Sendable, Equatable {
     /// The count of the events of this mark, if every one of them is known to be new. It becomes the first version of a bucket that
     /// was never marked before.
     public var table: GroupTable?
+    /// The events of the table by the day of their receipt.
+    public var received: ReceivedTable?
     /// The number of events in the table. Minutes only.
     public var events: Int64?
     /// Minutes only. Kept until the next count, which writes them to the journal.
@@ -79,10 +81,12 @@ public struct BucketMark: Sendable, Equatable {
     public var parts: MinuteParts?
 
     public init(
-        key: BucketKey, table: GroupTable? = nil, events: Int64? = nil, causes: BucketCauses = [], parts: MinuteParts? = nil
+        key: BucketKey, table: GroupTable? = nil, received: ReceivedTable? = nil, events: Int64? = nil, causes: BucketCauses = [],
+        parts: MinuteParts? = nil
     ) {
         self.key = key
         self.table = table
+        self.received = received
         self.events = events
         self.causes = causes
         self.parts = parts
@@ -128,14 +132,30 @@ public struct Rollup: Sendable, Equatable {
     public var done: Int64
     public var dirty: Bool
     public var table: GroupTable
+    /// The same events by the day of their receipt. `nil` if that was not read, if a table cannot hold it, if the bucket is not
+    /// counted yet, or if an earlier version of the service counted it (``ReceivedFill``).
+    public var received: ReceivedTable?
 
-    public init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, table: GroupTable) {
+    public init(key: BucketKey, version: Int64, done: Int64, dirty: Bool, table: GroupTable, received: ReceivedTable? = nil) {
         self.key = key
         self.version = version
         self.done = done
         self.dirty = dirty
         self.table = table
+        self.received = received
     }
+
+    /// Approximate bytes of the tables.
+    public var size: Int { table.size + (received?.bytes.count ?? 0) }
+}
+
+/// Which tables a read of buckets returns.
+public enum BucketContent: Sendable {
+    /// ``Rollup/received`` is `nil`.
+    case groups
+    /// ``Rollup/table`` is ``GroupTable/overflow``.
+    case received
+    case all
 }
 
 /// The number of events of one type and source in a bucket.
@@ -178,17 +198,25 @@ public struct RolledBucket: Sendable, Equatable {
     public var key: BucketKey
     public var version: Int64
     public var table: GroupTable
+    /// The same events by the day of their receipt; `nil` if a table cannot hold it.
+    public var received: ReceivedTable?
     /// The number of events in the table, and when they were counted. Minutes only: they keep a journal.
     public var events: Int64?
     public var at: Timestamp?
 
-    public init(key: BucketKey, version: Int64, table: GroupTable, events: Int64? = nil, at: Timestamp? = nil) {
+    public init(
+        key: BucketKey, version: Int64, table: GroupTable, received: ReceivedTable? = nil, events: Int64? = nil, at: Timestamp? = nil
+    ) {
         self.key = key
         self.version = version
         self.table = table
+        self.received = received
         self.events = events
         self.at = at
     }
+
+    /// Approximate bytes of the tables.
+    public var size: Int { table.size + (received?.bytes.count ?? 0) }
 }
 
 public enum Generation {

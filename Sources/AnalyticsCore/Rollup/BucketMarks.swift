@@ -4,6 +4,7 @@ internal import Algorithms
 struct BucketMarks {
     fileprivate struct Minute {
         var sums = GroupSums(hasQuarters: false)
+        var received = ReceivedSums()
         /// Whether every event that touched the minute is new, and counted here.
         var isWhole = true
         var events: Int64 = 0
@@ -88,7 +89,8 @@ struct BucketMarks {
         guard let minute = marks[key] else { return BucketMark(key: key) }
         let parts = tellsParts ? minute.parts : nil
         return BucketMark(
-            key: key, table: minute.table, events: minute.isWhole ? minute.events : nil, causes: minute.causes,
+            key: key, table: minute.table, received: minute.isWhole ? minute.received.table : nil,
+            events: minute.isWhole ? minute.events : nil, causes: minute.causes,
             parts: parts.flatMap { $0.count <= Self.partLimit ? $0 : nil })
     }
 }
@@ -98,6 +100,7 @@ extension BucketMarks.Minute {
         sums.add(
             type: stored.event.type, source: stored.event.source, quarters: SIMD4(1, 0, 0, 0),
             bots: SIMD4(stored.isBot ? 1 : 0, 0, 0, 0))
+        received.add(1, on: stored.event.receivedAt.day)
         events += 1
         parts?.insert(stored.event.timestamp)
         if isLate { causes.insert(.late) }

@@ -10,6 +10,8 @@ public struct Reconciliation: Sendable {
         public var events: Int64
         /// The number of bot events, if the two differ in it.
         public var bots: Bots?
+        /// The UTC day, if the two differ in the number of events that were received on it; type and source are then `*`.
+        public var received: Int64?
 
         public struct Bots: Sendable, Equatable {
             public var rollup: Int64
@@ -18,8 +20,9 @@ public struct Reconciliation: Sendable {
 
         public var description: String {
             let start = Timestamp(milliseconds: bucket.index * tier.milliseconds)
-            return "\(tier.rawValue) \(start.rfc3339) project \(bucket.project) type \(type) source \(source): "
-                + "rollup \(rollup), events \(events)" + (bots.map { ", of bots: rollup \($0.rollup), events \($0.events)" } ?? "")
+            let group = received.map { "received \(Timestamp(day: $0).date)" } ?? "type \(type) source \(source)"
+            return "\(tier.rawValue) \(start.rfc3339) project \(bucket.project) \(group): rollup \(rollup), events \(events)"
+                + (bots.map { ", of bots: rollup \($0.rollup), events \($0.events)" } ?? "")
         }
     }
 
@@ -32,6 +35,8 @@ public struct Reconciliation: Sendable {
         public var marked = 0
         /// Minutes below the watermark: their events may be deleted, so they are not compared.
         public var expired = 0
+        /// Counted buckets without a table of receipt: readers use the finer tier.
+        public var missingReceived = 0
         public var differences: [Difference] = []
 
         public init() {}
@@ -115,8 +120,9 @@ public struct Reconciliation: Sendable {
     private func compareMinutes(
         _ project: ProjectID, _ range: Range<Int64>, _ report: inout Report, _ seen: inout Seen
     ) async throws -> Int64 {
-        let page = try await store.rollups(.minute, project: project, in: [range], byteLimit: RollupPage.byteLimit)
-        let counted = try await store.countMinutes(of: project, in: [range.lowerBound..<(page.next ?? range.upperBound)])
+        let page = try await store.rollups(.minute, project: project, in: [range], byteLimit: RollupPage.byteLimit, content: .all)
+        let counted = try await store.countMinutes(
+            of: project, in: [range.lowerBound..<(page.next ?? range.upperBound)], isByReceipt: true)
         let end = counted.next ?? page.next ?? range.upperBound
         var versions: [Int64: Int64] = [:]
         try await store.eachRollupPage(.minute, project: project, in: [range.lowerBound..<end]) { page in
@@ -126,6 +132,7 @@ public struct Reconciliation: Sendable {
         let before = page.rollups.prefix { $0.key.index < end }
         for minute in before {
             report.minutes += 1
+            if !minute.dirty, minute.received == nil { report.missingReceived += 1 }
             seen.expected.insert(minute.key.hour.index)
             if minute.dirty || versions[minute.key.index] != minute.version {
                 report.marked += 1
@@ -133,7 +140,8 @@ public struct Reconciliation: Sendable {
             } else if minute.key.index < oldest {
                 report.expired += 1
             } else {
-                report.differences += Self.differences(.minute, minute.key, minute.table, counted.tables[minute.key.index] ?? .empty)
+                let index = minute.key.index
+                report.differences += Self.differences(.minute, minute, counted.tables[index] ?? .empty, counted.received(in: index))
             }
         }
         let known = Set(before.map(\.key.index))
@@ -153,7 +161,7 @@ public struct Reconciliation: Sendable {
     ) async throws -> Seen {
         var next = Seen()
         var missing = seen.expected.subtracting(seen.unsettled)
-        try await store.eachRollupPage(tier, project: project, in: [range]) { page in
+        try await store.eachRollupPage(tier, project: project, in: [range], content: .all) { page in
             var compared: [Int64: Rollup] = [:]
             for bucket in page {
                 let isUnsettled = bucket.dirty || seen.unsettled.contains(bucket.key.index)
@@ -163,18 +171,40 @@ public struct Reconciliation: Sendable {
             }
             if tier == .hour { report.hours += page.count } else { report.days += page.count }
             report.marked += page.count(where: \.dirty)
+            report.missingReceived += page.count(where: { !$0.dirty && $0.received == nil })
             try await BucketSums.each(tier, of: project, in: coalesce(compared.keys.sorted()), from: store) { index, sum in
-                guard let bucket = compared.removeValue(forKey: index), case .table(let table) = sum else { return }
-                report.differences += Self.differences(tier, bucket.key, bucket.table, table)
+                guard let bucket = compared.removeValue(forKey: index), case .table(let table, let received) = sum else { return }
+                report.differences += Self.differences(tier, bucket, table, received)
             }
-            for bucket in compared.values { report.differences += Self.differences(tier, bucket.key, bucket.table, .empty) }
+            for bucket in compared.values { report.differences += Self.differences(tier, bucket, .empty, .empty) }
         }
         // A bucket with finer buckets but no rollup was never marked: its whole count is missing.
         try await BucketSums.each(tier, of: project, in: coalesce(missing.sorted()), from: store) { index, sum in
-            guard case .table(let table) = sum else { return }
+            guard case .table(let table, _) = sum else { return }
             report.differences += Self.differences(tier, BucketKey(project: project, index: index), .empty, table)
         }
         return next
+    }
+
+    /// Compares the groups, and if they are right the table of receipt. A missing one is not wrong: readers use the finer tier.
+    private static func differences(
+        _ tier: RollupTier, _ bucket: Rollup, _ groups: GroupTable, _ events: ReceivedTable?
+    ) -> [Difference] {
+        let found = differences(tier, bucket.key, bucket.table, groups)
+        guard found.isEmpty else { return found }
+        guard let rollup = bucket.received, let events, rollup != events else { return [] }
+        func difference(_ day: Int64, _ rollup: Int64, _ events: Int64) -> Difference {
+            Difference(tier: tier, bucket: bucket.key, type: "*", source: "*", rollup: rollup, events: events, received: day)
+        }
+        let truth = (try? events.days()) ?? []
+        guard let own = try? rollup.days() else {
+            let day = BucketSpan(tier: tier, index: bucket.key.index).start(ofQuarter: 0).day
+            return [difference(day, 0, truth.reduce(0) { $0 &+ $1.events })]
+        }
+        var counts: [Int64: (rollup: Int64, events: Int64)] = [:]
+        for (day, count) in own { counts[day, default: (0, 0)].rollup = count }
+        for (day, count) in truth { counts[day, default: (0, 0)].events = count }
+        return counts.filter { $0.value.rollup != $0.value.events }.map { difference($0.key, $0.value.rollup, $0.value.events) }
     }
 
     private static func differences(
@@ -250,6 +280,7 @@ extension Reconciliation.Report {
         days += other.days
         marked += other.marked
         expired += other.expired
+        missingReceived += other.missingReceived
         differences += other.differences
     }
 }

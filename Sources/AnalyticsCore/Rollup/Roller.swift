@@ -163,7 +163,7 @@ public actor Roller: Service {
         while let piece = slices(ranges, length: length).first {
             let end = piece[piece.count - 1].upperBound
             let wanted = Set(buckets.lazy.map(\.key.index).prefix { $0 < end })
-            let counted = try await store.countMinutes(of: slice.project, in: piece, wanted: wanted)
+            let counted = try await store.countMinutes(of: slice.project, in: piece, wanted: wanted, isByReceipt: true)
             let next = counted.next ?? end
             // Read after the events: anything deleted before the count lies below this watermark.
             let records = ProjectRecords(try await store.newestRecords(of: [slice.project]))
@@ -173,7 +173,7 @@ public actor Roller: Service {
             let rolled = buckets.prefix { $0.key.index < next }.filter { $0.key.index >= first }.map {
                 RolledBucket(
                     key: $0.key, version: $0.version, table: counted.tables[$0.key.index] ?? .empty,
-                    events: counted.events[$0.key.index] ?? 0, at: now)
+                    received: counted.received(in: $0.key.index), events: counted.events[$0.key.index] ?? 0, at: now)
             }
             try await write(.minute, rolled)
             ranges = ranges.from(next)
@@ -230,15 +230,15 @@ public actor Roller: Service {
         var rolled: [RolledBucket] = []
         var bytes = 0
         try await BucketSums.each(tier, of: project, in: coalesce(buckets.map(\.key.index)), from: store) { index, sum in
-            guard let bucket = pending.removeValue(forKey: index), case .table(let table) = sum else { return }
-            rolled.append(RolledBucket(key: bucket.key, version: bucket.version, table: table))
+            guard let bucket = pending.removeValue(forKey: index), case .table(let table, let received) = sum else { return }
+            rolled.append(RolledBucket(key: bucket.key, version: bucket.version, table: table, received: received))
             bytes += table.size
             guard bytes >= Self.bytesAtATime else { return }
             try await write(tier, rolled)
             (rolled, bytes) = ([], 0)
         }
         // Buckets without finer buckets.
-        rolled += pending.values.map { RolledBucket(key: $0.key, version: $0.version, table: .empty) }
+        rolled += pending.values.map { RolledBucket(key: $0.key, version: $0.version, table: .empty, received: .empty) }
         try await write(tier, rolled)
     }
 

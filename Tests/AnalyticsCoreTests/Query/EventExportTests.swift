@@ -189,7 +189,7 @@ import Testing
         let first = try await export.next(for: .staying)
         #expect(first?.count == 3)
         let (open, close) = AsyncStream<Void>.makeStream()
-        let other = Task { try await gate { for await _ in open {} } }
+        let other = Task { try await gate(for: nil) { for await _ in open {} } }
         try await eventually("the other question runs") { gate.load.running == 1 }
         let rest = Task { [export] in
             var export = export

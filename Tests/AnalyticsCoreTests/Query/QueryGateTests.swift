@@ -42,7 +42,7 @@ struct QueryGateTests {
     }
 
     private func start(_ number: Int, _ gate: QueryGate) -> Task<Int, any Error> {
-        Task { [work] in try await gate { try await work(number) } }
+        Task { [work] in try await gate(for: "shop") { try await work(number) } }
     }
 
     /// A gate for one at a time and one that waits, with the works 0 and 1 in it.
@@ -74,11 +74,33 @@ struct QueryGateTests {
 
     @Test func whoFindsTheQueueFullIsToldAtOnce() async throws {
         let (gate, first, second) = try await oneRunsAndOneWaits()
-        await #expect(throws: QueryLimitError.tooMany) { try await gate { 2 } }
+        await #expect(throws: QueryLimitError.tooMany) { try await gate(for: "shop") { 2 } }
         work.release(0)
         work.release(1)
         #expect(try await first.value == 0)
         #expect(try await second.value == 1)
+    }
+
+    @Test func aProjectWithManyQuestionsKeepsNoOtherWaiting() async throws {
+        let gate = gate(concurrent: 1, waiting: 2)
+        func start(_ number: Int, _ project: ProjectID) async throws -> Task<Int, any Error> {
+            let before = gate.load
+            let task = Task { [work] in try await gate(for: project) { try await work(number) } }
+            try await eventually("\(number) waits or runs") {
+                gate.load.running == 1 && gate.load.waiting == before.running + before.waiting
+            }
+            return task
+        }
+        let first = try await start(0, "shop")
+        try await eventually("it runs") { work.begun == [0] }
+        let second = try await start(1, "shop")
+        let third = try await start(2, "shop")
+        // The queue is full: the newest question of the project makes room.
+        let other = Task { [work] in try await gate(for: "blog") { try await work(3) } }
+        await #expect(throws: QueryLimitError.tooMany) { try await third.value }
+        for number in [0, 3, 1] { work.release(number) }
+        for (number, task) in [(0, first), (3, other), (1, second)] { #expect(try await task.value == number) }
+        #expect(work.begun == [0, 3, 1], "and it is the next")
     }
 
     @Test func aQuestionThatTakesTooLongIsStoppedAndSoIsOneThatWaitsTooLong() async throws {
@@ -106,10 +128,10 @@ struct QueryGateTests {
     @Test func aStoreThatGivesUpFirstIsToldAsTheDeadlineAndOneThatIsDownIsNot() async {
         let gate = gate(concurrent: 1, waiting: 1)
         await #expect(throws: QueryLimitError.timeout(.seconds(30))) {
-            try await gate { throw StoreError(.timedOut, operation: "events", "operation exceeded time limit") }
+            try await gate(for: nil) { throw StoreError(.timedOut, operation: "events", "operation exceeded time limit") }
         }
         await #expect(throws: StoreError.self) {
-            try await gate { throw StoreError(.unavailable, operation: "events", "interrupted") }
+            try await gate(for: nil) { throw StoreError(.unavailable, operation: "events", "interrupted") }
         }
     }
 }

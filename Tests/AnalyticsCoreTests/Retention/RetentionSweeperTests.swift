@@ -1,6 +1,7 @@
 import AnalyticsJSON
 import ServiceLifecycle
 import ServiceLifecycleTestKit
+import Synchronization
 import TestSupport
 import Testing
 
@@ -101,6 +102,83 @@ struct RetentionSweeperTests {
             #expect(after?.watermark == before?.watermark && after?.closedBefore == before?.closedBefore)
         }
         #expect(try await total() == 100)
+    }
+
+    @Test func countsByReceiptWhatAnEarlierVersionDidNotBeforeItDeletes() async throws {
+        try await fill()
+        forget()
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        var settings = RetentionSweeper.Settings()
+        (settings.interval, settings.pause) = (.milliseconds(2), .zero)
+        let sweeper = RetentionSweeper(store: store, firstRetentionDays: 0, settings: settings, clock: .fixed(noon), logger: quiet)
+        try await testGracefulShutdown { trigger in
+            let task = Task { try await sweeper.run() }
+            try await eventually("events are deleted, and the others are counted too") { store.events.count == 38 && lacking.isEmpty }
+            trigger.triggerGracefulShutdown()
+            #expect(await ends(task))
+        }
+        let query = try #require(UsageQuery(project: Project.default, at: noon))
+        let usage = try await QueryEngine(store: store, cache: UnboundedCache(), gate: QueryGate()).usage(query)
+        // All were received at noon, whatever their time.
+        #expect(usage.total == 100 && usage.months.flatMap(\.days) == [Usage.Day(day: noon.day, events: 100)])
+    }
+
+    /// As if an earlier version had counted everything.
+    private func forget() {
+        for tier in RollupTier.allCases {
+            for bucket in store.buckets(tier) { store.edit(tier, bucket.key) { $0.received = nil } }
+        }
+    }
+
+    /// The days without a table of receipt.
+    private var lacking: [Int64] { store.buckets(.day).filter { $0.received == nil }.map(\.key.index) }
+
+    @Test func aFailedCountByReceiptStopsNoOtherProjectAndHoldsItsWatermarkBackForAnHour() async throws {
+        try await fill()
+        forget()
+        try await write([sample("x", at: noon - Self.day * 60, project: "other")], to: store)
+        try await roller(store).finish()
+        for project in [Project.default, "other"] { try await store.setRetention(of: project, days: 30, at: noon - Self.day) }
+        let time = Mutex(noon)
+        let log = RecordedLog()
+        var settings = RetentionSweeper.Settings()
+        settings.pause = .zero
+        let sweeper = RetentionSweeper(
+            store: store, firstRetentionDays: 0, settings: settings, clock: WallClock { time.withLock { $0 } }, logger: log.logger)
+        store.beforeRead { (name) async throws(StoreError) in
+            if name.equalsUTF8("countEvents") { throw StoreError(.timedOut, operation: name, "too many") }
+        }
+        for pass in 1...5 {
+            try await sweeper.sweep()
+            #expect(log.warnings.count == pass)
+        }
+        #expect(try await record?.watermark == nil && store.events.count == 100)
+        #expect(!store.events.contains { $0.event.id.equalsUTF8("x") }, "the other project expires")
+        time.withLock { $0 = $0 + ReceivedFillRounds.patience }
+        try await sweeper.sweep()
+        #expect(try await record?.watermark == noon - Self.day * 37 && store.events.count == 38)
+    }
+
+    @Test func aWatermarkWaitsForTheDaysThatItPassesAndLooksAtThemAgain() async throws {
+        try await write((0..<100).map { sample("e\($0)", at: noon - Self.day * ($0 + 40)) }, to: store)
+        try await roller(store).finish()
+        try await store.setRetention(of: Project.default, days: 30, at: noon - Self.day)
+        var settings = RetentionSweeper.Settings()
+        settings.pause = .zero
+        // From the last of these on: the newest day first.
+        settings.order = { $0.sorted() }
+        let sweeper = RetentionSweeper(store: store, firstRetentionDays: 0, settings: settings, clock: .fixed(noon), logger: quiet)
+        let counted = store.countedRanges.count
+        try await sweeper.sweep()
+        #expect(lacking.isEmpty && store.countedRanges.count == counted)
+        forget()
+        try await sweeper.sweep()
+        let days = store.countedRanges.dropFirst(counted).map(\.lowerBound.day)
+        let expected: [Int64] = (0..<64 as Range<Int64>).map { noon.day - 40 - $0 }
+        #expect(days == expected)
+        #expect(try await record?.watermark == nil && store.events.count == 100 && lacking.count == 36)
+        try await sweeper.sweep()
+        #expect(try await record?.watermark == noon - Self.day * 37 && store.events.isEmpty && lacking.isEmpty)
     }
 
     @Test func severalAtOnceDeleteNoMoreThanOne() async throws {

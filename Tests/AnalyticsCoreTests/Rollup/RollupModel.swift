@@ -143,7 +143,7 @@ struct RollupModel {
     private func sum(_ bucket: Int, overMarked: Bool = false) -> [RollupGroup]? {
         var parts = parts(of: bucket)
         if overMarked { for index in parts.indices { parts[index].dirty = false } }
-        guard case .table(let table) = BucketSums.sum(bucket < Self.firstDay ? .hour : .day, of: parts) else { return nil }
+        guard case .table(let table, _) = BucketSums.sum(bucket < Self.firstDay ? .hour : .day, of: parts) else { return nil }
         return table.sortedGroups
     }
 

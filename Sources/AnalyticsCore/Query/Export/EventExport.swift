@@ -81,7 +81,7 @@ public struct EventExport: Sendable {
     /// `nil` if it takes longer than ``sliceTime``.
     private func slice(for asker: Asker) async throws -> [StoredEvent]? {
         try await asker.whileWaiting { [store, gate, limits, plan, sliceTime] in
-            try await gate {
+            try await gate(for: plan.slice.project) {
                 do throws(StoreError) {
                     return try await Deadline.within(sliceTime) { () async throws(StoreError) in
                         try await store.events(
