@@ -18,11 +18,14 @@ package struct GRPCServerService: Service {
         package var port: Int
         /// Bytes per message.
         package var maximumMessageBytes: Int
+        /// For TLS; `nil`: none.
+        package var certificate: ServerCertificate?
 
-        package init(host: String, port: Int, maximumMessageBytes: Int) {
+        package init(host: String, port: Int, maximumMessageBytes: Int, certificate: ServerCertificate? = nil) {
             self.host = host
             self.port = port
             self.maximumMessageBytes = maximumMessageBytes
+            self.certificate = certificate
         }
     }
 
@@ -49,7 +52,7 @@ package struct GRPCServerService: Service {
         let (host, isIPv6) = try address()
         let transport = HTTP2ServerTransport.Posix(
             address: isIPv6 ? .ipv6(host: host, port: settings.port) : .ipv4(host: host, port: settings.port),
-            transportSecurity: .plaintext,
+            transportSecurity: try security(),
             config: .defaults { config in
                 config.rpc.maxRequestPayloadSize = settings.maximumMessageBytes
                 config.http2.maxConcurrentStreams = Self.streamsPerConnection
@@ -58,7 +61,10 @@ package struct GRPCServerService: Service {
                 config.connection.keepalive.time = .seconds(60)
                 config.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(10)
                 config.connection.keepalive.clientBehavior.allowWithoutCalls = true
-                config.channelDebuggingCallbacks.onAcceptTCPConnection = { connections.add($0) }
+                config.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
+                    HandshakeDeadline.begin(on: channel)
+                    return connections.add(channel)
+                }
             })
         let server = GRPCServer(
             transport: transport,
@@ -89,6 +95,12 @@ package struct GRPCServerService: Service {
             // Ignores errors of the cancelled tasks.
             if first == .late { while (try? await group.next()) != nil {} }
         }
+    }
+
+    /// TLS 1.2 or later, and only HTTP/2 by ALPN.
+    private func security() throws -> HTTP2ServerTransport.Posix.TransportSecurity {
+        guard let certificate = settings.certificate else { return .plaintext }
+        return try .tls(certificateReloader: certificate) { $0.requireALPN = true }
     }
 
     private enum Part {

@@ -26,8 +26,9 @@ public final class RabbitMQBroker: Broker {
     private let epochs = EpochSource()
     private let metrics = BrokerMetrics()
 
-    /// `url` is `amqp://user:password@host:port/vhost`. Errors do not contain it, because it holds a password.
-    /// Throws only for an invalid `url` or invalid `names`. An unreachable broker is an outage; ``checkHealth()`` reports it.
+    /// `url` is `amqp://user:password@host:port/vhost`, or `amqps` with ``BrokerTLS``. Errors do not contain it, because it holds a password.
+    /// Throws only for an invalid `url`, files of it that cannot be used, or invalid `names`. An unreachable broker is an outage;
+    /// ``checkHealth()`` reports it.
     public convenience init(url: String, names: Topology = .standard, logger: Logger) throws(BrokerError) {
         try self.init(url: url, names: names, logger: logger, settings: LinkSettings())
     }
@@ -38,6 +39,8 @@ public final class RabbitMQBroker: Broker {
             throw BrokerError(.misconfigured, "names of queues and exchanges have 1 to 255 bytes")
         }
         address = try BrokerAddress(url: url)
+        try TLSSession.check(address)
+        if address.tls?.isVerified == false { logger.warning("The certificate of RabbitMQ is not verified: verify=verify_none") }
         let topology = TopologyDeclaration(names)
         self.topology = topology
         self.settings = settings

@@ -17,6 +17,9 @@ struct RabbitMQAddressTests {
             ("amqp://me:@mq", "mq 5672 me  /"),
             ("amqp://[::1]:5673/v", "::1 5673 guest guest v"),
             ("amqp://[::1]", "::1 5672 guest guest /"),
+            ("amqps://me:p%3Fss@mq/v", "mq 5671 me p?ss v"),
+            ("amqps://mq:5673", "mq 5673 guest guest /"),
+            ("amqps://mq?verify=verify_peer", "mq 5671 guest guest /"),
         ])
     func reads(_ url: String, _ expected: String) throws {
         let address = try BrokerAddress(url: url)
@@ -26,15 +29,30 @@ struct RabbitMQAddressTests {
     @Test(
         "An address that cannot work is refused, and its password is not repeated",
         arguments: [
-            "", "localhost:5672", "http://secret@mq", "amqps://me:secret@mq", "amqp://", "amqp://me:secret@", "amqp://me:secret@mq:0",
+            "", "localhost:5672", "http://secret@mq", "amqps://", "amqp://", "amqp://me:secret@", "amqp://me:secret@mq:0",
             "amqp://me:secret@mq:65536", "amqp://me:secret@mq:", "amqp://me:secret@mq:x", "amqp://me:secret@mq/a/b",
             "amqp://me:secret@mq/?heartbeat=1", "amqp://me:secret%@mq", "amqp://me:secret%G0@mq", "amqp://me:secret%00@mq",
-            "amqp://me:secret%FF@mq", "amqp://me:secret@[::1", "amqp://me:secret@[::1]x",
+            "amqp://me:secret%FF@mq", "amqp://me:secret@[::1", "amqp://me:secret@[::1]x", "amqp://me:secret@mq?verify=verify_none",
+            "amqps://me:secret@mq?heartbeat=1", "amqps://me:sec?ret@mq", "amqps://me:secret@mq?verify=none",
+            "amqps://me:secret@mq?cacertfile=",
+            "amqps://me:secret@mq?certfile=/a", "amqps://me:secret@mq?keyfile=/a", "amqps://me:secret@mq?cacertfile=%00",
+            "amqps://me:secret@mq?cacertfile=/a#b",
         ])
     func refuses(_ url: String) {
         let error = #expect(throws: BrokerError.self) { _ = try BrokerAddress(url: url) }
         #expect(error?.code == .misconfigured)
-        #expect(error?.message.contains("secret") == false)
+        #expect(error?.message.contains("secret") == false && error?.message.contains("ret@mq") == false)
+    }
+
+    @Test("The query of amqps says what is trusted; amqp has no TLS")
+    func readsTLS() throws {
+        #expect(try BrokerAddress(url: "amqp://mq").tls == nil)
+        #expect(try BrokerAddress(url: "amqps://mq").tls == BrokerTLS())
+        let all = "cacertfile=/a%20b.pem&certfile=/c&keyfile=/k&verify=verify_none&server_name_indication=other"
+        var expected = try BrokerTLS()
+        (expected.authorities, expected.certificate, expected.key) = ("/a b.pem", "/c", "/k")
+        (expected.isVerified, expected.serverName) = (false, "other")
+        #expect(try BrokerAddress(url: "amqps://mq/v?" + all).tls == expected)
     }
 }
 

@@ -1,6 +1,7 @@
 import AnalyticsCore
 import Foundation
 import Logging
+import TestSupport
 import Testing
 
 @testable import AnalyticsRabbitMQ
@@ -49,11 +50,13 @@ struct RabbitMQNode: Sendable {
 
     private let folder: URL
     private let portOffset: Int
+    /// That of its certificate, if it serves TLS too.
+    let authority: TestAuthority?
 
-    static func start() async throws -> RabbitMQNode {
+    static func start(_ authority: TestAuthority?) async throws -> RabbitMQNode {
         let folder = FileManager.default.temporaryDirectory.appending(path: "rabbitmq-\(UUID().uuidString)")
         for portOffset in stride(from: 2000, to: 3000, by: 100) {
-            let node = RabbitMQNode(folder: folder, portOffset: portOffset)
+            let node = RabbitMQNode(folder: folder, portOffset: portOffset, authority: authority)
             guard (try? await node.stack("free")) != nil else { continue }
             try await node.stack("start", "rabbitmq")
             return node
@@ -63,6 +66,11 @@ struct RabbitMQNode: Sendable {
 
     var url: String { "amqp://guest:guest@127.0.0.1:\(5673 + portOffset)" }
 
+    /// Over TLS.
+    func secureURL(_ query: String, host: String = "localhost") -> String {
+        "amqps://guest:guest@\(host):\(5674 + portOffset)?\(query)"
+    }
+
     /// One command of `scripts/stack.sh`.
     func stack(_ arguments: String...) async throws {
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../scripts/stack.sh").standardized
@@ -70,7 +78,7 @@ struct RabbitMQNode: Sendable {
         process.executableURL = script
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(
-            ["STACK_DIR": folder.path, "STACK_PORT_OFFSET": String(portOffset)]) { $1 }
+            ["STACK_DIR": folder.path, "STACK_PORT_OFFSET": String(portOffset), "STACK_TLS": authority?.folder.path ?? ""]) { $1 }
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         let status = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Int32, any Error>) in
@@ -83,10 +91,16 @@ struct RabbitMQNode: Sendable {
 
 /// Gives a suite a ``RabbitMQNode`` for as long as it runs.
 struct OwnRabbitMQNode: SuiteTrait, TestScoping {
+    /// Whether it serves TLS too.
+    var isSecure = false
+
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
-        let node = try await RabbitMQNode.start()
+        let authority = isSecure ? try await TestAuthority() : nil
+        defer { authority?.remove() }
+        try await authority?.issue("server")
+        let node = try await RabbitMQNode.start(authority)
         do {
             try await RabbitMQNode.$current.withValue(node) { try await function() }
         } catch {

@@ -5,6 +5,7 @@ internal import Hummingbird
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
+internal import NIOSSL
 
 /// Comes after the HTTP decoder in the pipeline of each connection. Closes connections that are too slow (``ConnectionTimeouts``), responds
 /// to bytes that are not HTTP, sends `100 Continue`, and closes after a response with `Connection: close`.
@@ -39,10 +40,12 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         place = room.take(by: context.channel, idleSince: timeouts.idleSince)
-        // Raw bytes are visible only before the decoder.
+        // Raw bytes are visible only before the decoder. With TLS these are its records: the handshake is part of the first headers.
         let observer = BytesObserver { [unowned self] count in
             timeouts.receivedBytes(count, at: clock.now)
             noteIdleness()
+        } readsOn: { [unowned self] in
+            timeouts.isLingering
         }
         try? context.pipeline.syncOperations.addHandler(observer, position: .first)
         // Otherwise the kernel buffers up to 4 MB of a response that the client does not read (tcp(7), tcp_wmem).
@@ -98,12 +101,6 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
         context.fireChannelRead(wrapInboundOut(part))
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        // No later handler sees these bytes, so this one has to request the next read.
-        if timeouts.isLingering { context.read() }
-        context.fireChannelReadComplete()
-    }
-
     /// RFC 9110, section 10.1.1. Sent only when the body is read, so a request that is refused by its head is refused before its body is
     /// sent.
     func expectsBody() {
@@ -114,6 +111,8 @@ final class ConnectionTimeoutHandler: ChannelDuplexHandler, RemovableChannelHand
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if timeouts.isClosing { return }
+        // TLS did not end before TCP did. `inputClosed` follows, as without TLS.
+        if case .uncleanShutdown? = error as? NIOSSLError { return }
         guard error is HTTPParserError else { return context.fireErrorCaught(error) }
         switch (timeouts.unanswered, timeouts.isReadingBody) {
         case (0, false): refuse(context, error)
@@ -278,13 +277,22 @@ private final class BytesObserver: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let observe: (Int) -> Void
+    private let readsOn: () -> Bool
 
-    init(_ observe: @escaping (Int) -> Void) {
+    /// - Parameter readsOn: Whether the connection is read although no later handler wants its bytes.
+    init(_ observe: @escaping (Int) -> Void, readsOn: @escaping () -> Bool) {
         self.observe = observe
+        self.readsOn = readsOn
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         observe(unwrapInboundIn(data).readableBytes)
         context.fireChannelRead(data)
+    }
+
+    /// Later handlers get no bytes of an incomplete TLS record, so they cannot ask for the rest.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if readsOn() { context.read() }
+        context.fireChannelReadComplete()
     }
 }

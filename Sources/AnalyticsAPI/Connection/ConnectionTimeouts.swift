@@ -104,6 +104,9 @@ public struct ConnectionTimeouts {
         } else if inbound == .idle {
             inbound = .headers
             inboundSince = now
+        } else if inbound == .body {
+            // Of a TLS record, perhaps: its content comes when it is whole.
+            bodySince = now
         }
     }
 

@@ -5,30 +5,25 @@ import Glibc
 /// One connection with one channel, used only by the thread that created it.
 ///
 /// librabbitmq connects, logs in and declares; those calls block, each within a time limit. Afterwards the socket is polled, read and
-/// written here, and librabbitmq only decodes the bytes (`amqp_handle_input`): its own wait sends heartbeats only
+/// written here (``BrokerSocket``), and librabbitmq only decodes the bytes (`amqp_handle_input`): its own wait sends heartbeats only
 /// inside its calls, and its writes have no time limit (``FrameWriter``).
 final class Connection {
     private let frames: FrameDecoder
-    private let descriptor: Int32
-    private let inbound = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    private let socket: BrokerSocket
+    private let inbound: UnsafeMutableRawBufferPointer
     private var liveness: Liveness
     var output = FrameWriter()
 
     /// Connects, logs in and opens the channel.
     init(to address: BrokerAddress, name: String, settings: LinkSettings) throws(BrokerError) {
-        guard let frames = FrameDecoder(), let socket = amqp_tcp_socket_new(frames.state) else {
-            throw BrokerError(.unavailable, "out of memory")
-        }
+        guard let frames = FrameDecoder() else { throw BrokerError(.unavailable, "out of memory") }
         self.frames = frames
         let state = frames.state
         liveness = Liveness(heartbeat: settings.heartbeat, now: .now)
-        var limit = timeval(settings.connectTimeout)
-        let status = amqp_socket_open_noblock(socket, address.host, Int32(address.port), &limit)
-        descriptor = amqp_get_sockfd(state)
-        guard status == AMQP_STATUS_OK.rawValue else {
-            throw BrokerError(.unavailable, "connecting to \(address.host):\(address.port): \(Self.description(status))")
-        }
-        limit = timeval(settings.replyTimeout)
+        socket = try BrokerSocket(to: address, on: state, within: settings.connectTimeout)
+        // From here on `deinit` frees it, also if a call below throws.
+        inbound = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+        var limit = timeval(settings.replyTimeout)
         amqp_set_handshake_timeout(state, &limit)
         amqp_set_rpc_timeout(state, &limit)
         let heartbeat = Int32(settings.heartbeat.components.seconds)
@@ -54,12 +49,8 @@ final class Connection {
             // ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED: errors that a retry does not fix.
             let code: BrokerError.Code = [403, 406, 530].contains(reason.code) ? .misconfigured : .unavailable
             throw BrokerError(code, "\(action): \(reason.text)")
-        default: throw BrokerError(.unavailable, "\(action): \(Self.description(reply.library_error))")
+        default: throw BrokerError(.unavailable, "\(action): \(socket.description(of: reply.library_error))")
         }
-    }
-
-    private static func description(_ status: Int32) -> String {
-        String(cString: amqp_error_string2(status))
     }
 }
 
@@ -119,17 +110,14 @@ extension Connection {
     /// Waits until the socket is readable (or writable, if there is output), `wakeUp` is readable, or a heartbeat or `deadline` is due.
     func wait(for wakeUp: Int32, until deadline: Instant?) {
         let due = [deadline, liveness.due(canSend: output.isEmpty)].compactMap(\.self).min()
-        var descriptors = [
-            pollfd(fd: descriptor, events: Int16(output.isEmpty ? POLLIN : POLLIN | POLLOUT), revents: 0),
-            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
-        ]
-        // An interrupted wait is treated like a spurious wake-up.
-        _ = poll(&descriptors, 2, due.map { PollTimeout.milliseconds(until: $0, from: .now) } ?? -1)
+        socket.wait(
+            hasOutput: !output.isEmpty, wakeUp: wakeUp,
+            milliseconds: due.map { PollTimeout.milliseconds(until: $0, from: .now) } ?? -1)
     }
 
     /// Reads available bytes, at most one buffer, and passes on the frames that they complete.
     func read(_ handle: (Frame) throws(BrokerError) -> Void) throws(BrokerError) {
-        let count = recv(descriptor, inbound.baseAddress, inbound.count, 0)
+        let count = socket.read(into: inbound)
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
         guard count > 0 else {
             throw BrokerError(.unavailable, count == 0 ? "the broker closed the connection" : "reading: \(Self.systemError())")
@@ -141,7 +129,7 @@ extension Connection {
     /// Writes as much as the socket accepts at once.
     func flush() throws(BrokerError) {
         while !output.isEmpty {
-            let sent = output.withPending { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let sent = output.withPending { socket.write($0) }
             if sent < 0 && (errno == EAGAIN || errno == EINTR) { return }
             guard sent > 0 else { throw BrokerError(.unavailable, "writing: \(Self.systemError())") }
             output.drop(sent)
