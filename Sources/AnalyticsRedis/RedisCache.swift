@@ -3,7 +3,8 @@ public import Logging
 import NIOPosix
 import Synchronization
 
-/// The shared cache of counts. If Redis is down, slow or hangs, a call waits at most 100 ms, and only occasional calls wait.
+/// The shared cache of counts, and the store of shared rates. If Redis is down, slow or hangs, a call waits at most 100 ms, and only
+/// occasional calls wait.
 ///
 /// hiredis writes with `write(2)`: the process must ignore SIGPIPE, otherwise a broken connection kills it.
 public final class RedisCache: CountCache {
@@ -36,7 +37,7 @@ public final class RedisCache: CountCache {
     private let host: String
     private let port: Int
     private let password: String?
-    private let keyPrefix: String
+    let keyPrefix: String
     private let logger: Logger
     private let threads: NIOThreadPool
     private let state = Mutex(State())
@@ -88,7 +89,7 @@ public final class RedisCache: CountCache {
     }
 
     /// `nil` if there was no reply in time, or if the call was not made.
-    private func perform(_ command: [[UInt8]]) async -> RedisConnection.Reply? {
+    func perform(_ command: [[UInt8]]) async -> RedisConnection.Reply? {
         guard let attempt = state.withLock({ $0.admit() }) else { return nil }
         let started = ContinuousClock.now
         return await withCheckedContinuation { continuation in
@@ -130,7 +131,8 @@ public final class RedisCache: CountCache {
             do {
                 return try reply(to: command, on: idle)
             } catch let failure as RedisConnection.Failure where failure.isHangUp {
-                // Redis was restarted, so the other connections are closed too. A cache command can be repeated.
+                // Redis was restarted, so the other connections are closed too. Every command can be repeated: tokens that a lost reply
+                // leased are lost.
                 state.withLock { $0.idle = [] }
             }
         }

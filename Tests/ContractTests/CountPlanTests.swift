@@ -165,6 +165,21 @@ struct CountPlanTests {
         #expect(result.rows.map { Array($0.type.utf8) } == expected.map { Array($0.type.utf8) })
     }
 
+    @Test("groups of a minute that several queries count are added up by the day of receipt")
+    func splitByReceipt() {
+        func row(_ count: Int64, _ day: Int64) -> EventCount {
+            EventCount(minute: 1, type: "t", source: "s", count: count, bots: 1, received: day)
+        }
+        var minutes = WholeMinutes(Rows())
+        for rows in [[row(1, 7), row(2, 9)], [row(3, 8), row(4, 9)]] {
+            minutes.begin()
+            for row in rows { _ = minutes.add(row) }
+        }
+        var last = row(6, 9)
+        last.bots = 2
+        #expect(minutes.finish().rows == [row(1, 7), row(3, 8), last])
+    }
+
     @Test("what a query gave of its last minute before it failed is taken back, and nothing of those before")
     func failure() {
         var minutes = WholeMinutes(Rows())

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import FoundationEssentials
 
 /// The text of a key, which its owner sends with each request. It is shown once, when it is made, and never stored: only its
 /// ``KeyDigest`` is.
@@ -10,12 +11,9 @@ public struct APIKey: Sendable, Equatable {
     public let text: String
     public let scope: Scope
 
-    /// Characters of 62 kinds: 190 bits, which nobody guesses.
-    private static let secretCharacters = 32
-    private static let checksumCharacters = 6
     private static let hintCharacters = 16
     /// A text with more bytes is no key.
-    public static let longest = 3 + 1 + hintCharacters + 1 + secretCharacters + checksumCharacters
+    public static let longest = 3 + 1 + hintCharacters + 1 + CredentialText.endCharacters
 
     /// A new key.
     public init(project: ProjectID, scope: Scope) {
@@ -27,9 +25,7 @@ public struct APIKey: Sendable, Equatable {
     init(project: ProjectID, scope: Scope, using random: inout some RandomNumberGenerator) {
         // A project's name begins with a letter or a digit, so the hint is not empty.
         let hint = project.name.utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") }.prefix(Self.hintCharacters)
-        var bytes = Array(Self.prefix(of: scope).utf8) + hint + [UInt8(ascii: "_")]
-        for _ in 0..<Self.secretCharacters { bytes.append(Self.alphabet[Int.random(in: 0..<Self.alphabet.count, using: &random)]) }
-        text = String(decoding: bytes + Self.checksum(of: bytes), as: UTF8.self)
+        text = CredentialText.make(Array(Self.prefix(of: scope).utf8) + hint + [UInt8(ascii: "_")], using: &random)
         self.scope = scope
     }
 
@@ -41,50 +37,33 @@ public struct APIKey: Sendable, Equatable {
         }
         let rest = bytes.dropFirst(4)
         guard let end = rest.firstIndex(of: UInt8(ascii: "_")), end > rest.startIndex,
-            rest[..<end].allSatisfy({ Self.isLowercaseOrDigit($0) }),
-            rest[(end + 1)...].count == Self.secretCharacters + Self.checksumCharacters,
-            rest[(end + 1)...].allSatisfy({ Self.isLowercaseOrDigit($0) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) })
+            rest[..<end].allSatisfy({ Self.isLowercaseOrDigit($0) }), CredentialText.endsWell(bytes, after: end + 1)
         else { return nil }
-        let checked = bytes.dropLast(Self.checksumCharacters)
-        guard Self.checksum(of: checked).elementsEqual(bytes.suffix(Self.checksumCharacters)) else { return nil }
         self.text = text
         self.scope = scope
     }
 
-    public var digest: KeyDigest { KeyDigest(of: self) }
+    public var digest: KeyDigest { KeyDigest(of: text) }
 
     /// What lists show of a key: everything before its secret, and four characters of it.
-    public var prefix: String { String(text.utf8.dropLast(Self.secretCharacters + Self.checksumCharacters - 4))! }
+    public var prefix: String { String(text.utf8.dropLast(CredentialText.endCharacters - 4))! }
 
     private static func prefix(of scope: Scope) -> String { "ev\(scope.rawValue.first!)_" }
 
     private static func isLowercaseOrDigit(_ byte: UInt8) -> Bool {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }
-
-    private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
-
-    /// The first 8 bytes of SHA-256, as a number: its last six digits to base 62.
-    private static func checksum(of bytes: some Sequence<UInt8>) -> [UInt8] {
-        var number = SHA256.hash(data: Array(bytes)).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        var digits: [UInt8] = []
-        for _ in 0..<checksumCharacters {
-            digits.append(alphabet[Int(number % 62)])
-            number /= 62
-        }
-        return digits.reversed()
-    }
 }
 
-/// The SHA-256 of a key's text. A key has 190 random bits, so no slower hash is needed.
+/// The SHA-256 of the text of a key or token. These have at least 120 random bits, so no slower hash is needed.
 public struct KeyDigest: Sendable {
     public static let byteCount = 32
 
     /// 32 bytes.
     public let bytes: [UInt8]
 
-    init(of key: APIKey) {
-        bytes = Array(SHA256.hash(data: Array(key.text.utf8)))
+    init(of text: String) {
+        bytes = Array(SHA256.hash(data: Array(text.utf8)))
     }
 
     /// `nil` unless there are 32 bytes.
@@ -93,7 +72,7 @@ public struct KeyDigest: Sendable {
         self.bytes = bytes
     }
 
-    /// The public id of the key: its first 80 bits as 20 hexadecimal digits.
+    /// The public id of the key or token: its first 80 bits as 20 hexadecimal digits.
     public var keyID: String {
         String(decoding: bytes.prefix(10).flatMap { [Self.digits[Int($0 >> 4)], Self.digits[Int($0 & 15)]] }, as: UTF8.self)
     }
@@ -108,4 +87,19 @@ public struct KeyDigest: Sendable {
 
 extension KeyDigest: Equatable, Hashable {
     public static func == (a: KeyDigest, b: KeyDigest) -> Bool { a.isSame(as: b) }
+}
+
+extension KeyDigest: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let digest = KeyDigest(bytes: Array(try container.decode(Data.self))) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "A digest has \(Self.byteCount) bytes.")
+        }
+        self = digest
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(Data(bytes))
+    }
 }

@@ -54,6 +54,11 @@ struct BoundedMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         if let place = places[key] { body(&slots[place].value) }
     }
 
+    /// The same for all values.
+    mutating func updateAll(_ body: (inout Value) -> Void) {
+        for place in slots.indices { body(&slots[place].value) }
+    }
+
     private mutating func touch(_ place: Int) {
         guard place != newest else { return }
         let (newer, older) = (slots[place].newer, slots[place].older)

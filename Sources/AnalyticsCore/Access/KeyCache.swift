@@ -49,7 +49,6 @@ struct KeyCache: Sendable {
     static let pause: Duration = .seconds(1)
     /// Keys that exist, and as many that do not.
     static let maximumKeys = 10_000
-    static let maximumPeers = 10_000
     /// Uses that are not written yet.
     static let maximumUses = 10_000
     static let usesAtATime = 1_000
@@ -60,9 +59,7 @@ struct KeyCache: Sendable {
     private var reading: Set<KeyDigest> = []
     /// After a failed read, keys without a state are not read until then.
     private var pausedUntil = Duration.zero
-    /// Never more than 100 reads of unknown keys in any second.
-    private var unknownReads = TokenBucket(rate: 80, burst: 20)
-    private var peers = BoundedMap<[UInt8], TokenBucket>(limit: Self.maximumPeers)
+    private var unknownReads = UnknownLimit()
     /// Hours of use by the key's id.
     private var uses: [String: Timestamp] = [:]
 
@@ -80,7 +77,7 @@ struct KeyCache: Sendable {
         if let answer = entry?.answer(at: now) { return .answer(answer) }
         if reading.contains(digest) { return .wait }
         if now < pausedUntil { return .answer(entry?.last(at: now) ?? .unavailable) }
-        if let wait = limit(peer, at: now) { return .answer(.tooManyUnknown(retryAfter: wait)) }
+        if let wait = unknownReads.take(peer, at: now) { return .answer(.tooManyUnknown(retryAfter: wait)) }
         reading.insert(digest)
         return .read
     }
@@ -119,23 +116,6 @@ struct KeyCache: Sendable {
         // The store may not have the last use yet.
         key.lastUsedAt = [key.lastUsedAt, before?.key?.lastUsedAt].compactMap(\.self).max()
         known.set(Entry(key: key, readAt: readAt), for: digest)
-    }
-
-    /// The time that the peer has to wait before it may ask for another unknown key; `nil` if it may now.
-    private mutating func limit(_ peer: String, at now: Duration) -> Duration? {
-        let network = Self.network(of: peer)
-        var bucket = peers.use(network) ?? TokenBucket(rate: 10, burst: 20)
-        let wait = max(bucket.wait(for: 1, at: now), unknownReads.wait(for: 1, at: now))
-        guard wait == .zero else { return wait }
-        _ = bucket.take(1, at: now)
-        _ = unknownReads.take(1, at: now)
-        peers.set(bucket, for: network)
-        return nil
-    }
-
-    /// The first 64 bits of an IPv6 address belong to one client (RFC 6177).
-    private static func network(of peer: String) -> [UInt8] {
-        ClientAddress(peer).map { Array($0.networkBytes.prefix(8)) } ?? Array(peer.utf8.prefix(64))
     }
 
     // MARK: Uses

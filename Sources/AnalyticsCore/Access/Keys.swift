@@ -1,7 +1,8 @@
 /// Makes, lists, revokes and rotates keys.
 public struct Keys: Sendable {
-    private let store: any KeyStore & ProjectStore
+    private let store: any KeyStore & ProjectStore & RecordStore
     private let clock: WallClock
+    private let audit: AuditLog
 
     /// Keys of a project that are neither revoked nor expired. Two that are made at the same moment may exceed it.
     public static let maximum = 1_000
@@ -10,9 +11,10 @@ public struct Keys: Sendable {
     public static let longestOverlap: Duration = .seconds(30 * 86_400)
     public static let usualOverlap: Duration = .seconds(3_600)
 
-    public init(store: any KeyStore & ProjectStore, clock: WallClock) {
+    public init(store: any KeyStore & ProjectStore & RecordStore, clock: WallClock, audit: AuditLog) {
         self.store = store
         self.clock = clock
+        self.audit = audit
     }
 
     /// A new key. The project must have a record; `default` gets one. Closes anonymous access for good. Throws a ``KeyError`` for input
@@ -21,36 +23,37 @@ public struct Keys: Sendable {
     /// - Parameters:
     ///   - name: At most ``StoredKey/longestName`` bytes, without control characters.
     ///   - expiresAt: In the future.
-    ///   - maker: Checked in the store once more: the request of a caller may have begun before its key was revoked, or before the first
-    ///     key was made. Throws a ``KeyRefusal``.
+    ///   - rates: Of the key alone, in addition to those of its project.
+    ///   - administrator: Asked for in the store once more. Throws a ``KeyRefusal`` if it does not manage the project.
     public func create(
-        project: ProjectID, scope: Scope, name: String, expiresAt: Timestamp?, maker: KeyMaker
+        project: ProjectID, scope: Scope, name: String, expiresAt: Timestamp?, rates: ProjectRates = ProjectRates(),
+        by administrator: Administrator
     ) async throws -> NewKey {
         let now = clock.now()
         guard name.utf8.count <= StoredKey.longestName, !FieldRules.hasControls(name) else { throw KeyError.invalidName }
         if let expiresAt { guard expiresAt > now, expiresAt.isValid else { throw KeyError.invalidExpiry } }
+        guard rates.isValid else { throw ProjectError.invalidRates }
         guard try await store.hasRecord(of: project, at: now) else { throw KeyError.unknownProject(project) }
-        try await makeRoom(in: project, at: now)
-        try await check(maker)
-        return try await store(project, scope, name, expiresAt, maker, at: now)
+        let surplus = try await surplus(of: project, at: now)
+        try await administrator.check(in: store, for: project, at: clock.now())
+
+        let new = NewKey(project, scope, name, expiresAt, rates, by: administrator, at: now)
+        try await audit.record(.keyCreate, project: project, target: new.stored.id, details: new.stored.details, by: administrator)
+        try await remove(surplus)
+        try await store.createKey(new.stored)
+        return new
     }
 
-    private func makeRoom(in project: ProjectID, at now: Timestamp) async throws {
+    /// Ended keys that are too many. Throws if there is no room for another key.
+    private func surplus(of project: ProjectID, at now: Timestamp) async throws -> [String] {
         let known = try await store.keys(of: project)
         let ended = known.filter { $0.refusal(at: now) != nil }
         guard known.count - ended.count < Self.maximum else { throw KeyError.tooMany }
-        if ended.count > Self.maximumEnded { try await store.removeKeys(ended.dropLast(Self.maximumEnded).map(\.id)) }
+        return ended.dropLast(Self.maximumEnded).map(\.id)
     }
 
-    private func store(
-        _ project: ProjectID, _ scope: Scope, _ name: String, _ expiresAt: Timestamp?, _ maker: KeyMaker, at now: Timestamp
-    ) async throws(StoreError) -> NewKey {
-        let key = APIKey(project: project, scope: scope)
-        let stored = StoredKey(
-            digest: key.digest, project: project, scope: scope, name: name, prefix: key.prefix, maker: maker.text, createdAt: now,
-            expiresAt: expiresAt)
-        try await store.createKey(stored)
-        return NewKey(key: key, stored: stored)
+    private func remove(_ surplus: [String]) async throws(StoreError) {
+        if !surplus.isEmpty { try await store.removeKeys(surplus) }
     }
 
     /// The keys of a project, or of all, revoked and expired ones too, oldest first.
@@ -59,69 +62,45 @@ public struct Keys: Sendable {
     }
 
     /// The key, revoked. It is refused everywhere within 30 s. `nil` if there is no such key, or the administrator does not manage it.
-    public func revoke(_ id: String, by administrator: Administrator) async throws(StoreError) -> StoredKey? {
+    /// Throws a ``KeyRefusal`` if the store says that it does no longer.
+    public func revoke(_ id: String, by administrator: Administrator) async throws -> StoredKey? {
         guard var key = try await managed(id, by: administrator) else { return nil }
         guard key.revokedAt == nil else { return key }
         let now = clock.now()
+        try await administrator.check(in: store, for: key.project, at: now)
+        try await audit.record(.keyRevoke, project: key.project, target: key.id, details: key.details, by: administrator)
         try await store.revokeKey(id, at: now)
         key.revokedAt = now
         return key
     }
 
-    /// A new key of the same project, scope and name, for as long as the old one was made for. The old one expires after `overlap`.
+    /// A new key of the same project, scope, name and rates, for as long as the old one was made for. The old one expires after `overlap`.
     ///
-    /// `nil` as ``revoke(_:by:)``. Throws ``KeyError/invalidExpiry`` if the old key is revoked or expired.
+    /// `nil` and ``KeyRefusal`` as ``revoke(_:by:)``. Throws ``KeyError/invalidExpiry`` if the old key is revoked or expired.
     /// - Parameter overlap: Zero to ``longestOverlap``.
-    public func rotate(
-        _ id: String, overlap: Duration, by administrator: Administrator, maker: KeyMaker
-    ) async throws -> NewKey? {
+    public func rotate(_ id: String, overlap: Duration, by administrator: Administrator) async throws -> NewKey? {
         guard (Duration.zero...Self.longestOverlap).contains(overlap) else { throw KeyError.invalidExpiry }
         guard let old = try await managed(id, by: administrator) else { return nil }
         let now = clock.now()
         guard old.refusal(at: now) == nil else { throw KeyError.invalidExpiry }
         let expiresAt = old.expiresAt.map { min(now + max($0 - old.createdAt, .milliseconds(1)), .latest) }
-        try await makeRoom(in: old.project, at: now)
-        try await check(maker)
+        let surplus = try await surplus(of: old.project, at: now)
+        try await administrator.check(in: store, for: old.project, at: clock.now())
+
+        let new = NewKey(old.project, old.scope, old.name, expiresAt, old.rates, by: administrator, at: now)
+        let details = "new key: \(new.stored.id); \(new.stored.details); overlap: \(Int64(overlap.seconds)) s"
+        try await audit.record(.keyRotate, project: old.project, target: old.id, details: details, by: administrator)
+        try await remove(surplus)
         // First: it can be repeated, and a new key whose text was lost in a failure after it would be valid for ever.
         try await store.expireKey(id, at: now + overlap)
         guard try await store.key(id)?.revokedAt == nil else { throw KeyError.invalidExpiry }
-        return try await store(old.project, old.scope, old.name, expiresAt, maker, at: now)
-    }
-
-    private func check(_ maker: KeyMaker) async throws {
-        switch maker {
-        case .command, .administrator: break
-        case .anonymous: guard try await !store.isAnonymousAccessClosed() else { throw KeyRefusal.unknown }
-        case .key(let id):
-            guard let key = try await store.key(id) else { throw KeyRefusal.unknown }
-            if let refusal = key.refusal(at: clock.now()) { throw refusal }
-        }
+        try await store.createKey(new.stored)
+        return new
     }
 
     private func managed(_ id: String, by administrator: Administrator) async throws(StoreError) -> StoredKey? {
         guard let key = try await store.key(id), administrator.manages(key.project) else { return nil }
         return key
-    }
-}
-
-/// Who makes a key.
-public enum KeyMaker: Sendable, Equatable {
-    case command
-    /// The bearer of `ADMIN_TOKEN`.
-    case administrator
-    /// A caller without a key, before the first was made.
-    case anonymous
-    /// A caller with the key of this id.
-    case key(String)
-
-    /// ``StoredKey/maker``.
-    public var text: String {
-        switch self {
-        case .command: "command line"
-        case .administrator: "administrator"
-        case .anonymous: "anonymous"
-        case .key(let id): id
-        }
     }
 }
 
@@ -133,6 +112,28 @@ public struct NewKey: Sendable {
     public init(key: APIKey, stored: StoredKey) {
         self.key = key
         self.stored = stored
+    }
+
+    fileprivate init(
+        _ project: ProjectID, _ scope: Scope, _ name: String, _ expiresAt: Timestamp?, _ rates: ProjectRates,
+        by administrator: Administrator, at now: Timestamp
+    ) {
+        key = APIKey(project: project, scope: scope)
+        stored = StoredKey(
+            digest: key.digest, project: project, scope: scope, name: name, prefix: key.prefix, maker: administrator.actor.text,
+            rates: rates, createdAt: now, expiresAt: expiresAt)
+    }
+}
+
+extension StoredKey {
+    /// For the audit log.
+    fileprivate var details: String {
+        var parts = ["scope: \(scope.rawValue)"]
+        if !name.isEmpty { parts.append("name: \(name.quoted)") }
+        if let expiresAt { parts.append("expires: \(expiresAt.rfc3339)") }
+        if let rate = rates.requestsPerSecond { parts.append("requestsPerSecond: \(rate)") }
+        if let rate = rates.eventsPerSecond { parts.append("eventsPerSecond: \(rate)") }
+        return parts.joined(separator: "; ")
     }
 }
 

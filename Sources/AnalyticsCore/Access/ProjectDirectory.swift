@@ -18,6 +18,8 @@ public final class ProjectDirectory: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Read by each request, before the lock.
+    private let hasRates = Atomic(false)
 
     public init() {}
 
@@ -28,7 +30,11 @@ public final class ProjectDirectory: Sendable {
             read.projects[record.project] = Entry(isArchived: record.archivedAt != nil, origins: origins, rates: record.rates)
             read.origins.formUnion(origins)
         }
-        state.withLock { [read] in $0 = read }
+        let hasRates = read.projects.values.contains { $0.rates != ProjectRates() }
+        state.withLock { [read] in
+            $0 = read
+            self.hasRates.store(hasRates, ordering: .releasing)
+        }
     }
 
     public func isArchived(_ project: ProjectID) -> Bool { state.withLock { $0.projects[project]?.isArchived ?? false } }
@@ -40,5 +46,8 @@ public final class ProjectDirectory: Sendable {
     /// Whether some project allows it: a preflight carries no key, so its project is unknown.
     public func allows(_ origin: String) -> Bool { state.withLock { $0.origins.contains(BytewiseString(origin)) } }
 
-    public func rates(of project: ProjectID) -> ProjectRates { state.withLock { $0.projects[project]?.rates ?? ProjectRates() } }
+    public func rates(of project: ProjectID) -> ProjectRates {
+        guard hasRates.load(ordering: .acquiring) else { return ProjectRates() }
+        return state.withLock { $0.projects[project]?.rates ?? ProjectRates() }
+    }
 }

@@ -1,16 +1,24 @@
 /// Creates, lists and changes projects. They are archived, and never deleted.
 public struct Projects: Sendable {
-    private let store: any ProjectStore
+    private let store: any ProjectStore & KeyStore & RecordStore
     private let clock: WallClock
+    private let audit: AuditLog
 
-    public init(store: any ProjectStore, clock: WallClock) {
+    public init(store: any ProjectStore & KeyStore & RecordStore, clock: WallClock, audit: AuditLog) {
         self.store = store
         self.clock = clock
+        self.audit = audit
     }
 
-    /// Throws a ``ProjectError`` if the project has a record, or for a title that is not allowed.
-    public func create(_ project: ProjectID, title: String?) async throws -> ProjectRecord {
+    /// Throws a ``ProjectError`` if the project has a record, or for a title that is not allowed, and a ``KeyRefusal`` unless the store
+    /// says that the caller is an administrator of the instance.
+    public func create(_ project: ProjectID, title: String?, by administrator: Administrator) async throws -> ProjectRecord {
         if let title { try Self.check(title: title) }
+        try await administrator.check(in: store, for: nil, at: clock.now())
+        guard try await store.newestRecords(of: [project]).isEmpty else { throw ProjectError.exists(project) }
+
+        let details = title.map { "title: \($0.quoted)" } ?? ""
+        try await audit.record(.projectCreate, project: project, target: project.name, details: details, by: administrator)
         guard try await store.createProject(project, at: clock.now()) else { throw ProjectError.exists(project) }
         if let title, !title.isEmpty { try await store.setTitle(of: project, to: title) }
         return try await record(of: project) ?? ProjectRecord(project: project, title: title)
@@ -28,26 +36,45 @@ public struct Projects: Sendable {
     /// Writes the settings one by one; each is in force in all processes within 20 s. `nil` if the project has no record; `default` gets
     /// one.
     ///
-    /// Throws a ``ProjectError`` if the title, the origins or the rates are not allowed; then nothing is written. The caller has checked
-    /// that the time zone is known.
-    public func change(_ project: ProjectID, _ change: ProjectChange) async throws -> ProjectRecord? {
+    /// Throws a ``ProjectError`` if the title, the origins or the rates are not allowed, and a ``KeyRefusal`` if the store says that the
+    /// caller does not manage the project; then nothing is written. The caller has checked that the time zone is known.
+    public func change(
+        _ project: ProjectID, _ change: ProjectChange, by administrator: Administrator
+    ) async throws -> ProjectRecord? {
+        var change = change
         if let title = change.title { try Self.check(title: title) }
-        let origins = try change.origins.map(Self.checked)
+        change.origins = try change.origins.map(Self.checked)
         if let rates = change.rates { guard rates.isValid else { throw ProjectError.invalidRates } }
         try Self.checkBounds(change)
         guard try await store.hasRecord(of: project, at: clock.now()), let before = try await record(of: project) else { return nil }
+        change = change.without(before)
+        try await administrator.check(in: store, for: project, at: clock.now())
 
+        try await tell(of: change, of: project, by: administrator)
+        try await write(change, of: project)
+        return try await record(of: project)
+    }
+
+    private func tell(of change: ProjectChange, of project: ProjectID, by administrator: Administrator) async throws(StoreError) {
+        let details = change.details
+        if !details.isEmpty {
+            try await audit.record(.projectChange, project: project, target: project.name, details: details, by: administrator)
+        }
+        if let isArchived = change.isArchived {
+            let action = isArchived ? AuditAction.projectArchive : .projectRestore
+            try await audit.record(action, project: project, target: project.name, by: administrator)
+        }
+    }
+
+    private func write(_ change: ProjectChange, of project: ProjectID) async throws(StoreError) {
         if let title = change.title { try await store.setTitle(of: project, to: title) }
         if let zone = change.timeZone { try await store.setTimeZone(of: project, to: zone) }
         if let days = change.retentionDays { try await store.setRetention(of: project, days: days, at: clock.now()) }
         if let properties = change.properties { try await store.setProperties(of: project, to: properties) }
         if let isOn = change.visitorIds { try await store.setVisitorIds(of: project, to: isOn) }
-        if let origins { try await store.setOrigins(of: project, to: origins) }
+        if let origins = change.origins { try await store.setOrigins(of: project, to: origins) }
         if let rates = change.rates { try await store.setRates(of: project, to: rates) }
-        if let isArchived = change.isArchived, isArchived != (before.archivedAt != nil) {
-            try await store.setArchived(of: project, at: isArchived ? clock.now() : nil)
-        }
-        return try await record(of: project)
+        if let isArchived = change.isArchived { try await store.setArchived(of: project, at: isArchived ? clock.now() : nil) }
     }
 
     /// A removed title is stored as an empty one.

@@ -6,6 +6,8 @@ public struct Rate: Sendable, Equatable {
     public var remaining: Int
     /// When the same request can pass; `nil` if it has passed.
     public var retryAfter: Duration?
+    /// Whether it is the rate of the key, and not of its project.
+    public var isOfKey = false
 
     public init(limit: Int, remaining: Int, retryAfter: Duration? = nil) {
         self.limit = limit

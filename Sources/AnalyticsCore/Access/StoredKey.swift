@@ -7,8 +7,10 @@ public struct StoredKey: Sendable, Equatable {
     public var name: String
     /// ``APIKey/prefix``.
     public var prefix: String
-    /// Who made it: ``KeyMaker/text``.
+    /// Who made it: ``ChangeAuthor/text``.
     public var maker: String
+    /// Beside those of the project.
+    public var rates: ProjectRates
     public var createdAt: Timestamp
     /// From this time on it is refused; `nil` for never.
     public var expiresAt: Timestamp?
@@ -19,8 +21,9 @@ public struct StoredKey: Sendable, Equatable {
     public static let longestName = 100
 
     public init(
-        digest: KeyDigest, project: ProjectID, scope: Scope, name: String, prefix: String, maker: String, createdAt: Timestamp,
-        expiresAt: Timestamp? = nil, revokedAt: Timestamp? = nil, lastUsedAt: Timestamp? = nil
+        digest: KeyDigest, project: ProjectID, scope: Scope, name: String, prefix: String, maker: String,
+        rates: ProjectRates = ProjectRates(), createdAt: Timestamp, expiresAt: Timestamp? = nil, revokedAt: Timestamp? = nil,
+        lastUsedAt: Timestamp? = nil
     ) {
         self.digest = digest
         self.project = project
@@ -28,6 +31,7 @@ public struct StoredKey: Sendable, Equatable {
         self.name = name
         self.prefix = prefix
         self.maker = maker
+        self.rates = rates
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.revokedAt = revokedAt
@@ -36,11 +40,14 @@ public struct StoredKey: Sendable, Equatable {
 
     public var id: String { digest.keyID }
 
-    public var principal: Principal { Principal(project: project, scopes: scope.granted, key: id) }
+    public var principal: Principal {
+        let limitedKey = rates == ProjectRates() ? nil : LimitedKey(id: id, rates: rates)
+        return Principal(project: project, scopes: scope.granted, key: id, limitedKey: limitedKey)
+    }
 
     /// Whether this service can have written it; otherwise the store is damaged.
     public var isValid: Bool {
         name.utf8.count <= Self.longestName && prefix.utf8.count <= APIKey.longest && maker.utf8.count <= Self.longestName
-            && createdAt.isValid && [expiresAt, revokedAt, lastUsedAt].allSatisfy { $0?.isValid ?? true }
+            && rates.isValid && createdAt.isValid && [expiresAt, revokedAt, lastUsedAt].allSatisfy { $0?.isValid ?? true }
     }
 }

@@ -18,8 +18,10 @@ struct TokenBucket: Sendable, Equatable {
     }
 
     /// The time until so many tokens can be taken; zero if they can be taken now.
-    func wait(for count: Int, at now: Duration) -> Duration {
-        max(.zero, missing(at: now) + time(of: min(count, burst)) - time(of: burst))
+    ///
+    /// - Parameter others: Tokens that are taken before.
+    func wait(for count: Int, after others: Int = 0, at now: Duration) -> Duration {
+        max(.zero, missing(at: now) + time(of: others) + time(of: min(count, burst)) - time(of: burst))
     }
 
     /// Takes the tokens if they are there.
@@ -29,13 +31,20 @@ struct TokenBucket: Sendable, Equatable {
         return Rate(limit: rate, remaining: remaining(at: now), retryAfter: wait == .zero ? nil : wait)
     }
 
+    /// After ``take(_:at:)``: takes less.
+    mutating func giveBack(_ count: Int) { fullAt -= time(of: count) }
+
+    /// It is full at this time if nothing is taken.
+    mutating func fill(at time: Duration) { fullAt = time }
+
     /// The time until it is full.
-    private func missing(at now: Duration) -> Duration { max(.zero, fullAt - now) }
+    func missing(at now: Duration) -> Duration { max(.zero, fullAt - now) }
 
     /// The time in which so many tokens come.
     private func time(of count: Int) -> Duration { Duration.seconds(1) * max(0, count) / rate }
 
-    private func remaining(at now: Duration) -> Int {
+    /// Tokens that can be taken now.
+    func remaining(at now: Duration) -> Int {
         let free = max(.zero, time(of: burst) - missing(at: now))
         // `time(of:)` drops less than an attosecond.
         return Int(clamping: (free.attoseconds * Int128(rate) + Int128(rate - 1)) / 1_000_000_000_000_000_000)

@@ -26,6 +26,9 @@ extension Timestamp {
     /// ``latest``.
     public var rfc3339: String { min(max(self, .earliest), .latest).written }
 
+    /// `2026-03-01`: the UTC day. Clamped like ``rfc3339``.
+    public var date: String { String(decoding: rfc3339.utf8.prefix(10), as: UTF8.self) }
+
     /// `2026-03-01T12:34:56+05:30`: local time at an offset in milliseconds, with a fraction only if the time has one. An offset with
     /// seconds cannot be written: such a time is written in UTC.
     func rfc3339(offset: Int64) -> String {

@@ -70,8 +70,10 @@ extension String {
     }
 
     /// Truncated to 600 bytes of whole scalars: error messages repeat the client's keys and values, which may be long.
-    public var clipped: String {
-        let limit = 600
+    public var clipped: String { clipped(to: 600) }
+
+    /// Truncated to this many bytes of whole scalars, and "…".
+    func clipped(to limit: Int) -> String {
         guard utf8.count > limit else { return self }
         var bytes = 0
         let end = unicodeScalars.firstIndex { scalar in

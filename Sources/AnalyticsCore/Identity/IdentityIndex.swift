@@ -57,7 +57,7 @@ actor IdentityIndex {
         let state = State(project: project, generation: try await generation, firstWholeMinute: try await record?.firstWholeMinute ?? .min)
         if let known = projects[project], known.state == state { return try known.told }
         let known = try await asker.whileWaiting { [self] in
-            try await inFlight.value(for: state) { [self] in try await gate { [self] in try await read(state) } }
+            try await inFlight.value(for: state) { [self] in try await gate(for: project) { [self] in try await read(state) } }
         }
         return try known.told
     }

@@ -33,15 +33,9 @@ public struct ClientAddress: Sendable, Equatable {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Whether it is private, link-local, shared or loopback: RFC 1918, 3927, 4193, 4291 and 6598.
-    public var isPrivate: Bool {
-        guard bytes.count == 16 else {
-            return switch (bytes[0], bytes[1]) {
-            case (10, _), (127, _), (192, 168), (169, 254), (172, 16...31), (100, 64...127): true
-            default: false
-            }
-        }
-        return bytes[0] & 0xFE == 0xFC || (bytes[0] == 0xFE && bytes[1] & 0xC0 == 0x80) || bytes.dropLast().allSatisfy { $0 == 0 }
+    /// 127.0.0.0/8 (RFC 1122, section 3.2.1.3) and ::1 (RFC 4291, section 2.5.3).
+    public var isLoopback: Bool {
+        bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
     }
 
     /// The first 24 bits of an IPv4 address or the first 48 of an IPv6 address; the rest is zero.

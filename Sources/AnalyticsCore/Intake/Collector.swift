@@ -37,7 +37,7 @@ public struct Collector: Sendable {
     /// accepted.
     public func submit(_ request: IngestRequest) async throws(IngestError) -> SubmissionResult {
         let stamp = EventDecoder.Stamp(receivedAt: clock.now(), request: ids.next())
-        let decoded = try decode(request, stamp)
+        let decoded = try await decode(request, stamp)
         EventMetrics.rejected(decoded.rejected)
         var result = SubmissionResult(request: stamp.request, rejected: decoded.rejected)
         defer { ledger?.add(result, of: request.project, at: stamp.receivedAt) }
@@ -62,13 +62,13 @@ public struct Collector: Sendable {
 
     private func decode(
         _ request: IngestRequest, _ stamp: EventDecoder.Stamp
-    ) throws(IngestError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
+    ) async throws(IngestError) -> (events: [AcceptedEvent], rejected: Rejections, messages: [OutgoingMessage]) {
         var decoder = EventDecoder(limits: limits, horizon: horizons.horizon(of: request.project), ids: ids)
         let output = try decoder.decode(request, stamp: stamp)
         // Rejected events count too: they cost as much.
-        if let rate = rates?.takeEvents(output.events.count + output.rejected.count, of: request.project), !rate.isAllowed {
-            throw .rateExceeded(rate)
-        }
+        let count = output.events.count + output.rejected.count
+        let rate = await rates?.takeEvents(count, bytes: request.size, of: request.project, key: request.limitedKey)
+        if let rate, !rate.isAllowed { throw .rateExceeded(rate) }
         var encoder = EnvelopeEncoder(request: stamp.request, origin: request.origin, reportRequested: request.reportRequested)
         var events: [AcceptedEvent] = []
         events.reserveCapacity(output.events.count)

@@ -13,10 +13,15 @@ public struct IngestRequest: Sendable {
     public var clientAddress: ClientAddress?
     /// Whether the caller waits until the events are stored, by ``DeliveryReport``.
     public var reportRequested: Bool
+    /// The sender's key, if it has rates of its own.
+    public var limitedKey: LimitedKey?
+    /// Bytes that count against the rate of events.
+    public var size: Int
 
     public init(
         project: ProjectID, format: any IntakeFormat, body: PaddedBytes, idempotencyKey: String? = nil,
-        origin: RequestOrigin = RequestOrigin(), clientAddress: ClientAddress? = nil, reportRequested: Bool = false
+        origin: RequestOrigin = RequestOrigin(), clientAddress: ClientAddress? = nil, reportRequested: Bool = false,
+        limitedKey: LimitedKey? = nil, size: Int? = nil
     ) {
         self.project = project
         self.format = format
@@ -25,6 +30,8 @@ public struct IngestRequest: Sendable {
         self.origin = origin
         self.clientAddress = clientAddress
         self.reportRequested = reportRequested
+        self.limitedKey = limitedKey
+        self.size = size ?? body.count
     }
 }
 

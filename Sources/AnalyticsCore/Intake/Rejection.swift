@@ -82,7 +82,7 @@ public struct IngestError: Error, Sendable, Equatable {
         case invalidEnvelope = "invalid_envelope"
         case emptyBatch = "empty_batch"
         case tooManyEvents = "too_many_events"
-        /// The project has sent more events than its rate allows; ``rate`` says when to send these again.
+        /// The project or the key has sent more events than its rate allows; ``rate`` says when to send these again.
         case rateExceeded = "rate_limited"
     }
 
@@ -99,7 +99,8 @@ public struct IngestError: Error, Sendable, Equatable {
 
 extension IngestError {
     static func rateExceeded(_ rate: Rate) -> Self {
-        var error = Self(.rateExceeded, "The project may send \(rate.limit) events per second. Send these again later.")
+        let sender = rate.isOfKey ? "key" : "project"
+        var error = Self(.rateExceeded, "The \(sender) may send \(rate.limit) events per second. Send these again later.")
         error.rate = rate
         return error
     }

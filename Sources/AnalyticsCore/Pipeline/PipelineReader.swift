@@ -16,13 +16,15 @@ public struct PipelineReader: Sendable {
     /// The balance of a range of minutes, and the lag of the whole day. Throws a ``QueryLimitError`` if it waits or runs too long.
     public func balance(of project: ProjectID, _ minutes: Range<Int64>, for asker: Asker = .staying) async throws -> PipelineBalance {
         try await asker.whileWaiting {
-            try await gate { try await read(project, minutes, since: min(minutes.lowerBound, clock.now().minute - Self.keptMinutes)) }
+            try await gate(for: project) {
+                try await read(project, minutes, since: min(minutes.lowerBound, clock.now().minute - Self.keptMinutes))
+            }
         }
     }
 
     /// Time of receipt of the oldest event in flight that was accepted in minute `first` or later; `nil` if there is none.
     func waiting(of project: ProjectID, since first: Int64) async throws -> Timestamp? {
-        try await gate { try await read(project, first..<first, since: first) }.waitsSince
+        try await gate(for: project) { try await read(project, first..<first, since: first) }.waitsSince
     }
 
     private func read(_ project: ProjectID, _ minutes: Range<Int64>, since first: Int64) async throws(StoreError) -> PipelineBalance {

@@ -1,6 +1,6 @@
 internal import CoreMetrics
 
-/// The counters of keys, refused requests and rates. Names and meaning: ``MetricCatalogue``.
+/// The counters of keys, sessions, refused requests and rates. Names and meaning: ``MetricCatalogue``.
 package enum AccessMetrics {
     /// Why a request is refused. The values are the codes of the answers.
     package enum Refusal: String, CaseIterable {
@@ -8,6 +8,7 @@ package enum AccessMetrics {
         case invalidKey = "invalid_key"
         case revokedKey = "revoked_key"
         case expiredKey = "expired_key"
+        case invalidSession = "invalid_session"
         case tooManyAttempts = "too_many_attempts"
         case storeUnavailable = "store_unavailable"
         case insufficientScope = "insufficient_scope"
@@ -32,7 +33,7 @@ package enum AccessMetrics {
     private static let lookUps = Dictionary(
         uniqueKeysWithValues: LookUp.allCases.map { ($0, MetricCatalogue.metrics.keyLookUps.make($0.rawValue)) })
 
-    /// ``KeyDirectory`` counts its own refusals.
+    /// ``KeyDirectory`` and ``SessionDirectory`` count their own refusals.
     package static func refused(_ reason: Refusal) { refusals[reason]?.increment() }
 
     static func lookedUp(_ how: LookUp) { lookUps[how]?.increment() }

@@ -31,12 +31,12 @@ public struct MetricCatalogue: Sendable {
         "Look-ups of keys: hit (in memory), miss (read from the store), stale (the last state, because the store did not answer), limited "
             + "(too many unknown keys), error (no state, and the store did not answer).", labels: "result")
     package let requestsRefused = CounterMetric(
-        "analytics_requests_refused_total", "Requests refused because of their key, scope, project or origin, by reason.",
+        "analytics_requests_refused_total", "Requests refused because of their key, session, scope, project or origin, by reason.",
         labels: "reason")
     package let rateLimitedRequests = CounterMetric(
-        "analytics_rate_limited_requests_total", "Requests refused because of the rate of their project.")
+        "analytics_rate_limited_requests_total", "Requests refused because of the rate of their project or key.")
     package let rateLimitedEvents = CounterMetric(
-        "analytics_rate_limited_events_total", "Events refused because of the rate of their project.")
+        "analytics_rate_limited_events_total", "Events refused because of the rate of their project or key.")
 
     package let eventsAccepted = CounterMetric("analytics_events_accepted_total", "Events that the broker confirmed.")
     package let eventsRejected = CounterMetric(

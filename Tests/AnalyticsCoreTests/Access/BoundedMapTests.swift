@@ -14,7 +14,7 @@ struct BoundedMapTests {
         for step in 0..<600 {
             let key = random.below(20)
             let place = model.firstIndex { $0.key == key }
-            switch random.below(4) {
+            switch random.below(5) {
             case 0:
                 let value = map.use(key)
                 #expect(value == place.map { model[$0].value })
@@ -24,6 +24,9 @@ struct BoundedMapTests {
             case 2:
                 map.update(key) { $0 += 1 }
                 if let place { model[place].value += 1 }
+            case 3 where random.chance(10):
+                map.updateAll { $0 -= 1 }
+                for place in model.indices { model[place].value -= 1 }
             default:
                 map.set(step, for: key)
                 if let place { model.remove(at: place) }

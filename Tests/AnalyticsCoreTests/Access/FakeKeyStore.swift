@@ -108,6 +108,11 @@ final class FakeKeyStore: KeyStore {
         }
     }
 
+    func closeAnonymousAccess(at time: Timestamp) async throws(StoreError) {
+        try await pass(.closeAnonymousAccess)
+        state.withLock { $0.isClosed = true }
+    }
+
     func isAnonymousAccessClosed() async throws(StoreError) -> Bool {
         state.withLock { $0.latchReads += 1 }
         try await pass(.anonymousAccess)

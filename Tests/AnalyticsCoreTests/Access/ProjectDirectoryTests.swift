@@ -26,6 +26,9 @@ struct ProjectDirectoryTests {
         #expect(!directory.allows("https://blog.example", of: "none") && directory.allows("https://blog.example"))
         directory.take([ProjectRecord(project: "shop")])
         #expect(!directory.isArchived("shop") && !directory.allows("https://shop.example") && !directory.allows("https://blog.example"))
+        #expect(directory.rates(of: "shop") == ProjectRates())
+        directory.take([ProjectRecord(project: "shop"), ProjectRecord(project: "blog", rates: ProjectRates(eventsPerSecond: 5))])
+        #expect(directory.rates(of: "shop") == ProjectRates() && directory.rates(of: "blog").eventsPerSecond == 5)
     }
 
     @Test(arguments: ["https://shop.example:80", "http://shop.example", "https://SHOP.example", "https://shop.example/", "null", ""])

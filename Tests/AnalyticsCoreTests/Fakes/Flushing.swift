@@ -23,6 +23,7 @@ extension MemoryStore {
                     rollup.version += 1
                     rollup.dirty = true
                     rollup.groups = [RollupGroup(type: "t0", source: "s0", count: 1_000)]
+                    rollup.received = ReceivedTable(bytes: [1, 100])
                 }
                 // A marked minute's hour is marked, always; and a marked hour's day.
                 let hour = tier == .minute ? bucket.key.hour : bucket.key
