@@ -3,6 +3,7 @@ public import CoreMetrics
 internal import HTTPTypes
 public import Hummingbird
 internal import HummingbirdCore
+internal import HummingbirdTLS
 public import Logging
 internal import NIOCore
 
@@ -22,7 +23,7 @@ func makeRouter(
         services: services, part: part, settings: settings, memory: memory, metricsFactory: metricsFactory, intake: intake, logger: logger)
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestMetrics(factory: metricsFactory))
-    router.add(middleware: ProblemMiddleware(routes: table, projects: services.access?.directory))
+    router.add(middleware: ProblemMiddleware(routes: table, projects: services.access?.directory, hasTLS: settings.certificate != nil))
     let admission = Admission(services, settings, elapsed: elapsed)
     for route in table.routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
@@ -62,10 +63,16 @@ public func makeApplication(
     let http1 = HTTP1Channel.Configuration(
         additionalChannelHandlers: [RequestRulesInstaller(), ConnectionTimeoutHandler(limits: timeouts, room: room)],
         httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 * 1024, maxHeaderListSize: 64 * 1024, maxHeaderFieldCount: 200))
+    let certificate = settings.certificate
+    let server = HTTPServerBuilder { responder in
+        let channel = HTTP1Channel(responder: responder, configuration: http1)
+        guard let certificate else { return channel }
+        return try TLSChannel(channel, tlsConfiguration: certificate.configuration())
+    }
     return Application(
         router: makeRouter(
             services: services, part: part, settings: settings, memory: memory, intake: IntakeRoute.standard, logger: logger),
-        server: .http1(configuration: http1),
+        server: server,
         configuration: ApplicationConfiguration(
             address: .hostname(settings.host, port: settings.port), serverName: settings.serverName, backlog: 1024,
             availableConnectionsDelegate: ConnectionRoom.Delegate(room: room)),
@@ -120,7 +127,9 @@ extension RouteTable {
                     feed: LiveFeed(
                         reader: live, limits: .init(readers: settings.maximumLiveReaders), clock: events.clock, logger: logger)
                 ).routes
-            routes += ErasureRoutes(erasures: events.erasures, answers: answers).routes
+            routes +=
+                ErasureRoutes(erasures: events.erasures, audit: services.access?.audit, clientAddress: clientAddress, answers: answers)
+                .routes
             routes +=
                 GraphiteRoutes(
                     engine: events.engine, zones: events.zones, clock: events.clock,
@@ -129,7 +138,18 @@ extension RouteTable {
             if let access = services.access {
                 let body = BodyReader(limit: BodyNode.maximumBytes, budget: bodies, clientAddress: clientAddress)
                 routes += ProjectRoutes(projects: access.projects, zones: events.zones, body: body, answers: answers).routes
+                routes += UsageRoutes(projects: access.projects, engine: events.engine, clock: events.clock, answers: answers).routes
                 routes += KeyRoutes(keys: access.keys, projects: access.projects, body: body, answers: answers).routes
+                routes += MemberRoutes(accounts: access.accounts, projects: access.projects, body: body, answers: answers).routes
+                routes += AccountRoutes(accounts: access.accounts, clock: events.clock, body: body, answers: answers).routes
+                routes +=
+                    AuthRoutes(
+                        signIn: access.signIn, projects: access.projects, cookie: .session(settings), body: body, answers: answers
+                    ).routes
+                if let provider = access.provider {
+                    routes += OIDCRoutes(provider: provider, settings: settings, clientAddress: clientAddress).routes
+                }
+                routes += AuditRoute(audit: access.audit, projects: access.projects, answers: answers).routes
             }
             routes += DocumentRoutes(version: settings.serverVersion).routes
         }

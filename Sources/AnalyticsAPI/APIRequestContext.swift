@@ -10,6 +10,8 @@ public struct APIRequestContext: RequestContext {
     /// The caller that waits for the response.
     let asker: Asker
     let connection: ClientConnection
+    /// Taken by the request; paused while its body is read.
+    var slot: RequestSlots.Slot?
 
     public init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)

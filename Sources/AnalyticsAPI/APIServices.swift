@@ -1,4 +1,5 @@
 public import AnalyticsCore
+public import ServiceLifecycle
 
 /// The services behind the API's routes.
 public struct APIServices: Sendable {
@@ -7,12 +8,16 @@ public struct APIServices: Sendable {
     var readiness: @Sendable () async -> Readiness
     var metrics: (@Sendable () -> [UInt8])?
     var authenticator: any Authenticator
-    /// `nil`: no routes that manage projects and keys, and no rates.
+    /// `nil`: no routes about projects, keys and accounts, and no rates.
     var access: AccessServices?
+
+    /// What has to run beside the API, and to end after it.
+    public var background: [any Service] { access?.signIn.background ?? [] }
 
     /// - Parameters:
     ///   - authenticator: Decides which project a request is for, and its scopes.
-    ///   - access: Projects and their keys; `nil`: they cannot be managed over HTTP, none is archived, and none has rates.
+    ///   - access: Projects, keys and accounts; `nil`: they cannot be managed over HTTP, nobody signs in, no project is archived or has
+    ///     rates.
     ///   - readiness: Checks each dependency. Must return within a few seconds even if all are down.
     ///   - metrics: Renders the Prometheus text format; `nil`: the route answers 404 (`ENABLE_METRICS=false`).
     public init(

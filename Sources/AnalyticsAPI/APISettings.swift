@@ -31,12 +31,17 @@ public struct APISettings: Sendable {
     public var serverVersion: String
     /// Store the sender's whole IP address. If false, it is cut to its /24, or for IPv6 to its /48.
     public var keepClientAddress: Bool
-    /// The service is behind a proxy that sets `X-Forwarded-For`. If false, the header is ignored, because any client can set it.
-    public var trustProxy: Bool
-    /// The header in which that proxy sends the country of the client's address; `nil` if it sends none.
+    /// The proxies before the service, each of which appends an address to `X-Forwarded-For`. If 0, headers of proxies are ignored, because
+    /// any client can set them.
+    public var trustedProxies: Int
+    /// The header in which a proxy sends the country of the client's address; `nil` if it sends none.
     public var countryHeader: String?
     /// Looks up the country of an address if no header has it.
     public var countries: (any CountryDatabase)?
+    /// The address under which browsers call the service; `nil` if it is not known. If it is of https, all cookies need TLS.
+    public var publicURL: SecureURL?
+    /// For TLS; `nil`: plain HTTP.
+    package var certificate: ServerCertificate?
 
     public init(
         host: String = "127.0.0.1", port: Int = 4000, allowedHosts: [String] = [], maximumBodyBytes: Int = 20 * 1024 * 1024,
@@ -44,7 +49,7 @@ public struct APISettings: Sendable {
         maximumAnswerBytesInMemory: Int = 64 * 1024 * 1024,
         maximumExports: Int = 2, maximumConnections: Int = 4096, maximumLiveReaders: Int? = nil,
         timeouts: ConnectionTimeouts.Limits = .init(),
-        serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustProxy: Bool = false,
+        serverName: String = "analytics", serverVersion: String = "0.0.0", keepClientAddress: Bool = false, trustedProxies: Int = 0,
         countryHeader: String? = nil, countries: (any CountryDatabase)? = nil
     ) {
         self.host = host
@@ -61,7 +66,7 @@ public struct APISettings: Sendable {
         self.serverName = serverName
         self.serverVersion = serverVersion
         self.keepClientAddress = keepClientAddress
-        self.trustProxy = trustProxy
+        self.trustedProxies = trustedProxies
         self.countryHeader = countryHeader
         self.countries = countries
     }

@@ -5,7 +5,7 @@ internal import Hummingbird
 /// Decides the client address of a request, its country, and how much of the address is kept.
 struct ClientAddressRule: Sendable {
     var keepsWhole: Bool
-    var trustsProxy: Bool
+    var trustedProxies: Int
     /// The header in which a trusted proxy sends the country.
     var countryHeader: HTTPField.Name?
     var countries: (any CountryDatabase)?
@@ -25,31 +25,33 @@ struct ClientAddressRule: Sendable {
         Peer(whole(peer: context.peerAddress, headers: request.headers))
     }
 
+    /// The client of a request to sign in.
+    func client(of request: Request, _ context: APIRequestContext) -> Client {
+        Client(address: text(peer: context.peerAddress, headers: request.headers), agent: request.headers[.userAgent] ?? "")
+    }
+
     /// The whole address as text; empty if it is unknown.
     func text(peer: String?, headers: HTTPFields) -> String {
-        guard trustsProxy else { return peer ?? "" }
+        guard trustedProxies > 0 else { return peer ?? "" }
         return whole(peer: peer, headers: headers)?.text ?? ""
     }
 
     private func whole(peer: String?, headers: HTTPFields) -> ClientAddress? {
-        let forwarded = trustsProxy ? forwarded(headers[values: .xForwardedFor]) : nil
-        return forwarded ?? peer.flatMap(ClientAddress.init)
+        forwarded(headers[values: .xForwardedFor]) ?? peer.flatMap(ClientAddress.init)
     }
 
     /// A proxy replaces the header that the client sent. If the header occurs twice, a proxy did not, and the value is not trusted.
     private func named(_ headers: HTTPFields) -> Country? {
-        guard trustsProxy, let countryHeader else { return nil }
+        guard trustedProxies > 0, let countryHeader else { return nil }
         let values = headers[values: countryHeader]
         return values.count == 1 ? Country(values[0]) : nil
     }
 
-    /// Every proxy appends the address that its request came from, so the right end is written by our own proxies. The client is the first
-    /// address from the right that is not in a private network. If all are private, it is the one that the nearest proxy saw.
+    /// Every proxy appends the address that its request came from. So one entry at the end is written by each trusted proxy, and the first
+    /// of these is the client's, in whatever network it is. The client may have written all entries before it.
     private func forwarded(_ values: [String]) -> ClientAddress? {
-        let hops = values.flatMap { $0.splitUTF8(",") }.map { Self.withoutPort($0.removingUTF8(" ", "\t")) }
-        // A header may hold thousands of addresses; the last 32 are read.
-        let known = hops.suffix(32).compactMap(ClientAddress.init)
-        return known.last { !$0.isPrivate } ?? known.last
+        let hop = values.flatMap { $0.splitUTF8(",") }.suffix(trustedProxies).first
+        return hop.flatMap { ClientAddress(Self.withoutPort($0.removingUTF8(" ", "\t"))) }
     }
 
     private static func withoutPort(_ hop: String) -> String {
@@ -62,7 +64,7 @@ struct ClientAddressRule: Sendable {
 extension ClientAddressRule {
     init(_ settings: APISettings) {
         keepsWhole = settings.keepClientAddress
-        trustsProxy = settings.trustProxy
+        trustedProxies = settings.trustedProxies
         countryHeader = settings.countryHeader.flatMap { HTTPField.Name($0) }
         countries = settings.countries
     }

@@ -15,21 +15,39 @@ final class RequestSlots: Sendable {
         self.full = full
     }
 
-    /// Released with the last reference.
+    /// Released with the last reference, and between ``pause()`` and ``resume()``.
     final class Slot: Sendable {
         private let slots: RequestSlots
+        private let isTaken = Atomic(true)
 
         fileprivate init(_ slots: RequestSlots) {
             self.slots = slots
         }
 
-        deinit {
-            slots.taken.withLock { $0 -= 1 }
-            slots.meter?.decrement()
+        deinit { pause() }
+
+        func pause() {
+            if isTaken.exchange(false, ordering: .relaxed) { slots.release() }
+        }
+
+        /// Throws if there is none left.
+        func resume() throws(Problem) {
+            try slots.occupy()
+            isTaken.store(true, ordering: .relaxed)
         }
     }
 
     func take() throws(Problem) -> Slot {
+        try occupy()
+        return Slot(self)
+    }
+
+    private func release() {
+        taken.withLock { $0 -= 1 }
+        meter?.decrement()
+    }
+
+    private func occupy() throws(Problem) {
         let isTaken = taken.withLock { taken in
             guard taken < limit else { return false }
             taken += 1
@@ -39,6 +57,5 @@ final class RequestSlots: Sendable {
             throw Problem(.overloaded, full)
         }
         meter?.increment()
-        return Slot(self)
     }
 }

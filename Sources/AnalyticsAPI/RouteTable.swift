@@ -13,6 +13,8 @@ struct Route: Sendable {
         case open(toOtherSites: Bool, @Sendable (Request, APIRequestContext) async throws -> Response)
         case scoped(Scope, @Sendable (Request, APIRequestContext, Principal) async throws -> Response)
         case managed(@Sendable (Request, APIRequestContext, Administrator) async throws -> Response)
+        case personal(@Sendable (Request, APIRequestContext, Caller) async throws -> Response)
+        case signIn(@Sendable (Request, APIRequestContext) async throws -> Response)
     }
 
     /// A route without authentication.
@@ -37,7 +39,7 @@ struct Route: Sendable {
         self.handler = .scoped(scope, handler)
     }
 
-    /// A route that manages projects and keys. The handler checks that the administrator manages the project.
+    /// A route that manages projects, keys and accounts. The handler checks that the administrator manages the project, or the instance.
     init(
         managed method: HTTPRequest.Method, _ path: String,
         _ handler: @escaping @Sendable (Request, APIRequestContext, Administrator) async throws -> Response
@@ -45,6 +47,38 @@ struct Route: Sendable {
         self.method = method
         self.path = path
         self.handler = .managed(handler)
+    }
+
+    /// A route that tells a caller about itself.
+    init(
+        caller method: HTTPRequest.Method, _ path: String,
+        _ handler: @escaping @Sendable (Request, APIRequestContext, Caller) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.handler = .personal(handler)
+    }
+
+    /// A route for a person about their own account: it needs a session.
+    init(
+        account method: HTTPRequest.Method, _ path: String,
+        _ handler: @escaping @Sendable (Request, APIRequestContext, SignedIn) async throws -> Response
+    ) {
+        self.init(caller: method, path) { request, context, caller in
+            guard case .account(let signedIn) = caller else { throw Problem.needsSession }
+            return try await handler(request, context, signedIn)
+        }
+    }
+
+    /// A route that begins a session, without authentication. Pages of other sites may not use it: they could sign a person in as somebody
+    /// else.
+    init(
+        signIn method: HTTPRequest.Method, _ path: String,
+        _ handler: @escaping @Sendable (Request, APIRequestContext) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.handler = .signIn(handler)
     }
 
     /// The scope that a principal needs; `nil` for routes of other kinds.
@@ -62,7 +96,19 @@ struct Route: Sendable {
             return try await admission.respond(to: request, context, with: scope, handle)
         case .managed(let handle):
             return try await admission.respond(to: request, context, handle)
+        case .personal(let handle):
+            return try await admission.respond(to: request, context, handle)
+        case .signIn(let handle):
+            try admission.sites.checkOrigin(of: request)
+            return try await handle(request, context).notStored()
         }
+    }
+}
+
+extension Problem {
+    fileprivate static var needsSession: Problem {
+        Problem(.insufficientScope, "This is about the account of a person. Sign in with POST /api/v1/auth/sign-in, and send the cookie.")
+            .closingConnection()
     }
 }
 

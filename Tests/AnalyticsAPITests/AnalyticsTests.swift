@@ -96,7 +96,7 @@ import Testing
 
     @Test func `visitors without any id are users where the project has them, and cannot say who they are`() async throws {
         var service = TestService()
-        service.settings.trustProxy = true
+        service.settings.trustedProxies = 1
         try await service.store.setVisitorIds(of: "default", to: true)
         let visitors = VisitorIdentifier(store: service.store, clock: WallClock { TestService.now })
         try await visitors.take(service.store.projectRecords())

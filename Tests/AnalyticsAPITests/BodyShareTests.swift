@@ -56,7 +56,7 @@ import Testing
 
     @Test func `behind a proxy the share is that of its client`() async throws {
         var settings = APISettings()
-        settings.trustProxy = true
+        settings.trustedProxies = 1
         let rule = ClientAddressRule(settings)
         func peer(_ forwarded: String) -> Peer { Peer(rule.origin(peer: "10.0.0.1", headers: [.xForwardedFor: forwarded]).address) }
         #expect(peer("192.0.2.1") == peer("1.2.3.4, 192.0.2.1") && peer("192.0.2.1") != peer("192.0.2.2"))

@@ -1,4 +1,5 @@
 import AnalyticsCore
+import TestSupport
 import Testing
 
 @testable import AnalyticsAPI
@@ -57,6 +58,51 @@ import Testing
         #expect(hold(390, budget(largest: 390 * Self.kibi), one) != nil)
         #expect(hold(500, budget(largest: 500 * Self.kibi), one) != nil)
         #expect(hold(800, budget(largest: 800 * Self.kibi), one) != nil)
+    }
+
+    // MARK: Callers
+
+    private func caller(_ key: String, of project: ProjectID = "shop") -> Principal {
+        Principal(project: project, scopes: [.write], key: key)
+    }
+
+    private func hold(_ kibi: Int, _ budget: ByteBudget, _ principal: Principal, at address: String) -> ByteBudget.Lease? {
+        let lease = budget.lease(for: principal, at: ClientAddress(address))
+        return lease.grow(by: kibi * Self.kibi) ? lease : nil
+    }
+
+    @Test func `behind one address each project has a share`() throws {
+        let budget = budget()
+        var held = [try #require(hold(350, budget, caller("a"), at: "192.0.2.1"))]
+        #expect(hold(65, budget, caller("a"), at: "192.0.2.1") == nil)
+        #expect(hold(65, budget, caller("b"), at: "192.0.2.1") == nil, "a second key of the project is no second client")
+        held.append(try #require(hold(350, budget, caller("c", of: "blog"), at: "192.0.2.1")))
+        held = []
+        #expect(budget.bytesInUse == 0 && budget.peersInUse == 0)
+    }
+
+    @Test func `one key has three quarters, whatever its addresses, or one lease`() throws {
+        let budget = ByteBudget(limit: 800 * Self.kibi, peerLimit: 400 * Self.kibi, callerLimit: 600 * Self.kibi, largest: 700 * Self.kibi)
+        var held = [
+            try #require(hold(300, budget, caller("a"), at: "192.0.2.1")), try #require(hold(300, budget, caller("a"), at: "192.0.2.2")),
+        ]
+        #expect(hold(1, budget, caller("a"), at: "192.0.2.3") == nil)
+        held.append(try #require(hold(100, budget, caller("b"), at: "192.0.2.3")))
+        held = []
+        #expect(hold(700, budget, caller("a"), at: "192.0.2.1") != nil)
+    }
+
+    @Test func `a key that reads slowly leaves memory for the answers of others`() throws {
+        let answers = MemoryLimits(APISettings(maximumAnswerBytesInMemory: 400 * Self.kibi)).answers
+        var held: [ByteBudget.Lease] = []
+        func hold(_ principal: Principal) -> Bool {
+            let lease = answers.lease(for: principal)
+            held.append(lease)
+            return lease.grow(by: 100 * Self.kibi)
+        }
+        for _ in 0..<3 { #expect(hold(caller("a"))) }
+        #expect(!hold(caller("a")))
+        #expect(hold(caller("b")))
     }
 
     @Test func `without a peer the whole counts`() throws {

@@ -5,10 +5,10 @@ import Testing
 @testable import AnalyticsAPI
 
 @Suite struct ClientAddressTests {
-    private func address(_ peer: String?, _ forwarded: [String] = [], keep: Bool = true, trust: Bool = true) -> String? {
+    private func address(_ peer: String?, _ forwarded: [String] = [], keep: Bool = true, proxies: Int = 1) -> String? {
         var headers = HTTPFields()
         headers[values: .xForwardedFor] = forwarded
-        return ClientAddressRule(keepsWhole: keep, trustsProxy: trust).origin(peer: peer, headers: headers).origin.address
+        return ClientAddressRule(keepsWhole: keep, trustedProxies: proxies).origin(peer: peer, headers: headers).origin.address
     }
 
     private struct Known: CountryDatabase {
@@ -26,7 +26,7 @@ import Testing
         let name = try #require(HTTPField.Name("CF-IPCountry"))
         headers[values: name] = header
         headers[values: .xForwardedFor] = ["198.51.100.7"]
-        let rule = ClientAddressRule(keepsWhole: false, trustsProxy: trust, countryHeader: name, countries: Known())
+        let rule = ClientAddressRule(keepsWhole: false, trustedProxies: trust ? 1 : 0, countryHeader: name, countries: Known())
         let (origin, address) = rule.origin(peer: "10.0.0.1", headers: headers)
         #expect(origin.country?.code == expected)
         #expect(origin.address == (trust ? "198.51.100.0" : "10.0.0.0") && address?.text == (trust ? "198.51.100.7" : "10.0.0.1"))
@@ -41,19 +41,25 @@ import Testing
     }
 
     @Test func `a forwarded address counts only behind a trusted proxy`() {
-        #expect(address("10.0.0.1", ["198.51.100.7"], trust: false) == "10.0.0.1")
+        #expect(address("10.0.0.1", ["198.51.100.7"], proxies: 0) == "10.0.0.1")
         #expect(address("10.0.0.1", ["198.51.100.7"]) == "198.51.100.7")
         #expect(address("10.0.0.1") == "10.0.0.1")
     }
 
     @Test(arguments: [
-        // The client may write what it likes on the left.
-        (["1.2.3.4, 198.51.100.7"], "198.51.100.7"), (["1.2.3.4", "198.51.100.7, 10.0.0.9"], "198.51.100.7"),
-        (["198.51.100.7:4711"], "198.51.100.7"), (["[2001:db8::7]:4711"], "2001:db8::7"), (["10.1.1.1, 10.0.0.9"], "10.0.0.9"),
-        (["unknown, 198.51.100.7 , 127.0.0.1"], "198.51.100.7"), (["nonsense"], "10.0.0.1"), ([""], "10.0.0.1"),
-        (["172.20.0.1,fd00::1,fe80::1"], "fe80::1"),
+        // The client may write what it likes on the left, from whatever network it comes.
+        (["1.2.3.4, 198.51.100.7"], 1, "198.51.100.7"), (["1.2.3.4, 10.1.2.3"], 1, "10.1.2.3"), (["1.2.3.4,100.64.0.7"], 1, "100.64.0.7"),
+        (["1.2.3.4", "fc00::7"], 1, "fc00::7"), (["1.2.3.4, 127.0.0.1"], 1, "127.0.0.1"),
+        (["1.2.3.4", "198.51.100.7, 10.0.0.9"], 2, "198.51.100.7"), (["1.2.3.4, 10.1.2.3, 10.0.0.9"], 2, "10.1.2.3"),
+        (["1.2.3.4,198.51.100.7", "10.0.0.8", "10.0.0.9"], 3, "198.51.100.7"),
+        // It has come past the outer proxies.
+        (["198.51.100.7"], 2, "198.51.100.7"), (["198.51.100.7"], 10, "198.51.100.7"),
+        (["198.51.100.7:4711"], 1, "198.51.100.7"), (["[2001:db8::7]:4711"], 1, "2001:db8::7"), (["198.51.100.7 ,"], 1, "198.51.100.7"),
+        (["198.51.100.7, unknown"], 1, "10.0.0.1"), (["198.51.100.7, unknown, 10.0.0.9"], 2, "10.0.0.1"), ([""], 1, "10.0.0.1"),
     ])
-    func `the right-most address that is not a private network's is the client's`(forwarded: [String], expected: String) {
-        #expect(address("10.0.0.1", forwarded) == expected)
+    func `the client's address is the one that the first of the trusted proxies has seen`(
+        forwarded: [String], proxies: Int, expected: String
+    ) {
+        #expect(address("10.0.0.1", forwarded, proxies: proxies) == expected)
     }
 }

@@ -38,6 +38,17 @@ import Testing
         #expect(timeouts.deadline == at(17))
     }
 
+    @Test func `bytes of a TLS record that is not whole yet end the silence of a body, and buy no further time`() {
+        var timeouts = self.timeouts()
+        timeouts.receivedHead(at: at(1))
+        timeouts.receivedBody(12_000, at: at(2))
+        #expect(timeouts.deadline == at(10))
+        timeouts.receivedBytes(1, at: at(9))
+        #expect(timeouts.deadline == at(17))
+        timeouts.receivedBytes(1, at: at(16))
+        #expect(timeouts.deadline == at(21))
+    }
+
     @Test func `while the service is at work nothing runs out`() {
         var timeouts = self.timeouts()
         timeouts.receivedHead(at: at(1))

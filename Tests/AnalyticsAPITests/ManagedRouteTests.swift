@@ -1,7 +1,6 @@
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
-import NIOCore
 import TestSupport
 import Testing
 
@@ -118,6 +117,64 @@ struct ManagedRouteTests {
         }
     }
 
+    @Test func `bodies that are slow to arrive keep no other request from managing`() async throws {
+        let (service, shop) = try await Self.managed()
+        let memory = MemoryLimits(service.settings)
+        let application = makeApplication(
+            services: service.services, settings: service.settings, memory: memory, logger: TestService.quiet)
+        let head =
+            "PATCH /api/v1/projects/shop HTTP/1.1\r\nHost: x\r\nAuthorization: \(shop[.authorization] ?? "")\r\n"
+            + "Content-Type: application/json\r\nContent-Length: 2000\r\n\r\n"
+        try await application.test(.live) { client in
+            let port = try #require(client.port)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 {
+                    group.addTask { _ = try await RawConnection(port: port).exchange([head + String(repeating: " ", count: 1_000)]) }
+                }
+                try await eventually("eight bodies have begun") { memory.bodies.bytesInUse >= 8_000 }
+                let changed = try await client.send(.patch, "/api/v1/projects/shop", #"{"title":"x"}"#, shop)
+                #expect(changed.status == .ok, "\(changed.text)")
+                group.cancelAll()
+            }
+        }
+    }
+
+    @Test func `a slot that is paused is another's to take, and is released once`() throws {
+        let slots = RequestSlots(limit: 1, full: "full")
+        do {
+            let slot = try slots.take()
+            slot.pause()
+            let other = try slots.take()
+            #expect(throws: Problem.self) { try slot.resume() }
+            other.pause()
+            try slot.resume()
+            #expect(throws: Problem.self) { try slots.take() }
+            withExtendedLifetime((slot, other)) {}
+        }
+        let slot = try slots.take()
+        #expect(throws: Problem.self) { try slots.take() }
+        withExtendedLifetime(slot) {}
+    }
+
+    @Test func `a caller makes sixty changes at once and ten per second, and reads as much as it wants`() async throws {
+        let (service, shop) = try await Self.managed()
+        let other = HTTPFields.bearer(try await service.makeKey(.admin))
+        try await service.run { client async throws in
+            func change(_ fields: HTTPFields) async throws -> TestResponse {
+                try await client.send(.patch, "/api/v1/projects/shop", #"{"title":"x"}"#, fields)
+            }
+            for _ in 0..<60 { #expect(try await change(shop).status == .ok) }
+            let refused = try await change(shop)
+            #expect(refused.status == .tooManyRequests && refused.code == "rate_limited" && refused.isProblem, "\(refused.text)")
+            #expect(refused.headers[.retryAfter] == "1" && refused.headers[.connection] == "close")
+            for _ in 0..<5 { #expect(try await client.get("/api/v1/projects/shop", shop).status == .ok) }
+            for fields in [other, Self.instance] { #expect(try await change(fields).status == .ok) }
+            service.time.advance(by: .seconds(1))
+            for _ in 0..<10 { #expect(try await change(shop).status == .ok) }
+            #expect(try await change(shop).code == "rate_limited")
+        }
+    }
+
     @Test func `eight requests manage at the same time, others are refused until one has ended`() async throws {
         let (service, shop) = try await Self.managed()
         let (waiting, goOn) = (Counting(), Flag())
@@ -161,7 +218,9 @@ struct ManagedRouteTests {
             #expect(one["expiresAt"] as? String == "2026-03-02T00:00:00.000Z" && one["revokedAt"] is NSNull && one["lastUsedAt"] is NSNull)
             #expect(Self.keys(listed).count == 2 && !listed.text.contains(text) && one["key"] == nil)
             let byInstance = try await client.send(
-                .post, "/api/v1/projects/shop/keys", #"{"scope":"read","expiresAt":null}"#, Self.instance)
+                .post, "/api/v1/projects/shop/keys",
+                #"{"scope":"read","expiresAt":null,"requestsPerSecond":7,"eventsPerSecond":null}"#, Self.instance)
+            #expect(byInstance.json["requestsPerSecond"] as? Int == 7 && byInstance.json["eventsPerSecond"] is NSNull)
             #expect(byInstance.json["maker"] as? String == "administrator" && byInstance.json["name"] as? String == "")
         }
         #expect(try service.publisher.events.map(\.project) == ["shop"])
@@ -188,7 +247,7 @@ struct ManagedRouteTests {
         ("{}", "'scope'"), (#"{"scope":"all"}"#, "'scope'"), (#"{"scope":"read","name":null}"#, "'name'"),
         (#"{"scope":"read","name":"a\tb"}"#, "'name'"), (#"{"scope":"read","expiresAt":"tomorrow"}"#, "'expiresAt'"),
         (#"{"scope":"read","expiresAt":"2026-03-01T12:00:00Z"}"#, "expires in the future"),
-        (#"{"scope":"read","project":"bank"}"#, "'project'"),
+        (#"{"scope":"read","project":"bank"}"#, "'project'"), (#"{"scope":"read","eventsPerSecond":0}"#, "'eventsPerSecond'"),
     ])
     func `a wrong key is not made`(body: String, text: String) async throws {
         let (service, shop) = try await Self.managed()
@@ -246,7 +305,8 @@ struct ManagedRouteTests {
         let id = try #require(APIKey(other)).digest.keyID
         let ownID = try #require(APIKey(own)).digest.keyID
         let requests: [(HTTPRequest.Method, String, String?)] = [
-            (.get, "", nil), (.patch, "", #"{"title":"x"}"#), (.get, "/keys", nil), (.post, "/keys", #"{"scope":"read"}"#),
+            (.get, "", nil), (.patch, "", #"{"title":"x"}"#), (.get, "/usage", nil), (.get, "/keys", nil),
+            (.post, "/keys", #"{"scope":"read"}"#),
             (.delete, "/keys/\(id)", nil), (.post, "/keys/\(id)/rotate", nil), (.delete, "/keys/\(ownID)", nil),
         ]
         try await service.run { client async throws in
@@ -273,7 +333,7 @@ struct ManagedRouteTests {
         let routes = RouteTable(services: service.services, settings: service.settings).routes.filter {
             $0.path.starts(withUTF8: "/api/v1/projects")
         }
-        #expect(routes.count == 8 && routes.allSatisfy { $0.scope == nil })
+        #expect(routes.count == 13 && routes.allSatisfy { $0.scope == nil })
         try await service.run { client async throws in
             for route in routes {
                 let none = try await client.send(route.method, route.path, nil)
@@ -300,15 +360,5 @@ struct ManagedRouteTests {
             }
         }
         #expect(try await service.store.keys(of: nil).count == 1)
-    }
-}
-
-extension TestClientProtocol {
-    fileprivate func send(
-        _ method: HTTPRequest.Method, _ uri: String, _ body: String?, _ headers: HTTPFields = [:], type: String = "application/json"
-    ) async throws -> TestResponse {
-        var headers = headers
-        if body != nil { headers[.contentType] = type }
-        return try await executeRequest(uri: uri, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
     }
 }

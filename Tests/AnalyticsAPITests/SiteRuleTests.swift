@@ -11,14 +11,21 @@ import Testing
 
 /// Pages of other sites, in a browser that reaches the service.
 struct SiteRuleTests {
-    private static let rule = SiteRule(allowed: ["stats.example.com"], own: ["Box.lan"])
+    private static let rule = made(with: APISettings())
 
-    private func code(host: String?, origin: String? = nil, _ rule: SiteRule = rule) -> String? {
-        var fields = HTTPFields()
+    private static func made(with settings: APISettings) -> SiteRule {
+        SiteRule(allowed: ["stats.example.com"], own: ["Box.lan"], transport: TransportRule(settings))
+    }
+
+    private func code(
+        host: String?, origin: String? = nil, _ rule: SiteRule = rule, _ more: HTTPFields = [:], hasSession: Bool = false
+    ) -> String? {
+        var fields = more
         fields[.origin] = origin
         let head = HTTPRequest(method: .get, scheme: "http", authority: host, path: "/", headerFields: fields)
+        let request = Request(head: head, body: RequestBody(buffer: .init()))
         do throws(Problem) {
-            try rule.check(Request(head: head, body: RequestBody(buffer: .init())))
+            if hasSession { try rule.checkSession(of: request) } else { try rule.check(request) }
             return nil
         } catch {
             return error.code
@@ -44,6 +51,14 @@ struct SiteRuleTests {
         #expect(code(host: host) == "host_not_allowed")
     }
 
+    @Test func `a page without TLS is none of the service for a session, except on loopback`() {
+        for (host, isOwn) in [("box.lan", false), ("10.1.2.3", false), ("localhost:4000", true), ("127.0.0.1", true)] {
+            #expect((code(host: host, origin: "http://\(host)", hasSession: true) == nil) == isOwn, "\(host)")
+            #expect(code(host: host, origin: "https://\(host)", hasSession: true) == nil)
+        }
+        #expect(code(host: "box.lan", origin: "http://box.lan") == nil, "without a session")
+    }
+
     @Test func `a request without a Host is of no browser`() {
         #expect(code(host: nil) == nil)
     }
@@ -61,6 +76,32 @@ struct SiteRuleTests {
     ])
     func `pages of other sites are refused`(origin: String) {
         #expect(code(host: "localhost:4000", origin: origin) == "origin_not_allowed")
+    }
+
+    @Test(arguments: [("https", true), ("HTTPS", true), ("http, https", true), ("http", false), ("xhttps", false), (nil, false)])
+    func `a page without TLS is of another site if the service is called with TLS, as a trusted proxy says`(
+        scheme: String?, isForeign: Bool
+    ) {
+        var fields = HTTPFields()
+        fields[.xForwardedProto] = scheme
+        let (trusting, other) = (Self.made(with: APISettings(trustedProxies: 1)), Self.rule)
+        for host in ["stats.example.com", "10.1.2.3:4000"] {
+            #expect((code(host: host, origin: "http://\(host)", trusting, fields) != nil) == isForeign, "\(host)")
+            #expect(code(host: host, origin: "https://\(host)", trusting, fields) == nil)
+            #expect(code(host: host, origin: "http://\(host)", other, fields) == nil, "anybody can send the header")
+        }
+        #expect((code(host: "box.lan", origin: "http://stats.example.com", trusting, fields) != nil) == isForeign)
+    }
+
+    @Test func `with a public address of https, pages without TLS are of another site, except on loopback`() {
+        var settings = APISettings()
+        settings.publicURL = SecureURL("https://stats.example.com")
+        #expect(code(host: "stats.example.com", origin: "http://stats.example.com", Self.made(with: settings)) == "origin_not_allowed")
+        #expect(code(host: "stats.example.com", origin: "https://stats.example.com", Self.made(with: settings)) == nil)
+        for host in ["localhost:4000", "127.0.0.1:4000", "[::1]:4000", "app.localhost"] {
+            #expect(code(host: host, origin: "http://\(host)", Self.made(with: settings)) == nil, "\(host)")
+        }
+        #expect(code(host: "localhost:4000", origin: "http://localhost:3000", Self.made(with: settings)) == "origin_not_allowed")
     }
 
     @Test func `the address that the service listens on and the machine's name are its own`() throws {

@@ -1,5 +1,6 @@
 import AnalyticsAPI
 import AnalyticsCore
+import AnalyticsJSON
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -18,9 +19,18 @@ struct TestService {
 
     let publisher = FakePublisher()
     let store = MemoryStore()
-    /// Of look-ups of keys, and of rates.
+    /// Of look-ups of keys and sessions, of attempts to sign in, and of rates.
     let time = ManualClock()
     let projects = ProjectDirectory()
+    let sessions: SessionDirectory
+    /// Of entries of the audit log, in the order in which they are made.
+    let recordIDs: IDGenerator = {
+        let number = Counting()
+        return IDGenerator { "e-\(1_000_000 + number.next())" }
+    }()
+    let hasher = QuickHasher()
+    /// `nil`: people sign in with passwords only.
+    var provider: FakeIdentityProvider? = FakeIdentityProvider()
     var limits = EventLimits()
     var queries = QueryGate.Limits()
     var settings = APISettings(allowedHosts: ["x"])
@@ -30,6 +40,7 @@ struct TestService {
     var metrics: (@Sendable () -> [UInt8])? = { Array("# nothing\n".utf8) }
 
     init() {
+        sessions = SessionDirectory(store: store, clock: Self.clock, elapsed: time.elapsed)
         publisher.state.withLock { [store] in $0.store = store }
     }
 
@@ -53,16 +64,31 @@ struct TestService {
             storedWait: StorageWaiter(store: store), erasures: Erasures(store: store, clock: Self.clock, ids: ids),
             clock: Self.clock, authenticator: authenticator,
             access: AccessServices(
-                keys: Keys(store: store, clock: Self.clock), projects: Projects(store: store, clock: Self.clock), directory: projects,
-                rates: rates),
+                keys: Keys(store: store, clock: Self.clock, audit: audit),
+                projects: Projects(store: store, clock: Self.clock, audit: audit), accounts: accounts, signIn: signIn,
+                provider: provider.map { ProviderSignIn(provider: $0, signIn: signIn, elapsed: time.elapsed) }, audit: audit,
+                directory: projects, rates: rates, changes: ChangeLimiter(elapsed: time.elapsed)),
             readiness: { [readiness] in readiness }, metrics: metrics
         )
     }
 
+    /// Twenty events of 200 KB, which an export reads in several slices.
+    func storeLargeEvents(of project: ProjectID) async throws {
+        try await store.process(
+            (0..<20).map { index in
+                let time = Self.now - .milliseconds(index)
+                let event = Event(
+                    project: project, id: "e\(index)", type: "t", source: "s", timestamp: time,
+                    data: JSONText(normalised: "\"\(String(repeating: "x", count: 200_000))\""), receivedAt: time, ingestID: "r:\(index)")
+                return StoredEvent(event: event, processedAt: time, context: nil, fingerprint: 0)
+            })
+    }
+
     func keyAccess(allowsAnonymous: Bool = true) -> KeyAccess {
         KeyAccess(
-            directory: KeyDirectory(store: store, clock: Self.clock, elapsed: time.elapsed, logger: Self.quiet),
-            latch: AnonymousLatch(store: store, elapsed: time.elapsed), allowsAnonymous: allowsAnonymous, adminToken: Self.adminToken)
+            directory: KeyDirectory(store: store, clock: Self.clock, elapsed: time.elapsed, logger: Self.quiet), sessions: sessions,
+            latch: AnonymousLatch(store: store, elapsed: time.elapsed), allowsAnonymous: allowsAnonymous, adminToken: Self.adminToken,
+            settings: settings)
     }
 
     /// Stores a key of a project, which gets a record.

@@ -16,14 +16,21 @@ import Testing
 
     init() throws {
         let (clock, rates) = (WallClock.fixed(noon), RateLimiter(projects: projects, elapsed: time.elapsed))
+        let sessions = SessionDirectory(store: rig.store, clock: clock, elapsed: time.elapsed)
+        let (ids, hasher) = (IDGenerator.counting(), ScryptHasher())
+        let audit = AuditLog(store: rig.store, clock: clock, ids: ids)
         let access = KeyAccess(
-            directory: KeyDirectory(store: rig.store, clock: clock, elapsed: time.elapsed, logger: quiet),
+            directory: KeyDirectory(store: rig.store, clock: clock, elapsed: time.elapsed, logger: quiet), sessions: sessions,
             latch: AnonymousLatch(store: rig.store, elapsed: time.elapsed), allowsAnonymous: true, adminToken: "the token")
         desk = try rig.desk(
             access: access,
             projects: AccessServices(
-                keys: Keys(store: rig.store, clock: clock), projects: Projects(store: rig.store, clock: clock), directory: projects,
-                rates: rates),
+                keys: Keys(store: rig.store, clock: clock, audit: audit),
+                projects: Projects(store: rig.store, clock: clock, audit: audit),
+                accounts: Accounts(store: rig.store, hasher: hasher, clock: clock, ids: ids, audit: audit, logger: quiet),
+                signIn: SignIn(
+                    store: rig.store, hasher: hasher, sessions: sessions, clock: clock, elapsed: time.elapsed, ids: ids, audit: audit),
+                audit: audit, directory: projects, rates: rates),
             rates: rates)
     }
 

@@ -11,9 +11,9 @@ struct Admission: Sendable {
     /// `nil`: no project is archived or has rates, and none allows another site.
     let access: AccessServices?
     private let elapsed: ElapsedClock
-    /// For requests that manage projects and keys: they read the store where keys are looked up too.
+    /// For requests about projects, keys and accounts: they read the store where keys are looked up too.
     private let managing = RequestSlots(
-        limit: 8, full: "Too many requests that manage projects and keys are being handled. Send this one again in a moment.")
+        limit: 8, full: "Too many requests about projects, keys and accounts are being handled. Send this one again in a moment.")
 
     init(_ services: APIServices, _ settings: APISettings, elapsed: ElapsedClock = .system) {
         authenticator = services.authenticator
@@ -25,7 +25,7 @@ struct Admission: Sendable {
 
     /// Handles a request that needs a scope.
     ///
-    /// Without keys, pages of other sites are refused. Admin routes refuse them in any case, because a browser may send an administrator's
+    /// Without keys, pages of other sites are refused. Admin routes and sessions refuse them in any case, because a browser may send the
     /// credentials by itself.
     func respond(
         to request: Request, _ context: APIRequestContext, with scope: Scope,
@@ -35,15 +35,21 @@ struct Admission: Sendable {
         if !asksForKey { try sites.check(request) } else if scope == .admin { try sites.checkOrigin(of: request) }
         let peer = peer(of: request, context)
         let principal = try await authenticator.principal(of: request, with: scope, from: peer)
+        let asked = try await principal.session == nil ? request : admitSession(request, for: principal.project)
         var headers = try scope == .write ? pageHeaders(request, principal.project) : [:]
+        // The same URL has the data of another project with another key or `X-Project`.
+        if !request.isChange { headers[.cacheControl] = "no-store" }
         do {
-            if let rate = try access?.admit(principal, scope) { headers.append(contentsOf: RateHeaders.fields(rate, of: .requests)) }
-            var response = try await handle(request, context, principal)
+            let rate = try await access?.admit(principal, scope, for: request)
+            if let rate { headers.append(contentsOf: RateHeaders.fields(rate, of: .requests)) }
+            var response = try await handle(asked, context, principal)
             response.headers.add(headers)
             // A stream of any length: of live events, or an export.
             if response.body.contentLength == nil {
                 let again = RepeatedCheck(elapsed: elapsed) { [authenticator] in
-                    _ = try await authenticator.principal(of: request, with: scope, from: peer)
+                    let now = try await authenticator.principal(of: request, with: scope, from: peer)
+                    // A request that names no project is for the only one of its account, which may have become another.
+                    guard now.project == principal.project else { throw Problem.notMember }
                 }
                 response.body = response.body.map { bytes in
                     try await again.check()
@@ -59,29 +65,76 @@ struct Admission: Sendable {
         }
     }
 
-    /// Handles a request that manages projects and keys.
+    /// Checks a request with a session, and returns it as its route reads it.
+    private func admitSession(_ request: Request, for project: ProjectID) async throws -> Request {
+        try sites.checkSession(of: request)
+        // An administrator of the instance has a role in projects that do not exist, too.
+        guard try await access?.exists(project) ?? true else { throw Problem.notMember }
+        return ChosenProject.removed(from: request)
+    }
+
+    /// Handles a request that manages projects, keys and members.
     func respond(
         to request: Request, _ context: APIRequestContext,
         _ handle: @Sendable (Request, APIRequestContext, Administrator) async throws -> Response
     ) async throws -> Response {
-        let administrator = try await administrator(of: request, context)
-        let slot = try managing.take()
-        defer { withExtendedLifetime(slot) {} }
-        return try await handle(request, context, administrator)
+        try await checkSite(of: request)
+        let peer = peer(of: request, context)
+        let administrator = try await authenticator.administrator(of: request, from: peer)
+        let hasSession = if case .account = administrator.actor { true } else { false }
+        if hasSession { try sites.checkSession(of: request) }
+        try admitChange(request, by: administrator.actor, from: peer)
+        return try await managed(context) { context in
+            do {
+                return try await handle(request, context, administrator)
+            } catch is KeyRefusal where hasSession {
+                // Its session, or its role, has ended since the request began.
+                throw Problem(SessionRefusal.unknown)
+            }
+        }
     }
 
-    /// The caller of a route that manages projects and keys.
-    private func administrator(of request: Request, _ context: APIRequestContext) async throws -> Administrator {
-        let asksForKey = try await authenticator.asksForKey()
-        if asksForKey { try sites.checkOrigin(of: request) } else { try sites.check(request) }
-        return try await authenticator.administrator(of: request, from: peer(of: request, context))
+    /// Handles a request of a caller about itself.
+    func respond(
+        to request: Request, _ context: APIRequestContext,
+        _ handle: @Sendable (Request, APIRequestContext, Caller) async throws -> Response
+    ) async throws -> Response {
+        try await checkSite(of: request)
+        let peer = peer(of: request, context)
+        let caller = try await authenticator.caller(of: request, from: peer)
+        if case .account(let signedIn) = caller {
+            try sites.checkSession(of: request)
+            try admitChange(request, by: .account(signedIn.account.id, session: signedIn.session.id), from: peer)
+        }
+        return try await managed(context) { context in try await handle(request, context, caller) }
+    }
+
+    /// Throws if the request would change something, and its author has changed too much in the last seconds.
+    private func admitChange(_ request: Request, by author: ChangeAuthor, from peer: String) throws(Problem) {
+        guard request.isChange, let rate = access?.changes.take(by: author, from: peer), !rate.isAllowed else { return }
+        throw Problem.tooManyChanges(rate)
+    }
+
+    private func checkSite(of request: Request) async throws {
+        if try await authenticator.asksForKey() { try sites.checkOrigin(of: request) } else { try sites.check(request) }
+    }
+
+    /// - Parameter handle: Called if few enough others are running.
+    private func managed(
+        _ context: APIRequestContext, _ handle: (APIRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let slot = try managing.take()
+        defer { withExtendedLifetime(slot) {} }
+        var context = context
+        context.slot = slot
+        return try await handle(context).notStored()
     }
 
     /// Whether the caller may see what is about any project: everybody while no key is needed, then the administrator of the instance.
     func showsAllProjects(to request: Request, _ context: APIRequestContext) async -> Bool {
         do {
             guard try await authenticator.asksForKey() else { return true }
-            return try await authenticator.administrator(of: request, from: peer(of: request, context)) == .instance
+            return try await authenticator.administrator(of: request, from: peer(of: request, context)).isOfInstance
         } catch {
             return false
         }
@@ -102,6 +155,15 @@ struct Admission: Sendable {
             ).closingConnection()
         }
         return CrossOrigin.answer(to: origin)
+    }
+}
+
+extension Response {
+    /// It is of one caller, and may change: browsers and proxies keep no copy.
+    func notStored() -> Response {
+        var response = self
+        response.headers[.cacheControl] = "no-store"
+        return response
     }
 }
 

@@ -3,7 +3,7 @@ internal import HTTPTypes
 
 /// What browsers are told about requests of other sites' pages (Fetch, section 3.2). Pure.
 ///
-/// Never `Access-Control-Allow-Credentials`: a key is the only credential, and a page that has one sends it itself.
+/// Never `Access-Control-Allow-Credentials`: a page of another site that has a key sends it itself, and may not use a session.
 enum CrossOrigin {
     /// For the answer to a page that may read it.
     static func answer(to origin: String) -> HTTPFields {

@@ -14,6 +14,8 @@ struct KeyRoutes: Sendable {
     /// Seconds.
     private static let overlaps = 0...Int(Keys.longestOverlap.seconds)
     private static let usualOverlap = Int(Keys.usualOverlap.seconds)
+    /// Members of a new key.
+    private static let names = ["scope", "name", "expiresAt", "requestsPerSecond", "eventsPerSecond"]
 
     var routes: [Route] {
         [
@@ -42,13 +44,15 @@ struct KeyRoutes: Sendable {
     private func create(_ request: Request, _ context: APIRequestContext, _ administrator: Administrator) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
         let project = try await projects.managed(context, by: administrator).project
-        let members = try await body.node(of: request, context).node.object(["scope", "name", "expiresAt"])
-        guard let scope = members["scope"] else { throw members.missing("scope", "it is write, read or admin.") }
+        let members = try await body.node(of: request, context).node.object(Self.names)
+        let scope = try members.required("scope", "it is write, read or admin.")
         var expiresAt: Timestamp?
         if let node = members["expiresAt"], !node.isNull { expiresAt = try node.timestamp() }
+        let rates = ProjectRates(
+            requestsPerSecond: try members["requestsPerSecond"]?.perSecond(), eventsPerSecond: try members["eventsPerSecond"]?.perSecond())
         let made = try await keys.create(
             project: project, scope: try scope.choice(of: Scope.self), name: try members["name"]?.anyText() ?? "", expiresAt: expiresAt,
-            maker: try Self.maker(of: request))
+            rates: rates, by: administrator)
         return Self.response(made)
     }
 
@@ -56,7 +60,7 @@ struct KeyRoutes: Sendable {
         _ = try QueryParameters(request, allowed: [])
         let project = try await projects.managed(context, by: administrator).project
         // Only a key of the project in the path, whoever asks.
-        let revoked = try await keys.revoke(try Self.id(in: context), by: .project(project))
+        let revoked = try await keys.revoke(try Self.id(in: context), by: administrator.only(project))
         guard let revoked else { throw Self.notFound }
         return .json { $0.members(of: revoked) }
     }
@@ -66,8 +70,7 @@ struct KeyRoutes: Sendable {
         let project = try await projects.managed(context, by: administrator).project
         let members = try await body.node(of: request, context, mayBeEmpty: true).node.object(["overlapSeconds"])
         let overlap = try members["overlapSeconds"]?.integer(in: Self.overlaps) ?? Self.usualOverlap
-        let made = try await keys.rotate(
-            try Self.id(in: context), overlap: .seconds(overlap), by: .project(project), maker: try Self.maker(of: request))
+        let made = try await keys.rotate(try Self.id(in: context), overlap: .seconds(overlap), by: administrator.only(project))
         guard let made else { throw Self.notFound }
         return Self.response(made)
     }
@@ -79,35 +82,10 @@ struct KeyRoutes: Sendable {
         return id
     }
 
-    /// Who asks for a key: the request was authenticated by this credential.
-    private static func maker(of request: Request) throws(Problem) -> KeyMaker {
-        guard let text = try Credential.text(of: request, allowsQuery: false) else { return .anonymous }
-        return APIKey(text).map { .key($0.digest.keyID) } ?? .administrator
-    }
-
     /// The only answer that contains a key.
-    private static func response(_ made: NewKey) -> Response {
-        .json(.created, headers: [.cacheControl: "no-store"]) { $0.members(of: made.stored, text: made.key.text) }
-    }
+    private static func response(_ made: NewKey) -> Response { .json(.created) { $0.members(of: made.stored, text: made.key.text) } }
 
     private static var notFound: Problem {
         Problem(.keyNotFound, "No key of this project has this id. GET /api/v1/projects/{project}/keys lists them.")
-    }
-}
-
-extension JSONWriter {
-    /// - Parameter text: The key itself, which is shown when it is made.
-    fileprivate mutating func members(of stored: StoredKey, text: String? = nil) {
-        member("id", stored.id)
-        member("key", text)
-        member("project", stored.project.name)
-        member("scope", stored.scope.rawValue)
-        member("name", stored.name)
-        member("prefix", stored.prefix)
-        member("maker", stored.maker)
-        member("createdAt", stored.createdAt.rfc3339)
-        nullable("expiresAt", stored.expiresAt?.rfc3339)
-        nullable("lastUsedAt", stored.lastUsedAt?.rfc3339)
-        nullable("revokedAt", stored.revokedAt?.rfc3339)
     }
 }

@@ -27,11 +27,7 @@ struct ProjectRoutes: Sendable {
 
     private func list(_ request: Request, _ context: APIRequestContext, _ administrator: Administrator) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
-        let records: [ProjectRecord]
-        switch administrator {
-        case .instance: records = try await projects.list()
-        case .project(let own): records = [try await projects.existing(own)].compactMap(\.self)
-        }
+        let records = try await records(of: administrator)
         let lease = answers.lease()
         try lease.hold(records.reduce(0) { $0 + $1.size })
         return .json(
@@ -43,19 +39,22 @@ struct ProjectRoutes: Sendable {
             })
     }
 
+    private func records(of administrator: Administrator) async throws(StoreError) -> [ProjectRecord] {
+        if case .projects(let own) = administrator.realm, own.count == 1, let only = own.first {
+            return [try await projects.existing(only)].compactMap(\.self)
+        }
+        return try await projects.list().filter { administrator.manages($0.project) }
+    }
+
     private func create(_ request: Request, _ context: APIRequestContext, _ administrator: Administrator) async throws -> Response {
         _ = try QueryParameters(request, allowed: [])
-        guard administrator == .instance else {
-            throw Problem(
-                .insufficientScope, "A key manages its own project. ADMIN_TOKEN, or 'analytics projects create', makes another one."
-            ).closingConnection()
-        }
+        try administrator.checkInstance("makes projects. 'analytics projects create' does, too.")
         let members = try await body.node(of: request, context).node.object(["id", "title"])
-        guard let id = members["id"] else { throw members.missing("id", "it is the name of the project, such as shop.") }
+        let id = try members.required("id", "it is the name of the project, such as shop.")
         guard let project = ProjectID(try id.text()) else {
             throw id.invalid("must be 1 to 64 lower-case letters, digits, '-' and '_', the first a letter or a digit.")
         }
-        let record = try await projects.create(project, title: try Self.title(members["title"]))
+        let record = try await projects.create(project, title: try Self.title(members["title"]), by: administrator)
         return .json(.created, headers: [.location: "/api/v1/projects/\(project)"]) { $0.members(of: record) }
     }
 
@@ -69,7 +68,7 @@ struct ProjectRoutes: Sendable {
         _ = try QueryParameters(request, allowed: [])
         let record = try await projects.managed(context, by: administrator)
         let members = try await body.node(of: request, context).node.object(Self.names)
-        let changed = try await projects.change(record.project, try parsed(members, of: record))
+        let changed = try await projects.change(record.project, try parsed(members, of: record), by: administrator)
         guard let changed else { throw Problem.projectNotFound }
         return .json { $0.members(of: changed) }
     }
@@ -85,8 +84,8 @@ struct ProjectRoutes: Sendable {
         change.visitorIds = try members["visitorIds"]?.boolean()
         if let origins = members["allowedOrigins"] { change.origins = try Self.origins(origins) }
         var rates = record.rates
-        if let rate = members["requestsPerSecond"] { rates.requestsPerSecond = try Self.rate(rate) }
-        if let rate = members["eventsPerSecond"] { rates.eventsPerSecond = try Self.rate(rate) }
+        if let rate = members["requestsPerSecond"] { rates.requestsPerSecond = try rate.perSecond() }
+        if let rate = members["eventsPerSecond"] { rates.eventsPerSecond = try rate.perSecond() }
         if rates != record.rates { change.rates = rates }
         change.isArchived = try members["archived"]?.boolean()
         return change
@@ -124,10 +123,12 @@ struct ProjectRoutes: Sendable {
         for element in try node.elements(0...ProjectRecord.maximumOrigins, "origins") { origins.append(try element.text()) }
         return origins
     }
+}
 
-    /// `nil` for null: no limit.
-    private static func rate(_ node: BodyNode) throws(Problem) -> Int? {
-        node.isNull ? nil : try node.integer(in: ProjectRates.allowed)
+extension BodyNode {
+    /// A rate; `nil` for null: no limit.
+    func perSecond() throws(Problem) -> Int? {
+        isNull ? nil : try integer(in: ProjectRates.allowed)
     }
 }
 
@@ -140,7 +141,7 @@ extension Projects {
     }
 
     /// `default` exists before it has a record.
-    fileprivate func existing(_ project: ProjectID) async throws(StoreError) -> ProjectRecord? {
+    func existing(_ project: ProjectID) async throws(StoreError) -> ProjectRecord? {
         let record = try await record(of: project)
         return record ?? (project == .first ? ProjectRecord(project: project) : nil)
     }
@@ -164,28 +165,4 @@ extension Problem {
 extension ProjectRecord {
     /// Approximate size of its members in bytes.
     fileprivate var size: Int { (origins + properties.map(\.text)).reduce(1_024) { $0 + 16 + 2 * $1.utf8.count } }
-}
-
-extension JSONWriter {
-    fileprivate mutating func members(of record: ProjectRecord) {
-        member("id", record.project.name)
-        nullable("title", record.title)
-        nullable("timeZone", record.timeZone?.text)
-        nullable("retentionDays", record.retentionDays)
-        list("properties", record.properties.map(\.text))
-        key("visitorIds")
-        boolean(record.hasVisitorIds)
-        list("allowedOrigins", record.origins)
-        nullable("requestsPerSecond", record.rates.requestsPerSecond)
-        nullable("eventsPerSecond", record.rates.eventsPerSecond)
-        nullable("createdAt", record.createdAt?.rfc3339)
-        nullable("archivedAt", record.archivedAt?.rfc3339)
-    }
-
-    private mutating func list(_ name: StaticString, _ values: [String]) {
-        key(name)
-        beginArray()
-        for value in values { string(value) }
-        endArray()
-    }
 }

@@ -25,13 +25,22 @@ enum RateHeaders {
 extension Problem {
     static func rateLimited(_ rate: Rate, of kind: RateHeaders.Kind) -> Problem {
         let seconds = RateHeaders.seconds(rate.retryAfter ?? .zero)
+        let sender = rate.isOfKey ? "This key" : "The project, with all its keys together,"
         var problem = Problem(
             .rateLimited,
-            "The project may send \(rate.limit) \(kind.rawValue) per second, with all its keys together. Nothing was taken in. Send this "
-                + "again in \(seconds) s.")
+            "\(sender) may send \(rate.limit) \(kind.rawValue) per second. Nothing was taken in. Send this again in \(seconds) s.")
         problem.headers = RateHeaders.fields(rate, of: kind)
         problem.headers[.retryAfter] = String(seconds)
         return problem
+    }
+
+    /// For an author of changes to projects, keys, members and accounts.
+    static func tooManyChanges(_ rate: Rate) -> Problem {
+        let seconds = RateHeaders.seconds(rate.retryAfter ?? .zero)
+        var problem = Problem(
+            .rateLimited, "One caller may change \(rate.limit) things per second. Nothing was changed. Send this again in \(seconds) s.")
+        problem.headers[.retryAfter] = String(seconds)
+        return problem.closingConnection()
     }
 }
 

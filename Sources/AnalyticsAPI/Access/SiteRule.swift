@@ -14,10 +14,12 @@ struct SiteRule: Sendable {
     let allowed: [String]
     /// The name of the machine, and the one that the service listens on.
     let own: [String]
+    let transport: TransportRule
 
-    init(allowed: [String], own: [String]) {
+    init(allowed: [String], own: [String], transport: TransportRule) {
         self.allowed = allowed.map { $0.lowercasedASCII() }
         self.own = own.map { $0.lowercasedASCII() }
+        self.transport = transport
     }
 
     func check(_ request: Request) throws(Problem) {
@@ -35,32 +37,58 @@ struct SiteRule: Sendable {
     }
 
     func checkOrigin(of request: Request) throws(Problem) {
-        guard let origin = foreignOrigin(of: request) else { return }
-        throw Problem(
+        if let origin = foreignOrigin(of: request) { throw Self.foreign(origin) }
+    }
+
+    private static func foreign(_ origin: String) -> Problem {
+        Problem(
             .originNotAllowed,
             "The request comes from a page of '\(origin.clipped)', which is another site. Its host may be named in ALLOWED_HOSTS."
         ).closingConnection()
     }
 
-    /// `Origin`, if it is not the host and port of the service itself, and no host in `ALLOWED_HOSTS`.
+    /// For requests with a session: browsers send its cookie by themselves. What changes something comes from a page of the service, which
+    /// only `Origin` proves; all browsers send it then.
+    func checkSession(of request: Request) throws(Problem) {
+        try checkOrigin(of: request)
+        if let origin = request.headers[.origin] {
+            // Its cookie comes over TLS, except on loopback, also through a proxy that this service does not know of.
+            guard !origin.starts(withUTF8: "http://") || Self.isLoopback(Self.host(of: origin.trimmingUTF8(first: 7))) else {
+                throw Self.foreign(origin)
+            }
+            return
+        }
+        guard request.isChange else { return }
+        throw Problem(
+            .originNotAllowed,
+            "With a session, a request that changes something needs the header Origin with the address of this service. Programs use a key."
+        ).closingConnection()
+    }
+
+    /// `Origin`, if it is not the host and port of the service itself, and no host in `ALLOWED_HOSTS`. If the request came over TLS, a page
+    /// that did not is foreign, except on loopback: anybody between could have written it.
     func foreignOrigin(of request: Request) -> String? {
         guard let origin = request.headers[.origin] else { return nil }
-        let authority = ["http://", "https://"].first { origin.starts(withUTF8: $0) }.map { origin.trimmingUTF8(first: $0.utf8.count) }
-        if let authority {
-            if authority.equalsUTF8(request.head.authority ?? "") { return nil }
-            let host = Self.host(of: authority)
-            if allowed.contains(where: { $0.equalsUTF8(host) }) { return nil }
-        }
-        return origin
+        guard let scheme = ["http://", "https://"].first(where: { origin.starts(withUTF8: $0) }) else { return origin }
+        let authority = origin.trimmingUTF8(first: scheme.utf8.count)
+        let host = Self.host(of: authority)
+        if scheme.equalsUTF8("http://"), transport.isSecure(request), !Self.isLoopback(host) { return origin }
+        let isOwn = authority.equalsUTF8(request.head.authority ?? "") || allowed.contains { $0.equalsUTF8(host) }
+        return isOwn ? nil : origin
     }
 
     private func isKnown(_ host: String) -> Bool {
-        if host.equalsUTF8("localhost") || host.ends(withUTF8: ".localhost") { return true }  // RFC 6761, section 6.3
-        return ClientAddress(host) != nil || allowed.contains { $0.equalsUTF8(host) } || own.contains { $0.equalsUTF8(host) }
+        Self.isLocalhost(host) || ClientAddress(host) != nil || allowed.contains { $0.equalsUTF8(host) }
+            || own.contains { $0.equalsUTF8(host) }
     }
 
+    /// RFC 6761, section 6.3.
+    static func isLocalhost(_ host: String) -> Bool { host.equalsUTF8("localhost") || host.ends(withUTF8: ".localhost") }
+
+    static func isLoopback(_ host: String) -> Bool { isLocalhost(host) || ClientAddress(host)?.isLoopback == true }
+
     /// In lower case, without the port, the brackets of an IPv6 address and the trailing dot.
-    private static func host(of authority: String) -> String {
+    static func host(of authority: String) -> String {
         let text = authority.lowercasedASCII()
         if text.starts(withUTF8: "["), let (address, rest) = text.cutUTF8(atFirst: "]"), rest.isEmpty || rest.starts(withUTF8: ":") {
             return address.trimmingUTF8(first: 1)
@@ -70,9 +98,16 @@ struct SiteRule: Sendable {
     }
 }
 
+extension Request {
+    /// Whether it may change something (RFC 9110, section 9.2.1).
+    var isChange: Bool { method != .get && method != .head }
+}
+
 extension SiteRule {
     init(_ settings: APISettings) {
-        self.init(allowed: settings.allowedHosts, own: [settings.host] + [Self.machineName].compactMap(\.self))
+        self.init(
+            allowed: settings.allowedHosts, own: [settings.host] + [Self.machineName].compactMap(\.self),
+            transport: TransportRule(settings))
     }
 
     /// gethostname(2).

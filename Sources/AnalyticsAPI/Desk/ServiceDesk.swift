@@ -53,7 +53,9 @@ package struct ServiceDesk: Sendable {
         fileprivate var fields: HTTPFields {
             var fields = HTTPFields()
             for (name, value) in headers {
-                if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+                // A session is a browser's, and guarded by rules of HTTP: calls need a key.
+                guard let name = HTTPField.Name(name), name != .cookie else { continue }
+                fields.append(HTTPField(name: name, value: value))
             }
             return fields
         }
@@ -127,7 +129,7 @@ package struct ServiceDesk: Sendable {
                 }
                 asked.body = try BodyNode(PaddedBytes(body))
             }
-            return try await ask(asked, memory.answers.lease())
+            return try await ask(asked, memory.answers.lease(for: principal))
         }
     }
 
@@ -142,11 +144,12 @@ package struct ServiceDesk: Sendable {
         try await failing {
             let principal = try await admit(call, .write, tenant)
             let (origin, address) = clientAddress.origin(peer: call.peer, headers: call.fields)
-            let lease = memory.bodies.lease(for: Peer(address))
+            let lease = memory.bodies.lease(for: principal, at: address)
             let format = DeskFormat(batch, lease)
             let request = IngestRequest(
                 project: principal.project, format: format, body: PaddedBytes(),
-                idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address)
+                idempotencyKey: try IdempotencyKey.checked(idempotencyKey), origin: origin, clientAddress: address,
+                limitedKey: principal.limitedKey, size: batch.textBytes)
             var result: SubmissionResult
             do throws(IngestError) {
                 result = try await events.collector.submit(request)
@@ -182,7 +185,7 @@ package struct ServiceDesk: Sendable {
             throw Problem(
                 .insufficientScope, "These credentials are of the project '\(principal.project.name)', and not of '\(tenant.clipped)'.")
         }
-        _ = try access?.admit(principal, scope)
+        _ = try await access?.admit(principal, scope)
         return principal
     }
 

@@ -55,6 +55,15 @@ struct Problem: Error {
         return problem
     }
 
+    /// Keeps the connection if the request has no body, or a short one, which is dropped as it comes. For refusals that happen in normal
+    /// use: a new connection for each, perhaps with TLS, costs more.
+    func keepingConnection(of request: Request?) -> Problem {
+        guard let request, request.hasShortBody else { return self }
+        var problem = self
+        problem.headers[.connection] = nil
+        return problem
+    }
+
     /// Adds the detail as `message` for clients that do not know RFC 9457.
     func withMessage() -> Problem {
         var problem = self
@@ -62,12 +71,13 @@ struct Problem: Error {
         return problem
     }
 
-    /// For a problem without large members.
+    /// For a problem without large members that does not come from a route.
     func content() -> (headers: HTTPFields, body: ByteBuffer) {
         var text = SlicedJSON(parts)
         let body = text.next() ?? ByteBuffer()
         var headers = fields
         headers[.contentLength] = String(body.readableBytes)
+        headers.append(.noSniffing)
         return (headers, body)
     }
 
@@ -89,6 +99,15 @@ struct Problem: Error {
             writer.member("detail", detail)
         }
         return [common] + members
+    }
+}
+
+extension Request {
+    /// According to its headers. After `Expect` it is unknown whether the body comes.
+    fileprivate var hasShortBody: Bool {
+        guard headers[.transferEncoding] == nil, headers[.expect] == nil else { return false }
+        guard let length = headers[.contentLength] else { return true }
+        return Int(length).map { $0 <= 64 * 1024 } ?? false
     }
 }
 

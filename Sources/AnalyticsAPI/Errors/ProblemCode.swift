@@ -20,6 +20,13 @@ enum ProblemCode: String, CaseIterable {
     case invalidKey = "invalid_key"
     case revokedKey = "revoked_key"
     case expiredKey = "expired_key"
+    case invalidSession = "invalid_session"
+    case wrongCredentials = "wrong_credentials"
+    case codeRequired = "code_required"
+    case wrongCode = "wrong_code"
+    case signInRefused = "sign_in_refused"
+    case projectRequired = "project_required"
+    case weakPassword = "weak_password"
     case insufficientScope = "insufficient_scope"
     case hostNotAllowed = "host_not_allowed"
     case originNotAllowed = "origin_not_allowed"
@@ -30,8 +37,13 @@ enum ProblemCode: String, CaseIterable {
     case erasureNotFound = "erasure_not_found"
     case projectNotFound = "project_not_found"
     case keyNotFound = "key_not_found"
+    case accountNotFound = "account_not_found"
+    case memberNotFound = "member_not_found"
+    case invitationNotFound = "invitation_not_found"
     case methodNotAllowed = "method_not_allowed"
     case projectExists = "project_exists"
+    case accountExists = "account_exists"
+    case changedMeanwhile = "changed_meanwhile"
     case bodyTooLarge = "body_too_large"
     case tooManyErasures = "too_many_erasures"
     case unsupportedMediaType = "unsupported_media_type"
@@ -42,6 +54,7 @@ enum ProblemCode: String, CaseIterable {
     case `internal` = "internal"
     case brokerUnavailable = "broker_unavailable"
     case storeUnavailable = "store_unavailable"
+    case providerUnavailable = "provider_unavailable"
     case queryTooLarge = "query_too_large"
     case queryTimeout = "query_timeout"
     case overloaded = "overloaded"
@@ -51,13 +64,17 @@ enum ProblemCode: String, CaseIterable {
     var status: HTTPResponse.Status {
         switch self {
         case .invalidJSON, .invalidEnvelope, .emptyBatch, .tooManyEvents, .eventsRejected, .invalidParameter, .unknownParameter,
-            .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest:
+            .expiredRange, .invalidHeader, .invalidContentEncoding, .incompleteBody, .malformedRequest, .projectRequired, .weakPassword:
             .badRequest
         case .bodyTimeout: .requestTimeout
-        case .missingKey, .invalidKey, .revokedKey, .expiredKey: .unauthorized
+        case .missingKey, .invalidKey, .revokedKey, .expiredKey, .invalidSession, .wrongCredentials, .codeRequired, .wrongCode,
+            .signInRefused:
+            .unauthorized
         case .insufficientScope, .hostNotAllowed, .originNotAllowed, .projectArchived: .forbidden
-        case .notFound, .eventNotFound, .userNotFound, .erasureNotFound, .projectNotFound, .keyNotFound: .notFound
-        case .projectExists: .conflict
+        case .notFound, .eventNotFound, .userNotFound, .erasureNotFound, .projectNotFound, .keyNotFound, .accountNotFound, .memberNotFound,
+            .invitationNotFound:
+            .notFound
+        case .projectExists, .accountExists, .changedMeanwhile: .conflict
         case .tooManyErasures: .unprocessableContent
         case .methodNotAllowed: .methodNotAllowed
         case .bodyTooLarge: .contentTooLarge
@@ -65,7 +82,8 @@ enum ProblemCode: String, CaseIterable {
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .rateLimited, .tooManyAttempts: .tooManyRequests
         case .internal: .internalServerError
-        case .brokerUnavailable, .storeUnavailable, .queryTooLarge, .queryTimeout, .overloaded, .tooManyAnswers, .notReady:
+        case .brokerUnavailable, .storeUnavailable, .providerUnavailable, .queryTooLarge, .queryTimeout, .overloaded, .tooManyAnswers,
+            .notReady:
             .serviceUnavailable
         }
     }
@@ -90,7 +108,14 @@ enum ProblemCode: String, CaseIterable {
         case .invalidKey: "There is no such key"
         case .revokedKey: "The key is revoked"
         case .expiredKey: "The key has expired"
-        case .insufficientScope: "The key may not do this"
+        case .invalidSession: "There is no such session, or it has ended"
+        case .wrongCredentials: "The address or the password is wrong"
+        case .codeRequired: "The account needs a code, too"
+        case .wrongCode: "The code is wrong"
+        case .signInRefused: "Nobody was signed in"
+        case .projectRequired: "The request names no project"
+        case .weakPassword: "The password is too weak"
+        case .insufficientScope: "The caller may not do this"
         case .hostNotAllowed: "The service is not known by this name"
         case .originNotAllowed: "Pages of other sites may not do this"
         case .projectArchived: "The project is archived"
@@ -100,18 +125,24 @@ enum ProblemCode: String, CaseIterable {
         case .erasureNotFound: "There is no such erasure"
         case .projectNotFound: "There is no such project"
         case .keyNotFound: "There is no such key"
+        case .accountNotFound: "There is no such account"
+        case .memberNotFound: "There is no such member"
+        case .invitationNotFound: "There is no such invitation"
         case .tooManyErasures: "The project has as many erasures as it may have"
         case .methodNotAllowed: "The method is not allowed here"
         case .projectExists: "There is such a project"
+        case .accountExists: "There is such an account"
+        case .changedMeanwhile: "It was changed by others meanwhile"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The content type is not supported"
         case .unsupportedContentEncoding: "The content encoding is not supported"
         case .headersTooLarge: "The headers are too large"
-        case .rateLimited: "The project sends more than it may"
-        case .tooManyAttempts: "Too many unknown keys"
+        case .rateLimited: "More is sent than is allowed"
+        case .tooManyAttempts: "Too many attempts"
         case .internal: "The service failed"
         case .brokerUnavailable: "The broker did not confirm"
         case .storeUnavailable: "The store is not available"
+        case .providerUnavailable: "The sign-in provider is not available"
         case .queryTooLarge: "The counts take more than one answer may"
         case .queryTimeout: "The question took too long"
         case .overloaded: "The service has too much to do"

@@ -20,6 +20,13 @@ extension Problem {
         case let error as KeyError: self = Problem(error)
         case let error as KeyRefusal: self = Problem(error)
         case let error as ProjectError: self = Problem(error)
+        case let error as SessionRefusal: self = Problem(error)
+        case let error as SignInError: self = Problem(error)
+        case let error as AccountError: self = Problem(error)
+        case is HasherBusy: self = .tooManySignIns
+        case let error as IdentityProviderError:
+            logger.log(level: error.code == .unavailable ? .warning : .info, "Nobody was signed in", metadata: ["error": "\(error)"])
+            self = Problem(error)
         case is CancellationError:
             self = Problem(.overloaded, "The service is stopping. Ask again in a moment.")
         default:
@@ -177,16 +184,23 @@ struct ProblemMiddleware: RouterMiddleware {
     let routes: RouteTable
     /// Says which sites' pages may send events; `nil`: none.
     let projects: ProjectDirectory?
+    /// The service's own, not that of a proxy.
+    let hasTLS: Bool
 
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
     ) async throws -> Response {
+        var response: Response
         do {
-            return try await next(request, context)
+            response = try await next(request, context)
         } catch {
-            let response = response(to: error, request, context)
-            return request.method == .head ? response.createHeadResponse() : response
+            let problem = self.response(to: error, request, context)
+            response = request.method == .head ? problem.createHeadResponse() : problem
         }
+        response.headers.append(.noSniffing)
+        // `localhost` is also the name of other services, which have no TLS.
+        if hasTLS, !SiteRule.isLocalhost(SiteRule.host(of: request.head.authority ?? "")) { response.headers.append(.onlyTLS) }
+        return response
     }
 
     private func response(to error: any Error, _ request: Request, _ context: APIRequestContext) -> Response {
@@ -208,6 +222,14 @@ struct ProblemMiddleware: RouterMiddleware {
         problem.headers[.allow] = allow
         return problem.response()
     }
+}
+
+extension HTTPField {
+    /// A browser takes the answer for its own type only: no JSON as a script or a page.
+    static let noSniffing = HTTPField(name: .xContentTypeOptions, value: "nosniff")
+
+    /// A browser calls this host over TLS only, for a year (RFC 6797).
+    static let onlyTLS = HTTPField(name: .strictTransportSecurity, value: "max-age=31536000")
 }
 
 extension SubmissionResult {

@@ -21,7 +21,7 @@ struct ExportRoute: Sendable {
     private func export(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let query = try ExportQuery(request, project: principal.project)
         let slot = try slots.take()
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         try lease.hold(EventExport.sliceBytes)
         let asOf = clock.now()
         var export = reader.export(query.selection, after: query.position, now: asOf)

@@ -79,7 +79,7 @@ struct GraphiteRoutes: Sendable {
         let points = try query.parameters.integer("maxDataPoints", in: 1...1_000_000) ?? Self.usualPoints
         let (from, until) = try query.moments(usual: .seconds(86_400))
         let includesBots = try query.parameters.includesBots()
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         let series = try await Self.naming("target") {
             let plans = try targets.map { try GraphitePlan($0, project: principal.project) }
             let range = try GraphiteRange(

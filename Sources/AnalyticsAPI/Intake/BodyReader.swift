@@ -9,7 +9,7 @@ internal import NIOCore
 struct BodyReader: Sendable {
     let limit: Int
     let budget: ByteBudget
-    var clientAddress = ClientAddressRule(keepsWhole: false, trustsProxy: false)
+    var clientAddress = ClientAddressRule(keepsWhole: false, trustedProxies: 0)
 
     /// A lease for the body of a request, out of the client's share.
     func lease(for request: Request, _ context: APIRequestContext) -> ByteBudget.Lease {
@@ -77,7 +77,8 @@ struct BodyReader: Sendable {
     private static var noRoom: Problem {
         Problem(
             .overloaded,
-            "Too many large bodies are being received at the moment, from all clients or from this address. Send this one again in a moment."
+            "Too many large bodies are being received at the moment, from all clients, with this key or from this address. Send this one again "
+                + "in a moment."
         ).closingConnection()
     }
 

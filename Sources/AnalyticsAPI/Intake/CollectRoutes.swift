@@ -40,11 +40,11 @@ struct CollectRoutes: Sendable {
     ) async throws -> (SubmissionResult, ByteBudget.Lease) {
         let idempotencyKey = try IdempotencyKey.checked(request.headers.single(.idempotencyKey))
         let (origin, address) = body.clientAddress.origin(peer: context.peerAddress, headers: request.headers)
-        let lease = body.budget.lease(for: Peer(address))
+        let lease = body.budget.lease(for: principal, at: address)
         let bytes = try await body.read(request, lease, from: context.connection)
         let submission = IngestRequest(
             project: principal.project, format: format, body: bytes, idempotencyKey: idempotencyKey, origin: origin,
-            clientAddress: address, reportRequested: reportRequested)
+            clientAddress: address, reportRequested: reportRequested, limitedKey: principal.limitedKey)
         var result = try await collector.submit(submission)
         result.logUnconfirmed(to: context.logger)
         CollectResponse.fit(&result, into: lease)

@@ -17,7 +17,7 @@ struct PipelineRoute: Sendable {
     private func pipeline(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let minutes = try minutes(QueryParameters(request, allowed: ["from", "to"]).selection(of: principal.project))
         let balance = try await reader.balance(of: principal.project, minutes, for: context.asker)
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         try lease.hold(balance.size)
         let begin = JSONPart.once { writer in
             writer.member("project", principal.project.name)

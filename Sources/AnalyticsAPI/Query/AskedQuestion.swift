@@ -93,7 +93,7 @@ struct QuestionResponder: Sendable {
                     asked.body = body.node
                     length = body.length
                 }
-                let lease = answers.lease()
+                let lease = answers.lease(for: principal)
                 guard try Self.isProofWanted(asked.query) else {
                     let answer = try await question.ask(asked)
                     try lease.hold(answer.size)

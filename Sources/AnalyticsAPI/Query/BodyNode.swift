@@ -217,7 +217,10 @@ extension BodyReader {
             throw Problem(.unsupportedMediaType, "Content-Type may be application/json.").closingConnection()
         }
         let lease = lease(for: request, context)
+        // A client may take a minute to send it, and slots are for work on the store.
+        context.slot?.pause()
         let text = try await read(request, lease, from: context.connection)
+        try context.slot?.resume()
         defer { withExtendedLifetime(lease) {} }
         if mayBeEmpty, text.count == 0 { return (BodyNode(value: .object([]), path: ""), 0) }
         return (try BodyNode(text), text.count)

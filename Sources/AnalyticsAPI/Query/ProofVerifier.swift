@@ -72,9 +72,3 @@ public struct ProofVerdict: Sendable {
     public var haveIdentitiesChanged: Bool
     public var zones: String?
 }
-
-private struct NoCache: CountCache {
-    func value(for key: String) async -> CacheLookup { .miss }
-    func store(_ value: [UInt8], for key: String, timeToLive: Duration) async {}
-    func health() async -> Health { .down("none") }
-}

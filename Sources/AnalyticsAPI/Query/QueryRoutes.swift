@@ -23,7 +23,7 @@ struct QueryRoutes: Sendable {
 
     private func list(_ request: Request, _ context: APIRequestContext, _ principal: Principal) async throws -> Response {
         let query = try EventListQuery(request, project: principal.project)
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         let page = try await reader.page(
             query.selection, after: query.cursor, limit: query.limit, for: context.asker, holding: { try lease.hold($0) })
         return QueryResponse.page(page.events, next: page.next, holding: lease)
@@ -38,7 +38,7 @@ struct QueryRoutes: Sendable {
         guard let event = stored else {
             throw Problem(.eventNotFound, "No event with this id is stored. An accepted event appears here within seconds.")
         }
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         try lease.hold(event.size)
         return .json(capacity: 1024, holding: lease, [.once { $0.members(of: event) }])
     }

@@ -26,7 +26,7 @@ struct SchemaRoute: Sendable {
         let types = try await names(of: .type, selection, context)
         let sources = try await names(of: .source, selection, context)
         let schema = try await reader.schema(selection, sample: sample, for: context.asker)
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         try lease.hold((types.count + sources.count + schema.properties.count) * 512)
         let begin = JSONPart.once { writer in
             writer.member("asOf", now.rfc3339)

@@ -34,7 +34,7 @@ struct UserRoute: Sendable {
         let (user, answered) = try await engine.user(asked, selection, age, for: context.asker)
         let profile = answered.answer
         guard profile.events > 0 else { throw Self.notFound }
-        let lease = answers.lease()
+        let lease = answers.lease(for: principal)
         let anonymousIds = try await reader.anonymousIds(of: user, engine, principal.project, for: context.asker)
         let newest = try await reader.newest(limit, of: user, anonymousIds, selection, profile, for: context.asker) { try lease.hold($0) }
         let begin = JSONPart.once { writer in
