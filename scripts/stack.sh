@@ -34,6 +34,8 @@ Every stack has its own folder and ports, so several can run at the same time:
   STACK_DIR            the folder of the stack                   (.stack/dev in the project)
   STACK_PORT_OFFSET    added to every port below                 (0, or that of the stack in the folder)
                        27117 MongoDB, 5673 RabbitMQ, 15673 its management, 15693 its metrics, 6380 Redis, 9091 Prometheus
+  STACK_TLS            a folder with ca.pem, server.pem, server.key and server.both.pem (certificate and key): MongoDB and
+                       RabbitMQ also serve TLS, MongoDB at its port, RabbitMQ at 5674
   STACK_SCRAPE         targets of Prometheus, comma-separated    (127.0.0.1:4000)
   STACK_TIMEOUT        seconds until a service must be ready     (120)
   STACK_CACHE          the folder of the downloaded mongod       (~/.cache/analytics-stack)
@@ -57,6 +59,7 @@ STACK_CACHE="${STACK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/analytics-stack}"
 
 mongodb_port=$((27117 + offset))
 rabbitmq_port=$((5673 + offset))
+rabbitmq_tls_port=$((5674 + offset))
 rabbitmq_management_port=$((15673 + offset))
 rabbitmq_metrics_port=$((15693 + offset))
 rabbitmq_dist_port=$((25673 + offset))
@@ -162,7 +165,7 @@ PYTHON
 }
 
 install_missing() {
-    apt_install python3
+    apt_install python3 openssl curl
     apt_install_stopped redis-server rabbitmq-server prometheus
     install_mongod
 }
@@ -255,20 +258,24 @@ probe() { python3 "$here/lib/probe.py" "$@"; }
 ports_of() {
     case "$1" in
         mongodb) echo "$mongodb_port" ;;
-        rabbitmq) echo "$rabbitmq_port $rabbitmq_management_port $rabbitmq_metrics_port $rabbitmq_dist_port" ;;
+        rabbitmq) echo "$rabbitmq_port $rabbitmq_management_port $rabbitmq_metrics_port $rabbitmq_dist_port ${STACK_TLS:+$rabbitmq_tls_port}" ;;
         redis) echo "$redis_port" ;;
         prometheus) echo "$prometheus_port" ;;
     esac
 }
 
 launch_mongodb() {
-    local mongod
+    local mongod tls=()
     mongod="$(find_mongod)" || die "mongodb: there is no mongod; run: scripts/stack.sh install"
+    [[ -z "${STACK_TLS:-}" ]] || tls=(
+        --tlsMode allowTLS --tlsCertificateKeyFile "$STACK_TLS/server.both.pem" --tlsCAFile "$STACK_TLS/ca.pem"
+        --tlsAllowConnectionsWithoutCertificates
+    )
     # Cache and oplog are limited; the defaults take half of the memory and 5 % of the disk. The last parameter shortens the wait
     # for clients on SIGTERM, by default 15 seconds.
     spawn mongodb "$mongod" --dbpath "$(data mongodb)" --port "$mongodb_port" --bind_ip 127.0.0.1 --nounixsocket \
         --replSet rs0 --oplogSize 1024 --wiredTigerCacheSizeGB 1 \
-        --setParameter shutdownTimeoutMillisForSignaledShutdown=100
+        --setParameter shutdownTimeoutMillisForSignaledShutdown=100 "${tls[@]}"
 }
 
 # A node with its own name, epmd, cookie and folders: it shares nothing with a RabbitMQ of the system.
@@ -303,6 +310,14 @@ prometheus.tcp.port = $rabbitmq_metrics_port
 default_user = guest
 default_pass = guest
 log.file.level = info
+CONF
+    [[ -z "${STACK_TLS:-}" ]] || cat >>"$base/rabbitmq.conf" <<CONF
+listeners.ssl.1 = 127.0.0.1:$rabbitmq_tls_port
+ssl_options.cacertfile = $STACK_TLS/ca.pem
+ssl_options.certfile = $STACK_TLS/server.pem
+ssl_options.keyfile = $STACK_TLS/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
 CONF
     (
         rabbitmq_environment

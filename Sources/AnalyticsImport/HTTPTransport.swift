@@ -1,4 +1,4 @@
-internal import AsyncHTTPClient
+public import AsyncHTTPClient
 internal import Foundation
 internal import GzipCodec
 internal import NIOCore
@@ -10,13 +10,15 @@ public struct HTTPTransport: ImportTransport {
     private let key: String?
     private let compresses: Bool
     private let waitsForStored: Bool
+    private let client: HTTPClient
 
     /// `url` is the service's address, `key` a key with the scope `write`. Duplicates are known only with `waitsForStored`.
-    public init(url: String, key: String?, compresses: Bool, waitsForStored: Bool) {
+    public init(url: String, key: String?, compresses: Bool, waitsForStored: Bool, client: HTTPClient) {
         self.url = url
         self.key = key
         self.compresses = compresses
         self.waitsForStored = waitsForStored
+        self.client = client
     }
 
     public func post(_ events: [[UInt8]]) async throws -> ImportResponse {
@@ -35,7 +37,7 @@ public struct HTTPTransport: ImportTransport {
             body = ByteBuffer(bytes: try Gzip.compress(body.readableBytesView))
         }
         request.body = .bytes(body)
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        let response = try await client.execute(request, timeout: .seconds(60))
         let bytes = try await response.body.collect(upTo: 16 * 1024 * 1024)
         var answer = (try? JSONDecoder().decode(ImportResponse.self, from: Data(bytes.readableBytesView))) ?? ImportResponse(status: 0)
         answer.status = Int(response.status.code)

@@ -12,7 +12,8 @@ struct Analytics: AsyncParsableCommand {
         version: BuildInfo.version,
         subcommands: [
             Serve.self, Import.self, Export.self, Query.self, Verify.self, Reconcile.self, RebuildRollups.self, ProjectCommands.self,
-            KeyCommands.self, Retention.self, Erase.self, DeadLetters.self, Health.self,
+            KeyCommands.self, UserCommands.self, MemberCommands.self, AuditCommand.self, UsageCommand.self, Retention.self, Erase.self,
+            DeadLetters.self, Health.self,
         ],
         defaultSubcommand: nil
     )

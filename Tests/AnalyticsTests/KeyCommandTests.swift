@@ -31,6 +31,9 @@ struct KeyCommandTests {
     @Test func theCommandsAreThere() throws {
         let create: CreateKey = try Self.parsed("keys", "create", "--project", "shop", "--scope", "write", "--expires", "30d")
         #expect(create.project == "shop" && create.scope == .write && create.expires?.duration == .seconds(30 * 86_400) && !create.json)
+        #expect(create.requestsPerSecond == nil && create.eventsPerSecond == nil)
+        let limited: CreateKey = try Self.parsed("keys", "create", "--project", "shop", "--scope", "write", "--events-per-second", "5")
+        #expect(limited.requestsPerSecond == nil && limited.eventsPerSecond?.perSecond == 5)
         let rotate: RotateKey = try Self.parsed("keys", "rotate", "0123", "--overlap", "0s", "--json")
         #expect(rotate.id == "0123" && rotate.overlap.duration == .zero && rotate.json)
         #expect(try (Self.parsed("keys", "rotate", "0123") as RotateKey).overlap.duration == .seconds(3_600))
@@ -51,7 +54,9 @@ struct KeyCommandTests {
     @Test(arguments: [
         ["keys", "create", "--project", "shop"], ["keys", "create", "--scope", "write"],
         ["keys", "create", "--project", "Shop", "--scope", "write"], ["keys", "create", "--project", "shop", "--scope", "owner"],
-        ["keys", "create", "--project", "shop", "--scope", "read", "--expires", "0d"], ["keys", "rotate", "0123", "--overlap", "31d"],
+        ["keys", "create", "--project", "shop", "--scope", "read", "--expires", "0d"],
+        ["keys", "create", "--project", "shop", "--scope", "read", "--requests-per-second", "0"],
+        ["keys", "rotate", "0123", "--overlap", "31d"],
         ["keys", "revoke"], ["projects", "create"], ["projects", "create", "a b"], ["projects", "archive"],
         ["projects", "set", "--requests-per-second", "0"], ["projects", "set", "--events-per-second", "10000001"],
         ["projects", "set", "shop", "--project", "shop", "--title", ""], ["projects", "set", "Shop", "--title", ""],
@@ -72,7 +77,8 @@ struct KeyCommandTests {
         #expect(
             json
                 == #"{"keys":[{"id":"\#(key.id)","project":"shop","scope":"write","name":"a\u001b\"b","prefix":"\#(text.prefix)","#
-                + #""maker":"command line","createdAt":"1970-01-01T00:00:00.000Z","expiresAt":null,"lastUsedAt":null,"revokedAt":null}]}"#)
+                + #""maker":"command line","requestsPerSecond":null,"eventsPerSecond":null,"createdAt":"1970-01-01T00:00:00.000Z","#
+                + #""expiresAt":null,"lastUsedAt":null,"revokedAt":null}]}"#)
         #expect(!json.contains(text.text))
         #expect(
             KeyList.line(key)
@@ -86,6 +92,9 @@ struct KeyCommandTests {
                 #""expiresAt":"1970-01-01T00:00:00.001Z","lastUsedAt":"1970-01-01T01:00:00.000Z","#
                     + #""revokedAt":"1970-01-01T00:00:00.002Z"}]}"#))
         #expect(KeyList.line(key).hasSuffix("last used 1970-01-01T01:00:00.000Z, revoked 1970-01-01T00:00:00.002Z"))
+        key.rates = ProjectRates(requestsPerSecond: 10, eventsPerSecond: 200)
+        #expect(KeyList.json([key]).contains(#""requestsPerSecond":10,"eventsPerSecond":200,"createdAt":"#))
+        #expect(KeyList.line(key).contains("by command line, at most 10 requests/s and 200 events/s, expires "))
         #expect(KeyList.json([]) == #"{"keys":[]}"# && KeyList.text([]) == "No key.")
     }
 

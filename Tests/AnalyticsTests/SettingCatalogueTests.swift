@@ -51,19 +51,21 @@ struct SettingCatalogueTests {
     @Test func aSecretCanComeFromAFileAndConfigurationSaysSo() throws {
         #expect(
             Self.fileNames.sorted() == [
-                "ADMIN_TOKEN_FILE", "ANALYTICS_KEY_FILE", "MONGODB_URI_FILE", "RABBITMQ_URL_FILE", "REDIS_PASSWORD_FILE",
+                "ADMIN_TOKEN_FILE", "ANALYTICS_KEY_FILE", "MONGODB_URI_FILE", "OIDC_CLIENT_SECRET_FILE", "RABBITMQ_URL_FILE",
+                "REDIS_PASSWORD_FILE",
             ])
         let text = try Self.file("docs/configuration.md").joined(separator: "\n")
         for name in Self.fileNames { #expect(text.contains("`\(name)`"), "\(name)") }
     }
 
     /// Compose passes each setting, so that the environment and .env count there too. Not DATA_DIR, since nothing embedded runs there, not
-    /// NODE_ENV, since APP_ENV is always set, and not ANALYTICS_KEY, which no service reads. Of the files of secrets only that of
-    /// ADMIN_TOKEN, since the addresses of the backends are fixed. What it fixes to the default has to be the default.
+    /// NODE_ENV, since APP_ENV is always set, and not ANALYTICS_KEY, which no service reads. Of the files of secrets not those
+    /// of the backends, whose addresses are fixed. What it fixes to the default has to be the default.
     @Test func composePassesEachSetting() throws {
         let lines = try Self.file("docker-compose.yml").drop { $0 != "x-settings: &settings" }.dropFirst().prefix { !$0.isEmpty }
         let passed = lines.compactMap { $0.wholeMatch(of: #/  ([A-Z_]+):(.*)/#) }.map { (String($0.1), String($0.2)) }
-        let expected = Self.names.subtracting(["DATA_DIR", "NODE_ENV", "ANALYTICS_KEY"]).union(["ADMIN_TOKEN_FILE"])
+        let expected = Self.names.subtracting(["DATA_DIR", "NODE_ENV", "ANALYTICS_KEY"])
+            .union(["ADMIN_TOKEN_FILE", "OIDC_CLIENT_SECRET_FILE"])
         #expect(passed.map(\.0).sorted() == expected.sorted())
         let values = Dictionary(passed) { first, _ in first }
         #expect(
@@ -103,10 +105,32 @@ struct SettingTests {
         if case .none = setting.parse(text) { true } else { false }
     }
 
-    @Test(arguments: ["localhost:27017", "http://x", "mongodb:/x", "amqps://x", " amqp://x"])
+    @Test(arguments: ["localhost:27017", "http://x", "mongodb:/x", "amqpss://x", " amqp://x"])
     func anAddressNeedsItsScheme(text: String) {
         #expect(isRefused(SettingCatalogue.mongoURI, text) && isRefused(SettingCatalogue.rabbitURL, text))
         #expect(!isRefused(SettingCatalogue.mongoURI, "mongodb://x") && !isRefused(SettingCatalogue.rabbitURL, "amqp://x"))
+        #expect(!isRefused(SettingCatalogue.rabbitURL, "amqps://x"))
+    }
+
+    @Test(arguments: [
+        "analytics.example", "http://analytics.example", "https://analytics.example/x", "https://analytics.example?x", "https://",
+        "https://user:pw@analytics.example", "ftp://localhost",
+    ])
+    func thePublicAddressIsAnOriginOfHTTPS(text: String) {
+        #expect(isRefused(SettingCatalogue.publicURL, text))
+        for right in ["https://analytics.example", "https://analytics.example:8443/", "http://localhost:4000", "http://[::1]:4000"] {
+            #expect(!isRefused(SettingCatalogue.publicURL, right), "\(right)")
+        }
+    }
+
+    @Test(arguments: [
+        "id.example", "http://id.example", "https://id.example/?x", "https://id.example/" + String(repeating: "x", count: 237),
+    ])
+    func anIssuerIsAnAddressThatFitsAnAccount(text: String) {
+        #expect(isRefused(SettingCatalogue.oidcIssuer, text))
+        for right in ["https://id.example", "https://id.example/tenant/", "http://127.0.0.1:9000"] {
+            #expect(!isRefused(SettingCatalogue.oidcIssuer, right), "\(right)")
+        }
     }
 
     @Test(arguments: ["", "a b", "a:", "é"])

@@ -1,3 +1,5 @@
+import AnalyticsCore
+import AnalyticsOIDC
 import Foundation
 import Testing
 
@@ -79,6 +81,57 @@ struct SettingsReaderTests {
             #expect(!Self.failure(["RABBITMQ_URL_FILE": path]).contains(short))
         }
         #expect(Self.failure(["RABBITMQ_URL": "http://user:\(short)@host"]).hasPrefix("RABBITMQ_URL=http://…@host is not allowed"))
+    }
+
+    @Test func aCertificateAndItsKeyNeedEachOther() throws {
+        #expect(Self.failure(["TLS_CERTIFICATE": "/c.pem"]).hasPrefix("TLS_CERTIFICATE needs TLS_KEY"))
+        #expect(Self.failure(["TLS_KEY": "/k.pem"]).hasPrefix("TLS_KEY needs TLS_CERTIFICATE"))
+        let server = try Settings(Self.reader(["TLS_CERTIFICATE": "/c.pem", "TLS_KEY": "/k.pem", "PORT": "8443"])).server
+        #expect(server.tls?.certificate == "/c.pem" && server.tls?.key == "/k.pem" && server.localAddress == "https://127.0.0.1:8443")
+        let plain = try Settings(Self.reader(["TLS_CERTIFICATE": "", "TLS_KEY": ""])).server
+        #expect(plain.tls == nil && plain.localAddress == "http://127.0.0.1:4000")
+    }
+
+    @Test func aProviderIsNamedWholly() throws {
+        let whole = [
+            "OIDC_ISSUER": "https://id.example/t", "OIDC_CLIENT_ID": "c", "OIDC_CLIENT_SECRET": "pass-word",
+            "PUBLIC_URL": "https://Analytics.example:443/",
+        ]
+        let server = try Settings(Self.reader(whole)).server
+        #expect(server.provider?.redirectURI == "https://analytics.example/api/v1/auth/oidc/callback")
+        #expect(server.provider?.issuer.text == "https://id.example/t" && server.provider?.clientSecret == "pass-word")
+        for name in ["OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"] {
+            let failure = Self.failure(whole.merging([name: ""]) { $1 })
+            #expect(failure.hasPrefix("OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET belong together"), "\(failure)")
+        }
+        #expect(Self.failure(whole.merging(["PUBLIC_URL": ""]) { $1 }).hasPrefix("OIDC_ISSUER needs PUBLIC_URL"))
+        let plain = Self.failure(whole.merging(["OIDC_ISSUER": "http://user:pass-word@id.example"]) { $1 })
+        #expect(plain.hasPrefix("OIDC_ISSUER=http://…@id.example is not allowed: an https:// address") && !plain.contains("pass-word"))
+        let alone = try Settings(Self.reader(["PUBLIC_URL": "http://localhost:4000"])).server
+        #expect(alone.provider == nil && alone.publicURL?.isPlain == true)
+        try Self.withFile("from-a-file\n") { path throws in
+            let settings = whole.merging(["OIDC_CLIENT_SECRET": "", "OIDC_CLIENT_SECRET_FILE": path]) { $1 }
+            #expect(try Settings(Self.reader(settings)).server.provider?.clientSecret == "from-a-file")
+        }
+    }
+
+    @Test(arguments: [("", 0), ("false", 0), ("0", 0), ("true", 1), ("1", 1), ("Yes", 1), ("2", 2), ("10", 10)])
+    func trustedProxiesAreCounted(text: String, count: Int) throws {
+        #expect(try Settings(Self.reader(["TRUST_PROXY": text])).server.trustedProxies == count)
+        let failure = Self.failure(["TRUST_PROXY": text, "COUNTRY_HEADER": "CF-IPCountry"])
+        #expect(failure.hasPrefix("COUNTRY_HEADER needs TRUST_PROXY") == (count == 0), "\(failure)")
+    }
+
+    @Test(arguments: ["11", "-1", "1.5", "two", "10.0.0.1"]) func aWrongNumberOfProxiesIsRefused(text: String) {
+        let failure = Self.failure(["TRUST_PROXY": text])
+        #expect(failure == "TRUST_PROXY=\(text) is not allowed: true, false, or the number of proxies from 1 to 10")
+    }
+
+    @Test(arguments: ["rediss://cache:6380", "redis://cache"]) func redisHasNoScheme(host: String) {
+        let failure = Self.failure(["REDIS_HOST": host])
+        #expect(failure.hasPrefix("REDIS_HOST=\(host) is not allowed: a host name without"), "\(failure)")
+        #expect(failure.contains("hiredis has no TLS") && !failure.contains("\n"), "\(failure)")
+        #expect(!Self.failure(["REDIS_HOST": "rediss://:pass-word@cache"]).contains("pass-word"))
     }
 
     @Test(arguments: [

@@ -90,6 +90,30 @@ struct CommandTests {
         service.terminate()
     }
 
+    @Test("Usage is shown by the month of receipt")
+    func usage() async throws {
+        let backends = try TestBackends.embedded()
+        let service = try await ServiceProcess.serve(backends)
+        for id in ["one", "two", "one"] {
+            _ = try await service.post(
+                "/api/v1/events?wait=stored&timeout=20",
+                #"{"id":"\#(id)","type":"a","source":"s","timestamp":"2026-01-02T03:04:05Z","data":1}"#)
+        }
+        let month = String(Date.now.ISO8601Format().prefix(7))
+        let text = try await Command.analytics(["usage"], backends)
+        #expect(text.status == 0 && text.output.split(separator: "\n").count == 14, "\(text.output) \(text.errors)")
+        #expect(text.output.contains("\(month)       2\n") && text.output.hasSuffix("(total)       2\n"), "\(text.output)")
+        let json = try await Command.analytics(["usage", "--from", month, "--json"], backends)
+        #expect(json.output.contains(#""total":2,"months":[{"month":"\#(month)","events":2,"days":["#), "\(json.output) \(json.errors)")
+        let earlier = try await Command.analytics(["usage", "--from", "2025-12", "--to", "2026-01", "--json"], backends)
+        #expect(earlier.output.contains(#""total":0"#) || month == "2026-01", "\(earlier.output)")
+        for wrong in [["--from", "2026-1"], ["--from", "2026-02", "--to", "2026-01"], ["--project", "none"]] {
+            let refused = try await Command.analytics(["usage"] + wrong, backends)
+            #expect(refused.status != 0 && refused.output.isEmpty, "\(wrong) \(refused.output)")
+        }
+        service.terminate()
+    }
+
     @Test("Rollups are rebuilt from the events")
     func rebuild() async throws {
         let backends = try TestBackends.embedded()

@@ -13,7 +13,7 @@ struct HardeningTests {
         #expect(dynamic.contains("BIND_NOW") || dynamic.contains("NOW"), "\(dynamic)")
     }
 
-    @Test("C and C++ check the stack before they return", arguments: ["CSimdJSON", "CMongoShims"])
+    @Test("C and C++ check the stack before they return", arguments: ["CSimdJSON", "CMongoShims", "CRabbitMQTLS"])
     func shimsProtectTheStack(target: String) throws {
         let folder = ServiceProcess.executable.deletingLastPathComponent().appending(path: "\(target).build")
         let objects = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)

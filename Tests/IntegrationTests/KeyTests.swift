@@ -6,12 +6,12 @@ import Testing
 /// Keys and projects: commands beside a service at work.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct KeyTests {
-    private static let counts = "/api/v1/events/counts"
-    private static let stored = "/api/v1/events?wait=stored&timeout=20"
+    static let counts = "/api/v1/events/counts"
+    static let stored = "/api/v1/events?wait=stored&timeout=20"
 
-    private static func event(_ id: String) -> String { #"{"id":"\#(id)","type":"a","source":"s","data":1}"# }
+    static func event(_ id: String) -> String { #"{"id":"\#(id)","type":"a","source":"s","data":1}"# }
 
-    private static func bearer(_ key: String) -> [(String, String)] { [("authorization", "Bearer \(key)")] }
+    static func bearer(_ key: String) -> [(String, String)] { [("authorization", "Bearer \(key)")] }
 
     private struct Made: Decodable {
         var id: String
@@ -37,7 +37,7 @@ struct KeyTests {
         #expect(result.status == 0, "\(result.output) \(result.errors)")
     }
 
-    private static func expect(
+    static func expect(
         _ answer: ServiceProcess.Answer, _ status: UInt, _ code: String, sourceLocation: SourceLocation = #_sourceLocation
     ) {
         #expect(
@@ -155,7 +155,7 @@ struct KeyTests {
         let refused = try await service.get(Self.counts)
         Self.expect(refused, 401, "missing_key")
         #expect(refused.text.contains("analytics keys create"), "\(refused.text)")
-        #expect(service.output().contains("Requests need a key, and none was made yet"))
+        #expect(service.output().contains("Requests need a key, and no key or account was made yet"))
         service.terminate()
 
         service = try await ServiceProcess.serve(backends, settings: ["HOST": "0.0.0.0", "ALLOW_ANONYMOUS": "true"])

@@ -167,8 +167,9 @@ enum Command {
         var errors: String
     }
 
+    /// - Parameter input: The standard input.
     static func run(
-        _ executable: String, _ arguments: [String], environment: [String: String]? = nil, directory: URL? = nil
+        _ executable: String, _ arguments: [String], environment: [String: String]? = nil, directory: URL? = nil, input: String = ""
     ) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in
             // Waiting for a process blocks: not on Swift's pool.
@@ -181,12 +182,13 @@ enum Command {
                         process.environment = environment ?? ProcessInfo.processInfo.environment
                         process.currentDirectoryURL = directory
                         let folder = FileManager.default.temporaryDirectory
-                        let files = (0..<2).map { _ in folder.appending(path: "analytics-\(UUID().uuidString).txt") }
+                        let files = (0..<3).map { _ in folder.appending(path: "analytics-\(UUID().uuidString).txt") }
                         defer {
                             for file in files { try? FileManager.default.removeItem(at: file) }
                         }
                         for file in files { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
-                        process.standardInput = FileHandle.nullDevice
+                        try Data(input.utf8).write(to: files[2])
+                        process.standardInput = try FileHandle(forReadingFrom: files[2])
                         process.standardOutput = try FileHandle(forWritingTo: files[0])
                         process.standardError = try FileHandle(forWritingTo: files[1])
                         try process.run()
@@ -201,11 +203,11 @@ enum Command {
 
     /// The executable under test, on these backends.
     static func analytics(
-        _ arguments: [String], _ backends: TestBackends, settings: [String: String] = [:]
+        _ arguments: [String], _ backends: TestBackends, settings: [String: String] = [:], input: String = ""
     ) async throws -> Result {
         try await run(
             ServiceProcess.executable.path, arguments,
             environment: ServiceProcess.environment(backends).merging(["LOG_LEVEL": "warning"]) { $1 }.merging(settings) { $1 },
-            directory: backends.directory)
+            directory: backends.directory, input: input)
     }
 }

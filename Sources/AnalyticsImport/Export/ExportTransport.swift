@@ -1,5 +1,5 @@
 internal import AnalyticsCore
-internal import AsyncHTTPClient
+public import AsyncHTTPClient
 internal import Foundation
 internal import GzipCodec
 internal import NIOCore
@@ -21,11 +21,16 @@ struct ExportRefusal: Error, CustomStringConvertible {
 public struct HTTPExportTransport: ExportTransport {
     private let url: String
     private let key: String?
+    private let configuration: HTTPClient.Configuration
 
-    /// `url` is the service's address, `key` a key with the scope `read`.
-    public init(url: String, key: String?) {
+    /// `url` is the service's address, `key` a key with the scope `read`. The time limits of `configuration` are set here.
+    public init(url: String, key: String?, configuration: HTTPClient.Configuration) {
         self.url = url
         self.key = key
+        var configuration = configuration
+        // A whole export has no limit; a connection without data for 90 s is closed.
+        configuration.timeout = HTTPClient.Configuration.Timeout(connect: .seconds(10), read: .seconds(90))
+        self.configuration = configuration
     }
 
     public func get(_ parameters: [(name: String, value: String)], _ receive: ([UInt8]) async throws -> Void) async throws {
@@ -33,11 +38,8 @@ public struct HTTPExportTransport: ExportTransport {
         var request = HTTPClientRequest(url: url + "/api/v1/events/export?" + query)
         request.headers.add(name: "accept-encoding", value: "gzip")
         if let key { request.headers.add(name: "authorization", value: "Bearer \(key)") }
-        // The shared client decompresses by itself, up to a limit. A whole export has no limit; a connection without data for 90 s is
-        // closed.
-        let client = HTTPClient(
-            eventLoopGroupProvider: .singleton,
-            configuration: HTTPClient.Configuration(timeout: HTTPClient.Configuration.Timeout(connect: .seconds(10), read: .seconds(90))))
+        // The shared client decompresses by itself, up to a limit.
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             try await Self.receive(try await client.execute(request, deadline: .distantFuture), receive)
         } catch {

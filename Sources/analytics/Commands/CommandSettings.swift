@@ -24,6 +24,10 @@ enum CommandSettings {
         await shutdown()
     }
 
+    static func audit(_ store: any RecordStore) -> AuditLog {
+        AuditLog(store: store, clock: .system, ids: .uuid7(clock: .system))
+    }
+
     /// Runs a command that needs only the broker.
     static func withBroker(_ body: (any Broker) async throws -> Void) async throws {
         let settings = try await read()

@@ -88,9 +88,17 @@ struct RequestErasure: AsyncParsableCommand {
 
     func run() async throws {
         let selection = try selection()
-        try await Erase.withErasures { erasures in
+        try await Erase.withErasures { erasures, audit in
+            try await audit.record(.eraseStart, project: project, details: conditions, by: .command, from: nil)
             ErasureList.print([try await erasures.request(selection)], json: json)
         }
+    }
+
+    /// For the audit log. Without the values: they would be kept longer than the events.
+    private var conditions: String {
+        let lists = [("type", type), ("source", source), ("userId", user), ("anonymousId", anonymous), ("data", data)]
+        let range = [from.map { "from: \($0)" }, to.map { "to: \($0)" }].compactMap(\.self)
+        return (lists.filter { !$0.1.isEmpty }.map { "\($0.0): \($0.1.count)" } + range).joined(separator: "; ")
     }
 }
 
@@ -107,7 +115,7 @@ struct ShowErasures: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        try await Erase.withErasures { erasures in
+        try await Erase.withErasures { erasures, _ in
             guard let id else { return ErasureList.print(try await erasures.list(of: project), json: json) }
             guard let erasure = try await erasures.erasure(id, of: project) else { throw Erase.unknown(id, project) }
             ErasureList.print([erasure], json: json)
@@ -126,7 +134,9 @@ struct EraseAgain: AsyncParsableCommand {
     var project = ProjectID.first
 
     func run() async throws {
-        try await Erase.withErasures { erasures in
+        try await Erase.withErasures { erasures, audit in
+            guard let known = try await erasures.erasure(id, of: project) else { throw Erase.unknown(id, project) }
+            try await audit.record(.eraseStart, project: project, target: known.id, details: "again", by: .command, from: nil)
             guard let erasure = try await erasures.again(id, of: project) else { throw Erase.unknown(id, project) }
             ErasureList.print([erasure], json: false)
         }
@@ -167,9 +177,11 @@ struct ImportErasures: AsyncParsableCommand {
             }
             exported.append(erasure)
         }
-        try await Erase.withErasures { erasures in
+        try await Erase.withErasures { erasures, audit in
             var failed = 0
             for erasure in exported {
+                try await audit.record(
+                    .eraseStart, project: erasure.project, target: erasure.id, details: "import", by: .command, from: nil)
                 if try await erasures.restore(erasure).state == .failed { failed += 1 }
             }
             print("\(exported.count - failed) erasures are restored and run again: analytics erase status")
@@ -179,10 +191,10 @@ struct ImportErasures: AsyncParsableCommand {
 }
 
 extension Erase {
-    static func withErasures(_ body: (Erasures) async throws -> Void) async throws {
+    static func withErasures(_ body: (Erasures, AuditLog) async throws -> Void) async throws {
         try await CommandSettings.withStore { store, _, _ in
             do {
-                try await body(Erasures(store: store, clock: .system, ids: .uuid7(clock: .system)))
+                try await body(Erasures(store: store, clock: .system, ids: .uuid7(clock: .system)), CommandSettings.audit(store))
             } catch ErasureError.tooMany {
                 throw CommandFailure("the project has as many erasures as it may have: name several users in one")
             } catch ErasureError.failed {

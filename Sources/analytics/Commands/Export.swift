@@ -1,13 +1,15 @@
 internal import AnalyticsCore
 internal import AnalyticsImport
 internal import ArgumentParser
+internal import AsyncHTTPClient
 internal import Foundation
 internal import NIOPosix
 
 struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write events of a running service to a file.",
-        usage: "analytics export <file> [<name>=<value> ...] [--format ndjson|csv] [--gzip] [--url <url>] [--key <key>] [--restart]",
+        usage:
+            "analytics export <file> [<name>=<value> ...] [--format ndjson|csv] [--gzip] [--url <url>] [--key <key>] [--ca <ca>] [--restart]",
         discussion: """
             Filters are those of GET /api/v1/events: type, source, userId, anonymousId, correlationId, data.<path>, from and to. The newest events come \
             first. Until the export is complete, the file is named FILE.part, and FILE.export has its position. If the connection, the service or this \
@@ -39,6 +41,7 @@ struct Export: AsyncParsableCommand {
     var url: String?
 
     @OptionGroup var access: KeyOption
+    @OptionGroup var trust: TrustOption
 
     @Flag(help: "Discard earlier progress and start from the beginning.")
     var restart = false
@@ -56,12 +59,13 @@ struct Export: AsyncParsableCommand {
             throw CommandFailure("\(file) exists already and is complete: --restart overwrites it")
         }
         let pairs = filters.compactMap { $0.cutUTF8(atFirst: "=") }.map { (name: String($0.before), value: String($0.after)) }
+        let address = url ?? settings.server.localAddress
+        let configuration = try trust.configuration(HTTPClient.Configuration(), isLocal: url == nil)
         let start = ContinuousClock.now
         let tally = try await FileExport(
             FileExport.Options(
-                url: url ?? "http://127.0.0.1:\(settings.server.port)", filters: pairs, format: exportFormat,
-                compresses: gzip || name.ends(withUTF8: ".gz"), restarts: restart),
-            transport: HTTPExportTransport(url: url ?? "http://127.0.0.1:\(settings.server.port)", key: try await access.key()),
+                url: address, filters: pairs, format: exportFormat, compresses: gzip || name.ends(withUTF8: ".gz"), restarts: restart),
+            transport: HTTPExportTransport(url: address, key: try await access.key(), configuration: configuration),
             file: output,
             line: { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
         ).run()

@@ -11,13 +11,21 @@ struct Health: AsyncParsableCommand {
     @Option(help: "The service's address; by default this machine at OPERATIONS_PORT, or at PORT if that is not set.")
     var url: String?
 
+    @OptionGroup var trust: TrustOption
+
     func run() async throws {
         let settings = try await CommandSettings.read()
-        let base = url ?? "http://127.0.0.1:\(settings.server.operations?.port ?? settings.server.port)"
+        // OPERATIONS_PORT has no TLS.
+        let local = settings.server.operations.map { "http://127.0.0.1:\($0.port)" } ?? settings.server.localAddress
+        let base = url ?? local
+        let configuration = try trust.configuration(isLocal: url == nil)
         do {
-            let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: base + "/health/ready"), timeout: .seconds(5))
-            print(String(buffer: try await response.body.collect(upTo: 64 * 1024)))
-            if response.status != .ok { throw ExitCode(1) }
+            let (status, text) = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+                let response = try await client.execute(HTTPClientRequest(url: base + "/health/ready"), timeout: .seconds(5))
+                return (response.status, String(buffer: try await response.body.collect(upTo: 64 * 1024)))
+            }
+            print(text)
+            if status != .ok { throw ExitCode(1) }
         } catch let error as ExitCode {
             throw error
         } catch {

@@ -1,6 +1,7 @@
 internal import AnalyticsCore
 internal import AnalyticsImport
 internal import ArgumentParser
+internal import AsyncHTTPClient
 internal import Foundation
 internal import NIOPosix
 internal import Synchronization
@@ -36,6 +37,7 @@ struct Import: AsyncParsableCommand {
     var url: String?
 
     @OptionGroup var access: KeyOption
+    @OptionGroup var trust: TrustOption
 
     @Option(help: "ndjson or csv; by default from the file's name.")
     var format: InputFormat?
@@ -83,18 +85,22 @@ struct Import: AsyncParsableCommand {
         guard isFile || name != nil else {
             throw CommandFailure("standard input needs a --name: the ids of events without one are made from it")
         }
-        let url = url ?? "http://127.0.0.1:\(settings.server.port)"
+        let configuration = try trust.configuration(isLocal: url == nil)
+        let url = url ?? settings.server.localAddress
+        let key = try await access.key()
         let start = ContinuousClock.now
-        let tally = try await FileImport(
-            FileImport.Options(
-                file: isFile ? file : "standard input", name: name, fileName: URL(fileURLWithPath: file).lastPathComponent, url: url,
-                format: inputFormat, mappings: mappings, nulls: nulls, batchSize: batchSize, inFlight: inFlight, restarts: restart),
-            source: ImportFiles.source(of: try open()),
-            sender: BatchSender(HTTPTransport(url: url, key: try await access.key(), compresses: gzip, waitsForStored: wait)),
-            state: (state ?? (isFile ? file + ".import" : nil)).map(ImportFiles.state),
-            console: ImportFiles.console(
-                totalBytes: isFile ? try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int : nil)
-        ).run()
+        let tally = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+            try await FileImport(
+                FileImport.Options(
+                    file: isFile ? file : "standard input", name: name, fileName: URL(fileURLWithPath: file).lastPathComponent, url: url,
+                    format: inputFormat, mappings: mappings, nulls: nulls, batchSize: batchSize, inFlight: inFlight, restarts: restart),
+                source: ImportFiles.source(of: try open()),
+                sender: BatchSender(HTTPTransport(url: url, key: key, compresses: gzip, waitsForStored: wait, client: client)),
+                state: (state ?? (isFile ? file + ".import" : nil)).map(ImportFiles.state),
+                console: ImportFiles.console(
+                    totalBytes: isFile ? try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int : nil)
+            ).run()
+        }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         print(
             "\(tally.accepted) accepted, \(wait ? "\(tally.duplicates) duplicate" : "duplicates not counted"), \(tally.rejected) rejected, "

@@ -1,3 +1,4 @@
+internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import AnalyticsJSON
 internal import ArgumentParser
@@ -18,7 +19,7 @@ struct KeyCommands: AsyncParsableCommand {
     static func withKeys(_ body: (Keys, any Store) async throws -> Void) async throws {
         try await CommandSettings.withStore { store, _, _ in
             do {
-                try await body(Keys(store: store, clock: .system), store)
+                try await body(Keys(store: store, clock: .system, audit: CommandSettings.audit(store)), store)
             } catch KeyError.unknownProject(let project) {
                 throw CommandFailure("there is no project \(project): analytics projects create \(project)")
             }
@@ -48,6 +49,12 @@ struct CreateKey: AsyncParsableCommand {
     @Option(help: "How long it is accepted, such as 30d, 12h, 90m or 45s; by default until it is revoked.")
     var expires: DurationArgument?
 
+    @Option(help: "Requests per second with this key, beside the rate of its project.")
+    var requestsPerSecond: RateArgument?
+
+    @Option(help: "Events per second with this key, beside the rate of its project.")
+    var eventsPerSecond: RateArgument?
+
     @Flag(help: "Print one JSON document.")
     var json = false
 
@@ -60,7 +67,8 @@ struct CreateKey: AsyncParsableCommand {
             let isFirst = try await !store.isAnonymousAccessClosed()
             let new = try await keys.create(
                 project: project, scope: scope, name: name, expiresAt: expires.map { WallClock.system.now() + $0.duration },
-                maker: .command)
+                rates: ProjectRates(requestsPerSecond: requestsPerSecond?.perSecond, eventsPerSecond: eventsPerSecond?.perSecond),
+                by: .command)
             KeyList.print(new, json: json)
             if isFirst { KeyList.tell("This is the first key: from now on requests without a key are refused.") }
         }
@@ -94,7 +102,7 @@ struct RevokeKey: AsyncParsableCommand {
 
     func run() async throws {
         try await KeyCommands.withKeys { keys, _ in
-            guard let key = try await keys.revoke(id, by: .instance) else { throw KeyCommands.unknown(id) }
+            guard let key = try await keys.revoke(id, by: .command) else { throw KeyCommands.unknown(id) }
             print(KeyList.line(key))
         }
     }
@@ -104,7 +112,7 @@ struct RotateKey: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate",
         abstract: "Make a new key in place of another, and print it. It is not shown again.",
-        discussion: "The new key has the project, the scope and the name of the old one, which is accepted until the overlap is over.")
+        discussion: "The new key has the project, scope, name and rates of the old one, which is accepted until the overlap is over.")
 
     @Argument(help: "The old key's id.")
     var id: String
@@ -123,7 +131,7 @@ struct RotateKey: AsyncParsableCommand {
 
     func run() async throws {
         try await KeyCommands.withKeys { keys, _ in
-            let new = try await keys.rotate(id, overlap: overlap.duration, by: .instance, maker: .command)
+            let new = try await keys.rotate(id, overlap: overlap.duration, by: .command)
             guard let new else { throw KeyCommands.unknown(id) }
             KeyList.print(new, json: json)
             KeyList.tell(
@@ -194,8 +202,8 @@ enum KeyList {
         return writer.text
     }
 
-    /// `{"keys":[{"id","project","scope","name","prefix","maker","createdAt","expiresAt","lastUsedAt",`
-    /// `"revokedAt"}]}`; the last three may be null.
+    /// `{"keys":[{"id","project","scope","name","prefix","maker","requestsPerSecond","eventsPerSecond","createdAt","expiresAt",`
+    /// `"lastUsedAt","revokedAt"}]}`; rates and the last three may be null.
     static func json(_ keys: [StoredKey]) -> String {
         var writer = JSONWriter()
         writer.beginObject()
@@ -203,16 +211,7 @@ enum KeyList {
         writer.beginArray()
         for key in keys {
             writer.beginObject()
-            writer.member("id", key.id)
-            writer.member("project", key.project.name)
-            writer.member("scope", key.scope.rawValue)
-            writer.member("name", key.name)
-            writer.member("prefix", key.prefix)
-            writer.member("maker", key.maker)
-            writer.member("createdAt", key.createdAt.rfc3339)
-            writer.nullable("expiresAt", key.expiresAt?.rfc3339)
-            writer.nullable("lastUsedAt", key.lastUsedAt?.rfc3339)
-            writer.nullable("revokedAt", key.revokedAt?.rfc3339)
+            writer.members(of: key)
             writer.endObject()
         }
         writer.endArray()
@@ -227,7 +226,7 @@ enum KeyList {
     static func line(_ key: StoredKey) -> String {
         let parts: [String?] = [
             "\(key.id) \(key.scope.rawValue) \(key.prefix)…, project \(key.project)", key.name.isEmpty ? nil : "name \(key.name)",
-            "made \(key.createdAt.rfc3339) by \(key.maker)", key.expiresAt.map { "expires \($0.rfc3339)" },
+            "made \(key.createdAt.rfc3339) by \(key.maker)", key.rates.text, key.expiresAt.map { "expires \($0.rfc3339)" },
             key.lastUsedAt.map { "last used \($0.rfc3339)" } ?? "never used", key.revokedAt.map { "revoked \($0.rfc3339)" },
         ]
         return TerminalText.printable(parts.compactMap(\.self).joined(separator: ", "))

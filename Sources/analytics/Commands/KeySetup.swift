@@ -25,7 +25,7 @@ struct SetUpKeys: AsyncParsableCommand {
                 // First the file: a key that cannot be written down is of no use to anyone.
                 try file.begin()
                 let new = try await keys.create(
-                    project: .first, scope: scope, name: "setup", expiresAt: nil, maker: .command)
+                    project: .first, scope: scope, name: "setup", expiresAt: nil, by: .command)
                 try file.finish(new.key)
                 print("\(file.path) is written")
             }

@@ -14,3 +14,17 @@ extension Scope: ExpressibleByArgument {
         self.init(rawValue: argument)
     }
 }
+
+/// `--role` on the command line.
+extension Role: ExpressibleByArgument {
+    public init?(argument: String) {
+        self.init(rawValue: argument)
+    }
+}
+
+/// `--email` on the command line.
+extension EmailAddress: ExpressibleByArgument {
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}

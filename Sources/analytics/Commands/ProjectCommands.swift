@@ -1,3 +1,4 @@
+internal import AnalyticsAPI
 public import AnalyticsCore
 internal import AnalyticsJSON
 public import ArgumentParser
@@ -10,7 +11,9 @@ struct ProjectCommands: AsyncParsableCommand {
         defaultSubcommand: ListProjects.self)
 
     static func withProjects(_ body: (Projects) async throws -> Void) async throws {
-        try await CommandSettings.withStore { store, _, _ in try await body(Projects(store: store, clock: .system)) }
+        try await CommandSettings.withStore { store, _, _ in
+            try await body(Projects(store: store, clock: .system, audit: CommandSettings.audit(store)))
+        }
     }
 
     static func unknown(_ project: ProjectID) -> CommandFailure {
@@ -35,7 +38,7 @@ struct CreateProject: AsyncParsableCommand {
 
     func run() async throws {
         try await ProjectCommands.withProjects { projects in
-            ListProjects.print([try await projects.create(id, title: title)], json: json)
+            ListProjects.print([try await projects.create(id, title: title, by: .command)], json: json)
         }
     }
 }
@@ -55,16 +58,13 @@ struct ListProjects: AsyncParsableCommand {
     }
 
     static func line(_ record: ProjectRecord) -> String {
-        let rates: [String?] = [
-            record.rates.requestsPerSecond.map { "\($0) requests/s" }, record.rates.eventsPerSecond.map { "\($0) events/s" },
-        ]
         let parts: [String?] = [
             record.title.map { "'\($0)'" }, "time zone \(record.timeZone ?? .utc)",
             "retention " + (record.retentionDays.map(ShowRetention.days) ?? "not set"),
             record.properties.isEmpty ? nil : "properties \(record.properties.map(\.text).joined(separator: ","))",
             record.hasVisitorIds ? "visitor ids on" : nil,
             record.origins.isEmpty ? nil : "origins \(record.origins.joined(separator: ","))",
-            rates.contains { $0 != nil } ? "at most \(rates.compactMap(\.self).joined(separator: " and "))" : nil,
+            record.rates.text,
             record.archivedAt.map { "archived at \($0.rfc3339)" },
         ]
         return "project \(record.project): " + TerminalText.printable(parts.compactMap(\.self).joined(separator: ", "), limit: 10_000)
@@ -79,24 +79,7 @@ struct ListProjects: AsyncParsableCommand {
         writer.beginArray()
         for record in records {
             writer.beginObject()
-            writer.member("id", record.project.name)
-            writer.nullable("title", record.title)
-            writer.nullable("timeZone", record.timeZone?.text)
-            writer.nullable("retentionDays", record.retentionDays)
-            writer.key("properties")
-            writer.beginArray()
-            for path in record.properties { writer.string(path.text) }
-            writer.endArray()
-            writer.key("visitorIds")
-            writer.boolean(record.hasVisitorIds)
-            writer.key("allowedOrigins")
-            writer.beginArray()
-            for origin in record.origins { writer.string(origin) }
-            writer.endArray()
-            writer.nullable("requestsPerSecond", record.rates.requestsPerSecond)
-            writer.nullable("eventsPerSecond", record.rates.eventsPerSecond)
-            writer.nullable("createdAt", record.createdAt?.rfc3339)
-            writer.nullable("archivedAt", record.archivedAt?.rfc3339)
+            writer.members(of: record)
             writer.endObject()
         }
         writer.endArray()
@@ -134,7 +117,7 @@ struct SetProject: AsyncParsableCommand {
             The time zone applies to questions that name none: it decides where their days, weeks and months begin. The properties get \
             columns in segments, so that questions about them need not read events. Visitor ids are made for events with neither a \
             userId nor an anonymousId, from address and user agent, with a secret that changes every UTC day. Pages of the origins may send \
-            events with a write key. The rates are limits for all keys of the project together, in each process that serves the API. Stored \
+            events with a write key. The rates are limits for all keys of the project together, in all processes that share a Redis. Stored \
             events do not change. A running service follows within 20 seconds.
             """)
 
@@ -204,7 +187,8 @@ struct SetProject: AsyncParsableCommand {
     private static func apply(to project: ProjectID, _ change: (ProjectRecord) -> ProjectChange) async throws {
         try await ProjectCommands.withProjects { projects in
             let record = try await projects.record(of: project) ?? ProjectRecord(project: project)
-            guard let changed = try await projects.change(project, change(record)) else { throw ProjectCommands.unknown(project) }
+            let changed = try await projects.change(project, change(record), by: .command)
+            guard let changed else { throw ProjectCommands.unknown(project) }
             print(ListProjects.line(changed))
         }
     }
@@ -220,6 +204,14 @@ struct PropertyList: ExpressibleByArgument {
             if !paths.contains(path) { paths.append(path) }
         }
         guard paths.count <= ProjectRecord.maximumProperties else { return nil }
+    }
+}
+
+extension ProjectRates {
+    /// As commands print them; `nil` if there is no limit.
+    var text: String? {
+        let limits = [requestsPerSecond.map { "\($0) requests/s" }, eventsPerSecond.map { "\($0) events/s" }].compactMap(\.self)
+        return limits.isEmpty ? nil : "at most \(limits.joined(separator: " and "))"
     }
 }
 

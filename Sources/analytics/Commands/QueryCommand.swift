@@ -11,7 +11,7 @@ struct Query: AsyncParsableCommand {
         abstract: "Ask a running service a question.",
         usage: """
             analytics query <question> [<name>=<value> ...] [--bots exclude|include] [--body <json>] [--format table|json|csv] [--url <url>] \
-            [--key <key>]
+            [--key <key>] [--ca <ca>]
             """,
         discussion: """
             QUESTION is the last part of a route under /api/v1/analytics, `counts`, `pipeline`, or `user`, whose id is a parameter. Parameters are those of the route (see /docs). \
@@ -82,6 +82,7 @@ struct Query: AsyncParsableCommand {
     var url: String?
 
     @OptionGroup var access: KeyOption
+    @OptionGroup var trust: TrustOption
 
     func validate() throws {
         for parameter in parameters where !parameter.containsUTF8("=") {
@@ -101,7 +102,8 @@ struct Query: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try await CommandSettings.read()
-        let base = url ?? "http://127.0.0.1:\(settings.server.port)"
+        let base = url ?? settings.server.localAddress
+        let configuration = try trust.configuration(isLocal: url == nil)
         var request = HTTPClientRequest(url: base + path)
         request.headers.add(name: "accept", value: "application/json")
         if let key = try await access.key() { request.headers.add(name: "authorization", value: "Bearer \(key)") }
@@ -110,16 +112,20 @@ struct Query: AsyncParsableCommand {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(ByteBuffer(string: try Self.text(of: body)))
         }
-        let response: HTTPClientResponse
+        let answer: (status: HTTPResponseStatus, body: Data)
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+            answer = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+                let response = try await client.execute(request, timeout: .seconds(60))
+                return (response.status, Data(try await response.body.collect(upTo: 256 << 20).readableBytesView))
+            }
         } catch {
             throw CommandFailure(
                 "no answer from \(base): \(error). Is the service running? `analytics serve` starts one; --url names another")
         }
-        let body = Data(try await response.body.collect(upTo: 256 << 20).readableBytesView)
-        guard response.status == .ok else { throw CommandFailure(Self.problem(body) ?? "the service answered \(response.status)") }
-        print(format == .json ? String(decoding: body, as: UTF8.self) : try AnswerTable(body).text(format))
+        guard answer.status == .ok else {
+            throw CommandFailure(Self.problem(answer.body) ?? "the service answered \(answer.status)")
+        }
+        print(format == .json ? String(decoding: answer.body, as: UTF8.self) : try AnswerTable(answer.body).text(format))
     }
 
     /// The path of the question, with its query.

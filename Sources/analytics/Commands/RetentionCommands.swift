@@ -58,6 +58,8 @@ struct SetRetention: AsyncParsableCommand {
 
     func run() async throws {
         try await CommandSettings.withStore { store, _, _ in
+            try await CommandSettings.audit(store).record(
+                .projectChange, project: project, target: project.name, details: "retentionDays: \(days)", by: .command, from: nil)
             try await store.setRetention(of: project, days: days, at: WallClock.system.now())
             for record in try await store.newestRecords(of: [project]) { print(ShowRetention.line(record)) }
         }

@@ -34,13 +34,14 @@ struct Serve: AsyncParsableCommand {
         let descriptors = DescriptorLimit.raise()
 
         let countries = try Self.countries(settings.server.geoIPDatabase)
+        let certificate = try CertificateRenewal.open(settings.server.tls)
         let backends = try await Backends.open(settings, role, logger: logger)
         logger.notice(
             "Starting",
             metadata: ["role": "\(role.rawValue)", "backends": "\(backends.summary)", "version": "\(BuildInfo.version)"])
         let service = ServiceAssembly(
-            settings: settings, backends: backends, metrics: metrics, countries: countries, descriptors: descriptors, logger: logger,
-            latch: AnonymousLatch(store: backends.store))
+            settings: settings, backends: backends, metrics: metrics, countries: countries, certificate: certificate,
+            descriptors: descriptors, logger: logger, latch: AnonymousLatch(store: backends.store))
         try await service.run(role)
         logger.notice("Stopped")
     }

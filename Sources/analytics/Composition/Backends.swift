@@ -16,6 +16,8 @@ struct Backends: ServiceLifecycle.Service {
     var questions: (any QuestionStore)?
     var broker: any Broker
     var cache: any CountCache
+    /// The cache if processes share it; `nil`: rates are this process's own.
+    var rates: (any RateStore)? { cache as? any RateStore }
     /// Binds the events queue to this store, if other processes can consume from it. Call it after the store is prepared and before
     /// consuming.
     var claimQueue: @Sendable () async throws(StoreError) -> Void

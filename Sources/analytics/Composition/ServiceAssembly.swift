@@ -1,6 +1,7 @@
 internal import AnalyticsAPI
 internal import AnalyticsCore
 internal import AnalyticsGRPC
+internal import AnalyticsOIDC
 internal import Hummingbird
 internal import Logging
 internal import ServiceLifecycle
@@ -14,6 +15,8 @@ struct ServiceAssembly: Sendable {
     var metrics: (@Sendable () -> [UInt8])?
     /// The database of `GEOIP_DATABASE`, if set.
     var countries: (any CountryDatabase)?
+    /// That of `TLS_CERTIFICATE`, if set.
+    var certificate: ServerCertificate?
     /// Descriptors that this process may have open.
     var descriptors: Int
     var logger: Logger
@@ -39,6 +42,7 @@ struct ServiceAssembly: Sendable {
         if let ingest { services += following(ingest) }
         if role != .api { services += processing() }
         services.append(StateReporter(broker: backends.broker, dependencies: dependencies, logger: logger))
+        if let certificate { services.append(CertificateRenewal(certificate: certificate, logger: logger)) }
         services += api(role, keys, ingest)
         // Ended in reverse order, also after a failure: first the API, so that no more events are accepted while the processor drains.
         var configuration = ServiceGroupConfiguration(
@@ -59,6 +63,7 @@ struct ServiceAssembly: Sendable {
             ErasureWorker(
                 store: backends.store, letters: backends.broker, clock: .system, makeID: .uuid7(clock: .system), logger: logger),
             RetentionSweeper(store: backends.store, firstRetentionDays: firstRetentionDays, clock: .system, logger: logger),
+            RecordSweeper(store: backends.store, clock: .system, logger: logger),
             Processor(
                 broker: backends.broker, store: backends.store,
                 enrichments: Enrichments.standard(keepClientAddress: settings.keepClientAddress, countries: countries),
@@ -82,7 +87,7 @@ struct ServiceAssembly: Sendable {
             horizons: IngestHorizons(firstRetentionDays: firstRetentionDays),
             visitors: VisitorIdentifier(store: backends.store, clock: .system),
             ledger: PipelineLedger(store: backends.store, ids: .uuid7(clock: .system), logger: logger), projects: projects,
-            rates: RateLimiter(projects: projects))
+            rates: RateLimiter(projects: projects, store: backends.rates))
     }
 
     private func following(_ ingest: Ingest) -> [any Service] {
@@ -105,11 +110,12 @@ struct ServiceAssembly: Sendable {
 
     /// The services behind the API's routes, and the engine of its questions; only health and metrics without `ingest`.
     private func apiServices(
-        _ keys: KeyDirectory, _ ingest: Ingest?, _ readiness: @escaping @Sendable () async -> Readiness
+        _ keys: KeyDirectory, _ ingest: Ingest?, _ apiSettings: APISettings, _ readiness: @escaping @Sendable () async -> Readiness
     ) -> (services: APIServices, engine: QueryEngine?) {
+        let sessions = SessionDirectory(store: backends.store, clock: .system)
         let authenticator = KeyAccess(
-            directory: keys, latch: latch, allowsAnonymous: settings.server.allowsAnonymous,
-            adminToken: settings.server.adminToken)
+            directory: keys, sessions: sessions, latch: latch, allowsAnonymous: settings.server.allowsAnonymous,
+            adminToken: settings.server.adminToken, settings: apiSettings)
         guard let ingest, let store = backends.questions else {
             return (APIServices(authenticator: authenticator, readiness: readiness, metrics: metrics), nil)
         }
@@ -122,37 +128,54 @@ struct ServiceAssembly: Sendable {
             reader: EventReader(store: store, gate: gate), engine: engine,
             pipeline: PipelineReader(store: store, gate: gate, clock: .system), storedWait: StorageWaiter(store: backends.store),
             erasures: Erasures(store: backends.store, clock: .system, ids: .uuid7(clock: .system)), clock: .system,
-            authenticator: authenticator,
-            access: AccessServices(
-                keys: Keys(store: backends.store, clock: .system), projects: Projects(store: backends.store, clock: .system),
-                directory: ingest.projects, rates: ingest.rates),
-            readiness: readiness, metrics: metrics)
+            authenticator: authenticator, access: accessServices(ingest, sessions), readiness: readiness, metrics: metrics)
         return (services, engine)
     }
 
+    private func accessServices(_ ingest: Ingest, _ sessions: SessionDirectory) -> AccessServices {
+        let (store, ids) = (backends.store, IDGenerator.uuid7(clock: .system))
+        let audit = AuditLog(store: store, clock: .system, ids: ids)
+        // One for the process: it limits how many passwords are hashed at a time.
+        let hasher = ScryptHasher()
+        let signIn = SignIn(store: store, hasher: hasher, sessions: sessions, clock: .system, ids: ids, audit: audit)
+        return AccessServices(
+            keys: Keys(store: store, clock: .system, audit: audit), projects: Projects(store: store, clock: .system, audit: audit),
+            accounts: Accounts(store: store, hasher: hasher, clock: .system, ids: ids, audit: audit, logger: logger),
+            signIn: signIn,
+            provider: settings.server.provider.map { provider in
+                ProviderSignIn(provider: OpenIDProvider(provider, clock: .system), signIn: signIn)
+            },
+            audit: audit, directory: ingest.projects, rates: ingest.rates)
+    }
+
     private func api(_ role: Serve.Role, _ keys: KeyDirectory, _ ingest: Ingest?) -> [any Service] {
-        let dependencies = dependencies
-        // An API that ingests events is useful without the store.
-        let (services, engine) = apiServices(keys, ingest) { await dependencies.check(needsStore: role != .api) }
         let connections = DescriptorLimit.connections(of: descriptors)
         if connections < DescriptorLimit.mostConnections {
             logger.warning(
                 "Connection limit lowered by RLIMIT_NOFILE",
                 metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
         }
-        let apiSettings = APISettings(
+        var apiSettings = APISettings(
             host: settings.server.host, port: settings.server.port, allowedHosts: settings.server.allowedHosts,
             maximumBodyBytes: settings.server.maximumBodyBytes,
             maximumBodyBytesInMemory: max(128 * 1024 * 1024, settings.server.maximumBodyBytes * 2),
             maximumAnswerBytesInMemory: settings.server.answerMemoryBytes, maximumExports: settings.server.exportConcurrency,
             maximumConnections: connections,
-            serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress, trustProxy: settings.server.trustProxy,
-            countryHeader: settings.server.countryHeader, countries: countries)
+            serverVersion: BuildInfo.version, keepClientAddress: settings.keepClientAddress,
+            trustedProxies: settings.server.trustedProxies, countryHeader: settings.server.countryHeader, countries: countries)
+        apiSettings.publicURL = settings.server.publicURL
+        apiSettings.certificate = certificate
+        let dependencies = dependencies
+        // An API that ingests events is useful without the store.
+        let (services, engine) = apiServices(keys, ingest, apiSettings) { await dependencies.check(needsStore: role != .api) }
         let memory = MemoryLimits(apiSettings)
         var started: [any Service] = engine.map { [LiveMinuteKeeper(engine: $0, clock: .system)] } ?? []
+        started += services.background
         if let (host, port) = settings.server.operations {
             var operations = apiSettings
             (operations.host, operations.port, operations.maximumConnections) = (host, port, 64)
+            // Health and metrics only, for this machine or a network of operators: no keys and no events.
+            operations.certificate = nil
             started.append(makeApplication(services: services, part: .operations, settings: operations, logger: logger))
         }
         // A processor serves only operations.
@@ -166,7 +189,8 @@ struct ServiceAssembly: Sendable {
         let grpc = GRPCServerService(
             desk: desk,
             settings: GRPCServerService.Settings(
-                host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024)),
+                host: settings.server.host, port: port, maximumMessageBytes: min(settings.server.maximumBodyBytes, 4 * 1024 * 1024),
+                certificate: certificate),
             logger: logger)
         return started + [grpc]
     }

@@ -78,6 +78,17 @@ extension Setting<Bool> {
     }
 }
 
+extension Setting<Int> {
+    /// A number of proxies. `true` is one, `false` none.
+    static func proxies(_ name: String) -> Self {
+        let flag = Setting<Bool>.flag(name, default: false)
+        return Self(name, 0, documented: flag.documentedDefault, allowed: "true, false, or the number of proxies from 1 to 10") { text in
+            if let isOne = flag.parse(text) { return isOne ? 1 : 0 }
+            return Int(text).flatMap { (1...10).contains($0) ? $0 : nil }
+        }
+    }
+}
+
 extension Setting<String> {
     static func text(_ name: String, default standard: String) -> Self {
         Self(name, standard, documented: standard, allowed: "any text") { $0 }
@@ -97,6 +108,13 @@ extension Setting<String?> {
         }
     }
 
+    /// A host. Not an address with a scheme, which may contain a password.
+    static func host(_ name: String, allowed: String) -> Self {
+        Self(name, nil, documented: nil, allowed: allowed, shown: withoutUser) { text in
+            text.utf8.firstRange(of: "://".utf8) == nil ? text : String??.none
+        }
+    }
+
     /// A token of at least `shortest` characters that fits into a header.
     static func token(_ name: String, shortest: Int) -> Self {
         Self(
@@ -104,6 +122,18 @@ extension Setting<String?> {
         ) { text in
             guard text.utf8.count >= shortest, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return String??.none }
             return text
+        }
+    }
+}
+
+extension Setting<SecureURL?> {
+    /// An address to which secrets are sent.
+    static func secureURL(
+        _ name: String, allowed: String, where isAllowed: @escaping @Sendable (SecureURL) -> Bool
+    ) -> Self {
+        Self(name, nil, documented: nil, allowed: allowed, shown: withoutUser) { text in
+            guard let url = SecureURL(text), isAllowed(url) else { return SecureURL??.none }
+            return url
         }
     }
 }

@@ -5,7 +5,8 @@ internal import Logging
 /// All settings. Their meaning: .env.example.
 enum SettingCatalogue {
     static let port = Setting.integer("PORT", default: 4_000, in: 0...65_535)
-    /// Until the first key is made, everyone on this machine (HOST is loopback) can send, read and erase events, unless ADMIN_TOKEN is set.
+    /// Until the first key or account is made, everyone on this machine (HOST is loopback) can send, read and erase events, unless
+    /// ADMIN_TOKEN is set.
     static let host = Setting.text("HOST", default: "127.0.0.1")
     static let allowedHosts = Setting<[String]>(
         "ALLOWED_HOSTS", [], documented: nil, allowed: "host names without ports, separated by commas"
@@ -19,6 +20,20 @@ enum SettingCatalogue {
     static let key = Setting<String?>(
         "ANALYTICS_KEY", nil, documented: nil, isSecret: true, allowed: "a whole key, as `analytics keys create` printed it"
     ) { APIKey($0) == nil ? String??.none : $0 }
+    /// Paths of PEM files. With them HTTP and gRPC are served over TLS.
+    static let tlsCertificate = Setting.optionalText("TLS_CERTIFICATE")
+    static let tlsKey = Setting.optionalText("TLS_KEY")
+    /// The address under which browsers call the service.
+    static let publicURL = Setting.secureURL(
+        "PUBLIC_URL", allowed: "an address of the form https://host or https://host:port, without a path; with http:// on loopback only"
+    ) { $0.rest.isEmpty || $0.rest.equalsUTF8("/") }
+    /// Sign-in with a provider of OpenID Connect.
+    static let oidcIssuer = Setting.secureURL(
+        "OIDC_ISSUER",
+        allowed: "an https:// address of at most \(ProviderIdentity.longest) bytes without a query; with http:// on loopback only"
+    ) { $0.text.utf8.count <= ProviderIdentity.longest && !$0.text.containsUTF8("?") }
+    static let oidcClientID = Setting.optionalText("OIDC_CLIENT_ID")
+    static let oidcClientSecret = Setting.optionalText("OIDC_CLIENT_SECRET", isSecret: true)
     static let grpcPort = Setting.optionalInteger("GRPC_PORT", in: 0...65_535)
     static let operationsHost = Setting.optionalText("OPERATIONS_HOST")
     static let operationsPort = Setting.optionalInteger("OPERATIONS_PORT", in: 0...65_535)
@@ -29,7 +44,7 @@ enum SettingCatalogue {
         allowed: Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
     ) { Logger.Level(rawValue: $0.lowercasedASCII()) }
     static let metrics = Setting.flag("ENABLE_METRICS", default: true)
-    static let trustProxy = Setting.flag("TRUST_PROXY", default: false)
+    static let trustProxy = Setting.proxies("TRUST_PROXY")
     static let countryHeader = Setting<String?>("COUNTRY_HEADER", nil, documented: nil, allowed: "the name of an HTTP header") { text in
         HTTPField.Name(text) == nil ? String??.none : text
     }
@@ -39,8 +54,12 @@ enum SettingCatalogue {
     static let mongoURI = Setting.address(
         "MONGODB_URI", schemes: ["mongodb", "mongodb+srv"], allowed: "an address that begins with mongodb:// or mongodb+srv://")
     static let rabbitURL = Setting.address(
-        "RABBITMQ_URL", schemes: ["amqp"], allowed: "an address of the form amqp://user:password@host:port/virtual-host")
-    static let redisHost = Setting.optionalText("REDIS_HOST")
+        "RABBITMQ_URL", schemes: ["amqp", "amqps"],
+        allowed: "an address of the form amqp://user:password@host:port/virtual-host, or amqps://…")
+    static let redisHost = Setting.host(
+        "REDIS_HOST",
+        allowed: "a host name without redis:// or rediss://. Debian's hiredis has no TLS: name a TLS proxy beside the service, such as "
+            + "stunnel, or use a network of Redis's own")
     static let redisPort = Setting.integer("REDIS_PORT", default: 6_379, in: 1...65_535)
     static let redisPassword = Setting.optionalText("REDIS_PASSWORD", isSecret: true)
 
@@ -62,8 +81,9 @@ enum SettingCatalogue {
     static let prefetch = Setting.integer("PREFETCH", default: 500, in: 1...65_535)
 
     static let all: [any SettingDescription] = [
-        port, host, allowedHosts, adminToken, allowAnonymous, key, grpcPort, operationsHost, operationsPort, environment, nodeEnvironment,
-        logLevel, metrics, trustProxy,
+        port, host, allowedHosts, adminToken, allowAnonymous, key, tlsCertificate, tlsKey, publicURL, oidcIssuer, oidcClientID,
+        oidcClientSecret, grpcPort, operationsHost, operationsPort,
+        environment, nodeEnvironment, logLevel, metrics, trustProxy,
         countryHeader, geoIPDatabase, dataDirectory, mongoURI, rabbitURL, redisHost, redisPort, redisPassword, eventBytes, bodyBytes,
         batchEvents, futureSkew, retentionDays, keepClientAddress, queryTimeout, queryConcurrency,
         exportConcurrency, answerMemory, flushEvents, flushInterval, prefetch,
