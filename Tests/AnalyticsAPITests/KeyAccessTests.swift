@@ -1,4 +1,3 @@
-import AnalyticsJSON
 import Foundation
 import HTTPTypes
 import Hummingbird

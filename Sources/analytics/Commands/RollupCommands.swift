@@ -16,8 +16,8 @@ struct Reconcile: AsyncParsableCommand {
             for difference in report.differences.sorted(by: { $0.description < $1.description }) { print(difference) }
             print(
                 "\(report.events) events, \(report.minutes) minutes, \(report.hours) hours, \(report.days) days compared; \(report.expired) expired, "
-                    + "\(report.marked) marked, \(report.missingReceived) without a table of receipt, "
-                    + "\(report.differences.count) differences")
+                    + "\(report.missingReceived) without a table of receipt, "
+                    + "\(report.marked) marked, \(report.differences.count) differences")
             for recount in report.recounts {
                 print(
                     "count again: analytics rebuild-rollups --project '\(recount.project)' --from \(recount.range.lowerBound.rfc3339) "
