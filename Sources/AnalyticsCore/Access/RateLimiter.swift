@@ -61,7 +61,7 @@ public final class RateLimiter: Sendable {
     ) async -> Rate? {
         let all = limit(projects.rates(of: project)).map { bucket(Key(project: project, counted: counted), rate: $0) }
         guard let key, let keyLimit = limit(key.rates) else { return await all?.take(count) }
-        // Before anything is taken: a request that one of the two refuses takes nothing from the other.
+        // Before anything is taken: a request that one of the two is known to refuse takes nothing from the other.
         if let refusal = all?.refusal(of: count) { return refusal }
         var rate = await bucket(Key(project: project, key: key.id, counted: counted), rate: keyLimit).take(count)
         rate.isOfKey = true
